@@ -1,0 +1,54 @@
+"""Which examples train together: a fixed global batch in examples, cut into parts by a token budget.
+
+The order depends on the seed and the epoch alone, so a resumed run sees what an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+# Examples are sorted by length within windows of this many batches: short beside short, order still random.
+WINDOW_BATCHES = 50
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The order of training: `batch(epoch, step)` gives the example indices of one optimiser step."""
+
+    lengths: np.ndarray
+    batch_size: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches hold every example once (the last may be smaller)."""
+        return -(-len(self.lengths) // self.batch_size)
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """Return the batches of one pass over the data, each an array of example indices."""
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(len(self.lengths))
+        window = WINDOW_BATCHES * self.batch_size
+        batches = []
+        for start in range(0, len(order), window):
+            chunk = order[start : start + window]
+            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
+        return [batches[i] for i in random.permutation(len(batches))]
+
+
+def split_by_tokens(indices: np.ndarray, lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Cut a batch into parts of about `max_tokens` tokens, counted as if padded to the longest of a part.
+
+    Sequences are sorted by length, longest first, so that memory runs out on the first part or not at all.
+    A sequence longer than the budget is a part of its own.
+    """
+    ordered = indices[np.argsort(-lengths[indices], kind="stable")]
+    start = 0
+    while start < len(ordered):
+        size = max(1, max_tokens // max(1, int(lengths[ordered[start]])))
+        yield ordered[start : start + size]
+        start += size

@@ -1,0 +1,138 @@
+"""Guess which columns hold the text and the label, and what kind of label it is; always shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modernbert.data.examples import LABEL_SEPARATORS, is_missing, require_columns, split_labels
+from modernbert.data.rows import Rows
+from modernbert.data.task import Kind
+from modernbert.errors import BadData
+
+PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "answer"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("query", "passage"),
+    ("query", "document"),
+)
+TEXTS = ("text", "sentence", "body", "content", "review", "document", "comment", "message", "description")
+LABELS = ("label", "labels", "category", "categories", "class", "target", "tags", "topic", "sentiment")
+NUMBERS = ("score", "rating", "stars", "grade", "similarity", "value")
+# More whole-number values than this are read as a quantity, not as classes.
+MOST_NUMBER_CLASSES = 20
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The chosen columns."""
+
+    text: tuple[str, ...]
+    label: str
+    kind: Kind
+    num_classes: int
+
+    def describe(self) -> str:
+        """Say what was taken, such as `text <- body, label <- category (12 classes)`."""
+        what = {
+            "single_label": f"{self.num_classes} classes",
+            "multi_label": f"{self.num_classes} labels, several a row",
+            "regression": "a number",
+        }[self.kind]
+        return f"text <- {' + '.join(self.text)}, label <- {self.label} ({what})"
+
+
+def guess_columns(
+    rows: Rows, *, text: Sequence[str] = (), label: str | None = None, kind: Kind | None = None
+) -> Columns:
+    """Choose the columns of a training file; what the caller gives is taken as it is.
+
+    Raises:
+        BadData: a given column does not exist, or no column can be a text or a label.
+    """
+    require_columns(rows, [*text, *([label] if label else [])])
+    label = label or _guess_label(rows, text)
+    chosen = tuple(text) or _guess_text(rows, label)
+    kind = kind or _guess_kind(label, rows.columns[label])
+    values = [value for value in rows.columns[label] if not is_missing(value)]
+    names = [name for v in values for name in (split_labels(v) if kind == "multi_label" else [str(v)])]
+    num_classes = len(set(names))
+    if kind == "single_label" and num_classes > MOST_CLASSES:
+        raise BadData(
+            f"column '{label}' has {num_classes} different values: not a label",
+            where=rows.origin,
+            fix="Name the right one with --label-col.",
+        )
+    return Columns(chosen, label, kind, num_classes)
+
+
+def _guess_label(rows: Rows, text: Sequence[str]) -> str:
+    by_lower = {name.lower(): name for name in rows.columns if name not in text}
+    for candidate in (*LABELS, *NUMBERS):
+        if candidate in by_lower:
+            return by_lower[candidate]
+    others = [name for name in by_lower.values() if _mean_length(rows, name) < 30]
+    few = [name for name in others if 2 <= _num_distinct(rows, name) <= max(2, min(100, len(rows) // 5))]
+    if len(few) != 1:
+        raise BadData(
+            f"cannot tell which column is the label; the columns are {', '.join(rows.columns)}",
+            where=rows.origin,
+            fix="Name it with --label-col (and the text with --text-col).",
+        )
+    return few[0]
+
+
+def _guess_text(rows: Rows, label: str) -> tuple[str, ...]:
+    by_lower = {name.lower(): name for name in rows.columns if name != label}
+    for first, second in PAIRS:
+        if first in by_lower and second in by_lower:
+            return by_lower[first], by_lower[second]
+    for candidate in TEXTS:
+        if candidate in by_lower:
+            return (by_lower[candidate],)
+    strings = [n for n in by_lower.values() if all(isinstance(v, str) for v in rows.columns[n])]
+    if not strings:
+        raise BadData(
+            f"no column holds text in every row; the columns are {', '.join(rows.columns)}",
+            where=rows.origin,
+            fix="Name the text with --text-col.",
+        )
+    return (max(strings, key=lambda name: _mean_length(rows, name)),)
+
+
+def _guess_kind(label: str, values: Sequence[Any]) -> Kind:
+    present = [value for value in values if not is_missing(value)]
+    if any(isinstance(value, (list, tuple)) for value in present):
+        return "multi_label"
+    plural = label.lower() in ("labels", "tags", "categories")
+    if plural and any(mark in str(value) for value in present for mark in LABEL_SEPARATORS):
+        return "multi_label"
+    numbers = [number for number in map(_as_number, present) if number is not None]
+    if not present or len(numbers) < len(present):
+        return "single_label"
+    whole = all(number == int(number) for number in numbers)
+    return "single_label" if whole and len(set(numbers)) <= MOST_NUMBER_CLASSES else "regression"
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if abs(number) < 1e300 else None
+
+
+def _mean_length(rows: Rows, name: str) -> float:
+    sample = rows.columns[name][:1000]
+    return sum(len(str(value)) for value in sample) / max(1, len(sample))
+
+
+def _num_distinct(rows: Rows, name: str) -> int:
+    return len({str(value) for value in rows.columns[name]})

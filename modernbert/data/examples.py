@@ -1,0 +1,138 @@
+"""Rows turned into what a model trains on: texts and labels, with every fault named by its row."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from modernbert.data.rows import Rows
+from modernbert.data.task import FileData, Task
+from modernbert.errors import BadData
+
+LABEL_SEPARATORS = ("|", ";", ",")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts (one or two strings each) and their labels.
+
+    `labels` is None when they are not wanted, else int64 of shape (N,) for single-label tasks, float32
+    (N, C) of zeros and ones for multi-label, float32 (N,) for regression.
+    """
+
+    texts: list[tuple[str, ...]]
+    labels: np.ndarray | None
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def to_examples(task: Task, rows: Rows, *, labelled: bool = True) -> Examples:
+    """Read the texts, and the labels if wanted, of every row.
+
+    Raises:
+        BadData: a column is missing; a text or label is missing; a label is unknown or out of range.
+    """
+    texts = to_texts(rows, task.text)
+    return Examples(texts, to_labels(task, rows) if labelled else None, rows)
+
+
+def to_texts(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return one tuple of strings per row. Raises BadData for a missing column or text."""
+    require_columns(rows, columns)
+    chosen = [rows.columns[name] for name in columns]
+    for name, column in zip(columns, chosen, strict=True):
+        for index, value in enumerate(column):
+            if not isinstance(value, str):
+                found = "nothing" if value is None else f"{value!r}"
+                raise BadData(f"column '{name}' holds {found} where text is expected", where=rows.where(index))
+    return list(zip(*chosen, strict=True))
+
+
+def require_columns(rows: Rows, columns: Sequence[str]) -> None:
+    """Raise BadData, naming the columns there are and the closest match, unless all are present."""
+    for name in columns:
+        if name not in rows.columns:
+            close = difflib.get_close_matches(name, list(rows.columns), n=1, cutoff=0.4)
+            raise BadData(
+                f"there is no column '{name}'; the columns are {', '.join(rows.columns)}",
+                where=rows.origin,
+                fix=(f"Did you mean '{close[0]}'? " if close else "")
+                + "Name the columns with --text-col and --label-col.",
+            )
+
+
+def to_labels(task: Task, rows: Rows) -> np.ndarray:
+    """Return the labels as numbers, see `Examples`. Raises BadData with the row of the first bad one."""
+    require_columns(rows, [task.label])
+    read = {"single_label": _class_index, "multi_label": _class_indicator, "regression": _number}[task.kind]
+    values = [read(task, rows, index, value) for index, value in enumerate(rows.columns[task.label])]
+    return np.asarray(values, dtype=np.int64 if task.kind == "single_label" else np.float32)
+
+
+def is_missing(value: Any) -> bool:
+    """Is this cell empty: None, blank, or not a number?"""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _present(task: Task, rows: Rows, index: int, value: Any) -> Any:
+    if is_missing(value):
+        raise BadData(f"the label (column '{task.label}') is missing", where=rows.where(index))
+    return value
+
+
+def _class_index(task: Task, rows: Rows, index: int, value: Any) -> int:
+    value = _present(task, rows, index, value)
+    if isinstance(task.source, FileData) or isinstance(value, str):
+        return _name_index(task, rows, index, str(value))
+    if value == -1:
+        raise BadData("the label is -1: it is hidden", where=rows.where(index), fix="Score the validation split.")
+    if not isinstance(value, int) or not 0 <= value < len(task.labels):
+        raise BadData(
+            f"label {value!r} is out of range 0 to {len(task.labels) - 1} ({', '.join(task.labels)})",
+            where=rows.where(index),
+        )
+    return value
+
+
+def _name_index(task: Task, rows: Rows, index: int, name: str) -> int:
+    if name not in task.labels:
+        shown = ", ".join(task.labels[:10]) + (", ..." if len(task.labels) > 10 else "")
+        raise BadData(
+            f"label '{name}' does not occur in the training data, which has {shown}",
+            where=rows.where(index),
+            fix="Mend the label, or add training rows that have it.",
+        )
+    return task.labels.index(name)
+
+
+def _class_indicator(task: Task, rows: Rows, index: int, value: Any) -> list[float]:
+    if value is None:
+        raise BadData(f"the labels (column '{task.label}') are missing", where=rows.where(index))
+    chosen = {_name_index(task, rows, index, name) for name in split_labels(value)}
+    return [float(i in chosen) for i in range(len(task.labels))]
+
+
+def split_labels(value: Any) -> list[str]:
+    """Return the label names in a multi-label cell: a list, or a string such as `red|blue`."""
+    if isinstance(value, (list, tuple)):
+        return [str(name) for name in value]
+    separator = next((mark for mark in LABEL_SEPARATORS if mark in str(value)), LABEL_SEPARATORS[0])
+    return [name.strip() for name in str(value).split(separator) if name.strip()]
+
+
+def _number(task: Task, rows: Rows, index: int, value: Any) -> float:
+    try:
+        number = float(_present(task, rows, index, value))
+    except (TypeError, ValueError):
+        raise BadData(f"label {value!r} is not a number", where=rows.where(index)) from None
+    low, high = task.label_range or (-math.inf, math.inf)
+    if not math.isfinite(number) or not low <= number <= high:
+        raise BadData(f"label {number:g} is out of range {low:g} to {high:g}", where=rows.where(index))
+    return number

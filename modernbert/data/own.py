@@ -1,0 +1,172 @@
+"""A task made from the user's own data: files, a folder of splits, or a data set on the Hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modernbert.data.columns import guess_columns
+from modernbert.data.examples import require_columns, split_labels, to_texts
+from modernbert.data.readers import SUFFIXES, read_rows
+from modernbert.data.rows import Rows
+from modernbert.data.splits import hash_split
+from modernbert.data.task import FileData, Kind, Task
+from modernbert.errors import BadData, NotAvailable
+from modernbert.network import network
+
+VALIDATION_SHARE = 0.1
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnData:
+    """What the user said about their data; what is None is guessed."""
+
+    path: str
+    validation: Path | None = None
+    test: Path | None = None
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    kind: Kind | None = None
+
+
+def is_own_data(target: str) -> bool:
+    """Is `target` a file, a folder, or a name with a suffix that mbert reads, not a task's name?"""
+    return Path(target).exists() or Path(target).suffix.lower() in SUFFIXES
+
+
+def own_task(data: OwnData) -> tuple[Task, list[str]]:
+    """Read the user's data and make a task of it.
+
+    Returns:
+        The task, and the sentences to show: which columns were taken, how it was split.
+
+    Raises:
+        BadData: a file cannot be read, or has no usable columns.
+        NotAvailable: a Hub data set cannot be reached.
+    """
+    splits = _read(data)
+    train = splits["train"]
+    columns = guess_columns(train, text=data.text, label=data.label, kind=data.kind)
+    notes = [columns.describe()]
+    require_columns(train, [*columns.text, columns.label])
+    if "validation" not in splits:
+        splits, note = _with_validation(splits, columns.text, columns.label, columns.kind)
+        notes.append(note)
+    labels = () if columns.kind == "regression" else _label_names(splits["train"], columns.label, columns.kind)
+    task = Task(
+        name=f"own/{Path(data.path).stem}",
+        summary=f"own data from {data.path}",
+        kind=columns.kind,
+        text=columns.text,
+        label=columns.label,
+        labels=labels,
+        metrics=_metrics(columns.kind, labels),
+        source=FileData(splits, Path(data.path)),
+        test=("test",) if "test" in splits else (),
+    )
+    return task, notes
+
+
+def _metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
+    if kind == "regression":
+        return ("spearman", "pearson", "mean_absolute_error")
+    if kind == "multi_label":
+        return ("micro_f1", "macro_f1", "exact_match")
+    return ("accuracy", "macro_f1", *(("matthews",) if len(labels) == 2 else ()))
+
+
+def _read(data: OwnData) -> dict[str, Rows]:
+    path = Path(data.path)
+    if path.is_dir():
+        splits = _read_folder(path)
+    elif path.exists() or path.suffix.lower() in SUFFIXES:
+        splits = {"train": read_rows(path)}
+    else:
+        splits = read_hub_data(data.path)
+    for name, extra in (("validation", data.validation), ("test", data.test)):
+        if extra is not None:
+            splits[name] = read_rows(extra)
+    return splits
+
+
+def _read_folder(folder: Path) -> dict[str, Rows]:
+    splits = {}
+    for split, names in SPLIT_NAMES.items():
+        found = [p for p in sorted(folder.iterdir()) if p.stem in names and p.suffix.lower() in SUFFIXES]
+        if len(found) > 1:
+            raise BadData(f"two files for '{split}': {found[0].name} and {found[1].name}", where=str(folder))
+        if found:
+            splits[split] = read_rows(found[0])
+    if "train" not in splits:
+        raise BadData(
+            f"no training file (train{', train'.join(SUFFIXES)})",
+            where=str(folder),
+            fix="Give the training file itself, with --validation and --test for the others.",
+        )
+    return splits
+
+
+def read_hub_data(repo: str) -> dict[str, Rows]:
+    """Read a Hub data set with the `datasets` library (cache first); its code is never run.
+
+    Raises:
+        NotAvailable: it is not in the cache and the Hub is out of reach, or it has no plain data files.
+    """
+    import datasets
+
+    online = network().online
+    config = datasets.DownloadConfig(local_files_only=not online, max_retries=0)
+    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, not online
+    try:
+        loaded = datasets.load_dataset(repo, download_config=config)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotAvailable(
+            f"'{repo}' is no file here, no task, and no data set that can be loaded ({reason})\n"
+            f"  Hub: {network().reason}",
+            fix="Data sets that need their author's code are not run: convert them to Parquet, or give files.",
+        ) from None
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+    names = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
+    return {
+        names[name]: Rows.of(split.to_dict(), f"{repo} {name}")
+        for name, split in loaded.items()
+        if name in names
+    }
+
+
+def _with_validation(
+    splits: dict[str, Rows], text: Sequence[str], label: str, kind: Kind
+) -> tuple[dict[str, Rows], str]:
+    rows = splits["train"]
+    keys = ["\x1f".join(re.sub(r"\s+", " ", part).strip() for part in parts) for parts in to_texts(rows, text)]
+    strata = [str(v) for v in rows.columns[label]] if kind == "single_label" else [""] * len(rows)
+    if len(set(keys)) < 2:
+        raise BadData("too few different rows to hold any out for validation", where=rows.origin)
+    parts = hash_split(keys, strata, {"validation": VALIDATION_SHARE, "train": 1 - VALIDATION_SHARE})
+    made = {name: rows.take(indices) for name, indices in parts.items()}
+    note = (
+        f"split: {len(made['validation'])} of {len(rows)} rows held out for validation "
+        "(by a hash of the text, per class; equal texts stay together)"
+    )
+    return splits | made, note
+
+
+def _label_names(rows: Rows, label: str, kind: Kind) -> tuple[str, ...]:
+    values = [value for value in rows.columns[label] if value not in (None, "")]
+    names = {name for v in values for name in (split_labels(v) if kind == "multi_label" else [str(v)])}
+    numeric = all(re.fullmatch(r"-?\d+", name) for name in names)
+    if len(names) < 2:
+        raise BadData(
+            f"the label column '{label}' has {len(names)} different values; two or more are needed",
+            where=rows.origin,
+        )
+    return tuple(sorted(names, key=int if numeric else str))

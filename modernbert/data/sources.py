@@ -1,0 +1,133 @@
+"""Where a task's rows come from: bundle folder, package, Hugging Face cache, Hub; in that order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from modernbert.data.bundle import verify
+from modernbert.data.readers import read_rows
+from modernbert.data.rows import Rows
+from modernbert.data.task import FileData, HubData, PackageData, Task
+from modernbert.errors import BadData, NotAvailable
+from modernbert.network import network
+
+
+@dataclass(frozen=True)
+class LoadedSplit:
+    """A split's rows and where they were found, for the record of a run."""
+
+    name: str
+    rows: Rows
+    found_in: str
+    revision: str
+
+    def record(self, task: Task) -> dict[str, object]:
+        """Return what a run keeps about this split."""
+        return {
+            "rows": len(self.rows),
+            "found_in": self.found_in,
+            "revision": self.revision,
+            "fingerprint": self.rows.fingerprint((*task.text, task.label)),
+        }
+
+
+def bundle_folder(data_dir: Path | None) -> Path | None:
+    """Return the bundle folder: the given one, or what `MBERT_DATA` names.
+
+    Raises:
+        BadData: the folder does not exist.
+    """
+    named = data_dir or (Path(os.environ["MBERT_DATA"]) if os.environ.get("MBERT_DATA") else None)
+    if named is not None and not named.is_dir():
+        raise BadData("there is no such bundle folder", where=str(named), fix="See --data-dir.")
+    return named
+
+
+def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSplit:
+    """Find one split of a task.
+
+    Raises:
+        NotAvailable: it is in none of the places; the message names them and the command that fetches it.
+        BadData: it was found and cannot be read, or its checksum differs.
+    """
+    if isinstance(task.source, FileData):
+        rows = task.source.splits.get(split)
+        if rows is None:
+            raise BadData(f"{task.name} has no split '{split}'", fix=f"It has: {', '.join(task.source.splits)}.")
+        return LoadedSplit(split, rows, str(task.source.path), "fingerprint only")
+    bundle = bundle_folder(data_dir)
+    path = bundle / task.name / f"{split}.jsonl" if bundle else None
+    if bundle and path and path.is_file():
+        state = verify(bundle, path)
+        return LoadedSplit(split, read_rows(path), f"bundle {path} ({state})", state)
+    if isinstance(task.source, PackageData):
+        return _from_package(task, task.source, split)
+    return _from_hub(task, task.source, split, path)
+
+
+def _from_package(task: Task, source: PackageData, split: str) -> LoadedSplit:
+    if importlib.util.find_spec(source.package) is None:
+        raise NotAvailable(
+            f"{task.name} reads the Python package '{source.package}', which is not installed",
+            fix=f"Install it: {source.install}",
+        )
+    rows = source.load().get(split)
+    if rows is None:
+        raise BadData(f"{task.name} has no split '{split}'")
+    version = importlib.metadata.version(source.package)
+    return LoadedSplit(split, rows, f"package {source.package} {version}", version)
+
+
+def _from_hub(task: Task, source: HubData, split: str, looked: Path | None) -> LoadedSplit:
+    file = f"{source.config}/{split}-00000-of-00001.parquet"
+    path = hub_file(source.repo, file, source.revision, repo_type="dataset")
+    if path is None:
+        raise NotAvailable(
+            f"{task.name} ({split}) is not on this machine and the Hub is out of reach\n"
+            f"  bundle folder: {looked or 'none given (--data-dir or MBERT_DATA)'}\n"
+            f"  cache:         {cache_folder()}\n"
+            f"  Hub:           {network().reason}",
+            fix=f"On a machine with network: mbert download {task.name} --to bundle; "
+            "then here: --data-dir bundle. Tasks that need no Hub: text/bbc-news, or a file of your own.",
+        )
+    rows = Rows.of(read_rows(path).columns, f"{source.repo} {source.config}/{split}")
+    return LoadedSplit(split, rows, f"Hub {source.repo}", source.revision)
+
+
+def cache_folder() -> str:
+    """Return the Hugging Face cache folder."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return str(HF_HUB_CACHE)
+
+
+def hub_file(repo: str, file: str, revision: str | None, *, repo_type: str) -> Path | None:
+    """Return a Hub file's path from the cache, else from the Hub; None when neither has it.
+
+    Raises:
+        NotAvailable: the Hub answers, and does not have the file at that revision.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    def get(*, local: bool) -> Path:
+        return Path(
+            hf_hub_download(repo, file, revision=revision, repo_type=repo_type, local_files_only=local)
+        )
+
+    try:
+        return get(local=True)
+    except LocalEntryNotFoundError:
+        pass
+    if not network().online:
+        return None
+    try:
+        return get(local=False)
+    except LocalEntryNotFoundError:
+        return None
+    except HfHubHTTPError as error:
+        raise NotAvailable(f"the Hub refused {repo}/{file} at {revision or 'main'}: {error}") from error

@@ -1,0 +1,92 @@
+"""What a task is: a data sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from modernbert.data.rows import Rows
+
+Kind = Literal["single_label", "multi_label", "regression"]
+
+
+@dataclass(frozen=True)
+class HubData:
+    """A Parquet data set on the Hugging Face Hub, at a pinned revision."""
+
+    repo: str
+    config: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class PackageData:
+    """A data set that installs as a Python package; `load` maps split names to rows."""
+
+    package: str
+    load: Callable[[], Mapping[str, Rows]]
+    install: str
+
+
+@dataclass(frozen=True)
+class FileData:
+    """The user's own rows, already read: split name to rows."""
+
+    splits: Mapping[str, Rows]
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task: what it reads, what it predicts, how it is scored.
+
+    The first of `metrics` is the main one: it selects the checkpoint. The first of `validation` is the
+    split it is computed on. `hidden` names splits whose labels are not published.
+    """
+
+    name: str
+    summary: str
+    kind: Kind
+    text: tuple[str, ...]
+    label: str = "label"
+    labels: tuple[str, ...] = ()
+    label_range: tuple[float, float] | None = None
+    metrics: tuple[str, ...]
+    source: HubData | PackageData | FileData
+    train: str = "train"
+    validation: tuple[str, ...] = ("validation",)
+    test: tuple[str, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    trains_on: str | None = None
+    submission: Mapping[str, str] = field(default_factory=dict)
+    submit_names: bool = False
+    in_average: bool = True
+    licence: str = "see the source"
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        assert 1 <= len(self.text) <= 2, "one text or a pair"
+        assert self.metrics, "a task needs a main metric"
+        assert (self.kind == "regression") == (not self.labels), "only regression has no labels"
+
+    @property
+    def family(self) -> str:
+        """The part of the name before the slash."""
+        return self.name.split("/")[0]
+
+    @property
+    def short_name(self) -> str:
+        """The part of the name after the slash."""
+        return self.name.split("/")[-1]
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the head must give: one per label, or one for regression."""
+        return max(1, len(self.labels))
+
+    @property
+    def scored_splits(self) -> tuple[str, ...]:
+        """Every held-out split whose labels are known, the selecting one first."""
+        return tuple(s for s in (*self.validation, *self.test) if s not in self.hidden)

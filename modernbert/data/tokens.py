@@ -1,0 +1,100 @@
+"""Texts as token ids: flat arrays, with the share of texts that did not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class TokenLengths:
+    """Token counts of the whole texts, before any truncation."""
+
+    lengths: np.ndarray
+
+    def quantile(self, share: float) -> int:
+        """Return the length that `share` of the texts do not exceed."""
+        return int(np.quantile(self.lengths, share, method="higher")) if len(self.lengths) else 0
+
+    def share_over(self, max_length: int) -> float:
+        """Return the share of texts that are longer than `max_length` tokens."""
+        return float((self.lengths > max_length).mean()) if len(self.lengths) else 0.0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of N texts, one after another.
+
+    Text i is `ids[starts[i]:starts[i + 1]]`; `type_ids` (0 for the first text of a pair, 1 for the
+    second) is None for models without them. `full` has the lengths before truncation.
+    """
+
+    ids: np.ndarray
+    type_ids: np.ndarray | None
+    starts: np.ndarray
+    full: TokenLengths
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Token count of each text as the model sees it, shape (N,)."""
+        return np.diff(self.starts)
+
+
+def auto_max_length(lengths: TokenLengths, context: int) -> int:
+    """Return the 99th percentile, rounded up to a multiple of 8, no more than the model's context."""
+    return min(context, max(8, -(-lengths.quantile(0.99) // 8) * 8))
+
+
+def measure(tokenizer: Any, texts: Sequence[tuple[str, ...]]) -> TokenLengths:
+    """Count each text's tokens without truncation."""
+    return TokenLengths(np.concatenate([np.diff(_encode(tokenizer, c, None)[2]) for c in _chunks(texts)]))
+
+
+def tokenize(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Tokens:
+    """Turn texts (or pairs) into token ids, cutting the longer text of a pair first."""
+    ids, type_ids, lengths, full = [], [], [], []
+    for chunk in _chunks(texts):
+        whole = _encode(tokenizer, chunk, None)
+        full.append(np.diff(whole[2]))
+        fits = full[-1].max(initial=0) <= max_length
+        chunk_ids, chunk_types, starts = whole if fits else _encode(tokenizer, chunk, max_length)
+        ids.append(chunk_ids)
+        type_ids.append(chunk_types)
+        lengths.append(np.diff(starts))
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    uses_types = "token_type_ids" in tokenizer.model_input_names
+    types = np.concatenate([t for t in type_ids if t is not None]) if uses_types else None
+    return Tokens(np.concatenate(ids), types, starts, TokenLengths(np.concatenate(full)))
+
+
+def _chunks(texts: Sequence[tuple[str, ...]]) -> list[Sequence[tuple[str, ...]]]:
+    return [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)] or [texts]
+
+
+def _encode(
+    tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Return flat ids, flat type ids (or None) and cumulative lengths."""
+    if not texts:
+        return np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(1, np.int64)
+    columns = [list(column) for column in zip(*texts, strict=True)]
+    encoded = tokenizer(
+        *columns, truncation=max_length is not None, max_length=max_length, padding=False,
+        return_attention_mask=False, verbose=False,
+    )  # fmt: skip
+    lists = encoded["input_ids"]
+    starts = np.concatenate([[0], np.cumsum([len(ids) for ids in lists])]).astype(np.int64)
+    types = encoded.get("token_type_ids")
+    return _flat(lists, np.int32), None if types is None else _flat(types, np.int8), starts
+
+
+def _flat(lists: Sequence[Sequence[int]], dtype: type) -> np.ndarray:
+    return np.concatenate([np.asarray(ids, dtype) for ids in lists])

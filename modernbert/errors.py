@@ -1,0 +1,89 @@
+"""What can go wrong for a user, each with what, where and what to do next.
+
+    MbertError            exit code 2: the user can mend it
+    ├── UnknownName       a task, model or run that does not exist (close matches are named)
+    ├── BadOption         an option or configuration value that makes no sense
+    ├── BadData           a file, row, column or label
+    ├── BadModel          a checkpoint that cannot be used
+    ├── BadRun            a run folder that cannot be used
+    ├── NotAvailable      neither on this machine nor reachable
+    └── Stopped           exit code 1: a run ended before its time
+        ├── DiskFull
+        ├── TrainingFailed
+        └── Interrupted   exit code 128 + signal number
+A mistake of ours is an `assert`, and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MbertError(Exception):
+    """A sentence for the user: `what` went wrong, `where` (file, row), and how to `fix` it."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        return "\n".join(lines + [self.fix] if self.fix else lines)
+
+
+class UnknownName(MbertError):
+    """A name that nothing answers to."""
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], *, fix: str) -> UnknownName:
+        """Return the error for `name`, naming the closest of the `known` names."""
+        close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(close)}? " if close else ""
+        return cls(f"there is no {kind} called '{name}'", fix=hint + fix)
+
+
+class BadOption(MbertError):
+    """An option or a configuration value that makes no sense."""
+
+
+class BadData(MbertError):
+    """A file, row, column or label that cannot be used."""
+
+
+class BadModel(MbertError):
+    """A checkpoint that cannot be used."""
+
+
+class BadRun(MbertError):
+    """A run folder that cannot be used."""
+
+
+class NotAvailable(MbertError):
+    """Something that is neither on this machine nor reachable."""
+
+
+class Stopped(MbertError):
+    """A run that ended before its time."""
+
+    exit_code = 1
+
+
+class DiskFull(Stopped):
+    """No space was left for an output; what was there before is intact."""
+
+
+class TrainingFailed(Stopped):
+    """Training cannot go on (non-finite loss, no memory)."""
+
+
+class Interrupted(Stopped):
+    """A signal asked the run to stop; it saved first."""
+
+    def __init__(self, signal_number: int, what: str, *, fix: str | None = None) -> None:
+        super().__init__(what, fix=fix)
+        self.exit_code = 128 + signal_number

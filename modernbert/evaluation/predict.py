@@ -1,0 +1,68 @@
+"""Run a classifier over tokenised texts.
+
+Shape suffixes: N texts, C outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from modernbert.data.batching import split_by_tokens
+from modernbert.data.task import Kind
+from modernbert.data.tokens import Tokens
+from modernbert.model.packing import pack
+
+
+def _never_stop() -> None:
+    """Nobody asks to stop."""
+
+
+def predict_logits(
+    model: torch.nn.Module,
+    tokens: Tokens,
+    *,
+    max_tokens: int,
+    accelerator: Any,
+    check_stop: Callable[[], None] = _never_stop,
+) -> np.ndarray:
+    """Return logits in the order of the texts, fp32, shape (N, C).
+
+    Args:
+        model: a `PackedClassifier`, on the accelerator's device, in evaluation mode.
+        tokens: the texts; batches are cut by length, so little is padded.
+        max_tokens: tokens in one batch; halved when memory runs out.
+        accelerator: device and precision.
+        check_stop: called between batches; may raise.
+    """
+    assert not model.training, "evaluation mode"
+    order, results = np.arange(len(tokens)), {}
+    with torch.inference_mode():
+        for part in split_by_tokens(order, tokens.lengths, max_tokens):
+            check_stop()
+            with accelerator.autocast():
+                logits_NC = model(pack(tokens, part).to(accelerator.device))
+            results.update(zip(part.tolist(), logits_NC.float().cpu().numpy(), strict=True))
+    return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
+
+
+def decide(logits_NC: np.ndarray, kind: Kind) -> np.ndarray:
+    """Return class indices (N,), zeros and ones (N, C) at 0.5, or numbers (N,)."""
+    if kind == "single_label":
+        return np.asarray(logits_NC.argmax(axis=1))
+    if kind == "multi_label":
+        return (logits_NC > 0).astype(np.float32)
+    return np.asarray(logits_NC[:, 0])
+
+
+def probabilities(logits_NC: np.ndarray, kind: Kind) -> np.ndarray:
+    """Return softmax (single-label) or sigmoid (multi-label) probabilities, shape (N, C)."""
+    assert kind != "regression", "a number has no probability"
+    wide = logits_NC.astype(np.float64)
+    if kind == "multi_label":
+        return np.asarray(1 / (1 + np.exp(-wide)))
+    exponents = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))

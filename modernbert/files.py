@@ -1,0 +1,108 @@
+"""Outputs that are whole or absent: written to a temporary name, flushed, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from modernbert.errors import DiskFull
+
+
+@contextlib.contextmanager
+def no_space_is_an_error(path: Path) -> Iterator[None]:
+    """Turn a full disk or quota while writing `path` into `DiskFull`.
+
+    Libraries report it in their own ways (safetensors raises its own exception), so the text counts too.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = getattr(error, "errno", None)
+        full = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) or _disk_is_full(path)
+        if not full:
+            raise
+        raise DiskFull(
+            f"the disk is full while writing {path}",
+            fix="What was saved before is intact. Free some space, then go on with `mbert resume`.",
+        ) from error
+
+
+def _disk_is_full(path: Path) -> bool:
+    folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
+    return shutil.disk_usage(folder).free < 4096
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; it takes the name `path` only when the block ends well.
+
+    Raises:
+        DiskFull: no space was left; an older file at `path` is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with no_space_is_an_error(path):
+            with temporary.open("wb" if binary else "w", **({} if binary else {"encoding": "utf-8"})) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the name `path` (which must not exist) when the block ends well.
+
+    Raises:
+        DiskFull: no space was left; nothing stays behind.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        with no_space_is_an_error(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.rglob("*"):
+                flush_to_disk(file)
+            temporary.rename(path)
+            flush_to_disk(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Make the file or folder at `path` survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    with atomic_file(path) as file:
+        file.write(text)
+
+
+def write_jsonl(path: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
+    """Write one JSON object per line, atomically."""
+    with atomic_file(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The encoder: packed execution, attention backends, heads, LoRA, the catalogue of checkpoints."""

@@ -1,0 +1,143 @@
+"""Attention over packed sequences: one signature, several backends, each tested against `reference`.
+
+Shape suffixes: T tokens of all sequences, N sequences, L longest sequence, H heads, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from modernbert.model.packing import PackedBatch
+
+
+class Layout:
+    """What every layer needs to know of a batch, computed once a batch and not once a layer."""
+
+    def __init__(self, batch: PackedBatch) -> None:
+        self.batch = batch
+        self._masks: dict[int | None, torch.Tensor | None] = {}
+
+    @cached_property
+    def bounds(self) -> list[tuple[int, int]]:
+        """Start and end of each sequence, as Python numbers."""
+        starts: list[int] = self.batch.starts_N1.tolist()
+        return list(zip(starts[:-1], starts[1:], strict=True))
+
+    @cached_property
+    def slot_T(self) -> torch.Tensor:
+        """Where each token stands in a flattened (N, L) layout."""
+        return self.batch.sequence_T * self.batch.max_length + self.batch.positions_T
+
+    def mask(self, window: int | None) -> torch.Tensor | None:
+        """Return which keys a query may see: bool, (N, 1, L or 1, L); None when all see all."""
+        if window is not None and window >= self.batch.max_length - 1:
+            window = None
+        if window not in self._masks:
+            self._masks[window] = self._make_mask(window)
+        return self._masks[window]
+
+    def _make_mask(self, window: int | None) -> torch.Tensor | None:
+        batch = self.batch
+        place_L = torch.arange(batch.max_length, device=batch.ids_T.device)
+        lengths_N = batch.starts_N1.diff()
+        real_N11L = (place_L < lengths_N[:, None])[:, None, None]
+        if window is None:
+            return None if batch.is_rectangular else real_N11L
+        near_LL = near(place_L, place_L, window)
+        if batch.is_rectangular:
+            return near_LL[None, None]
+        # A gap far from its text sees no key at all; itself it must see, or softmax gives NaN.
+        itself_LL = torch.eye(batch.max_length, dtype=torch.bool, device=place_L.device)
+        return real_N11L & near_LL | itself_LL
+
+
+def near(query_places: torch.Tensor, key_places: torch.Tensor, window: int) -> torch.Tensor:
+    """Return which keys lie within `window` tokens of each query, on either side (inclusive)."""
+    return (query_places[:, None] - key_places[None, :]).abs() <= window
+
+
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Layout, int | None, float], torch.Tensor]
+
+
+def reference(
+    q_THD: torch.Tensor,
+    k_THD: torch.Tensor,
+    v_THD: torch.Tensor,
+    layout: Layout,
+    window: int | None,
+    dropout: float,
+) -> torch.Tensor:
+    """Attend within one sequence at a time: slow and plain, the oracle of the other backends.
+
+    Args:
+        q_THD, k_THD, v_THD: queries, keys and values of all tokens, rotated already.
+        layout: the batch's layout.
+        window: how far a token sees to each side; None for the whole sequence.
+        dropout: share of attention weights dropped.
+
+    Returns:
+        Attended values, shape (T, H, D).
+    """
+    outs = []
+    for start, end in layout.bounds:
+        q_HTD, k_HTD, v_HTD = (x[start:end].transpose(0, 1) for x in (q_THD, k_THD, v_THD))
+        place = torch.arange(end - start, device=q_THD.device)
+        mask = None if window is None else near(place, place, window)
+        out_HTD = scaled_dot_product_attention(q_HTD, k_HTD, v_HTD, attn_mask=mask, dropout_p=dropout)
+        outs.append(out_HTD.transpose(0, 1))
+    return torch.cat(outs)
+
+
+def padded(
+    q_THD: torch.Tensor,
+    k_THD: torch.Tensor,
+    v_THD: torch.Tensor,
+    layout: Layout,
+    window: int | None,
+    dropout: float,
+) -> torch.Tensor:
+    """Lay the tokens out as (N, L) for attention alone; every other operation stays packed.
+
+    Arguments and result as `reference`. Cost and memory of the masks grow with N x L (global layers) and
+    L x L (local ones).
+    """
+    batch = layout.batch
+    size = (batch.num_sequences, batch.max_length)
+
+    def spread(x_THD: torch.Tensor) -> torch.Tensor:
+        if not batch.is_rectangular:
+            gaps = x_THD.new_zeros(size[0] * size[1], *x_THD.shape[1:])
+            x_THD = gaps.index_copy(0, layout.slot_T, x_THD)
+        return x_THD.view(*size, *x_THD.shape[1:]).transpose(1, 2)
+
+    out_NHLD = scaled_dot_product_attention(
+        spread(q_THD), spread(k_THD), spread(v_THD), attn_mask=layout.mask(window), dropout_p=dropout
+    )
+    out_SHD = out_NHLD.transpose(1, 2).reshape(-1, *q_THD.shape[1:])
+    return out_SHD if batch.is_rectangular else out_SHD.index_select(0, layout.slot_T)
+
+
+BACKENDS: dict[str, Attend] = {"reference": reference, "padded": padded}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which backend runs, and why."""
+
+    backend: str
+    reason: str
+
+    @property
+    def attend(self) -> Attend:
+        """The backend's function."""
+        return BACKENDS[self.backend]
+
+
+def choose() -> Choice:
+    """Choose the attention backend of the packed encoder."""
+    return Choice("padded", "the fastest backend of this version; linear layers run without padding")

@@ -1,0 +1,77 @@
+"""Which device, which precision, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from modernbert.errors import BadOption
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device and precision of a run, each with its reason."""
+
+    device: str
+    device_reason: str
+    precision: Precision
+    precision_reason: str
+
+
+def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
+    """Choose a device (`auto`, `cpu`, `cuda`, `mps`) and a precision (`auto`, `fp32`, `bf16`).
+
+    Weights stay in fp32; bf16 means autocast.
+
+    Raises:
+        BadOption: the device or precision is unknown or not present.
+    """
+    chosen, why = _choose_device(device)
+    supported, reason = bf16_support(chosen)
+    if precision == "auto":
+        return Machine(chosen, why, "bf16" if supported else "fp32", reason)
+    if precision not in ("fp32", "bf16"):
+        raise BadOption(f"there is no precision '{precision}'", fix="Use auto, fp32 or bf16.")
+    return Machine(chosen, why, "bf16" if precision == "bf16" else "fp32", "as asked")
+
+
+def _choose_device(device: str) -> tuple[str, str]:
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        best = next(name for name, there in present.items() if there)
+        return best, "the fastest device present"
+    if not present.get(device):
+        there = ", ".join(name for name, yes in present.items() if yes)
+        raise BadOption(f"there is no device '{device}' here", fix=f"Present: {there}.")
+    return device, "as asked"
+
+
+def bf16_support(device: str) -> tuple[bool, str]:
+    """Does `device` compute in bfloat16 faster than in fp32?"""
+    if device == "cuda":
+        supported = torch.cuda.get_device_capability() >= (8, 0)
+        return supported, "the GPU has bf16 units" if supported else "the GPU is older than Ampere"
+    if device == "cpu":
+        capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+        found = [name for name in ("amx_bf16", "avx512_bf16") if capabilities.get(name)]
+        return bool(found), f"the CPU has {found[0]}" if found else "the CPU has no bf16 instructions"
+    return False, f"autocast to bf16 is not tried on {device}"
+
+
+def describe_hardware() -> dict[str, Any]:
+    """Return what a reader needs to compare timings: processor, threads, GPU."""
+    import platform
+
+    capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "cpu": capabilities.get("cpu_name") or platform.processor(),
+        "cores": capabilities.get("num_physical_cores"),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "system": platform.platform(terse=True),
+    }

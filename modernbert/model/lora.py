@@ -1,0 +1,59 @@
+"""LoRA adapters (Hu et al. 2021, arXiv:2106.09685) through peft, with a preset per architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from modernbert.errors import BadOption
+
+
+@dataclass(frozen=True)
+class LoraPreset:
+    """Which linear layers get an adapter (names, or a regular expression), and what is trained whole."""
+
+    targets: list[str] | str
+    saved: list[str]
+
+
+# peft has no default targets for ModernBERT, and saves only `classifier`: `head` would be lost.
+PRESETS = {
+    "modernbert": LoraPreset(["Wqkv", "Wo", "Wi"], ["head", "classifier"]),
+    "bert": LoraPreset(r".*encoder\.layer\.\d+\..*\.(query|key|value|dense)", ["pooler", "classifier"]),
+    "roberta": LoraPreset(r".*encoder\.layer\.\d+\..*\.(query|key|value|dense)", ["classifier"]),
+    "deberta-v2": LoraPreset(
+        r".*encoder\.layer\.\d+\..*\.(query_proj|key_proj|value_proj|dense)", ["pooler", "classifier"]
+    ),
+}
+
+
+def add_lora(model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], dropout: float) -> Any:
+    """Freeze the encoder and add adapters.
+
+    Args:
+        model: a transformers sequence classifier.
+        rank, alpha: size of the adapters, and their scale times the rank.
+        targets: names of linear layers; empty for the architecture's preset.
+        dropout: on the adapters' input.
+
+    Raises:
+        BadOption: there is no preset for this architecture and no targets are given, or no layer matches.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    kind = model.config.model_type
+    preset = PRESETS.get(kind)
+    if preset is None and not targets:
+        raise BadOption(f"there is no LoRA preset for '{kind}' models", fix="Name layers with --lora-targets.")
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(targets) or (preset.targets if preset else None),
+        modules_to_save=preset.saved if preset else ["classifier"],
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise BadOption(f"LoRA targets do not fit the model: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,83 @@
+"""`PackedBatch`: sequences one after another, with no padding between the tokenizer and the head.
+
+Shape suffixes: N sequences, T tokens of all sequences, L longest sequence, H heads, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from modernbert.data.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """N sequences as one stream of T tokens.
+
+    Attributes:
+        ids_T: token ids, int64.
+        starts_N1: where each sequence starts, then T; int64, shape (N + 1,).
+        positions_T: position of each token in its own sequence, int64.
+        sequence_T: which sequence each token belongs to, int64.
+        max_length: tokens in the longest sequence (a Python number, so that no device is asked).
+        type_ids_T: segment of each token, or None for models without segments.
+    """
+
+    ids_T: torch.Tensor
+    starts_N1: torch.Tensor
+    positions_T: torch.Tensor
+    sequence_T: torch.Tensor
+    max_length: int
+    type_ids_T: torch.Tensor | None = None
+
+    @property
+    def num_sequences(self) -> int:
+        """N."""
+        return len(self.starts_N1) - 1
+
+    @property
+    def num_tokens(self) -> int:
+        """T."""
+        return len(self.ids_T)
+
+    @property
+    def is_rectangular(self) -> bool:
+        """Do all sequences have the same length?"""
+        return self.num_tokens == self.num_sequences * self.max_length
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """Return the batch on `device`."""
+        types = None if self.type_ids_T is None else self.type_ids_T.to(device, non_blocking=True)
+        moved = (self.ids_T, self.starts_N1, self.positions_T, self.sequence_T)
+        return PackedBatch(*(t.to(device, non_blocking=True) for t in moved), self.max_length, types)
+
+    def pad(self, flat_T: torch.Tensor, fill: int) -> torch.Tensor:
+        """Lay a per-token tensor out as (N, L), filling the gaps with `fill`."""
+        if self.is_rectangular:
+            return flat_T.view(self.num_sequences, self.max_length)
+        padded_NL = flat_T.new_full((self.num_sequences, self.max_length), fill)
+        padded_NL[self.sequence_T, self.positions_T] = flat_T
+        return padded_NL
+
+
+def pack(tokens: Tokens, indices: Sequence[int] | np.ndarray) -> PackedBatch:
+    """Take the sequences at `indices` out of `tokens`, in that order."""
+    spans = [slice(tokens.starts[i], tokens.starts[i + 1]) for i in indices]
+    lengths_N = np.array([span.stop - span.start for span in spans], dtype=np.int64)
+    starts_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
+    sequence_T = np.repeat(np.arange(len(lengths_N)), lengths_N)
+    ids_T = np.concatenate([tokens.ids[span] for span in spans]).astype(np.int64)
+    types = tokens.type_ids
+    types_T = None if types is None else np.concatenate([types[span] for span in spans]).astype(np.int64)
+    return PackedBatch(
+        ids_T=torch.from_numpy(ids_T),
+        starts_N1=torch.from_numpy(starts_N1),
+        positions_T=torch.from_numpy(np.arange(len(ids_T)) - starts_N1[sequence_T]),
+        sequence_T=torch.from_numpy(sequence_T),
+        max_length=int(lengths_N.max()),
+        type_ids_T=None if types_T is None else torch.from_numpy(types_T),
+    )

@@ -1,0 +1,54 @@
+"""Is the Hugging Face Hub reachable? Decided once, in under three seconds."""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+
+TIMEOUT_SECONDS = 2.5
+
+
+@dataclass(frozen=True)
+class Network:
+    """Whether the Hub answers, and the reason to show."""
+
+    online: bool
+    reason: str
+
+
+def endpoint() -> str:
+    """Return the Hub's address (`HF_ENDPOINT` overrides it)."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+@cache
+def network() -> Network:
+    """Ask the Hub once per process; offline by choice needs no asking.
+
+    Name look-ups and proxies have time-outs of their own, so the question is asked in a thread that is
+    left behind when it does not answer in time.
+    """
+    for variable in ("MBERT_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(variable, "").lower() in ("1", "true", "yes", "on"):
+            return Network(False, f"offline, as {variable} says")
+    answer: list[Network] = []
+    thread = threading.Thread(target=lambda: answer.append(_ask(endpoint())), daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_SECONDS)
+    return answer[0] if answer else Network(False, f"{endpoint()} did not answer in {TIMEOUT_SECONDS} s")
+
+
+def _ask(address: str) -> Network:
+    request = urllib.request.Request(address, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+            return Network(True, f"{address} answers")
+    except urllib.error.HTTPError as error:
+        # A proxy that refuses also answers in HTTP; the Hub itself serves its front page.
+        return Network(error.code < 400, f"{address} answers with HTTP {error.code}")
+    except (OSError, ValueError) as error:
+        return Network(False, f"{address} cannot be reached ({getattr(error, 'reason', error)})")

@@ -1,0 +1,1 @@
+"""Recipes, objectives, the one loop, checkpoints."""

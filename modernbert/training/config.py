@@ -1,0 +1,115 @@
+"""Every value of a training run, in one frozen dataclass; a recipe fills it, flags and TOML override it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from modernbert.errors import BadData, BadOption
+
+Optimizer = Literal["adamw", "stable_adamw"]
+Schedule = Literal["linear", "cosine", "trapezoidal"]
+
+
+def _help(text: str, default: Any) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The values; `help_of` gives each field's meaning."""
+
+    epochs: float = _help("passes over the training data; 0.1 is a tenth of one", 3.0)
+    batch_size: int = _help("examples per optimiser step, whatever fits in memory at once", 32)
+    learning_rate: float = _help("peak learning rate", 5e-5)
+    weight_decay: float = _help("decoupled, torch's convention: each step takes rate x decay off", 0.01)
+    optimizer: Optimizer = _help("adamw or stable_adamw (AdamW with update clipping)", "adamw")
+    beta1: float = _help("decay of the gradient's average", 0.9)
+    beta2: float = _help("decay of the squared gradient's average", 0.98)
+    epsilon: float = _help("added to the denominator of an update", 1e-6)
+    schedule: Schedule = _help("linear, cosine or trapezoidal, after the warm-up", "linear")
+    warmup: float = _help("share of all steps in which the rate rises from 0", 0.06)
+    decay: float = _help("share of all steps in which a trapezoidal rate falls (1 - sqrt)", 0.1)
+    clip: float = _help("largest gradient norm; 0 for none", 1.0)
+    max_length: int = _help("longest text in tokens; 0 chooses the 99th percentile of the data", 0)
+    eval_every: int = _help("steps between evaluations; 0 for once an epoch", 0)
+    patience: int = _help("evaluations without a better score before stopping; 0 for never", 0)
+    keep: Literal["best", "last"] = _help("which weights to keep: best on the validation split, or last", "best")
+    seed: int = _help("of the new head, the order of the data and dropout", 42)
+    max_tokens: int = _help("tokens in memory at once; halved when memory runs out", 16384)
+    checkpoint_minutes: float = _help("time between checkpoints; each evaluation saves one too", 5.0)
+    log_every: int = _help("steps between progress lines", 10)
+    lora: bool = _help("train low-rank adapters instead of all weights", False)
+    lora_rank: int = _help("rank of the adapters", 16)
+    lora_alpha: float = _help("scale of the adapters times their rank", 32.0)
+    lora_dropout: float = _help("dropout on the adapters' input", 0.05)
+    lora_targets: tuple[str, ...] = _help("linear layers that get an adapter; none for the preset", ())
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch_size", "learning_rate", "epsilon", "max_tokens", "lora_rank", "log_every")
+        for name in positive:
+            _require(getattr(self, name) > 0, name, self, "greater than 0")
+        for name in ("weight_decay", "clip", "max_length", "eval_every", "patience", "checkpoint_minutes"):
+            _require(getattr(self, name) >= 0, name, self, "0 or more")
+        for name in ("beta1", "beta2", "warmup", "decay", "lora_dropout"):
+            _require(0 <= getattr(self, name) < 1, name, self, "at least 0 and below 1")
+        _require(0 < self.max_length or self.max_length == 0, "max_length", self, "0 or more")
+        for name in ("optimizer", "schedule", "keep"):
+            choices = get_args(_hints()[name])
+            _require(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
+
+    def with_values(self, values: Mapping[str, Any], *, source: str) -> TrainingConfig:
+        """Return a copy with `values` in place.
+
+        Raises:
+            BadOption: a name is unknown, or a value has the wrong type or makes no sense.
+        """
+        known = {f.name for f in dataclasses.fields(self)}
+        for name, value in values.items():
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(known))}."
+                raise BadOption(f"unknown setting '{name}'", where=source, fix=hint)
+            _check_type(name, value, source)
+        typed = {n: tuple(v) if n == "lora_targets" else v for n, v in values.items()}
+        return dataclasses.replace(self, **typed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as plain data."""
+        return dataclasses.asdict(self)
+
+
+def _require(holds: bool, name: str, config: TrainingConfig, rule: str) -> None:
+    if not holds:
+        raise BadOption(f"{name} is {getattr(config, name)!r}; it must be {rule}")
+
+
+def _hints() -> dict[str, Any]:
+    return get_type_hints(TrainingConfig)
+
+
+def _check_type(name: str, value: Any, source: str) -> None:
+    expected: Any = {float: (int, float), int: int, bool: bool, str: str}.get(_hints()[name], (str, list, tuple))
+    wrong_bool = isinstance(value, bool) and _hints()[name] is not bool
+    if wrong_bool or not isinstance(value, expected):
+        raise BadOption(f"{name} cannot be {value!r}", where=source)
+
+
+def help_of(name: str) -> str:
+    """Return what a setting means."""
+    return str(TrainingConfig.__dataclass_fields__[name].metadata["help"])
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read settings from a TOML file. Raises BadData when it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadData("there is no such file", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadData(f"not valid TOML ({error})", where=str(path)) from None

@@ -1,0 +1,397 @@
+"""Fine-tune one model on one task with one seed: prepare, fit, save, reload, score, record."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modernbert.errors import BadModel, BadOption, BadRun, Stopped
+from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.scoring import (
+    SplitScores,
+    collapse_notes,
+    example_rows,
+    quick_metrics,
+    score_split,
+)
+from modernbert.evaluation.predict import decide
+from modernbert.files import write_jsonl
+from modernbert.memory import peak_memory, start_measuring_memory
+from modernbert.model.device import Machine, choose_machine, describe_hardware
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.loading import (
+    largest_difference,
+    load_classifier,
+    load_trained,
+    logits_of,
+    save_classifier,
+)
+from modernbert.model.locate import locate_model
+from modernbert.model.lora import add_lora
+from modernbert.model.packing import pack
+from modernbert.runs import RunStore, lock, read_run, write_run
+from modernbert.training.accelerator import make_accelerator
+from modernbert.training.checkpoint import CheckpointStore, Progress
+from modernbert.training.inputs import Dataset, Inputs, Request, make_dataset, prepare
+from modernbert.training.loop import Evaluation, EvaluationReport, Fit, Notice, Observe, StepReport, fit
+from modernbert.training.objectives import LOSSES
+from modernbert.training.signals import StopRequest, stop_on_signals
+from modernbert.versions import versions
+
+# A reloaded model must give the same logits; folding adapters into the weights moves the last digits.
+RELOAD_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What is shown before the first step."""
+
+    name: str
+    inputs: Inputs
+    machine: Machine
+    attention: str
+    attention_reason: str
+    trained: int
+    frozen: int
+    new_tensors: tuple[str, ...]
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """A finished run: its folder's name and record, and the scores of each held-out split."""
+
+    name: str
+    record: dict[str, Any]
+    splits: tuple[SplitScores, ...]
+
+    @property
+    def main(self) -> float:
+        """The main metric: on the test split when its labels are known, else on the selecting split."""
+        return headline(self.splits).main.value
+
+
+def headline(splits: tuple[SplitScores, ...]) -> SplitScores:
+    """Return the split whose score is quoted: a visible test split, else the selecting one."""
+    return next((s for s in splits if s.split.startswith("test")), splits[0])
+
+
+def finetune(
+    request: Request,
+    store: RunStore,
+    *,
+    seed: int | None = None,
+    study: Mapping[str, Any] | None = None,
+    on_start: Callable[[Started], None] = lambda started: None,
+    observe: Observe = lambda report: None,
+) -> RunResult:
+    """Train, save, reload, score and record one run.
+
+    Args:
+        request: what to train on what.
+        store: where the run is kept.
+        seed: replaces the settings' seed.
+        study: what the run belongs to, kept in its record.
+        on_start: told about the run before its first step.
+        observe: told about steps, evaluations and notices.
+
+    Raises:
+        MbertError: bad input (nothing was written), or the run ended early (it can be resumed).
+    """
+    if seed is not None:
+        request = replace(request, settings={**request.settings, "seed": seed})
+    inputs = prepare(request, store)
+    name = store.free_name(request.name or default_name(inputs))
+    if request.name and name != request.name:
+        raise BadOption(f"there is a run called '{request.name}' already", fix="Choose another --name.")
+    with _ready(inputs, name) as (started, work):
+        on_start(started)
+        record = _first_record(started, study)
+        folder = store.create(name, record)
+        with lock(folder):
+            return _train(folder, record, inputs, work, observe, resume=False)
+
+
+def resume(
+    name: str,
+    store: RunStore,
+    *,
+    on_start: Callable[[Started], None] = lambda started: None,
+    observe: Observe = lambda report: None,
+) -> RunResult:
+    """Go on with an interrupted run where its newest checkpoint stands.
+
+    Raises:
+        UnknownName, BadRun: there is no such run, it is finished, or data or model have changed since.
+    """
+    record = store.read(name)
+    if record["status"] == "finished":
+        raise BadRun(f"'{name}' is finished: there is nothing to resume", fix=f"mbert runs show {name}")
+    if record["kind"] != "finetune":
+        raise BadRun(f"'{name}' is no training run")
+    folder = store.path(name)
+    with lock(folder):
+        inputs = prepare(Request.from_dict(record["request"]), store)
+        _require_unchanged(record, inputs, folder)
+        with _ready(inputs, name) as (started, work):
+            on_start(started)
+            return _train(folder, record, inputs, work, observe, resume=True)
+
+
+def _require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> None:
+    now = {name: split.record(inputs.task)["fingerprint"] for name, split in inputs.loaded.items()}
+    then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
+    changed = [
+        what
+        for what, before, after in (
+            ("the data", then, now),
+            ("the settings", record["config"], json.loads(json.dumps(inputs.config.as_dict()))),
+            ("the model", record["model"]["revision"], inputs.source.revision),
+        )
+        if before != after
+    ]
+    if changed:
+        raise BadRun(
+            f"{' and '.join(changed)} changed since the run began",
+            where=str(folder),
+            fix="Resuming would mix two runs; start a new one.",
+        )
+
+
+def default_name(inputs: Inputs) -> str:
+    """Return a run's name: task, model, method, seed."""
+    method = "-lora" if inputs.config.lora else ""
+    model = Path(inputs.source.name).name
+    return f"{inputs.task.short_name}-{model}{method}-s{inputs.config.seed}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A loaded model with its device and data."""
+
+    model: Any
+    machine: Machine
+    accelerator: Any
+    data: dict[str, Dataset]
+    stop: StopRequest
+
+
+@contextmanager
+def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
+    """Load the model on its device, seeded first: the new head is drawn from that seed."""
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        start_measuring_memory()
+        machine = choose_machine(inputs.request.device, inputs.request.precision)
+        accelerator = make_accelerator(machine)
+        config = inputs.config
+        torch.manual_seed(config.seed)
+        loaded = load_classifier(inputs.start, inputs.task)
+        model = loaded.model
+        if config.lora:
+            model = add_lora(
+                model,
+                rank=config.lora_rank,
+                alpha=config.lora_alpha,
+                targets=config.lora_targets,
+                dropout=config.lora_dropout,
+            )
+        assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
+        data = {split: make_dataset(inputs, split) for split in inputs.examples}
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+        attention = PackedClassifier(model).attention
+        started = Started(
+            name=name,
+            inputs=inputs,
+            machine=machine,
+            attention=attention.backend,
+            attention_reason=attention.reason,
+            trained=trained,
+            frozen=frozen,
+            new_tensors=loaded.new_tensors,
+            # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
+            checkpoint_bytes=trained * 4 * 4 * 2,
+        )
+        yield started, _Work(model, machine, accelerator, data, stop)
+
+
+def _first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
+    inputs = started.inputs
+    task = inputs.task
+    return {
+        "kind": "finetune",
+        "status": "running",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "study": dict(study) if study else None,
+        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
+        "model": inputs.source.record(),
+        "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
+        "recipe": asdict(inputs.recipe),
+        "config": inputs.config.as_dict(),
+        "seed": inputs.config.seed,
+        "request": inputs.request.as_dict(),
+        "data": {
+            "text": task.text,
+            "label": task.label,
+            "splits": {name: split.record(task) for name, split in inputs.loaded.items()},
+            "report": inputs.report.as_dict(),
+            "notes": inputs.notes,
+        },
+        "machine": asdict(started.machine),
+        "attention": {"backend": started.attention, "reason": started.attention_reason},
+        "parameters": {"trained": started.trained, "frozen": started.frozen},
+        "new_tensors": started.new_tensors,
+        "hardware": describe_hardware(),
+        "versions": versions(),
+    }
+
+
+def _train(
+    folder: Path, record: dict[str, Any], inputs: Inputs, work: _Work, observe: Observe, *, resume: bool
+) -> RunResult:
+    checkpoints = CheckpointStore(folder / "checkpoints")
+    checkpoints.root.mkdir(exist_ok=True)
+    job = Fit(
+        model=PackedClassifier(work.model),
+        loss=LOSSES[inputs.task.kind],
+        data=work.data[inputs.task.train],
+        config=inputs.config,
+        evaluate=lambda model: _evaluate(model, inputs, work),
+        checkpoints=checkpoints,
+        accelerator=work.accelerator,
+        stop=work.stop,
+        observe=_logged(folder / "log.jsonl", observe),
+    )
+    try:
+        progress = fit(job, resume=resume)
+        _save_and_reload(folder, inputs, work, observe)
+        splits = _final_scores(folder, inputs, work)
+    except Stopped as stopped:
+        stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: mbert resume {folder.name}"]))
+        raise
+    record = {
+        **record,
+        "status": "finished",
+        "results": [split.as_dict() for split in splits],
+        "training": _training_record(job, progress),
+        "notes": _notes(inputs, splits, progress),
+    }
+    write_run(folder, record)
+    checkpoints.remove()
+    return RunResult(name=folder.name, record=record, splits=splits)
+
+
+def _evaluate(model: torch.nn.Module, inputs: Inputs, work: _Work) -> Evaluation:
+    task, split = inputs.task, inputs.task.validation[0]
+    data = work.data[split]
+    logits = predict_logits(
+        model,
+        data.tokens,
+        max_tokens=inputs.config.max_tokens,
+        accelerator=work.accelerator,
+        check_stop=work.stop.raise_if_requested,
+    )
+    assert data.examples.labels is not None
+    metrics = quick_metrics(task, data.examples.labels, logits)
+    main = metrics[task.metrics[0]]
+    return Evaluation(metrics, main, collapse_notes(task, decide(logits, task.kind)))
+
+
+def _save_and_reload(folder: Path, inputs: Inputs, work: _Work, observe: Observe) -> None:
+    """Save the model, read it back into a fresh object, and compare logits on a few texts.
+
+    Raises:
+        BadModel: the reloaded model differs.
+    """
+    model = work.model.to("cpu").eval()
+    if (folder / "model").exists():  # a resumed run that had come this far
+        import shutil
+
+        shutil.rmtree(folder / "model")
+    save_classifier(model, inputs.tokenizer, folder / "model")
+    source = replace(
+        inputs.source,
+        name=folder.name,
+        folder=folder / "model",
+        base=inputs.source if inputs.config.lora else None,
+        labels=inputs.task.labels,
+    )
+    fresh = load_trained(source, inputs.task)
+    tokens = work.data[inputs.task.validation[0]].tokens
+    batch = pack(tokens, range(min(8, len(tokens))))
+    difference = largest_difference(logits_of(model, batch), logits_of(fresh, batch))
+    if difference > RELOAD_TOLERANCE:
+        raise BadModel(
+            f"the saved model, read back, gives other logits (by up to {difference:.2g})",
+            where=str(folder / "model"),
+        )
+    observe(Notice(f"saved, read back and compared: logits agree to {difference:.1g}"))
+    work.model.to(work.accelerator.device)
+
+
+def _final_scores(folder: Path, inputs: Inputs, work: _Work) -> tuple[SplitScores, ...]:
+    """Score every held-out split with known labels, and keep each example's row."""
+    model = PackedClassifier(work.model).eval()
+    results, rows = [], []
+    for split in inputs.task.scored_splits:
+        data = work.data[split]
+        logits = predict_logits(
+            model,
+            data.tokens,
+            max_tokens=inputs.config.max_tokens,
+            accelerator=work.accelerator,
+            check_stop=work.stop.raise_if_requested,
+        )
+        results.append(score_split(inputs.task, split, data.examples, logits))
+        rows += example_rows(inputs.task, split, data.examples, logits)
+    write_jsonl(folder / "scores.jsonl", rows)
+    return tuple(results)
+
+
+def _training_record(job: Fit, progress: Progress) -> dict[str, Any]:
+    return {
+        "steps": progress.step,
+        "planned_steps": job.total,
+        "best_step": progress.best_step,
+        "history": progress.history,
+        "minutes": round(progress.seconds / 60, 3),
+        "tokens": progress.tokens,
+        "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
+        "max_tokens": progress.max_tokens,
+        "peak_memory_mib": peak_memory(),
+    }
+
+
+def _notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progress) -> list[str]:
+    notes = [f"{s.split}: {note}" for s in splits for note in s.notes]
+    first, metric = progress.history[0]["metrics"], inputs.task.metrics[0]
+    if inputs.config.keep == "best" and progress.best_step == 0:
+        notes.append(f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept")
+    expected, value = inputs.recipe.expected, splits[0].main.value
+    if expected and not expected[0] <= value <= expected[1]:
+        notes.append(
+            f"{metric} {value:.4f} is outside {expected[0]:.3f} to {expected[1]:.3f}, "
+            "where single runs of this recipe fall"
+        )
+    return notes
+
+
+def _logged(path: Path, observe: Observe) -> Observe:
+    """Also append every report to the run's log."""
+
+    def both(report: StepReport | EvaluationReport | Notice) -> None:
+        line = {"event": type(report).__name__, "time": round(time.time(), 3), **asdict(report)}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        observe(report)
+
+    return both
