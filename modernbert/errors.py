@@ -33,7 +33,7 @@ class MbertError(Exception):
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.what}" if self.where else self.what]
-        return "\n".join(lines + [self.fix] if self.fix else lines)
+        return "\n".join([*lines, self.fix] if self.fix else lines)
 
 
 class UnknownName(MbertError):

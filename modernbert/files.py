@@ -49,13 +49,17 @@ def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         with no_space_is_an_error(path):
-            with temporary.open("wb" if binary else "w", **({} if binary else {"encoding": "utf-8"})) as file:
+            with _open(temporary, binary=binary) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open(path: Path, *, binary: bool) -> IO[Any]:
+    return path.open("wb") if binary else path.open("w", encoding="utf-8", newline="")
 
 
 @contextlib.contextmanager

@@ -56,7 +56,9 @@ class RunStore:
             BadRun: its record is damaged, or of another version.
         """
         if not self.has(name):
-            raise UnknownName.among("run", name, self.names(), fix=f"`mbert runs` lists those in {self.root}.")
+            raise UnknownName.among(
+                "run", name, self.names(), fix=f"`mbert runs` lists those in {self.root}."
+            )
         return read_run(self.path(name))
 
     def create(self, name: str, record: dict[str, Any]) -> Path:

@@ -76,7 +76,8 @@ def check_data(
             warnings.append(f"{report.split}: {report.empty} of {report.rows} rows have no text")
         if report.truncated is not None and report.truncated > TRUNCATION_WARNING:
             warnings.append(
-                f"{report.split}: {report.truncated:.1%} of the texts are longer than {max_length} tokens and are cut"
+                f"{report.split}: {report.truncated:.1%} of the texts are longer than "
+                f"{max_length} tokens and are cut"
             )
     return DataReport(task.name, reports, tuple(warnings), max_length)
 

@@ -51,7 +51,9 @@ def to_texts(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
         for index, value in enumerate(column):
             if not isinstance(value, str):
                 found = "nothing" if value is None else f"{value!r}"
-                raise BadData(f"column '{name}' holds {found} where text is expected", where=rows.where(index))
+                raise BadData(
+                    f"column '{name}' holds {found} where text is expected", where=rows.where(index)
+                )
     return list(zip(*chosen, strict=True))
 
 
@@ -92,7 +94,9 @@ def _class_index(task: Task, rows: Rows, index: int, value: Any) -> int:
     if isinstance(task.source, FileData) or isinstance(value, str):
         return _name_index(task, rows, index, str(value))
     if value == -1:
-        raise BadData("the label is -1: it is hidden", where=rows.where(index), fix="Score the validation split.")
+        raise BadData(
+            "the label is -1: it is hidden", where=rows.where(index), fix="Score the validation split."
+        )
     if not isinstance(value, int) or not 0 <= value < len(task.labels):
         raise BadData(
             f"label {value!r} is out of range 0 to {len(task.labels) - 1} ({', '.join(task.labels)})",

@@ -59,7 +59,9 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     if "validation" not in splits:
         splits, note = _with_validation(splits, columns.text, columns.label, columns.kind)
         notes.append(note)
-    labels = () if columns.kind == "regression" else _label_names(splits["train"], columns.label, columns.kind)
+    labels = (
+        () if columns.kind == "regression" else _label_names(splits["train"], columns.label, columns.kind)
+    )
     task = Task(
         name=f"own/{Path(data.path).stem}",
         summary=f"own data from {data.path}",
@@ -131,7 +133,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({reason})\n"
             f"  Hub: {network().reason}",
-            fix="Data sets that need their author's code are not run: convert them to Parquet, or give files.",
+            fix="The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None
     finally:
         datasets.config.HF_HUB_OFFLINE = before
@@ -147,7 +149,9 @@ def _with_validation(
     splits: dict[str, Rows], text: Sequence[str], label: str, kind: Kind
 ) -> tuple[dict[str, Rows], str]:
     rows = splits["train"]
-    keys = ["\x1f".join(re.sub(r"\s+", " ", part).strip() for part in parts) for parts in to_texts(rows, text)]
+    keys = [
+        "\x1f".join(re.sub(r"\s+", " ", part).strip() for part in parts) for parts in to_texts(rows, text)
+    ]
     strata = [str(v) for v in rows.columns[label]] if kind == "single_label" else [""] * len(rows)
     if len(set(keys)) < 2:
         raise BadData("too few different rows to hold any out for validation", where=rows.origin)

@@ -57,7 +57,9 @@ def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSp
     if isinstance(task.source, FileData):
         rows = task.source.splits.get(split)
         if rows is None:
-            raise BadData(f"{task.name} has no split '{split}'", fix=f"It has: {', '.join(task.source.splits)}.")
+            raise BadData(
+                f"{task.name} has no split '{split}'", fix=f"It has: {', '.join(task.source.splits)}."
+            )
         return LoadedSplit(split, rows, str(task.source.path), "fingerprint only")
     bundle = bundle_folder(data_dir)
     path = bundle / task.name / f"{split}.jsonl" if bundle else None

@@ -39,7 +39,8 @@ def predict_logits(
         check_stop: called between batches; may raise.
     """
     assert not model.training, "evaluation mode"
-    order, results = np.arange(len(tokens)), {}
+    order = np.arange(len(tokens))
+    results: dict[int, np.ndarray] = {}
     with torch.inference_mode():
         for part in split_by_tokens(order, tokens.lengths, max_tokens):
             check_stop()

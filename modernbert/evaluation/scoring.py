@@ -55,11 +55,15 @@ def collapse_notes(task: Task, predictions: np.ndarray) -> tuple[str, ...]:
     if len(predictions) < 2 or len(np.unique(predictions, axis=0)) > 1:
         return ()
     if task.kind == "single_label":
-        return (f"every example is predicted '{task.labels[int(predictions[0])]}': the model tells nothing apart",)
+        return (
+            f"every example is predicted '{task.labels[int(predictions[0])]}': the model tells nothing apart",
+        )
     return ("every example gets the same prediction: the model tells nothing apart",)
 
 
-def example_rows(task: Task, split: str, examples: Examples, logits_NC: np.ndarray) -> Iterator[dict[str, Any]]:
+def example_rows(
+    task: Task, split: str, examples: Examples, logits_NC: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Yield one row per example: its id (split and row number), label, prediction and logits."""
     assert examples.labels is not None
     predictions = decide(logits_NC, task.kind)

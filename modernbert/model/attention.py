@@ -5,6 +5,7 @@ Shape suffixes: T tokens of all sequences, N sequences, L longest sequence, H he
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ class Layout:
     def bounds(self) -> list[tuple[int, int]]:
         """Start and end of each sequence, as Python numbers."""
         starts: list[int] = self.batch.starts_N1.tolist()
-        return list(zip(starts[:-1], starts[1:], strict=True))
+        return list(itertools.pairwise(starts))
 
     @cached_property
     def slot_T(self) -> torch.Tensor:

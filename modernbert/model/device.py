@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,7 +57,7 @@ def bf16_support(device: str) -> tuple[bool, str]:
         supported = torch.cuda.get_device_capability() >= (8, 0)
         return supported, "the GPU has bf16 units" if supported else "the GPU is older than Ampere"
     if device == "cpu":
-        capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+        capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
         found = [name for name in ("amx_bf16", "avx512_bf16") if capabilities.get(name)]
         return bool(found), f"the CPU has {found[0]}" if found else "the CPU has no bf16 instructions"
     return False, f"autocast to bf16 is not tried on {device}"
@@ -66,7 +67,7 @@ def describe_hardware() -> dict[str, Any]:
     """Return what a reader needs to compare timings: processor, threads, GPU."""
     import platform
 
-    capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": capabilities.get("cpu_name") or platform.processor(),

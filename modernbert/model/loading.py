@@ -162,7 +162,8 @@ def _load(folder: Path, config: Any) -> LoadedClassifier:
     lost = sorted(key for key in missing if not key.removeprefix(prefix).startswith(HEAD_NAMES))
     if lost:
         raise BadModel(
-            f"the checkpoint lacks {len(lost)} encoder tensors ({', '.join(lost[:3])}, ...)", where=str(folder)
+            f"the checkpoint lacks {len(lost)} encoder tensors ({', '.join(lost[:3])}, ...)",
+            where=str(folder),
         )
     return LoadedClassifier(model, tuple(sorted(missing)))
 
@@ -218,7 +219,8 @@ def logits_of(model: Any, batch: PackedBatch) -> torch.Tensor:
     packed = PackedClassifier(model).eval()
     device = next(packed.parameters()).device
     with torch.inference_mode():
-        return packed(batch.to(device)).float().cpu()
+        logits_NC: torch.Tensor = packed(batch.to(device))
+    return logits_NC.float().cpu()
 
 
 def largest_difference(first_NC: torch.Tensor, second_NC: torch.Tensor) -> float:

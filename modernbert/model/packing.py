@@ -52,8 +52,14 @@ class PackedBatch:
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch on `device`."""
         types = None if self.type_ids_T is None else self.type_ids_T.to(device, non_blocking=True)
-        moved = (self.ids_T, self.starts_N1, self.positions_T, self.sequence_T)
-        return PackedBatch(*(t.to(device, non_blocking=True) for t in moved), self.max_length, types)
+        return PackedBatch(
+            ids_T=self.ids_T.to(device, non_blocking=True),
+            starts_N1=self.starts_N1.to(device, non_blocking=True),
+            positions_T=self.positions_T.to(device, non_blocking=True),
+            sequence_T=self.sequence_T.to(device, non_blocking=True),
+            max_length=self.max_length,
+            type_ids_T=types,
+        )
 
     def pad(self, flat_T: torch.Tensor, fill: int) -> torch.Tensor:
         """Lay a per-token tensor out as (N, L), filling the gaps with `fill`."""

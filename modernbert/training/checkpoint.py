@@ -1,4 +1,4 @@
-"""Checkpoints of a running fit: `checkpoints/step-00000120-0001/`, whole or absent; best and last are kept."""
+"""Checkpoints of a running fit, each a folder that is whole or absent; best and last are kept."""
 
 from __future__ import annotations
 

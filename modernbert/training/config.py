@@ -39,9 +39,11 @@ class TrainingConfig:
     max_length: int = _help("longest text in tokens; 0 chooses the 99th percentile of the data", 0)
     eval_every: int = _help("steps between evaluations; 0 for once an epoch", 0)
     patience: int = _help("evaluations without a better score before stopping; 0 for never", 0)
-    keep: Literal["best", "last"] = _help("which weights to keep: best on the validation split, or last", "best")
+    keep: Literal["best", "last"] = _help(
+        "which weights to keep: best on the validation split, or last", "best"
+    )
     seed: int = _help("of the new head, the order of the data and dropout", 42)
-    max_tokens: int = _help("tokens in memory at once; halved when memory runs out", 16384)
+    max_tokens: int = _help("tokens in memory at once, halved when it runs out; 0 chooses by device", 0)
     checkpoint_minutes: float = _help("time between checkpoints; each evaluation saves one too", 5.0)
     log_every: int = _help("steps between progress lines", 10)
     lora: bool = _help("train low-rank adapters instead of all weights", False)
@@ -51,14 +53,21 @@ class TrainingConfig:
     lora_targets: tuple[str, ...] = _help("linear layers that get an adapter; none for the preset", ())
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "learning_rate", "epsilon", "max_tokens", "lora_rank", "log_every")
+        positive = ("epochs", "batch_size", "learning_rate", "epsilon", "lora_rank", "log_every")
         for name in positive:
             _require(getattr(self, name) > 0, name, self, "greater than 0")
-        for name in ("weight_decay", "clip", "max_length", "eval_every", "patience", "checkpoint_minutes"):
+        for name in (
+            "weight_decay",
+            "clip",
+            "max_length",
+            "max_tokens",
+            "eval_every",
+            "patience",
+            "checkpoint_minutes",
+        ):
             _require(getattr(self, name) >= 0, name, self, "0 or more")
         for name in ("beta1", "beta2", "warmup", "decay", "lora_dropout"):
             _require(0 <= getattr(self, name) < 1, name, self, "at least 0 and below 1")
-        _require(0 < self.max_length or self.max_length == 0, "max_length", self, "0 or more")
         for name in ("optimizer", "schedule", "keep"):
             choices = get_args(_hints()[name])
             _require(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
@@ -76,7 +85,7 @@ class TrainingConfig:
                 hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(known))}."
                 raise BadOption(f"unknown setting '{name}'", where=source, fix=hint)
             _check_type(name, value, source)
-        typed = {n: tuple(v) if n == "lora_targets" else v for n, v in values.items()}
+        typed: dict[str, Any] = {n: tuple(v) if n == "lora_targets" else v for n, v in values.items()}
         return dataclasses.replace(self, **typed)
 
     def as_dict(self) -> dict[str, Any]:
@@ -94,7 +103,9 @@ def _hints() -> dict[str, Any]:
 
 
 def _check_type(name: str, value: Any, source: str) -> None:
-    expected: Any = {float: (int, float), int: int, bool: bool, str: str}.get(_hints()[name], (str, list, tuple))
+    expected: Any = {float: (int, float), int: int, bool: bool, str: str}.get(
+        _hints()[name], (str, list, tuple)
+    )
     wrong_bool = isinstance(value, bool) and _hints()[name] is not bool
     if wrong_bool or not isinstance(value, expected):
         raise BadOption(f"{name} cannot be {value!r}", where=source)

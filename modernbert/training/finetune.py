@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from modernbert.errors import BadModel, BadOption, BadRun, Stopped
-from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import (
     SplitScores,
     collapse_notes,
@@ -22,10 +22,10 @@ from modernbert.evaluation.scoring import (
     quick_metrics,
     score_split,
 )
-from modernbert.evaluation.predict import decide
 from modernbert.files import write_jsonl
 from modernbert.memory import peak_memory, start_measuring_memory
-from modernbert.model.device import Machine, choose_machine, describe_hardware
+from modernbert.model.device import describe_hardware
+from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.loading import (
     largest_difference,
@@ -34,10 +34,9 @@ from modernbert.model.loading import (
     logits_of,
     save_classifier,
 )
-from modernbert.model.locate import locate_model
 from modernbert.model.lora import add_lora
 from modernbert.model.packing import pack
-from modernbert.runs import RunStore, lock, read_run, write_run
+from modernbert.runs import RunStore, lock, write_run
 from modernbert.training.accelerator import make_accelerator
 from modernbert.training.checkpoint import CheckpointStore, Progress
 from modernbert.training.inputs import Dataset, Inputs, Request, make_dataset, prepare
@@ -56,7 +55,6 @@ class Started:
 
     name: str
     inputs: Inputs
-    machine: Machine
     attention: str
     attention_reason: str
     trained: int
@@ -178,7 +176,6 @@ class _Work:
     """A loaded model with its device and data."""
 
     model: Any
-    machine: Machine
     accelerator: Any
     data: dict[str, Dataset]
     stop: StopRequest
@@ -190,9 +187,8 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         start_measuring_memory()
-        machine = choose_machine(inputs.request.device, inputs.request.precision)
-        accelerator = make_accelerator(machine)
         config = inputs.config
+        accelerator = make_accelerator(inputs.machine)
         torch.manual_seed(config.seed)
         loaded = load_classifier(inputs.start, inputs.task)
         model = loaded.model
@@ -205,6 +201,7 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
                 dropout=config.lora_dropout,
             )
         assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
+        use_cheap_dropout(model)
         data = {split: make_dataset(inputs, split) for split in inputs.examples}
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
@@ -212,7 +209,6 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
         started = Started(
             name=name,
             inputs=inputs,
-            machine=machine,
             attention=attention.backend,
             attention_reason=attention.reason,
             trained=trained,
@@ -221,7 +217,7 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
             # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
             checkpoint_bytes=trained * 4 * 4 * 2,
         )
-        yield started, _Work(model, machine, accelerator, data, stop)
+        yield started, _Work(model, accelerator, data, stop)
 
 
 def _first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -246,7 +242,7 @@ def _first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str
             "report": inputs.report.as_dict(),
             "notes": inputs.notes,
         },
-        "machine": asdict(started.machine),
+        "machine": asdict(inputs.machine),
         "attention": {"backend": started.attention, "reason": started.attention_reason},
         "parameters": {"trained": started.trained, "frozen": started.frozen},
         "new_tensors": started.new_tensors,
@@ -341,7 +337,8 @@ def _save_and_reload(folder: Path, inputs: Inputs, work: _Work, observe: Observe
 def _final_scores(folder: Path, inputs: Inputs, work: _Work) -> tuple[SplitScores, ...]:
     """Score every held-out split with known labels, and keep each example's row."""
     model = PackedClassifier(work.model).eval()
-    results, rows = [], []
+    results: list[SplitScores] = []
+    rows: list[dict[str, Any]] = []
     for split in inputs.task.scored_splits:
         data = work.data[split]
         logits = predict_logits(
@@ -375,7 +372,9 @@ def _notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progress) 
     notes = [f"{s.split}: {note}" for s in splits for note in s.notes]
     first, metric = progress.history[0]["metrics"], inputs.task.metrics[0]
     if inputs.config.keep == "best" and progress.best_step == 0:
-        notes.append(f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept")
+        notes.append(
+            f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept"
+        )
     expected, value = inputs.recipe.expected, splits[0].main.value
     if expected and not expected[0] <= value <= expected[1]:
         notes.append(

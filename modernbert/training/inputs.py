@@ -20,12 +20,16 @@ from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import Kind, Task
 from modernbert.data.tokens import TokenLengths, Tokens, auto_max_length, measure, tokenize
 from modernbert.errors import BadOption, UnknownName
+from modernbert.model.device import Machine, choose_machine
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.packing import PackedBatch, pack
 from modernbert.runs import RunStore
 from modernbert.training.config import TrainingConfig
 from modernbert.training.recipes import Recipe, find_recipe
+
+# Tokens in memory at once, by device. On a CPU more brings no speed; a GPU wants to be filled.
+MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,7 @@ class Inputs:
     loaded: dict[str, LoadedSplit]
     examples: dict[str, Examples]
     report: DataReport
+    machine: Machine
     notes: tuple[str, ...]
 
 
@@ -149,6 +154,8 @@ def prepare(request: Request, store: RunStore) -> Inputs:
     tokenizer = load_tokenizer(source)
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
     config = with_max_length(config, lengths[task.train], context_length(load_config(source)))
+    machine = choose_machine(request.device, request.precision)
+    config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
     report = check_data(task, examples, lengths=lengths, max_length=config.max_length)
     return Inputs(
         request=request,
@@ -161,6 +168,7 @@ def prepare(request: Request, store: RunStore) -> Inputs:
         loaded=loaded,
         examples=examples,
         report=report,
+        machine=machine,
         notes=tuple(notes),
     )
 
@@ -207,7 +215,8 @@ def find_start(request: Request, recipe: Recipe, source: ModelSource, store: Run
     matching = [name for name in store.names() if _is_run_of(store, name, task, request.model)]
     if not matching:
         raise BadOption(
-            f"this starts from a model fine-tuned on {task}, and no finished run of {request.model} on it exists",
+            f"this starts from a model fine-tuned on {task}, "
+            f"and no finished run of {request.model} on it exists",
             fix=f"Train one: mbert finetune {task} --model {request.model} --recipe {request.recipe}\n"
             "or start from the bare model: --init-from none (the score is then another protocol's)",
         )

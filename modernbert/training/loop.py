@@ -24,7 +24,9 @@ from modernbert.training.signals import StopRequest
 class TrainingData(Protocol):
     """What the loop trains on."""
 
-    plan: BatchPlan
+    @property
+    def plan(self) -> BatchPlan:
+        """The order of the examples, and their lengths."""
 
     def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
         """Return the examples at `indices` and their labels."""
@@ -89,6 +91,7 @@ class Fit:
     optimizer: Any = field(init=False)
     progress: Progress = field(init=False)
     total: int = field(init=False)
+    clock: float = field(init=False, default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         self.total = max(1, round(self.config.epochs * self.data.plan.steps_per_epoch))
@@ -101,6 +104,12 @@ class Fit:
         """Where the model is."""
         device: torch.device = self.accelerator.device
         return device
+
+    def tick(self) -> None:
+        """Add the time since the last tick to the training time."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self.clock
+        self.clock = now
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that training changes, by name."""
@@ -126,6 +135,7 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
     """
     if resume:
         _restore(work)
+    work.clock = time.perf_counter()
     try:
         _run(work)
     except Interrupted as interrupted:
@@ -269,7 +279,7 @@ class _Meter:
         if not np.isfinite(loss) or not np.isfinite(norm):
             raise _not_finite(work, loss, norm)
         seconds = time.perf_counter() - self.started
-        progress.seconds += seconds
+        work.tick()
         per_step = seconds / len(self.losses)
         rate = work.config.learning_rate * rate_factor(progress.step - 1, work.total, work.config)
         work.observe(
@@ -293,17 +303,15 @@ def _not_finite(work: Fit, loss: float, norm: float) -> TrainingFailed:
     return TrainingFailed(
         f"the loss ({loss}) or its gradient ({norm}) is not finite around step {work.progress.step}.{kept}",
         fix="Likely causes: a learning rate that is too high "
-        f"(now {work.config.learning_rate:g}; try a third), too short a warm-up (now {work.config.warmup:g}), "
-        "or half precision (try --precision fp32).",
+        f"(now {work.config.learning_rate:g}; try a third), too short a warm-up "
+        f"(now {work.config.warmup:g}), or half precision (try --precision fp32).",
     )
 
 
 def _evaluate(work: Fit) -> None:
     progress = work.progress
-    started = time.perf_counter()
     work.model.eval()
     evaluation = work.evaluate(work.model)
-    progress.seconds += time.perf_counter() - started
     is_best = evaluation.main > progress.best_score
     if is_best:
         progress.best_step, progress.best_score = progress.step, evaluation.main
@@ -315,6 +323,7 @@ def _evaluate(work: Fit) -> None:
     if progress.step > 0:
         _save(work)
         work.checkpoints.drop_worse(progress.best_step)
+    work.tick()
     work.observe(EvaluationReport(progress.step, work.total, evaluation, is_best))
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from modernbert.errors import BadOption
 
-PAPER = "ModernBERT, arXiv:2412.13663, table 6 and appendix E.1; batch 64 as its authors state in their tracker"
+PAPER = (
+    "ModernBERT, arXiv:2412.13663, table 6 and appendix E.1; batch 64 as its authors state in their tracker"
+)
 SMALL_DATA = 10_000
 
 

@@ -1,0 +1,250 @@
+"""mbert against transformers' own Trainer: the same fine-tuning, side by side.
+
+    python examples/benchmarks/trainer.py --data-dir BUNDLE
+
+Both train the same checkpoint on the same rows with the same optimiser, schedule, batch size, maximum
+length, precision, seed and number of epochs, evaluate once an epoch and keep the best. Trainer runs at its
+best settings: length grouping, fused AdamW, and the evaluation batch that was fastest. Every measurement
+is a process of its own; the two tools alternate. Results are added to a JSON file, one record each, and
+what is there already is not measured again.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODEL = "minilm"
+EPOCHS = {"sst2": 1.0, "cola": 3.0, "mrpc": 3.0, "rte": 3.0, "stsb": 3.0}
+RATES = {"full": 5e-5, "lora": 5e-4}
+RESULTS = Path(__file__).parent / "results" / "trainer.json"
+
+
+def settings(task: str, method: str, seed: int) -> dict:
+    return {
+        "epochs": EPOCHS[task],
+        "learning_rate": RATES[method],
+        "lora": method == "lora",
+        "batch_size": 32,
+        "seed": seed,
+    }
+
+
+def run_mbert(inputs, store) -> dict:
+    from modernbert.training.finetune import finetune
+
+    started = time.perf_counter()
+    result = finetune(inputs.request, store)
+    training = result.record["training"]
+    return {
+        "scores": {s.metric: s.value for s in result.splits[0].scores},
+        "minutes": training["minutes"],
+        "wall_minutes": (time.perf_counter() - started) / 60,
+        "peak_memory_mib": training["peak_memory_mib"]["process"],
+        "history": training["history"],
+    }
+
+
+def run_trainer(inputs, store) -> dict:
+    import torch
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    from modernbert.evaluation.predict import decide
+    from modernbert.evaluation.scoring import quick_metrics
+    from modernbert.memory import peak_memory, start_measuring_memory
+    from modernbert.model.loading import load_classifier, quiet_transformers
+    from modernbert.model.lora import add_lora
+    from modernbert.training.inputs import make_dataset
+
+    started = time.perf_counter()
+    task, config = inputs.task, inputs.config
+    start_measuring_memory()
+    torch.manual_seed(config.seed)
+    model = load_classifier(inputs.start, task).model
+    if config.lora:
+        model = add_lora(
+            model,
+            rank=config.lora_rank,
+            alpha=config.lora_alpha,
+            targets=(),
+            dropout=config.lora_dropout,
+        )
+
+    def rows(split):
+        data = make_dataset(inputs, split)
+        tokens, labels = data.tokens, data.examples.labels
+        spans = [slice(a, b) for a, b in zip(tokens.starts, tokens.starts[1:], strict=False)]
+        return [
+            {
+                "input_ids": tokens.ids[span].tolist(),
+                "token_type_ids": tokens.type_ids[span].tolist(),
+                "attention_mask": [1] * (span.stop - span.start),
+                "labels": label.item(),
+                "length": span.stop - span.start,
+            }
+            for span, label in zip(spans, labels, strict=True)
+        ]
+
+    def metrics(prediction):
+        labels = prediction.label_ids
+        return quick_metrics(task, labels, decide_input(prediction.predictions))
+
+    def decide_input(logits):
+        return logits if logits.ndim == 2 else logits[:, None]
+
+    assert decide is not None
+    main = task.metrics[0]
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=config.epochs,
+            per_device_train_batch_size=config.batch_size,
+            per_device_eval_batch_size=32,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            adam_beta1=config.beta1,
+            adam_beta2=config.beta2,
+            adam_epsilon=config.epsilon,
+            max_grad_norm=config.clip,
+            lr_scheduler_type="linear",
+            warmup_steps=config.warmup,
+            optim="adamw_torch_fused",
+            bf16=inputs.machine.precision == "bf16",
+            use_cpu=inputs.machine.device == "cpu",
+            train_sampling_strategy="group_by_length",
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            save_total_limit=1,
+            load_best_model_at_end=True,
+            metric_for_best_model=main,
+            greater_is_better=True,
+            eval_on_start=True,
+            logging_steps=config.log_every,
+            seed=config.seed,
+            disable_tqdm=True,
+            report_to="none",
+            dataloader_pin_memory=False,
+        )
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=rows(task.train),
+            eval_dataset=rows(task.validation[0]),
+            data_collator=DataCollatorWithPadding(inputs.tokenizer),
+            compute_metrics=metrics,
+        )
+        training = time.perf_counter()
+        trainer.train()
+        minutes = (time.perf_counter() - training) / 60
+        final = trainer.evaluate()
+    return {
+        "scores": {name: final[f"eval_{name}"] for name in task.metrics},
+        "minutes": minutes,
+        "wall_minutes": (time.perf_counter() - started) / 60,
+        "peak_memory_mib": peak_memory()["process"],
+    }
+
+
+def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> None:
+    """Measure in this process and print one JSON line."""
+    from modernbert.runs import RunStore
+    from modernbert.training.inputs import Request, prepare
+    from modernbert.versions import versions
+
+    request = Request(
+        target=f"glue/{task}", model=MODEL, data_dir=data_dir, settings=settings(task, method, seed)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore(Path(folder))
+        inputs = prepare(request, store)
+        found = {"mbert": run_mbert, "trainer": run_trainer}[tool](inputs, store)
+    from modernbert.model.device import describe_hardware
+
+    record = {"tool": tool, "task": task, "method": method, "seed": seed, **found}
+    record |= {"settings": inputs.config.as_dict(), "precision": inputs.machine.precision}
+    print(json.dumps(record | {"versions": versions(), "hardware": describe_hardware()}))
+
+
+def measure(tool: str, task: str, method: str, seed: int, data_dir: str) -> dict:
+    command = [sys.executable, __file__, "--one", tool, task, method, str(seed), "--data-dir", data_dir]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def table(records: list[dict]) -> str:
+    """Mean over seeds, and the ratio of times where both tools ran the same seed."""
+    lines = [
+        "| task | method | metric | mbert | Trainer | minutes, mbert | Trainer | time ratio | MiB, mbert | Trainer |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for task in EPOCHS:
+        for method in RATES:
+            rows = [r for r in records if (r["task"], r["method"]) == (task, method)]
+            ours = {r["seed"]: r for r in rows if r["tool"] == "mbert"}
+            theirs = {r["seed"]: r for r in rows if r["tool"] == "trainer"}
+            if not ours:
+                continue
+            metric = next(iter(next(iter(ours.values()))["scores"]))
+            ratios = [theirs[s]["minutes"] / ours[s]["minutes"] for s in ours if s in theirs]
+            ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
+            cells = [task, method, metric, _scores(ours, metric), _scores(theirs, metric)]
+            cells += [_mean(ours, "minutes", ".1f"), _mean(theirs, "minutes", ".1f"), ratio]
+            cells += [_mean(ours, "peak_memory_mib", ".0f"), _mean(theirs, "peak_memory_mib", ".0f")]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _scores(runs: dict, metric: str) -> str:
+    values = [run["scores"][metric] for run in runs.values()]
+    if len(values) < 2:
+        return "".join(f"{value:.4f}" for value in values)
+    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)})"
+
+
+def _mean(runs: dict, key: str, style: str) -> str:
+    return format(statistics.mean(run[key] for run in runs.values()), style) if runs else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data-dir", required=True, help="bundle folder with glue/")
+    parser.add_argument("--tasks", nargs="+", default=list(EPOCHS), choices=list(EPOCHS))
+    parser.add_argument("--methods", nargs="+", default=list(RATES), choices=list(RATES))
+    parser.add_argument("--tools", nargs="+", default=["mbert", "trainer"], choices=["mbert", "trainer"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42])
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        tool, task, method, seed = given.one
+        return measure_one(tool, task, method, int(seed), given.data_dir)
+    for seed in given.seeds:
+        for method in given.methods:
+            for task in given.tasks:
+                for tool in given.tools:
+                    add(tool, task, method, seed, given.data_dir)
+    print(table(read()))
+
+
+def read() -> list[dict]:
+    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+
+
+def add(tool: str, task: str, method: str, seed: int, data_dir: str) -> None:
+    key = {"tool": tool, "task": task, "method": method, "seed": seed}
+    if any(all(record[k] == v for k, v in key.items()) for record in read()):
+        return
+    record = measure(tool, task, method, seed, data_dir)
+    print(*key.values(), record["scores"], f"{record['minutes']:.2f} min", flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps([*read(), record], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
