@@ -83,6 +83,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Like `atomic_folder`, for a `path` that may exist: the old folder stays until the new one is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (
+        path.with_name(f".{path.name}.new-{os.getpid()}"),
+        path.with_name(f".{path.name}.old-{os.getpid()}"),
+    )
+    with atomic_folder(new) as temporary:
+        yield temporary
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def flush_to_disk(path: Path) -> None:
     """Make the file or folder at `path` survive a power cut."""
     handle = os.open(path, os.O_RDONLY)

@@ -181,7 +181,8 @@ def measure(tool: str, task: str, method: str, seed: int, data_dir: str) -> dict
 def table(records: list[dict]) -> str:
     """Mean over seeds, and the ratio of times where both tools ran the same seed."""
     lines = [
-        "| task | method | metric | mbert | Trainer | minutes, mbert | Trainer | time ratio | MiB, mbert | Trainer |",
+        "| task | method | metric | mbert | Trainer | minutes, mbert | Trainer | time ratio "
+        "| MiB, mbert | Trainer |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for task in EPOCHS:

@@ -24,6 +24,7 @@ from modernbert.evaluation.scoring import (
 )
 from modernbert.files import write_jsonl
 from modernbert.memory import peak_memory, start_measuring_memory
+from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import describe_hardware
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import PackedClassifier
@@ -37,7 +38,6 @@ from modernbert.model.loading import (
 from modernbert.model.lora import add_lora
 from modernbert.model.packing import pack
 from modernbert.runs import RunStore, lock, write_run
-from modernbert.training.accelerator import make_accelerator
 from modernbert.training.checkpoint import CheckpointStore, Progress
 from modernbert.training.inputs import Dataset, Inputs, Request, make_dataset, prepare
 from modernbert.training.loop import Evaluation, EvaluationReport, Fit, Notice, Observe, StepReport, fit
@@ -72,14 +72,14 @@ class RunResult:
     splits: tuple[SplitScores, ...]
 
     @property
+    def headline(self) -> SplitScores:
+        """The split whose score is quoted: a test split whose labels are known, else the selecting one."""
+        return next((s for s in self.splits if s.split.startswith("test")), self.splits[0])
+
+    @property
     def main(self) -> float:
-        """The main metric: on the test split when its labels are known, else on the selecting split."""
-        return headline(self.splits).main.value
-
-
-def headline(splits: tuple[SplitScores, ...]) -> SplitScores:
-    """Return the split whose score is quoted: a visible test split, else the selecting one."""
-    return next((s for s in splits if s.split.startswith("test")), splits[0])
+        """The headline split's main metric."""
+        return self.headline.main.value
 
 
 def finetune(

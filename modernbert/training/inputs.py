@@ -20,16 +20,13 @@ from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import Kind, Task
 from modernbert.data.tokens import TokenLengths, Tokens, auto_max_length, measure, tokenize
 from modernbert.errors import BadOption, UnknownName
-from modernbert.model.device import Machine, choose_machine
+from modernbert.model.device import MAX_TOKENS, Machine, choose_machine
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.packing import PackedBatch, pack
 from modernbert.runs import RunStore
 from modernbert.training.config import TrainingConfig
 from modernbert.training.recipes import Recipe, find_recipe
-
-# Tokens in memory at once, by device. On a CPU more brings no speed; a GPU wants to be filled.
-MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +217,8 @@ def find_start(request: Request, recipe: Recipe, source: ModelSource, store: Run
             fix=f"Train one: mbert finetune {task} --model {request.model} --recipe {request.recipe}\n"
             "or start from the bare model: --init-from none (the score is then another protocol's)",
         )
-    newest = max(matching, key=lambda name: store.read(name)["created"])
+    seed = request.settings.get("seed", 42)
+    newest = max(matching, key=lambda name: (store.read(name)["seed"] == seed, store.read(name)["created"]))
     return locate_model(newest, store=store, data_dir=data_dir)
 
 

@@ -1,0 +1,74 @@
+"""`mbert data check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options, output
+
+app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Look at data before training."""
+
+
+@app.command("check")
+def check(
+    target: Annotated[str, typer.Argument(help="Task, file, folder or Hub data set.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Count tokens, and what is cut, with this model.")
+    ] = None,
+    max_length: options.MaxLength = None,
+    validation: Annotated[Path | None, typer.Option(help="Validation file, for own data.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test file, for own data.")] = None,
+    text_col: options.TextCol = None,
+    label_col: options.LabelCol = None,
+    kind: Annotated[str | None, typer.Option(help="single_label, multi_label or regression.")] = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+) -> None:
+    """Check labels, empty rows, duplicates over splits and truncation; training does it too."""
+    from modernbert.data.own import OwnData
+    from modernbert.inspection import inspect_data
+    from modernbert.runs import RunStore
+
+    from .finetune import _length
+
+    own = OwnData(
+        path=target,
+        validation=validation,
+        test=test,
+        text=tuple(text_col or ()),
+        label=label_col,
+        kind=kind,  # type: ignore[arg-type]
+    )
+    report, notes = inspect_data(
+        own, model=model, max_length=_length(max_length) or 0, data_dir=data_dir, store=RunStore.at(runs_dir)
+    )
+    if json:
+        return output.print_json(report.as_dict() | {"notes": notes})
+    show_report(report, notes)
+
+
+def show_report(report: Any, notes: list[str]) -> None:
+    """Print a data report."""
+    for note in notes:
+        output.print_line(note)
+    rows = []
+    for split in report.splits:
+        labels = ", ".join(f"{name} {value:g}" for name, value in list(split.labels.items())[:12])
+        tokens = "/".join(str(split.tokens[key]) for key in ("p50", "p95", "max")) if split.tokens else ""
+        cut = f"{split.truncated:.1%}" if split.truncated is not None else ""
+        rows.append((split.split, f"{split.rows:,}", split.empty, tokens, cut, labels or "hidden"))
+    columns = ("split", "rows", "empty", "tokens p50/p95/max", f"cut at {report.max_length or '-'}", "labels")
+    output.print_table(report.task, columns, rows, right=("rows", "empty"))
+    for warning in report.warnings:
+        output.print_warning(warning)
+    if not report.warnings:
+        output.print_line("nothing to warn about")

@@ -1,0 +1,35 @@
+"""`mbert download`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options, output
+
+
+def download(
+    names: Annotated[list[str], typer.Argument(help="Tasks, families (glue) and models.")],
+    to: Annotated[Path, typer.Option(help="The bundle folder to write.")],
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+) -> None:
+    """Fetch tasks and models into a bundle with checksums, for machines without a network."""
+    from modernbert.download import download as fetch
+    from modernbert.runs import RunStore
+
+    def show(item: Any) -> None:
+        size = f"{item.bytes / 2**20:.1f} MiB"
+        output.print_line(f"{item.name} -> {item.folder}  ({item.files} files, {size}, from {item.found_in})")
+        if item.missing:
+            output.print_warning(f"{item.name}: {', '.join(item.missing)} (labels hidden) could not be had")
+
+    quiet = (lambda item: None) if json else show
+    done = fetch(names, to, store=RunStore.at(runs_dir), data_dir=data_dir, on_item=quiet)
+    if json:
+        return output.print_json([dataclasses.asdict(item) | {"folder": str(item.folder)} for item in done])
+    output.print_line(f"use it with --data-dir {to}; check it with: cd {to} && sha256sum -c SHA256SUMS")

@@ -1,0 +1,229 @@
+"""`mbert finetune` and `mbert resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from modernbert.errors import BadOption
+
+from . import options, output
+
+
+def finetune(
+    targets: Annotated[
+        list[str], typer.Argument(help="Task (glue/sst2), family (glue), file, folder or Hub data set.")
+    ],
+    model: options.Model = "modernbert-base",
+    recipe: Annotated[
+        str, typer.Option(help="default, or paper (the ModernBERT paper's settings).")
+    ] = "default",
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; flags override it.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per optimiser step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Peak rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="In torch's convention.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw or stable_adamw.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="linear, cosine or trapezoidal.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Share of all steps.")] = None,
+    clip: Annotated[float | None, typer.Option(help="Largest gradient norm; 0 for none.")] = None,
+    max_length: options.MaxLength = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens in memory at once.")] = None,
+    eval_every: Annotated[
+        int | None, typer.Option(help="Steps between evaluations; 0 for each epoch.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after this many evaluations without a better score.")
+    ] = None,
+    keep: Annotated[str | None, typer.Option(help="Weights to keep: best or last.")] = None,
+    checkpoint_minutes: Annotated[float | None, typer.Option(help="Time between checkpoints.")] = None,
+    lora: Annotated[bool | None, typer.Option("--lora", help="Train low-rank adapters only.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
+    lora_alpha: Annotated[float | None, typer.Option(help="Scale of the adapters times their rank.")] = None,
+    lora_targets: Annotated[
+        str | None, typer.Option(help="Linear layers, with commas; the architecture's preset by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="First seed.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds to run, one after another.")] = 1,
+    init_from: Annotated[
+        str | None, typer.Option(help="Start from a run, or from the newest run of a task (mnli); or none.")
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Validation file, for own data.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test file, for own data.")] = None,
+    text_col: options.TextCol = None,
+    label_col: options.LabelCol = None,
+    kind: Annotated[str | None, typer.Option(help="single_label, multi_label or regression.")] = None,
+    limit: Annotated[int, typer.Option(help="Train on this many rows only; 0 for all.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Fine-tune a model on a task or on your own data, score it and keep the run."""
+    settings = _settings(
+        config,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        optimizer=optimizer,
+        schedule=schedule,
+        warmup=warmup,
+        clip=clip,
+        max_length=_length(max_length),
+        max_tokens=max_tokens,
+        eval_every=eval_every,
+        patience=patience,
+        keep=keep,
+        checkpoint_minutes=checkpoint_minutes,
+        lora=lora,
+        lora_rank=lora_rank,
+        lora_alpha=lora_alpha,
+        lora_targets=lora_targets.split(",") if lora_targets else None,
+        seed=seed,
+    )
+    if kind not in (None, "single_label", "multi_label", "regression"):
+        raise BadOption(f"there is no kind '{kind}'", fix="Use single_label, multi_label or regression.")
+    from modernbert.training.inputs import Request
+
+    request = Request(
+        target=targets[0],
+        model=model,
+        recipe=recipe,
+        settings=settings,
+        init_from=init_from,
+        data_dir=_absolute(data_dir),
+        validation=_absolute(validation),
+        test=_absolute(test),
+        text=tuple(text_col or ()),
+        label=label_col,
+        kind=kind,  # type: ignore[arg-type]
+        device=device,
+        precision=precision,
+        limit=limit,
+        name=name,
+    )
+    _start(request, targets, seeds, runs_dir, as_json=json)
+
+
+def _start(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, *, as_json: bool) -> None:
+    from modernbert.runs import RunStore
+    from modernbert.training.finetune import finetune as run
+    from modernbert.training.study import Study, plan_study, run_study, summarize
+
+    from .progress import Progress
+
+    store = RunStore.at(runs_dir)
+    study = plan_study(request, targets, seeds, store)
+    with Progress(quiet=as_json) as progress:
+        if len(study.jobs()) > 1:
+            result = run_study(request, study, store, on_start=progress.start, observe=progress.observe)
+        else:
+            import dataclasses
+
+            request = dataclasses.replace(request, target=study.targets[0])
+            done = run(request, store, on_start=progress.start, observe=progress.observe)
+            result = summarize(Study(done.name, study.targets, study.seeds), [done])
+    show_study(result, as_json=as_json)
+
+
+def resume(
+    name: Annotated[str, typer.Argument(help="An interrupted run, or a study of several.")],
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+) -> None:
+    """Go on with an interrupted run (or all runs it belongs to) where it stopped."""
+    from modernbert.runs import RunStore
+    from modernbert.training.study import resume_any
+
+    from .progress import Progress
+
+    with Progress(quiet=json) as progress:
+        store = RunStore.at(runs_dir)
+        result = resume_any(name, store, on_start=progress.start, observe=progress.observe)
+    show_study(result, as_json=json)
+
+
+def show_study(result: Any, *, as_json: bool) -> None:
+    """Print every run's scores, then the summary over seeds and tasks."""
+    from modernbert.training.study import as_dict
+
+    if as_json:
+        return output.print_json(as_dict(result))
+    for run in result.runs:
+        show_run_scores(run)
+    if len(result.runs) > 1:
+        show_summaries(result)
+
+
+def show_run_scores(run: Any) -> None:
+    """Print one run's scores with n and interval, its cost and its notes."""
+    rows = [
+        (
+            split.split,
+            score.metric,
+            f"{score.value:.4f}",
+            f"{score.low:.4f} to {score.high:.4f}",
+            score.n,
+            score.interval,
+        )
+        for split in run.splits
+        for score in split.scores
+    ]
+    columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
+    output.print_table(f"\n{run.name}", columns, rows, right=("score", "n"))
+    training = run.record["training"]
+    memory = ", ".join(f"{value:.0f} MiB {name}" for name, value in training["peak_memory_mib"].items())
+    output.print_line(
+        f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
+        f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
+        f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
+    )
+    for note in run.record["notes"]:
+        output.print_warning(note)
+
+
+def show_summaries(result: Any) -> None:
+    """Print mean and standard deviation over seeds, each seed, and the benchmark's average."""
+    rows = [
+        (
+            s.task,
+            s.metric,
+            s.split,
+            f"{s.mean:.4f}",
+            "one seed" if s.deviation is None else f"{s.deviation:.4f}",
+            "  ".join(f"{seed}: {value:.4f}" for seed, value in s.by_seed.items()),
+        )
+        for s in result.summaries
+    ]
+    columns = ("task", "metric", "split", "mean", "sd", "by seed")
+    output.print_table(f"\n{result.name}", columns, rows, right=("mean", "sd"))
+    if result.average is not None:
+        output.print_line(f"{result.average_note}: {result.average:.4f}", style="bold")
+    elif result.average_note:
+        output.print_line(result.average_note)
+
+
+def _settings(config: Path | None, **flags: Any) -> dict[str, Any]:
+    """Return the settings of the TOML file, then those of the flags that were given."""
+    from modernbert.training.config import TrainingConfig, read_settings
+
+    settings = read_settings(config) if config else {}
+    TrainingConfig().with_values(settings, source=str(config))
+    return settings | {name: value for name, value in flags.items() if value is not None}
+
+
+def _length(text: str | None) -> int | None:
+    if text is None or text.isdigit():
+        return int(text) if text else None
+    if text == "auto":
+        return 0
+    raise BadOption(f"--max-length cannot be '{text}'", fix="Give a number of tokens, or auto.")
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.absolute()) if path else None

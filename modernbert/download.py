@@ -1,0 +1,115 @@
+"""Fetch tasks and models into a bundle folder with checksums, for machines without a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from modernbert.data.bundle import add_checksums
+from modernbert.data.registry import families, find_tasks
+from modernbert.data.sources import load_split
+from modernbert.data.task import Task
+from modernbert.errors import NotAvailable, UnknownName
+from modernbert.files import replaced_folder
+from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.model.locate import PLAIN_FILES, ModelSource, locate_model
+from modernbert.runs import RunStore
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """One task or model in the bundle; `missing` names splits with hidden labels that could not be had."""
+
+    name: str
+    folder: Path
+    found_in: str
+    files: int
+    bytes: int
+    missing: tuple[str, ...] = ()
+
+
+def download(
+    names: list[str],
+    to: Path,
+    *,
+    store: RunStore,
+    data_dir: Path | None = None,
+    on_item: Callable[[Downloaded], None] = lambda item: None,
+) -> list[Downloaded]:
+    """Put tasks, families (`glue`) and models into the bundle at `to`.
+
+    Each appears whole or not at all; one that is there already is replaced.
+
+    Raises:
+        UnknownName: a name is neither task nor model.
+        NotAvailable: something is neither here nor reachable; what was fetched before stays.
+    """
+    done = []
+    for name in names:
+        items = [_model(name, to, store, data_dir)] if _is_model(name) else _tasks(name, to, data_dir)
+        for item in items:
+            on_item(item)
+        done += items
+    return done
+
+
+def _is_model(name: str) -> bool:
+    family = name.split("/")[0]
+    if name in CHECKPOINTS:
+        return True
+    if family in families():
+        return False
+    if name.count("/") == 1:
+        return True
+    known = [*CHECKPOINTS, *families(), *(t.name for tasks in families().values() for t in tasks.values())]
+    raise UnknownName.among("task or model", name, known, fix="See `mbert tasks` and `mbert models`.")
+
+
+def _tasks(name: str, to: Path, data_dir: Path | None) -> list[Downloaded]:
+    return [_task(task, to, data_dir) for task in find_tasks(name)]
+
+
+def _task(task: Task, to: Path, data_dir: Path | None) -> Downloaded:
+    own = () if task.trains_on else (task.train,)
+    splits, missing = [], []
+    for name in dict.fromkeys((*own, *task.validation, *task.test)):
+        try:
+            splits.append(load_split(task, name, data_dir))
+        except NotAvailable:
+            if name not in task.hidden or not splits:
+                raise
+            missing.append(name)  # a split without labels: training and scoring do without it
+    folder = to / task.name
+    with replaced_folder(folder) as temporary:
+        for split in splits:
+            names = list(split.rows.columns)
+            with (temporary / f"{split.name}.jsonl").open("w", encoding="utf-8") as file:
+                for values in zip(*split.rows.columns.values(), strict=True):
+                    file.write(json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n")
+        found = "; ".join(dict.fromkeys(f"{s.found_in} @ {s.revision}" for s in splits))
+        (temporary / "PROVENANCE.txt").write_text(f"{found}\nlicence: {task.licence}\n{task.citation}\n")
+    return _finished(task.name, folder, to, splits[0].found_in, tuple(missing))
+
+
+def _model(name: str, to: Path, store: RunStore, data_dir: Path | None) -> Downloaded:
+    source: ModelSource = locate_model(name, store=store, data_dir=data_dir)
+    folder = to / "models" / name.replace("/", "--")
+    patterns = [*PLAIN_FILES, "*.safetensors", "pytorch_model*.bin"]
+    files = sorted({file for pattern in patterns for file in source.folder.glob(pattern) if file.is_file()})
+    with replaced_folder(folder) as temporary:
+        for file in files:
+            shutil.copyfile(file, temporary / file.name)
+        (temporary / "PROVENANCE.txt").write_text(f"{source.found_in} @ {source.revision}\n")
+    return _finished(name, folder, to, source.found_in)
+
+
+def _finished(
+    name: str, folder: Path, bundle: Path, found_in: str, missing: tuple[str, ...] = ()
+) -> Downloaded:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    add_checksums(bundle, files)
+    size = sum(file.stat().st_size for file in files)
+    return Downloaded(name, folder, found_in, len(files), size, missing)

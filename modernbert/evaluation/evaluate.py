@@ -1,0 +1,203 @@
+"""Score a trained model on a task's held-out data, or write a benchmark's submission files."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modernbert.data.check import check_data
+from modernbert.data.examples import Examples, to_examples
+from modernbert.data.sources import LoadedSplit, load_split
+from modernbert.data.task import Task
+from modernbert.data.tokens import auto_max_length, measure, tokenize
+from modernbert.errors import BadData, BadOption
+from modernbert.evaluation.predict import decide, predict_logits
+from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
+from modernbert.files import atomic_file, write_jsonl
+from modernbert.model.accelerator import make_accelerator
+from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
+from modernbert.model.locate import ModelSource
+from modernbert.runs import RunStore, write_run
+from modernbert.versions import versions
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The scores of an evaluation, and the run that keeps them."""
+
+    name: str
+    task: str
+    model: str
+    splits: tuple[SplitScores, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**asdict(self), "splits": [split.as_dict() for split in self.splits]}
+
+
+class Scorer:
+    """A trained model with its tokenizer, device and maximum length, ready to give logits."""
+
+    def __init__(
+        self,
+        source: ModelSource,
+        task: Task,
+        *,
+        max_length: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        """Load the model. Raises BadModel when it has no head for the task; `max_length` 0 is automatic."""
+        self.source, self.task = source, task
+        self.tokenizer = load_tokenizer(source)
+        self.context = context_length(load_config(source))
+        if max_length > self.context:
+            raise BadOption(f"max_length {max_length} exceeds the model's context of {self.context} tokens")
+        self.max_length = max_length
+        self.truncated = 0
+        self.machine: Machine = choose_machine(device, precision)
+        self.accelerator = make_accelerator(self.machine)
+        self.model = PackedClassifier(load_trained(source, task)).to(self.accelerator.device).eval()
+
+    def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:
+        """Return logits of shape (N, C); texts are cut at `max_length`, or at the model's context.
+
+        `truncated` counts the texts that were cut.
+        """
+        length = self.max_length or self.context
+        tokens = tokenize(self.tokenizer, texts, length)
+        self.truncated += int((tokens.full.lengths > length).sum())
+        budget = MAX_TOKENS[self.machine.device]
+        return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+
+
+def splits_to_score(task: Task, asked: str | None) -> tuple[str, ...]:
+    """Return the splits to score. Raises BadOption for hidden labels, saying what to do instead."""
+    splits = (asked,) if asked else task.scored_splits
+    hidden = [split for split in splits if split in task.hidden]
+    if hidden or not splits:
+        shown = hidden[0] if hidden else ", ".join(task.test)
+        raise BadOption(
+            f"the labels of {task.name} ({shown}) are hidden: only the benchmark's own server can score them",
+            fix=("Score the validation split, or write" if task.scored_splits else "Write")
+            + f" the files to send in: mbert eval {task.name} --model MODEL --submit DIR",
+        )
+    return splits
+
+
+def evaluate_model(
+    task: Task,
+    source: ModelSource,
+    store: RunStore,
+    *,
+    split: str | None = None,
+    data_dir: Path | None = None,
+    max_length: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> EvaluationResult:
+    """Score a model on the task's held-out splits and keep scores and per-example rows as a run.
+
+    Raises:
+        BadOption: the labels asked for are hidden.
+        BadModel: the model has no head for this task.
+        MbertError: the data cannot be had or read.
+    """
+    wanted = splits_to_score(task, split)
+    loaded = {name: load_split(task, name, data_dir) for name in wanted}
+    examples = {name: to_examples(task, part.rows) for name, part in loaded.items()}
+    scorer = Scorer(source, task, max_length=max_length, device=device, precision=precision)
+    lengths = {name: measure(scorer.tokenizer, part.texts) for name, part in examples.items()}
+    if not scorer.max_length:
+        scorer.max_length = trained_length(source, store) or auto_max_length(
+            lengths[wanted[0]], scorer.context
+        )
+    report = check_data(task, examples, lengths=lengths, max_length=scorer.max_length)
+    logits = {name: scorer.logits(part.texts) for name, part in examples.items()}
+    splits = tuple(score_split(task, name, examples[name], logits[name]) for name in wanted)
+    name = store.free_name(f"eval-{task.short_name}-{Path(source.name).name}")
+    record = _record(task, scorer, loaded, splits, report.as_dict())
+    folder = store.create(name, record | {"status": "running"})
+    rows = (r for n in wanted for r in example_rows(task, n, examples[n], logits[n]))
+    write_jsonl(folder / "scores.jsonl", rows)
+    write_run(folder, record)
+    return EvaluationResult(name, task.name, source.name, splits, report.warnings)
+
+
+def trained_length(source: ModelSource, store: RunStore) -> int:
+    """Return the maximum length that a run was trained with; 0 for other models."""
+    return int(store.read(source.name)["config"]["max_length"]) if store.has(source.name) else 0
+
+
+def _record(
+    task: Task, scorer: Scorer, loaded: dict[str, LoadedSplit], splits: tuple[SplitScores, ...], report: Any
+) -> dict[str, Any]:
+    return {
+        "kind": "evaluate",
+        "status": "finished",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
+        "model": scorer.source.record(),
+        "seed": None,
+        "config": {"max_length": scorer.max_length},
+        "data": {"splits": {n: part.record(task) for n, part in loaded.items()}, "report": report},
+        "machine": asdict(scorer.machine),
+        "results": [split.as_dict() for split in splits],
+        "hardware": describe_hardware(),
+        "versions": versions(),
+    }
+
+
+def write_submission(
+    task: Task,
+    source: ModelSource,
+    store: RunStore,
+    folder: Path,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> list[Path]:
+    """Write the files that the benchmark's server takes: `index<TAB>prediction`, one per test split.
+
+    Raises:
+        BadOption: the task has no such format.
+        MbertError: as `evaluate_model`.
+    """
+    if not task.submission:
+        raise BadOption(f"{task.name} has no submission format")
+    loaded = {split: load_split(task, split, data_dir) for split in task.submission}
+    examples = {split: to_examples(task, part.rows, labelled=False) for split, part in loaded.items()}
+    length = trained_length(source, store)
+    scorer = Scorer(source, task, max_length=length, device=device, precision=precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for split, name in task.submission.items():
+        predictions = decide(scorer.logits(examples[split].texts), task.kind)
+        with atomic_file(folder / name) as file:
+            file.write("index\tprediction\n")
+            file.writelines(
+                f"{i}\t{text}\n" for i, text in _submission_rows(task, examples[split], predictions)
+            )
+        written.append(folder / name)
+    return written
+
+
+def _submission_rows(task: Task, examples: Examples, predictions: np.ndarray) -> Iterator[tuple[int, str]]:
+    indices = examples.rows.columns.get("idx", range(len(examples)))
+    if len(set(indices)) != len(examples):
+        raise BadData("the column 'idx' repeats values", where=examples.rows.origin)
+    for index, prediction in zip(indices, predictions, strict=True):
+        if task.kind == "regression":
+            low, high = task.label_range or (-np.inf, np.inf)
+            yield index, f"{min(max(float(prediction), low), high):.3f}"
+        else:
+            yield index, task.labels[int(prediction)] if task.submit_names else str(int(prediction))

@@ -1,0 +1,48 @@
+"""The task that a finished run was trained on, from its record: what it predicts, from which columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modernbert.data.readers import read_rows
+from modernbert.data.task import FileData, Task
+
+
+def task_of_run(record: dict[str, Any]) -> Task:
+    """Return the task of a run's record, with no data attached."""
+    kept = record["task"]
+    return Task(
+        name=kept["name"],
+        summary="as trained",
+        kind=kept["kind"],
+        text=tuple(record["data"]["text"]),
+        label=record["data"]["label"],
+        labels=tuple(kept["labels"]),
+        metrics=tuple(kept["metrics"]),
+        source=FileData({}, Path()),
+        validation=(),
+    )
+
+
+def task_of_file(
+    record: dict[str, Any], path: Path, *, text: tuple[str, ...] = (), label: str | None = None
+) -> Task:
+    """Return a run's task with the rows of `path` as its test split, to score the run on other data.
+
+    Raises:
+        BadData: the file cannot be read.
+    """
+    trained = task_of_run(record)
+    return Task(
+        name=f"own/{path.stem}",
+        summary=f"own data from {path}",
+        kind=trained.kind,
+        text=text or trained.text,
+        label=label or trained.label,
+        labels=trained.labels,
+        metrics=trained.metrics,
+        source=FileData({"test": read_rows(path)}, path),
+        validation=(),
+        test=("test",),
+    )

@@ -1,0 +1,221 @@
+"""Several runs that belong together: seeds, tasks, or both; one after another, resumable as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modernbert.data.own import is_own_data
+from modernbert.data.registry import families, find_tasks
+from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.evaluation.metrics import Score
+from modernbert.evaluation.scoring import SplitScores
+from modernbert.runs import RunStore
+from modernbert.training.finetune import RunResult, Started, finetune, resume
+from modernbert.training.inputs import Request, load_training_splits, resolve_task
+from modernbert.training.loop import Observe
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to run: every target with every seed."""
+
+    name: str
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def jobs(self) -> list[tuple[str, int]]:
+        """Return (target, seed) pairs in the order in which they run."""
+        return [(target, seed) for seed in self.seeds for target in self.targets]
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """One task over its seeds: the headline score of each run, and what they give together.
+
+    `deviation` is the sample standard deviation over seeds; None with one seed.
+    """
+
+    task: str
+    split: str
+    metric: str
+    by_seed: dict[int, float]
+    runs: tuple[str, ...]
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """All runs of a study; `average` is the benchmark's mean over tasks, when it can be given."""
+
+    name: str
+    runs: tuple[RunResult, ...]
+    summaries: tuple[TaskSummary, ...]
+    average: float | None
+    average_note: str
+
+
+def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunStore) -> Study:
+    """Expand families and count seeds up from the settings' seed.
+
+    Raises:
+        UnknownName: a target is no task, file or family.
+        BadOption: fewer than one seed.
+    """
+    if seeds < 1:
+        raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more.")
+    expanded = list(dict.fromkeys(name for target in targets for name in _expand(target)))
+    first = int(request.settings.get("seed", 42))
+    model = Path(request.model).name
+    label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"
+    wanted = request.name or f"{label.replace('/', '-')}-{model}-study"
+    return Study(store.free_name(wanted), tuple(expanded), tuple(range(first, first + seeds)))
+
+
+def _expand(target: str) -> list[str]:
+    if is_own_data(target) or target not in families():
+        return [target]
+    # MNLI first: the paper starts three other tasks from it. A set without training data needs no run.
+    tasks = [task for task in find_tasks(target) if task.trains_on is None]
+    return sorted((task.name for task in tasks), key=lambda name: name != "glue/mnli")
+
+
+def run_study(
+    request: Request,
+    study: Study,
+    store: RunStore,
+    *,
+    on_start: Callable[[Started], None] = lambda started: None,
+    observe: Observe = lambda report: None,
+) -> StudyResult:
+    """Run every job of a study that is not finished yet.
+
+    All data is looked for before the first run begins, so that nothing is missing hours later.
+
+    Raises:
+        MbertError: as `finetune`.
+    """
+    requests = {t: dataclasses.replace(request, target=t, name=None) for t in study.targets}
+    for job in requests.values():
+        task, _ = resolve_task(job)
+        load_training_splits(task, Path(job.data_dir) if job.data_dir else None)
+    record = {"name": study.name, "targets": list(study.targets), "seeds": list(study.seeds)}
+    results = []
+    for target, seed in study.jobs():
+        there = _run_of(study.name, target, seed, store)
+        if there is None:
+            result = finetune(
+                requests[target], store, seed=seed, study=record, on_start=on_start, observe=observe
+            )
+        elif store.read(there)["status"] == "finished":
+            result = read_result(there, store)
+        else:
+            result = resume(there, store, on_start=on_start, observe=observe)
+        results.append(result)
+    return summarize(study, results)
+
+
+def resume_any(
+    name: str,
+    store: RunStore,
+    *,
+    on_start: Callable[[Started], None] = lambda started: None,
+    observe: Observe = lambda report: None,
+) -> StudyResult:
+    """Go on with an interrupted run, or with a study: whichever `name` is. A run's study goes on with it.
+
+    Raises:
+        UnknownName, BadRun: as `resume`.
+    """
+    studies = {s["name"]: n for n in store.names() if (s := store.read(n).get("study"))}
+    record = store.read(studies.get(name, name))
+    kept = record.get("study")
+    if kept is None:
+        result = resume(name, store, on_start=on_start, observe=observe)
+        return summarize(
+            Study(name, (result.record["request"]["target"],), (result.record["seed"],)), [result]
+        )
+    study = Study(kept["name"], tuple(kept["targets"]), tuple(kept["seeds"]))
+    found = [_run_of(study.name, target, seed, store) for target, seed in study.jobs()]
+    if all(run is not None and store.read(run)["status"] == "finished" for run in found):
+        raise BadRun(f"'{study.name}' is finished: there is nothing to resume", fix="mbert runs")
+    request = Request.from_dict(record["request"])
+    return run_study(request, study, store, on_start=on_start, observe=observe)
+
+
+def _run_of(study: str, target: str, seed: int, store: RunStore) -> str | None:
+    for name in store.names():
+        run = store.read(name)
+        same = (run.get("study") or {}).get("name") == study
+        if same and run["seed"] == seed and run["request"]["target"] == target:
+            return name
+    return None
+
+
+def read_result(name: str, store: RunStore) -> RunResult:
+    """Read a finished run back."""
+    record = store.read(name)
+    if record["status"] != "finished":
+        raise BadRun(f"'{name}' is {record['status']}", fix=f"mbert resume {name}")
+    splits = tuple(
+        SplitScores(split["split"], tuple(Score(**s) for s in split["scores"]), tuple(split["notes"]))
+        for split in record["results"]
+    )
+    return RunResult(name=name, record=record, splits=splits)
+
+
+def summarize(study: Study, runs: Sequence[RunResult]) -> StudyResult:
+    """Put the runs' headline scores together, by task and over tasks."""
+    tasks = list(dict.fromkeys(run.record["task"]["name"] for run in runs))
+    summaries = tuple(_summary(t, [r for r in runs if r.record["task"]["name"] == t]) for t in tasks)
+    average, note = glue_average(summaries)
+    return StudyResult(study.name, tuple(runs), summaries, average, note)
+
+
+def _summary(task: str, runs: Sequence[RunResult]) -> TaskSummary:
+    values = {run.record["seed"]: run.main for run in runs}
+    deviation = statistics.stdev(values.values()) if len(values) > 1 else None
+    chosen = runs[0].headline
+    return TaskSummary(
+        task=task,
+        split=chosen.split,
+        metric=chosen.main.metric,
+        by_seed=values,
+        runs=tuple(run.name for run in runs),
+        mean=statistics.mean(values.values()),
+        deviation=deviation,
+    )
+
+
+def glue_average(summaries: Sequence[TaskSummary]) -> tuple[float | None, str]:
+    """Return the mean over GLUE's eight averaged tasks, or None and what is missing.
+
+    As in the published tables: one main metric per task on the development set, WNLI left out.
+    """
+    try:
+        wanted = [task.name for task in find_tasks("glue") if task.in_average]
+    except UnknownName:
+        return None, ""
+    found = {s.task: s.mean for s in summaries if s.task in wanted}
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        return None, f"no GLUE average: {', '.join(missing)} missing" if found else ""
+    return statistics.mean(
+        found.values()
+    ), f"GLUE average over {len(wanted)} tasks (WNLI shown, not averaged)"
+
+
+def as_dict(result: StudyResult) -> dict[str, Any]:
+    """Return plain data for `--json`."""
+    return {
+        "study": result.name,
+        "runs": [run.record | {"name": run.name} for run in result.runs],
+        "summaries": [dataclasses.asdict(summary) for summary in result.summaries],
+        "average": result.average,
+        "average_note": result.average_note,
+    }
