@@ -11,7 +11,7 @@ from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split, near_duplicates
 from modernbert.data.task import PackageData, Task
 
-BBC_CLASSES = ("business", "entertainment", "politics", "sport", "tech")
+BBC_CLASSES = ("business", "entertainment", "politics", "sports", "tech")
 
 
 @functools.cache

@@ -46,7 +46,7 @@ def is_modernbert(model: Any) -> bool:
 
 
 def _own_attention(model: Any) -> Choice:
-    kind = base_of(model).config._attn_implementation or "eager"
+    kind = (base_of(model).config._attn_implementation or "eager").removeprefix("mbert_")
     return Choice(kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length")
 
 
