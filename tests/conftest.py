@@ -1,20 +1,15 @@
-"""Tiny models and toy data, built in code: nothing is fetched, nothing outside the test's folder is touched."""
+"""Tiny models and toy data, built in code: nothing is fetched, and only the test's folder is touched."""
 
 from __future__ import annotations
 
-import csv
 import os
-import random
 from pathlib import Path
 
 import pytest
+from helpers import BAD, FILLER, GOOD, tiny_modernbert_config, toy_rows, write_csv
 
 # Before torch and tokenizers are imported: two test processes on two cores must not fight over them.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-GOOD = ("good", "great", "fine", "lovely", "superb")
-BAD = ("bad", "poor", "awful", "dull", "weak")
-FILLER = tuple(f"w{i}" for i in range(60))
 
 
 @pytest.fixture(autouse=True)
@@ -53,28 +48,6 @@ def tiny_tokenizer():
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
-
-
-def tiny_modernbert_config(**changes):
-    """Return a ModernBERT of four layers (global, local, local, global) with a window of 8 tokens."""
-    from transformers import ModernBertConfig
-
-    values = {
-        "vocab_size": 128,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 2,
-        "max_position_embeddings": 256,
-        "local_attention": 8,
-        "pad_token_id": 0,
-        "bos_token_id": 2,
-        "eos_token_id": 3,
-        "cls_token_id": 2,
-        "sep_token_id": 3,
-        "classifier_pooling": "mean",
-    }
-    return ModernBertConfig(**{**values, **changes})
 
 
 def _saved(model, tokenizer, folder: Path) -> Path:
@@ -117,27 +90,6 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer) -> Path:
     return _saved(model, tiny_tokenizer, tmp_path_factory.mktemp("tiny") / "tiny-bert")
 
 
-def toy_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """Return reviews whose label is whether they hold a good or a bad word; two columns, text and label."""
-    draw = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        label = draw.choice(["positive", "negative"])
-        words = draw.choices(FILLER, k=draw.randint(2, 20)) + [draw.choice(GOOD if label == "positive" else BAD)]
-        draw.shuffle(words)
-        rows.append({"text": " ".join(words), "label": label})
-    return rows
-
-
-def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
-    """Write rows to a CSV file."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
     """A CSV file of 120 toy reviews."""
@@ -150,7 +102,3 @@ def store(tmp_path: Path):
     from modernbert.runs import RunStore
 
     return RunStore(tmp_path / "runs")
-
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-needs_shared_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real data sets are not here")

@@ -15,6 +15,7 @@ from modernbert.errors import BadModel
 from modernbert.files import atomic_folder
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.locate import ModelSource
+from modernbert.model.lora import merge_lora
 from modernbert.model.packing import PackedBatch
 
 # A checkpoint without a task head lacks these; anything else missing would be a random encoder.
@@ -177,11 +178,9 @@ def _load_run(source: ModelSource) -> Any:
         if loaded.new_tensors:
             raise BadModel(f"the run's model lacks {', '.join(loaded.new_tensors)}", where=str(source.folder))
         return loaded.model
-    from peft import PeftModel
-
     base = _load(source.base.folder, _config(source.base.folder, source.labels, kind)).model
     with _damage_is_an_error(source.folder):
-        return PeftModel.from_pretrained(base, str(source.folder)).merge_and_unload()
+        return merge_lora(base, source.folder)
 
 
 def _with_new_head(model: Any, source: ModelSource, task: Task) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption
@@ -57,9 +60,23 @@ def add_lora(model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], d
         modules_to_save=preset.saved if preset else ["classifier"],
     )
     try:
-        with warnings.catch_warnings():
-            # peft asks transformers by a name that transformers 5 deprecates.
-            warnings.simplefilter("ignore", FutureWarning)
+        with _quiet_peft():
             return get_peft_model(model, config)
     except ValueError as error:
         raise BadOption(f"LoRA targets do not fit the model: {str(error).splitlines()[0]}") from None
+
+
+def merge_lora(model: Any, folder: Path) -> Any:
+    """Return `model` with the adapters saved in `folder` folded into its weights."""
+    from peft import PeftModel
+
+    with _quiet_peft():
+        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+
+
+@contextlib.contextmanager
+def _quiet_peft() -> Iterator[None]:
+    """Hide one warning: peft asks transformers by a name that transformers 5 deprecates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield

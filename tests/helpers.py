@@ -1,0 +1,77 @@
+"""What several tests share: toy rows, a tiny configuration, the real data if it is there."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modernbert.data.tokens import TokenLengths, Tokens
+
+GOOD = ("good", "great", "fine", "lovely", "superb")
+BAD = ("bad", "poor", "awful", "dull", "weak")
+FILLER = tuple(f"w{i}" for i in range(60))
+
+
+def tiny_modernbert_config(**changes):
+    """Return a ModernBERT of four layers (global, local, local, global) with a window of 8 tokens."""
+    from transformers import ModernBertConfig
+
+    values = {
+        "vocab_size": 128,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 256,
+        "local_attention": 8,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+        "classifier_pooling": "mean",
+    }
+    return ModernBertConfig(**{**values, **changes})
+
+
+def toy_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Return reviews whose label is whether they hold a good or a bad word; two columns, text and label."""
+    draw = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        label = draw.choice(["positive", "negative"])
+        telling = draw.choice(GOOD if label == "positive" else BAD)
+        words = [*draw.choices(FILLER, k=draw.randint(2, 20)), telling]
+        draw.shuffle(words)
+        rows.append({"text": " ".join(words), "label": label})
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
+    """Write rows to a CSV file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+needs_shared_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real data sets are not here")
+
+
+def tokens_of(texts: list[list[int]]) -> Tokens:
+    """Return the given token ids as `Tokens`."""
+    lengths = np.array([len(text) for text in texts])
+    ids = np.array([i for text in texts for i in text], np.int32)
+    return Tokens(ids, None, np.concatenate([[0], np.cumsum(lengths)]), TokenLengths(lengths))
+
+
+def tokens_of_lengths(lengths: list[int], seed: int = 0) -> Tokens:
+    """Return random token ids, one text of each length."""
+    draw = np.random.default_rng(seed)
+    return tokens_of([draw.integers(5, 100, length).tolist() for length in lengths])

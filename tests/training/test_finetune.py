@@ -1,0 +1,291 @@
+"""Whole runs on a tiny model: what is trained, kept, reloaded, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import toy_rows, write_csv
+
+from modernbert.errors import BadModel, BadOption, BadRun, Interrupted
+from modernbert.model.loading import load_trained
+from modernbert.model.locate import locate_model
+from modernbert.runs import RunStore, write_run
+from modernbert.training import finetune as module
+from modernbert.training.finetune import finetune, resume
+from modernbert.training.inputs import Request
+from modernbert.training.loop import Notice, StepReport
+from modernbert.training.study import plan_study, resume_any, run_study
+
+FAST = {"epochs": 4.0, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1}
+
+
+def request_of(target, model, **settings) -> Request:
+    return Request(target=str(target), model=str(model), settings={**FAST, **settings}, precision="fp32")
+
+
+@pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
+def test_a_run_learns(model, tmp_path, store, request):
+    folder = request.getfixturevalue(model)
+    rows = write_csv(tmp_path / "many.csv", toy_rows(300))
+    result = finetune(request_of(rows, folder, epochs=8.0), store)
+    untrained = result.record["training"]["history"][0]["metrics"]["accuracy"]
+    assert result.main >= 0.9 > untrained
+
+
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
+def test_a_run_is_kept_whole(model, lora, reviews, store, request):
+    result = finetune(request_of(reviews, request.getfixturevalue(model), lora=lora, epochs=1.0), store)
+    record = store.read(result.name)
+    assert record["status"] == "finished"
+    assert record["results"][0]["scores"][0]["n"] == 12
+    rows = (store.path(result.name) / "scores.jsonl").read_text().splitlines()
+    assert len(rows) == 12
+    assert set(json.loads(rows[0])) == {"id", "label", "prediction", "logits"}
+    assert (record["parameters"]["frozen"] > 0) is lora
+    assert not (store.path(result.name) / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_the_saved_model_scores_as_recorded(lora, reviews, store, tiny_modernbert):
+    from modernbert.evaluation.evaluate import Scorer
+    from modernbert.evaluation.trained_task import task_of_run
+
+    result = finetune(request_of(reviews, tiny_modernbert, lora=lora), store)
+    source = locate_model(result.name, store=store)
+    scorer = Scorer(source, task_of_run(result.record), max_length=32, precision="fp32")
+    rows = [json.loads(line) for line in (store.path(result.name) / "scores.jsonl").read_text().splitlines()]
+    texts = reviews.read_text().splitlines()[1:]
+    chosen = [(texts[int(row["id"].split("/")[1]) - 1].split(",")[0],) for row in rows]
+    expected = torch.tensor([row["logits"] for row in rows])
+    torch.testing.assert_close(torch.from_numpy(scorer.logits(chosen)), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_that_reloads_differently_fails_the_run(reviews, store, tiny_bert, monkeypatch):
+    def tampered(source, task):
+        model = load_trained(source, task)
+        torch.nn.init.normal_(model.classifier.weight)
+        return model
+
+    monkeypatch.setattr(module, "load_trained", tampered)
+    with pytest.raises(BadModel, match="read back, gives other logits"):
+        finetune(request_of(reviews, tiny_bert, epochs=1.0), store)
+    assert store.read(store.names()[0])["status"] != "finished"
+
+
+def test_lora_saves_the_whole_head_of_modernbert(reviews, store, tiny_modernbert):
+    """peft saves only `classifier` by itself; ModernBERT's `head` would come back random."""
+    from safetensors import safe_open
+
+    name = finetune(request_of(reviews, tiny_modernbert, lora=True, epochs=1.0), store).name
+    with safe_open(store.path(name) / "model" / "adapter_model.safetensors", "pt") as file:
+        keys = list(file.keys())
+    assert any("head.dense.weight" in key for key in keys)
+    assert any("Wqkv.lora_A" in key for key in keys)
+    assert not any("tok_embeddings" in key for key in keys)
+
+
+def interrupted(request: Request, store: RunStore, step: int) -> str:
+    """Start a run and send it SIGTERM after `step`; return its name."""
+    import os
+    import signal
+
+    def observe(report):
+        if isinstance(report, StepReport) and report.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as caught:
+        finetune(request, store, observe=observe)
+    assert caught.value.exit_code == 143
+    assert "mbert resume" in caught.value.fix
+    return store.names()[-1]
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_resumed_run_equals_an_uninterrupted_one(lora, reviews, tmp_path, tiny_modernbert):
+    from safetensors.torch import load_file
+
+    request = request_of(reviews, tiny_modernbert, lora=lora)
+    whole, broken = RunStore(tmp_path / "a"), RunStore(tmp_path / "b")
+    expected = finetune(request, whole)
+    name = interrupted(request, broken, step=10)
+    assert broken.read(name)["status"] == "interrupted"
+    found = resume(name, broken)
+    file = "adapter_model.safetensors" if lora else "model.safetensors"
+    first, second = (load_file(s.path(name) / "model" / file) for s in (whole, broken))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert [s.as_dict() for s in found.splits] == [s.as_dict() for s in expected.splits]
+    scores = [(s.path(name) / "scores.jsonl").read_bytes() for s in (whole, broken)]
+    assert scores[0] == scores[1]
+
+
+def test_a_finished_run_is_not_resumed(reviews, store, tiny_bert):
+    name = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
+    with pytest.raises(BadRun, match="nothing to resume"):
+        resume(name, store)
+
+
+def test_changed_data_cannot_be_resumed(reviews, store, tiny_bert):
+    name = interrupted(request_of(reviews, tiny_bert), store, step=3)
+    write_csv(reviews, toy_rows(120, seed=9))
+    with pytest.raises(BadRun, match="the data changed since the run began"):
+        resume(name, store)
+
+
+def test_a_run_of_another_format_is_refused(reviews, store, tiny_bert):
+    name = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
+    record = json.loads((store.path(name) / "run.json").read_text())
+    (store.path(name) / "run.json").write_text(json.dumps({**record, "format": 99}))
+    with pytest.raises(BadRun, match="format 99"):
+        locate_model(name, store=store)
+
+
+def test_a_damaged_model_is_refused(reviews, store, tiny_bert):
+    name = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
+    weights = store.path(name) / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(BadModel, match="the checkpoint cannot be read"):
+        finetune(request_of(reviews, name, epochs=1.0), store)
+
+
+def test_an_encoder_with_missing_tensors_is_refused(tmp_path, reviews, store, tiny_bert):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_bert, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("encoder.layer.1.output.dense.weight")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadModel, match="lacks 1 encoder tensors"):
+        finetune(request_of(reviews, folder), store)
+    assert store.names() == [], "nothing was written"
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(reviews, tmp_path, tiny_bert):
+    from safetensors.torch import load_file
+
+    def classifier(folder: str, seed: int) -> torch.Tensor:
+        store = RunStore(tmp_path / folder)
+        name = finetune(request_of(reviews, tiny_bert, epochs=1.0), store, seed=seed).name
+        return load_file(store.path(name) / "model" / "model.safetensors")["classifier.weight"]
+
+    first, again, other = classifier("a", 1), classifier("b", 1), classifier("c", 2)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_half_precision_checkpoints_train_in_fp32(tmp_path, reviews, store, tiny_bert):
+    from transformers import BertModel
+
+    from modernbert.model.loading import quiet_transformers
+
+    folder = tmp_path / "half"
+    with quiet_transformers():
+        BertModel.from_pretrained(tiny_bert).half().save_pretrained(folder)
+    for file in tiny_bert.glob("token*"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    name = finetune(request_of(reviews, folder, epochs=1.0), store).name
+    assert json.loads((store.path(name) / "model" / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_a_run_can_start_from_another_with_other_labels(tmp_path, reviews, store, tiny_modernbert):
+    first = finetune(request_of(reviews, tiny_modernbert, epochs=2.0), store).name
+    rows = [{"text": r["text"], "label": str(i % 3)} for i, r in enumerate(toy_rows(60))]
+    three = write_csv(tmp_path / "three.csv", rows)
+    asked = replace(request_of(three, tiny_modernbert, epochs=1.0), init_from=first)
+    result = finetune(asked, store)
+    assert result.record["init"]["name"] == first
+    assert result.record["new_tensors"] == ["classifier.bias", "classifier.weight"] or result.record[
+        "new_tensors"
+    ] == ("classifier.bias", "classifier.weight")
+    assert result.record["task"]["labels"] == ("0", "1", "2")
+
+
+def test_a_start_that_does_not_exist_names_the_command(reviews, store, tiny_bert):
+    asked = replace(request_of(reviews, tiny_bert), init_from="mnli")
+    with pytest.raises(BadOption, match="no finished run") as caught:
+        finetune(asked, store)
+    assert "mbert finetune glue/mnli" in caught.value.fix
+
+
+def test_regression_and_pairs(tmp_path, store, tiny_bert):
+    rows = [
+        {"sentence1": r["text"], "sentence2": "good w1", "score": str(0.5 + 4 * (r["label"] == "positive"))}
+        for r in toy_rows(80)
+    ]
+    result = finetune(request_of(write_csv(tmp_path / "pairs.csv", rows), tiny_bert), store)
+    assert result.record["task"]["kind"] == "regression"
+    assert result.record["data"]["text"] == ("sentence1", "sentence2")
+    assert [s.metric for s in result.splits[0].scores] == ["spearman", "pearson", "mean_absolute_error"]
+
+
+def test_multi_label(tmp_path, store, tiny_bert):
+    rows = [
+        {"text": r["text"], "labels": r["label"] + ("|long" if len(r["text"]) > 40 else "")}
+        for r in toy_rows(80)
+    ]
+    result = finetune(request_of(write_csv(tmp_path / "tags.csv", rows), tiny_bert), store)
+    assert result.record["task"]["labels"] == ("long", "negative", "positive")
+    assert result.splits[0].main.metric == "micro_f1"
+
+
+def test_one_class_predictions_are_called_out(reviews, store, tiny_bert):
+    result = finetune(request_of(reviews, tiny_bert, epochs=0.1, learning_rate=1e-9, keep="last"), store)
+    assert any("tells nothing apart" in note for note in result.record["notes"])
+
+
+def test_a_study_runs_seeds_and_sums_them_up(reviews, store, tiny_bert):
+    request = request_of(reviews, tiny_bert, epochs=1.0)
+    study = plan_study(request, [str(reviews)], 3, store)
+    result = run_study(request, study, store)
+    summary = result.summaries[0]
+    assert list(summary.by_seed) == [42, 43, 44]
+    values = torch.tensor(list(summary.by_seed.values()), dtype=torch.double)
+    assert summary.mean == pytest.approx(float(values.mean()))
+    assert summary.deviation == pytest.approx(float(values.std()))
+
+
+def test_an_interrupted_study_goes_on_where_it_stopped(reviews, store, tiny_bert):
+    import os
+    import signal
+
+    request = request_of(reviews, tiny_bert, epochs=1.0)
+    study = plan_study(request, [str(reviews)], 3, store)
+    steps, notices = [], []
+
+    def observe(report):
+        if isinstance(report, StepReport):
+            steps.append(report.step)
+            if len(steps) == 10:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run_study(request, study, store, observe=observe)
+    assert len(store.names()) == 2
+    result = resume_any(study.name, store, observe=notices.append)
+    assert len(result.runs) == 3
+    texts = [notice.text for notice in notices if isinstance(notice, Notice)]
+    assert "resuming at step 3" in texts[0]
+    with pytest.raises(BadRun, match="finished"):
+        resume_any(study.name, store)
+
+
+def test_two_processes_never_share_a_run(reviews, store, tiny_bert):
+    from modernbert.runs import lock
+
+    name = interrupted(request_of(reviews, tiny_bert), store, step=2)
+    with lock(store.path(name)):
+        assert store.read(name)["status"] == "running"
+        with pytest.raises(BadRun, match="another process"):
+            resume(name, store)
+
+
+def test_a_record_that_says_running_without_a_process_is_interrupted(store):
+    folder = store.create("gone", {"status": "running", "kind": "finetune"})
+    write_run(folder, {"status": "running", "kind": "finetune"})
+    assert store.read("gone")["status"] == "interrupted"

@@ -1,0 +1,289 @@
+"""The loop: it learns, resumes to the bit, survives a small memory, and stops with a reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modernbert.data.batching import BatchPlan
+from modernbert.errors import BadRun, DiskFull, Interrupted, TrainingFailed
+from modernbert.model.accelerator import make_accelerator
+from modernbert.model.device import choose_machine
+from modernbert.model.packing import PackedBatch
+from modernbert.training.checkpoint import CheckpointStore
+from modernbert.training.config import TrainingConfig
+from modernbert.training.loop import Evaluation, EvaluationReport, Fit, Notice, StepReport, fit
+from modernbert.training.objectives import cross_entropy
+from modernbert.training.signals import StopRequest
+
+
+class Bag(nn.Module):
+    """Classifies by the mean of embedded tokens, with dropout, so that the random state matters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10, 8)
+        self.drop = nn.Dropout(0.3)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        sums = torch.zeros(batch.num_sequences, 8).index_add(0, batch.sequence_T, self.embedding(batch.ids_T))
+        return self.out(self.drop(sums / batch.starts_N1.diff()[:, None]))
+
+
+@dataclass
+class Toy:
+    """Texts of tokens 0-4 are class 0, of tokens 5-9 class 1."""
+
+    plan: BatchPlan
+    texts: list[np.ndarray]
+    labels: np.ndarray
+
+    @classmethod
+    def make(cls, config: TrainingConfig, size: int = 64) -> Toy:
+        draw = np.random.default_rng(0)
+        labels = draw.integers(0, 2, size)
+        texts = [draw.integers(0, 5, draw.integers(1, 12)) + 5 * label for label in labels]
+        lengths = np.array([len(text) for text in texts])
+        return cls(BatchPlan(lengths, config.batch_size, config.seed), texts, labels)
+
+    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
+        from helpers import tokens_of
+
+        from modernbert.model.packing import pack
+
+        tokens = tokens_of([self.texts[i].tolist() for i in indices])
+        return pack(tokens, range(len(indices))), torch.from_numpy(self.labels[indices])
+
+
+def config_of(**values) -> TrainingConfig:
+    base = {"epochs": 3.0, "batch_size": 8, "learning_rate": 0.05, "max_tokens": 64, "log_every": 1}
+    return TrainingConfig(**{**base, **values})
+
+
+def work_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None, stop=None) -> Fit:
+    config = config or config_of()
+    data = Toy.make(config)
+    torch.manual_seed(config.seed)
+
+    def evaluate(model):
+        with torch.no_grad():
+            batch, labels = data.batch(np.arange(len(data.texts)))
+            share = float((model(batch).argmax(1) == labels).float().mean())
+        return Evaluation({"accuracy": share}, share)
+
+    return Fit(
+        model=model or Bag(),
+        loss=loss,
+        data=data,
+        config=config,
+        evaluate=evaluate,
+        checkpoints=CheckpointStore(folder),
+        accelerator=make_accelerator(choose_machine("cpu", "fp32")),
+        stop=stop or StopRequest(),
+        observe=observe or (lambda report: None),
+    )
+
+
+def weights(work: Fit) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in work.trainable().items()}
+
+
+def stop_at(step: int, stop: StopRequest):
+    """Return an observer that asks to stop once `step` is done."""
+
+    def observe(report):
+        if isinstance(report, StepReport) and report.step == step:
+            stop.signal_number = 15
+
+    return observe
+
+
+def test_it_learns_and_starts_by_evaluating_the_untrained_model(tmp_path):
+    progress = fit(work_of(tmp_path))
+    assert progress.history[0]["step"] == 0
+    assert progress.best_score > 0.99 > progress.history[0]["metrics"]["accuracy"]
+    assert [entry["step"] for entry in progress.history] == [0, 8, 16, 24]
+
+
+@pytest.mark.parametrize("step", [1, 7, 8, 20])
+@pytest.mark.parametrize("optimizer", ["adamw", "stable_adamw"])
+def test_a_resumed_fit_ends_with_the_same_bits(tmp_path, step, optimizer):
+    config = config_of(optimizer=optimizer, keep="last")
+    whole = work_of(tmp_path / "whole", config)
+    expected = fit(whole)
+    stop = StopRequest()
+    broken = work_of(tmp_path / "broken", config, observe=stop_at(step, stop), stop=stop)
+    with pytest.raises(Interrupted, match=f"at step {step} of 24; everything is saved"):
+        fit(broken)
+    resumed = work_of(tmp_path / "broken", config)
+    found = fit(resumed, resume=True)
+    assert found.history == expected.history
+    assert (found.tokens, found.examples) == (expected.tokens, expected.examples)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+
+
+def test_a_kill_between_checkpoints_costs_only_the_steps_since(tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(report):
+        if isinstance(report, StepReport) and report.step == 13:
+            raise Killed
+
+    whole = work_of(tmp_path / "whole")
+    fit(whole)
+    with pytest.raises(Killed):
+        fit(work_of(tmp_path / "broken", observe=kill))
+    notices = []
+    resumed = work_of(tmp_path / "broken", observe=notices.append)
+    fit(resumed, resume=True)
+    assert notices[0] == Notice("resuming at step 8 of 24, 16 left")
+    assert all(torch.equal(v, weights(resumed)[n]) for n, v in weights(whole).items())
+
+
+def test_the_best_weights_are_kept_not_the_last(tmp_path):
+    config = config_of(epochs=4.0)
+    work = work_of(tmp_path, config)
+    falling = iter([0.1, 0.9, 0.5, 0.4, 0.3])
+    kept = {}
+
+    def evaluate(model):
+        score = next(falling)
+        if score == 0.9:
+            kept.update(weights(work))
+        return Evaluation({"score": score}, score)
+
+    work.evaluate = evaluate
+    assert fit(work).best_step == 8
+    assert all(torch.equal(value, weights(work)[name]) for name, value in kept.items())
+
+
+def test_patience_stops_early(tmp_path):
+    work = work_of(tmp_path, config_of(epochs=10.0, patience=2))
+    scores = iter([0.1, 0.9, 0.5, 0.4, 0.3])
+    work.evaluate = lambda model: Evaluation({}, next(scores))
+    assert fit(work).step == 24
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path):
+    """The token budget decides memory, never the result: no dropout here, so any cut gives the same."""
+    runs = {}
+    for budget in (8, 10_000):
+        model = Bag()
+        model.drop.p = 0.0
+        torch.manual_seed(3)
+        for p in model.parameters():
+            nn.init.normal_(p)
+        work = work_of(tmp_path / str(budget), config_of(max_tokens=budget, epochs=1.0), model=model)
+        fit(work)
+        runs[budget] = weights(work)
+    for name in runs[8]:
+        torch.testing.assert_close(runs[8][name], runs[10_000][name], atol=1e-6, rtol=1e-5)
+
+
+class Cramped(Bag):
+    """Runs out of memory on more than `room` tokens."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        if self.training and batch.num_tokens > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(batch)
+
+
+def test_out_of_memory_halves_the_budget_and_keeps_the_batch(tmp_path):
+    reports = []
+    work = work_of(tmp_path, model=Cramped(20), observe=reports.append)
+    progress = fit(work)
+    notices = [r.text for r in reports if isinstance(r, Notice)]
+    assert progress.max_tokens <= 20
+    assert "the batch stays at 8 examples" in notices[0]
+    assert progress.step == 24
+
+
+def test_a_single_text_that_does_not_fit_stops_with_advice(tmp_path):
+    with pytest.raises(TrainingFailed, match="out of memory on a single text") as caught:
+        fit(work_of(tmp_path, model=Cramped(2)))
+    assert "--max-length" in caught.value.fix
+
+
+def test_other_errors_are_not_taken_for_a_full_memory(tmp_path):
+    def broken(logits, labels):
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        fit(work_of(tmp_path, loss=broken))
+
+
+def test_a_loss_that_is_not_finite_stops_with_causes_and_keeps_the_checkpoint(tmp_path):
+    calls = iter(range(1000))
+
+    def explodes(logits, labels):
+        loss, count = cross_entropy(logits, labels)
+        return (loss * float("nan") if next(calls) > 12 else loss), count
+
+    work = work_of(tmp_path, config_of(max_tokens=10_000), loss=explodes)
+    with pytest.raises(TrainingFailed, match="not finite around step 14") as caught:
+        fit(work)
+    assert "learning rate" in caught.value.fix
+    progress, state = work.checkpoints.load_state(work.checkpoints.last())
+    assert progress.step == 8
+    assert all(value.isfinite().all() for value in state["weights"].values())
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_intact(tmp_path, monkeypatch):
+    work = work_of(tmp_path)
+    save, calls = torch.save, iter(range(100))
+
+    def full(state, path):
+        if next(calls) > 3:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(DiskFull, match="the disk is full"):
+        fit(work)
+    monkeypatch.undo()
+    progress, _ = work.checkpoints.load_state(work.checkpoints.last())
+    assert progress.step >= 8
+    assert not list(tmp_path.glob(".*")), "no half-written folder stays behind"
+    assert fit(work_of(tmp_path), resume=True).step == 24
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    stop = StopRequest()
+    with pytest.raises(Interrupted):
+        fit(work_of(tmp_path, observe=stop_at(9, stop), stop=stop))
+    state = CheckpointStore(tmp_path).last() / "state.pt"
+    raw = bytearray(state.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    state.write_bytes(raw)
+    with pytest.raises(BadRun, match="checkpoint is damaged"):
+        fit(work_of(tmp_path), resume=True)
+
+
+def test_only_best_and_last_are_on_the_disk(tmp_path):
+    fit(work_of(tmp_path))
+    names = sorted(folder.name.split("-")[0] for folder in tmp_path.iterdir())
+    assert names == ["best", "step"]
+    assert json.loads((CheckpointStore(tmp_path).last() / "progress.json").read_text())["step"] == 24
+
+
+def test_reports_say_which_evaluation_is_best(tmp_path):
+    reports = []
+    fit(work_of(tmp_path, observe=reports.append))
+    evaluations = [r for r in reports if isinstance(r, EvaluationReport)]
+    best = max(evaluations, key=lambda r: r.evaluation.main)
+    assert best.is_best
+    assert sum(r.evaluation.main == best.evaluation.main and r.is_best for r in evaluations) == 1
