@@ -24,14 +24,20 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _global_options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         output.print_line(f"mbert {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+) -> None:
     if offline:
         os.environ["MBERT_OFFLINE"] = "1"
 

@@ -1,8 +1,10 @@
-"""Peak memory of this process, and of the GPU."""
+"""Memory: peaks of this process and of the GPU, and an allocator that keeps what it will need again."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import platform
 import resource
 import sys
 from pathlib import Path
@@ -16,6 +18,20 @@ def start_measuring_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed blocks for the next step instead of giving them back to the system.
+
+    Every training step allocates the same large tensors again; by default each comes as fresh pages that
+    the system must clear first, which takes a tenth of a small encoder's step on a CPU.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD in malloc.h
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_threshold, 2**30)
+    libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def peak_memory() -> dict[str, float]:

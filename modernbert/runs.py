@@ -62,22 +62,23 @@ class RunStore:
         return read_run(self.path(name))
 
     def create(self, name: str, record: dict[str, Any]) -> Path:
-        """Make the folder of a new run and write its first record.
-
-        Raises:
-            BadOption: the name has odd characters, or is taken.
-        """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise BadOption(f"'{name}' cannot name a run", fix="Use letters, digits, '.', '_' and '-'.")
+        """Make the folder of a new run and write its first record. Raises BadOption as `check_name`."""
+        self.check_name(name)
         folder = self.path(name)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            raise BadOption(
-                f"there is a run called '{name}' already", where=str(folder), fix="Choose another --name."
-            ) from None
+        folder.mkdir(parents=True)
         write_run(folder, record)
         return folder
+
+    def check_name(self, name: str) -> None:
+        """Raise BadOption when a name has odd characters, or is taken."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise BadOption(f"'{name}' cannot name a run", fix="Use letters, digits, '.', '_' and '-'.")
+        if self.path(name).exists():
+            raise BadOption(
+                f"there is a run called '{name}' already",
+                where=str(self.path(name)),
+                fix="Choose another --name.",
+            )
 
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, with a number behind it if it is taken."""

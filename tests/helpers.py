@@ -11,6 +11,8 @@ import pytest
 
 from modernbert.data.tokens import TokenLengths, Tokens
 
+# Flags of a run that takes a second.
+FAST = ["--epochs", "2", "--batch-size", "16", "--lr", "0.003", "--precision", "fp32"]
 GOOD = ("good", "great", "fine", "lovely", "superb")
 BAD = ("bad", "poor", "awful", "dull", "weak")
 FILLER = tuple(f"w{i}" for i in range(60))

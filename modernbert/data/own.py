@@ -56,12 +56,10 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     columns = guess_columns(train, text=data.text, label=data.label, kind=data.kind)
     notes = [columns.describe()]
     require_columns(train, [*columns.text, columns.label])
+    labels = () if columns.kind == "regression" else _label_names(train, columns.label, columns.kind)
     if "validation" not in splits:
         splits, note = _with_validation(splits, columns.text, columns.label, columns.kind)
         notes.append(note)
-    labels = (
-        () if columns.kind == "regression" else _label_names(splits["train"], columns.label, columns.kind)
-    )
     task = Task(
         name=f"own/{Path(data.path).stem}",
         summary=f"own data from {data.path}",

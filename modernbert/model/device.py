@@ -13,7 +13,7 @@ from modernbert.errors import BadOption
 Precision = Literal["fp32", "bf16"]
 
 # Tokens in memory at once, by device. On a CPU more brings no speed; a GPU wants to be filled.
-MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
+MAX_TOKENS = {"cpu": 2048, "mps": 8192, "cuda": 65536}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from modernbert.errors import BadModel, BadOption, BadRun, Stopped
+from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import (
     SplitScores,
@@ -23,7 +23,7 @@ from modernbert.evaluation.scoring import (
     score_split,
 )
 from modernbert.files import write_jsonl
-from modernbert.memory import peak_memory, start_measuring_memory
+from modernbert.memory import keep_freed_memory, peak_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import describe_hardware
 from modernbert.model.dropout import use_cheap_dropout
@@ -107,9 +107,8 @@ def finetune(
     if seed is not None:
         request = replace(request, settings={**request.settings, "seed": seed})
     inputs = prepare(request, store)
-    name = store.free_name(request.name or default_name(inputs))
-    if request.name and name != request.name:
-        raise BadOption(f"there is a run called '{request.name}' already", fix="Choose another --name.")
+    name = request.name or store.free_name(default_name(inputs))
+    store.check_name(name)
     with _ready(inputs, name) as (started, work):
         on_start(started)
         record = _first_record(started, study)
@@ -187,6 +186,8 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         start_measuring_memory()
+        if inputs.machine.device == "cpu":
+            keep_freed_memory()
         config = inputs.config
         accelerator = make_accelerator(inputs.machine)
         torch.manual_seed(config.seed)

@@ -16,7 +16,7 @@ from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.own import OwnData, is_own_data, own_task
 from modernbert.data.registry import find_task
-from modernbert.data.sources import LoadedSplit, load_split
+from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
 from modernbert.data.task import Kind, Task
 from modernbert.data.tokens import TokenLengths, Tokens, auto_max_length, measure, tokenize
 from modernbert.errors import BadOption, UnknownName
@@ -136,7 +136,7 @@ def _is_family(name: str) -> bool:
 
 def prepare(request: Request, store: RunStore) -> Inputs:
     """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
-    data_dir = Path(request.data_dir) if request.data_dir else None
+    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
     task, notes = resolve_task(request)
     source = locate_model(request.model, store=store, data_dir=data_dir)
     loaded = load_training_splits(task, data_dir)
