@@ -7,6 +7,10 @@ length, precision, seed and number of epochs, evaluate once an epoch and keep th
 best settings: length grouping, fused AdamW, and the evaluation batch that was fastest. Every measurement
 is a process of its own; the two tools alternate. Results are added to a JSON file, one record each, and
 what is there already is not measured again.
+
+Minutes are of the whole job: model, tokens, training, evaluation, saving. On a CPU both tools get one
+thread and the clock is the process's own, so that other work on the machine does not count; on a GPU it
+is the wall clock.
 """
 
 import argparse
@@ -38,14 +42,11 @@ def settings(task: str, method: str, seed: int) -> dict:
 def run_mbert(inputs, store) -> dict:
     from modernbert.training.finetune import finetune
 
-    started = time.perf_counter()
     result = finetune(inputs.request, store)
     training = result.record["training"]
     return {
         "scores": {s.metric: s.value for s in result.splits[0].scores},
-        "minutes": training["minutes"],
-        "wall_minutes": (time.perf_counter() - started) / 60,
-        "peak_memory_mib": training["peak_memory_mib"]["process"],
+        "peak_memory_mib": training["peak_memory_mib"],
         "history": training["history"],
     }
 
@@ -54,14 +55,12 @@ def run_trainer(inputs, store) -> dict:
     import torch
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    from modernbert.evaluation.predict import decide
     from modernbert.evaluation.scoring import quick_metrics
     from modernbert.memory import peak_memory, start_measuring_memory
     from modernbert.model.loading import load_classifier, quiet_transformers
     from modernbert.model.lora import add_lora
     from modernbert.training.inputs import make_dataset
 
-    started = time.perf_counter()
     task, config = inputs.task, inputs.config
     start_measuring_memory()
     torch.manual_seed(config.seed)
@@ -91,13 +90,9 @@ def run_trainer(inputs, store) -> dict:
         ]
 
     def metrics(prediction):
-        labels = prediction.label_ids
-        return quick_metrics(task, labels, decide_input(prediction.predictions))
+        logits = prediction.predictions
+        return quick_metrics(task, prediction.label_ids, logits if logits.ndim == 2 else logits[:, None])
 
-    def decide_input(logits):
-        return logits if logits.ndim == 2 else logits[:, None]
-
-    assert decide is not None
     main = task.metrics[0]
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         arguments = TrainingArguments(
@@ -138,20 +133,19 @@ def run_trainer(inputs, store) -> dict:
             data_collator=DataCollatorWithPadding(inputs.tokenizer),
             compute_metrics=metrics,
         )
-        training = time.perf_counter()
         trainer.train()
-        minutes = (time.perf_counter() - training) / 60
+        trainer.save_model(folder)
         final = trainer.evaluate()
     return {
         "scores": {name: final[f"eval_{name}"] for name in task.metrics},
-        "minutes": minutes,
-        "wall_minutes": (time.perf_counter() - started) / 60,
-        "peak_memory_mib": peak_memory()["process"],
+        "peak_memory_mib": peak_memory(),
+        "history": [entry for entry in trainer.state.log_history if f"eval_{main}" in entry],
     }
 
 
 def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> None:
     """Measure in this process and print one JSON line."""
+    from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request, prepare
     from modernbert.versions import versions
@@ -162,17 +156,19 @@ def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder))
         inputs = prepare(request, store)
+        clock = time.process_time if inputs.machine.device == "cpu" else time.perf_counter
+        started = clock()
         found = {"mbert": run_mbert, "trainer": run_trainer}[tool](inputs, store)
-    from modernbert.model.device import describe_hardware
-
-    record = {"tool": tool, "task": task, "method": method, "seed": seed, **found}
+        minutes = (clock() - started) / 60
+    record = {"tool": tool, "task": task, "method": method, "seed": seed, "minutes": minutes, **found}
     record |= {"settings": inputs.config.as_dict(), "precision": inputs.machine.precision}
     print(json.dumps(record | {"versions": versions(), "hardware": describe_hardware()}))
 
 
 def measure(tool: str, task: str, method: str, seed: int, data_dir: str) -> dict:
     command = [sys.executable, __file__, "--one", tool, task, method, str(seed), "--data-dir", data_dir]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -181,7 +177,7 @@ def measure(tool: str, task: str, method: str, seed: int, data_dir: str) -> dict
 def table(records: list[dict]) -> str:
     """Mean over seeds, and the ratio of times where both tools ran the same seed."""
     lines = [
-        "| task | method | metric | mbert | Trainer | minutes, mbert | Trainer | time ratio "
+        "| task | method | metric | mbert | Trainer | minutes, mbert | Trainer | Trainer / mbert "
         "| MiB, mbert | Trainer |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -196,8 +192,7 @@ def table(records: list[dict]) -> str:
             ratios = [theirs[s]["minutes"] / ours[s]["minutes"] for s in ours if s in theirs]
             ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
             cells = [task, method, metric, _scores(ours, metric), _scores(theirs, metric)]
-            cells += [_mean(ours, "minutes", ".1f"), _mean(theirs, "minutes", ".1f"), ratio]
-            cells += [_mean(ours, "peak_memory_mib", ".0f"), _mean(theirs, "peak_memory_mib", ".0f")]
+            cells += [_minutes(ours), _minutes(theirs), ratio, _memory(ours), _memory(theirs)]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -209,8 +204,14 @@ def _scores(runs: dict, metric: str) -> str:
     return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)})"
 
 
-def _mean(runs: dict, key: str, style: str) -> str:
-    return format(statistics.mean(run[key] for run in runs.values()), style) if runs else ""
+def _minutes(runs: dict) -> str:
+    return f"{statistics.mean(run['minutes'] for run in runs.values()):.1f}" if runs else ""
+
+
+def _memory(runs: dict) -> str:
+    """Peak memory where the model is: of the GPU if there is one, else of the process."""
+    peaks = [run["peak_memory_mib"] for run in runs.values()]
+    return f"{statistics.mean(peak.get('gpu', peak['process']) for peak in peaks):.0f}" if runs else ""
 
 
 def main() -> None:
