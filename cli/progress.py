@@ -9,8 +9,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from modernbert.training.finetune import Started
-from modernbert.training.loop import EvaluationReport, Notice, StepReport
+from modernbert.training.record import Started
+from modernbert.training.reports import EvaluationReport, Notice, StepReport
 
 from . import output
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +20,8 @@ from modernbert.evaluation.scoring import (
     score_split,
 )
 from modernbert.files import write_jsonl
-from modernbert.memory import keep_freed_memory, peak_memory, start_measuring_memory
+from modernbert.memory import keep_freed_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import describe_hardware
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.loading import (
@@ -38,29 +34,25 @@ from modernbert.model.loading import (
 from modernbert.model.lora import add_lora
 from modernbert.model.packing import pack
 from modernbert.runs import RunStore, lock, write_run
-from modernbert.training.checkpoint import CheckpointStore, Progress
+from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Dataset, Inputs, Request, make_dataset, prepare
-from modernbert.training.loop import Evaluation, EvaluationReport, Fit, Notice, Observe, StepReport, fit
+from modernbert.training.loop import fit
 from modernbert.training.objectives import LOSSES
+from modernbert.training.record import (
+    Started,
+    default_name,
+    first_record,
+    logged,
+    require_unchanged,
+    run_notes,
+    training_record,
+)
+from modernbert.training.reports import Evaluation, Notice, Observe
 from modernbert.training.signals import StopRequest, stop_on_signals
-from modernbert.versions import versions
+from modernbert.training.state import Fit
 
 # A reloaded model must give the same logits; folding adapters into the weights moves the last digits.
 RELOAD_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Started:
-    """What is shown before the first step."""
-
-    name: str
-    inputs: Inputs
-    attention: str
-    attention_reason: str
-    trained: int
-    frozen: int
-    new_tensors: tuple[str, ...]
-    checkpoint_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +103,7 @@ def finetune(
     store.check_name(name)
     with _ready(inputs, name) as (started, work):
         on_start(started)
-        record = _first_record(started, study)
+        record = first_record(started, study)
         folder = store.create(name, record)
         with lock(folder):
             return _train(folder, record, inputs, work, observe, resume=False)
@@ -137,37 +129,10 @@ def resume(
     folder = store.path(name)
     with lock(folder):
         inputs = prepare(Request.from_dict(record["request"]), store)
-        _require_unchanged(record, inputs, folder)
+        require_unchanged(record, inputs, folder)
         with _ready(inputs, name) as (started, work):
             on_start(started)
             return _train(folder, record, inputs, work, observe, resume=True)
-
-
-def _require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> None:
-    now = {name: split.record(inputs.task)["fingerprint"] for name, split in inputs.loaded.items()}
-    then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
-    changed = [
-        what
-        for what, before, after in (
-            ("the data", then, now),
-            ("the settings", record["config"], json.loads(json.dumps(inputs.config.as_dict()))),
-            ("the model", record["model"]["revision"], inputs.source.revision),
-        )
-        if before != after
-    ]
-    if changed:
-        raise BadRun(
-            f"{' and '.join(changed)} changed since the run began",
-            where=str(folder),
-            fix="Resuming would mix two runs; start a new one.",
-        )
-
-
-def default_name(inputs: Inputs) -> str:
-    """Return a run's name: task, model, method, seed."""
-    method = "-lora" if inputs.config.lora else ""
-    model = Path(inputs.source.name).name
-    return f"{inputs.task.short_name}-{model}{method}-s{inputs.config.seed}"
 
 
 @dataclass(frozen=True)
@@ -221,37 +186,6 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
         yield started, _Work(model, accelerator, data, stop)
 
 
-def _first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
-    inputs = started.inputs
-    task = inputs.task
-    return {
-        "kind": "finetune",
-        "status": "running",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "study": dict(study) if study else None,
-        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
-        "model": inputs.source.record(),
-        "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
-        "recipe": asdict(inputs.recipe),
-        "config": inputs.config.as_dict(),
-        "seed": inputs.config.seed,
-        "request": inputs.request.as_dict(),
-        "data": {
-            "text": task.text,
-            "label": task.label,
-            "splits": {name: split.record(task) for name, split in inputs.loaded.items()},
-            "report": inputs.report.as_dict(),
-            "notes": inputs.notes,
-        },
-        "machine": asdict(inputs.machine),
-        "attention": {"backend": started.attention, "reason": started.attention_reason},
-        "parameters": {"trained": started.trained, "frozen": started.frozen},
-        "new_tensors": started.new_tensors,
-        "hardware": describe_hardware(),
-        "versions": versions(),
-    }
-
-
 def _train(
     folder: Path, record: dict[str, Any], inputs: Inputs, work: _Work, observe: Observe, *, resume: bool
 ) -> RunResult:
@@ -266,7 +200,7 @@ def _train(
         checkpoints=checkpoints,
         accelerator=work.accelerator,
         stop=work.stop,
-        observe=_logged(folder / "log.jsonl", observe),
+        observe=logged(folder / "log.jsonl", observe),
     )
     try:
         progress = fit(job, resume=resume)
@@ -279,8 +213,8 @@ def _train(
         **record,
         "status": "finished",
         "results": [split.as_dict() for split in splits],
-        "training": _training_record(job, progress),
-        "notes": _notes(inputs, splits, progress),
+        "training": training_record(job, progress),
+        "notes": run_notes(inputs, splits, progress),
     }
     write_run(folder, record)
     checkpoints.remove()
@@ -353,45 +287,3 @@ def _final_scores(folder: Path, inputs: Inputs, work: _Work) -> tuple[SplitScore
         rows += example_rows(inputs.task, split, data.examples, logits)
     write_jsonl(folder / "scores.jsonl", rows)
     return tuple(results)
-
-
-def _training_record(job: Fit, progress: Progress) -> dict[str, Any]:
-    return {
-        "steps": progress.step,
-        "planned_steps": job.total,
-        "best_step": progress.best_step,
-        "history": progress.history,
-        "minutes": round(progress.seconds / 60, 3),
-        "tokens": progress.tokens,
-        "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
-        "max_tokens": progress.max_tokens,
-        "peak_memory_mib": peak_memory(),
-    }
-
-
-def _notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progress) -> list[str]:
-    notes = [f"{s.split}: {note}" for s in splits for note in s.notes]
-    first, metric = progress.history[0]["metrics"], inputs.task.metrics[0]
-    if inputs.config.keep == "best" and progress.best_step == 0:
-        notes.append(
-            f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept"
-        )
-    expected, value = inputs.recipe.expected, splits[0].main.value
-    if expected and not expected[0] <= value <= expected[1]:
-        notes.append(
-            f"{metric} {value:.4f} is outside {expected[0]:.3f} to {expected[1]:.3f}, "
-            "where single runs of this recipe fall"
-        )
-    return notes
-
-
-def _logged(path: Path, observe: Observe) -> Observe:
-    """Also append every report to the run's log."""
-
-    def both(report: StepReport | EvaluationReport | Notice) -> None:
-        line = {"event": type(report).__name__, "time": round(time.time(), 3), **asdict(report)}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        observe(report)
-
-    return both

@@ -3,118 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
 
-from modernbert.data.batching import BatchPlan, split_by_tokens
+from modernbert.data.batching import BatchPlan
 from modernbert.errors import Interrupted, TrainingFailed
-from modernbert.model.packing import PackedBatch
-from modernbert.training.checkpoint import CheckpointStore, Progress
-from modernbert.training.config import TrainingConfig
-from modernbert.training.objectives import Loss
-from modernbert.training.optim import average_and_clip, make_optimizer, rate_factor, set_rate
-from modernbert.training.signals import StopRequest
-
-
-class TrainingData(Protocol):
-    """What the loop trains on."""
-
-    @property
-    def plan(self) -> BatchPlan:
-        """The order of the examples, and their lengths."""
-
-    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
-        """Return the examples at `indices` and their labels."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found: all metrics, the one that selects, and anything to call out."""
-
-    metrics: Mapping[str, float]
-    main: float
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One progress line. `loss` is the mean since the last line; `tokens_per_second` counts no padding."""
-
-    step: int
-    total: int
-    epoch: float
-    loss: float
-    rate: float
-    gradient_norm: float
-    tokens_per_second: float
-    seconds_left: float
-
-
-@dataclass(frozen=True)
-class EvaluationReport:
-    """One evaluation, at `step` of `total`."""
-
-    step: int
-    total: int
-    evaluation: Evaluation
-    is_best: bool
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know, while training goes on."""
-
-    text: str
-
-
-Observe = Callable[[StepReport | EvaluationReport | Notice], None]
-
-
-@dataclass
-class Fit:
-    """Everything one fit works with; `fit` is the only entry."""
-
-    model: nn.Module
-    loss: Loss
-    data: TrainingData
-    config: TrainingConfig
-    evaluate: Callable[[nn.Module], Evaluation]
-    checkpoints: CheckpointStore
-    accelerator: Any
-    stop: StopRequest
-    observe: Observe
-    optimizer: Any = field(init=False)
-    progress: Progress = field(init=False)
-    total: int = field(init=False)
-    clock: float = field(init=False, default_factory=time.perf_counter)
-
-    def __post_init__(self) -> None:
-        self.total = max(1, round(self.config.epochs * self.data.plan.steps_per_epoch))
-        self.progress = Progress(max_tokens=self.config.max_tokens)
-        optimizer = make_optimizer(self.model, self.config)
-        self.model, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        device: torch.device = self.accelerator.device
-        return device
-
-    def tick(self) -> None:
-        """Add the time since the last tick to the training time."""
-        now = time.perf_counter()
-        self.progress.seconds += now - self.clock
-        self.clock = now
-
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """Return the parameters that training changes, by name."""
-        bare = self.accelerator.unwrap_model(self.model)
-        return {name: p for name, p in bare.named_parameters() if p.requires_grad}
+from modernbert.training.checkpoint import Progress
+from modernbert.training.optim import rate_factor
+from modernbert.training.reports import EvaluationReport, StepReport
+from modernbert.training.state import Fit, put_weights, restore, save, weights
+from modernbert.training.step import train_step
 
 
 def fit(work: Fit, *, resume: bool = False) -> Progress:
@@ -134,16 +34,16 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
         BadRun: the checkpoint to resume from is damaged.
     """
     if resume:
-        _restore(work)
+        restore(work)
     work.clock = time.perf_counter()
     try:
         _run(work)
     except Interrupted as interrupted:
-        _save(work)
+        save(work)
         interrupted.what += f" at step {work.progress.step} of {work.total}; everything is saved"
         raise
     if work.config.keep == "best" and work.progress.best_step != work.progress.step:
-        _put_weights(work, work.checkpoints.load_best(work.progress.best_step))
+        put_weights(work, work.checkpoints.load_best(work.progress.best_step))
     return work.progress
 
 
@@ -163,13 +63,13 @@ def _run(work: Fit) -> None:
         if work.stop.signal_number is not None:
             meter.flush()  # never save weights that are not finite
             work.stop.raise_if_requested()
-        meter.add(*_train_step(work, next(batches)))
+        meter.add(*train_step(work, next(batches)))
         progress.step += 1
         if progress.step % work.config.log_every == 0:
             meter.flush()
         if time.monotonic() - saved_at >= work.config.checkpoint_minutes * 60:
             meter.flush()
-            _save(work)
+            save(work)
             saved_at = time.monotonic()
 
 
@@ -188,66 +88,6 @@ def _evaluation_is_due(work: Fit) -> bool:
 
 def _patience_ended(work: Fit) -> bool:
     return 0 < work.config.patience <= work.progress.since_best
-
-
-def _train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int, int]:
-    """Take one optimiser step; return loss sum, gradient norm (on the device), tokens, examples."""
-    set_rate(
-        work.optimizer, work.config.learning_rate * rate_factor(work.progress.step, work.total, work.config)
-    )
-    random = _random_state()
-    while True:
-        try:
-            loss, count, tokens = _accumulate(work, indices)
-            break
-        except RuntimeError as error:
-            if not _is_out_of_memory(error):
-                raise
-        work.optimizer.zero_grad()
-        _set_random_state(random)
-        _halve_budget(work, indices)
-    norm = average_and_clip(work.trainable().values(), count, work.config.clip)
-    work.optimizer.step()
-    work.optimizer.zero_grad()
-    return loss / count, norm, tokens, len(indices)
-
-
-def _accumulate(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, int, int]:
-    """Add up the gradients of a global batch, part by part; return loss sum, its count, and tokens."""
-    work.model.train()
-    total, count, tokens = torch.zeros((), device=work.device), 0, 0
-    for part in split_by_tokens(indices, work.data.plan.lengths, work.progress.max_tokens):
-        batch, labels = work.data.batch(part)
-        with work.accelerator.autocast():
-            logits = work.model(batch.to(work.device))
-        loss, size = work.loss(logits, labels.to(work.device))
-        work.accelerator.backward(loss)
-        total += loss.detach()
-        count += size
-        tokens += batch.num_tokens
-    return total, count, tokens
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _halve_budget(work: Fit, indices: np.ndarray) -> None:
-    longest = int(work.data.plan.lengths[indices].max())
-    if work.progress.max_tokens <= longest:
-        raise TrainingFailed(
-            f"out of memory on a single text of {longest} tokens",
-            fix=f"Lower --max-length (now up to {longest}), use --lora, or a smaller model.",
-        )
-    if work.device.type == "cuda":
-        torch.cuda.empty_cache()
-    work.progress.max_tokens = max(longest, work.progress.max_tokens // 2)
-    work.observe(
-        Notice(
-            f"out of memory: {work.progress.max_tokens} tokens at once from now on; "
-            f"the batch stays at {work.config.batch_size} examples"
-        )
-    )
 
 
 class _Meter:
@@ -319,47 +159,9 @@ def _evaluate(work: Fit) -> None:
     progress.since_best = 0 if is_best or progress.step == 0 else progress.since_best + 1
     progress.history.append({"step": progress.step, "metrics": dict(evaluation.metrics)})
     if is_best:
-        work.checkpoints.save_best(progress.step, _weights(work))
+        work.checkpoints.save_best(progress.step, weights(work))
     if progress.step > 0:
-        _save(work)
+        save(work)
         work.checkpoints.drop_worse(progress.best_step)
     work.tick()
     work.observe(EvaluationReport(progress.step, work.total, evaluation, is_best))
-
-
-def _weights(work: Fit) -> dict[str, torch.Tensor]:
-    return {name: p.detach().cpu() for name, p in work.trainable().items()}
-
-
-def _put_weights(work: Fit, weights: dict[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in work.trainable().items():
-            parameter.copy_(weights[name])
-
-
-def _save(work: Fit) -> None:
-    state = {"weights": _weights(work), "optimizer": work.optimizer.state_dict(), "random": _random_state()}
-    work.checkpoints.save_state(work.progress, state)
-
-
-def _restore(work: Fit) -> None:
-    folder = work.checkpoints.last()
-    if folder is None:
-        return
-    work.progress, state = work.checkpoints.load_state(folder)
-    _put_weights(work, state["weights"])
-    work.optimizer.load_state_dict(state["optimizer"])
-    _set_random_state(state["random"])
-    left = work.total - work.progress.step
-    work.observe(Notice(f"resuming at step {work.progress.step} of {work.total}, {left} left"))
-
-
-def _random_state() -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def _set_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])

@@ -15,9 +15,10 @@ from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
-from modernbert.training.finetune import RunResult, Started, finetune, resume
+from modernbert.training.finetune import RunResult, finetune, resume
 from modernbert.training.inputs import Request, load_training_splits, resolve_task
-from modernbert.training.loop import Observe
+from modernbert.training.record import Started
+from modernbert.training.reports import Observe
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from modernbert.runs import RunStore, write_run
 from modernbert.training import finetune as module
 from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
-from modernbert.training.loop import Notice, StepReport
+from modernbert.training.reports import Notice, StepReport
 from modernbert.training.study import plan_study, resume_any, run_study
 
 FAST = {"epochs": 4.0, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1}

@@ -17,9 +17,11 @@ from modernbert.model.device import choose_machine
 from modernbert.model.packing import PackedBatch
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.config import TrainingConfig
-from modernbert.training.loop import Evaluation, EvaluationReport, Fit, Notice, StepReport, fit
+from modernbert.training.loop import fit
 from modernbert.training.objectives import cross_entropy
+from modernbert.training.reports import Evaluation, EvaluationReport, Notice, StepReport
 from modernbert.training.signals import StopRequest
+from modernbert.training.state import Fit
 
 
 class Bag(nn.Module):

@@ -1,0 +1,139 @@
+"""What is kept about a run: `run.json` before and after training, and its log."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from modernbert.errors import BadRun
+from modernbert.evaluation.scoring import SplitScores
+from modernbert.memory import peak_memory
+from modernbert.model.device import describe_hardware
+from modernbert.training.checkpoint import Progress
+from modernbert.training.inputs import Inputs
+from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
+from modernbert.training.state import Fit
+from modernbert.versions import versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What is shown before the first step."""
+
+    name: str
+    inputs: Inputs
+    attention: str
+    attention_reason: str
+    trained: int
+    frozen: int
+    new_tensors: tuple[str, ...]
+    checkpoint_bytes: int
+
+
+def default_name(inputs: Inputs) -> str:
+    """Return a run's name: task, model, method, seed."""
+    method = "-lora" if inputs.config.lora else ""
+    model = Path(inputs.source.name).name
+    return f"{inputs.task.short_name}-{model}{method}-s{inputs.config.seed}"
+
+
+def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what is known before the first step, so that an interrupted run can be told and resumed."""
+    inputs = started.inputs
+    task = inputs.task
+    return {
+        "kind": "finetune",
+        "status": "running",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "study": dict(study) if study else None,
+        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
+        "model": inputs.source.record(),
+        "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
+        "recipe": asdict(inputs.recipe),
+        "config": inputs.config.as_dict(),
+        "seed": inputs.config.seed,
+        "request": inputs.request.as_dict(),
+        "data": {
+            "text": task.text,
+            "label": task.label,
+            "splits": {name: split.record(task) for name, split in inputs.loaded.items()},
+            "report": inputs.report.as_dict(),
+            "notes": inputs.notes,
+        },
+        "machine": asdict(inputs.machine),
+        "attention": {"backend": started.attention, "reason": started.attention_reason},
+        "parameters": {"trained": started.trained, "frozen": started.frozen},
+        "new_tensors": started.new_tensors,
+        "hardware": describe_hardware(),
+        "versions": versions(),
+    }
+
+
+def training_record(job: Fit, progress: Progress) -> dict[str, Any]:
+    """Return what training took: steps, minutes, tokens, memory, and every evaluation."""
+    return {
+        "steps": progress.step,
+        "planned_steps": job.total,
+        "best_step": progress.best_step,
+        "history": progress.history,
+        "minutes": round(progress.seconds / 60, 3),
+        "tokens": progress.tokens,
+        "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
+        "max_tokens": progress.max_tokens,
+        "peak_memory_mib": peak_memory(),
+    }
+
+
+def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progress) -> list[str]:
+    """Return what a reader of the scores should know."""
+    notes = [f"{s.split}: {note}" for s in splits for note in s.notes]
+    first, metric = progress.history[0]["metrics"], inputs.task.metrics[0]
+    if inputs.config.keep == "best" and progress.best_step == 0:
+        notes.append(
+            f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept"
+        )
+    expected, value = inputs.recipe.expected, splits[0].main.value
+    if expected and not expected[0] <= value <= expected[1]:
+        notes.append(
+            f"{metric} {value:.4f} is outside {expected[0]:.3f} to {expected[1]:.3f}, "
+            "where single runs of this recipe fall"
+        )
+    return notes
+
+
+def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> None:
+    """Raise BadRun if data, settings or model differ from those the run began with."""
+    now = {name: split.record(inputs.task)["fingerprint"] for name, split in inputs.loaded.items()}
+    then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
+    changed = [
+        what
+        for what, before, after in (
+            ("the data", then, now),
+            ("the settings", record["config"], json.loads(json.dumps(inputs.config.as_dict()))),
+            ("the model", record["model"]["revision"], inputs.source.revision),
+        )
+        if before != after
+    ]
+    if changed:
+        raise BadRun(
+            f"{' and '.join(changed)} changed since the run began",
+            where=str(folder),
+            fix="Resuming would mix two runs; start a new one.",
+        )
+
+
+def logged(path: Path, observe: Observe) -> Observe:
+    """Also append every report to the run's log."""
+
+    def both(report: StepReport | EvaluationReport | Notice) -> None:
+        line = {"event": type(report).__name__, "time": round(time.time(), 3), **asdict(report)}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        observe(report)
+
+    return both

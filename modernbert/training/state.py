@@ -1,0 +1,118 @@
+"""The state of a fit: what it works with, and how that is saved and restored to the bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from modernbert.data.batching import BatchPlan
+from modernbert.model.packing import PackedBatch
+from modernbert.training.checkpoint import CheckpointStore, Progress
+from modernbert.training.config import TrainingConfig
+from modernbert.training.objectives import Loss
+from modernbert.training.optim import make_optimizer
+from modernbert.training.reports import Evaluation, Notice, Observe
+from modernbert.training.signals import StopRequest
+
+
+class TrainingData(Protocol):
+    """What the loop trains on."""
+
+    @property
+    def plan(self) -> BatchPlan:
+        """The order of the examples, and their lengths."""
+
+    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
+        """Return the examples at `indices` and their labels."""
+
+
+@dataclass
+class Fit:
+    """Everything one fit works with; `fit` is the only entry."""
+
+    model: nn.Module
+    loss: Loss
+    data: TrainingData
+    config: TrainingConfig
+    evaluate: Callable[[nn.Module], Evaluation]
+    checkpoints: CheckpointStore
+    accelerator: Any
+    stop: StopRequest
+    observe: Observe
+    optimizer: Any = field(init=False)
+    progress: Progress = field(init=False)
+    total: int = field(init=False)
+    clock: float = field(init=False, default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.total = max(1, round(self.config.epochs * self.data.plan.steps_per_epoch))
+        self.progress = Progress(max_tokens=self.config.max_tokens)
+        optimizer = make_optimizer(self.model, self.config)
+        self.model, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    def tick(self) -> None:
+        """Add the time since the last tick to the training time."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self.clock
+        self.clock = now
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that training changes, by name."""
+        bare = self.accelerator.unwrap_model(self.model)
+        return {name: p for name, p in bare.named_parameters() if p.requires_grad}
+
+
+def save(work: Fit) -> None:
+    """Write a checkpoint from which training goes on to the bit. Raises DiskFull."""
+    state = {"weights": weights(work), "optimizer": work.optimizer.state_dict(), "random": random_state()}
+    work.checkpoints.save_state(work.progress, state)
+
+
+def restore(work: Fit) -> None:
+    """Go back to the newest checkpoint, if there is one. Raises BadRun when it is damaged."""
+    folder = work.checkpoints.last()
+    if folder is None:
+        return
+    work.progress, state = work.checkpoints.load_state(folder)
+    put_weights(work, state["weights"])
+    work.optimizer.load_state_dict(state["optimizer"])
+    set_random_state(state["random"])
+    left = work.total - work.progress.step
+    work.observe(Notice(f"resuming at step {work.progress.step} of {work.total}, {left} left"))
+
+
+def weights(work: Fit) -> dict[str, torch.Tensor]:
+    """Return the trained parameters, on the CPU."""
+    return {name: p.detach().cpu() for name, p in work.trainable().items()}
+
+
+def put_weights(work: Fit, weights: dict[str, torch.Tensor]) -> None:
+    """Overwrite the trained parameters."""
+    with torch.no_grad():
+        for name, parameter in work.trainable().items():
+            parameter.copy_(weights[name])
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of torch's generators."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what `random_state` returned."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

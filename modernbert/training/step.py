@@ -1,0 +1,72 @@
+"""One optimiser step: a global batch, added up part by part, in parts that fit into memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from modernbert.data.batching import split_by_tokens
+from modernbert.errors import TrainingFailed
+from modernbert.training.optim import average_and_clip, rate_factor, set_rate
+from modernbert.training.reports import Notice
+from modernbert.training.state import Fit, random_state, set_random_state
+
+
+def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    """Take one optimiser step; return loss sum, gradient norm (on the device), tokens, examples."""
+    set_rate(
+        work.optimizer, work.config.learning_rate * rate_factor(work.progress.step, work.total, work.config)
+    )
+    random = random_state()
+    while True:
+        try:
+            loss, count, tokens = _accumulate(work, indices)
+            break
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+        work.optimizer.zero_grad()
+        set_random_state(random)
+        _halve_budget(work, indices)
+    norm = average_and_clip(work.trainable().values(), count, work.config.clip)
+    work.optimizer.step()
+    work.optimizer.zero_grad()
+    return loss / count, norm, tokens, len(indices)
+
+
+def _accumulate(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, int, int]:
+    """Add up the gradients of a global batch, part by part; return loss sum, its count, and tokens."""
+    work.model.train()
+    total, count, tokens = torch.zeros((), device=work.device), 0, 0
+    for part in split_by_tokens(indices, work.data.plan.lengths, work.progress.max_tokens):
+        batch, labels = work.data.batch(part)
+        with work.accelerator.autocast():
+            logits = work.model(batch.to(work.device))
+        loss, size = work.loss(logits, labels.to(work.device))
+        work.accelerator.backward(loss)
+        total += loss.detach()
+        count += size
+        tokens += batch.num_tokens
+    return total, count, tokens
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _halve_budget(work: Fit, indices: np.ndarray) -> None:
+    longest = int(work.data.plan.lengths[indices].max())
+    if work.progress.max_tokens <= longest:
+        raise TrainingFailed(
+            f"out of memory on a single text of {longest} tokens",
+            fix=f"Lower --max-length (now up to {longest}), use --lora, or a smaller model.",
+        )
+    if work.device.type == "cuda":
+        torch.cuda.empty_cache()
+    work.progress.max_tokens = max(longest, work.progress.max_tokens // 2)
+    work.observe(
+        Notice(
+            f"out of memory: {work.progress.max_tokens} tokens at once from now on; "
+            f"the batch stays at {work.config.batch_size} examples"
+        )
+    )
