@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from modernbert.errors import MbertError
+from modernbert.network import offline_by_choice
 from modernbert.version import __version__
 
 from . import catalogue, data, doctor, download, evaluate, finetune, output, predict, runs
@@ -40,6 +41,8 @@ def _global_options(
 ) -> None:
     if offline:
         os.environ["MBERT_OFFLINE"] = "1"
+    if offline_by_choice():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the Hub's library when it is imported
 
 
 app.command("finetune")(finetune.finetune)

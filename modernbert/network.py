@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -25,6 +26,14 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
+def offline_by_choice() -> str | None:
+    """Return the environment variable that says to stay offline, if one does."""
+    chosen = ("1", "true", "yes", "on")
+    return next(
+        (v for v in ("MBERT_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(v, "").lower() in chosen), None
+    )
+
+
 @cache
 def network() -> Network:
     """Ask the Hub once per process; offline by choice needs no asking.
@@ -32,9 +41,8 @@ def network() -> Network:
     Name look-ups and proxies have time-outs of their own, so the question is asked in a thread that is
     left behind when it does not answer in time.
     """
-    for variable in ("MBERT_OFFLINE", "HF_HUB_OFFLINE"):
-        if os.environ.get(variable, "").lower() in ("1", "true", "yes", "on"):
-            return Network(False, f"offline, as {variable} says")
+    if variable := offline_by_choice():
+        return Network(False, f"offline, as {variable} says")
     answer: list[Network] = []
     thread = threading.Thread(target=lambda: answer.append(_ask(endpoint())), daemon=True)
     thread.start()
@@ -42,9 +50,19 @@ def network() -> Network:
     return answer[0] if answer else Network(False, f"{endpoint()} did not answer in {TIMEOUT_SECONDS} s")
 
 
+def show_downloads_on_terminals_only() -> None:
+    """Switch off the progress bars of the Hub's libraries where nobody watches: in a pipe or a log."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+        if "datasets" in sys.modules:
+            sys.modules["datasets"].disable_progress_bars()
+
+
 def _ask(address: str) -> Network:
-    request = urllib.request.Request(address, method="HEAD")
     try:
+        request = urllib.request.Request(address, method="HEAD")
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return Network(True, f"{address} answers")
     except urllib.error.HTTPError as error:

@@ -14,7 +14,7 @@ from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split
 from modernbert.data.task import FileData, Kind, Task
 from modernbert.errors import BadData, NotAvailable
-from modernbert.network import network
+from modernbert.network import network, show_downloads_on_terminals_only
 
 VALIDATION_SHARE = 0.1
 SPLIT_NAMES = {
@@ -122,6 +122,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
     import datasets
 
     online = network().online
+    show_downloads_on_terminals_only()
     config = datasets.DownloadConfig(local_files_only=not online, max_retries=0)
     before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, not online
     try:

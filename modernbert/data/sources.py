@@ -13,7 +13,7 @@ from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
-from modernbert.network import network
+from modernbert.network import network, show_downloads_on_terminals_only
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ def hub_file(repo: str, file: str, revision: str | None, *, repo_type: str) -> P
         pass
     if not network().online:
         return None
+    show_downloads_on_terminals_only()
     try:
         return get(local=False)
     except LocalEntryNotFoundError:

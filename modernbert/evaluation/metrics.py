@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -76,27 +75,19 @@ def matthews(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 def pearson(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Pearson correlation; 0 when either side is constant."""
-    return _correlation(stats.pearsonr, labels, predictions)
+    if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+        return 0.0
+    return float(np.corrcoef(labels.astype(np.float64), predictions.astype(np.float64))[0, 1])
 
 
 def spearman(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Spearman rank correlation; 0 when either side is constant."""
-    return _correlation(stats.spearmanr, labels, predictions)
+    return pearson(stats.rankdata(labels), stats.rankdata(predictions))
 
 
 def mean_absolute_error(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Mean absolute error, in the label's unit (smaller is better)."""
     return float(np.abs(labels - predictions).mean())
-
-
-def _correlation(function: Any, labels: np.ndarray, predictions: np.ndarray) -> float:
-    if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predictions) == 0:
-        return 0.0
-    with warnings.catch_warnings():
-        # Nearly constant predictions: the value is noise, and its interval says so.
-        warnings.simplefilter("ignore")
-        value = float(function(labels, predictions)[0])
-    return value if np.isfinite(value) else 0.0
 
 
 METRICS: dict[str, Metric] = {

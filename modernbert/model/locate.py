@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder, cache_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS, Checkpoint
-from modernbert.network import network
+from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.runs import RunStore, read_run
 
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
@@ -96,16 +97,19 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
 
 
 def _from_folder(folder: Path) -> ModelSource:
-    if not (folder / "config.json").is_file():
-        raise BadModel("the folder has no config.json: it is no transformers model", where=str(folder))
     return ModelSource(str(folder), folder, f"folder {folder}", "local folder", family_of(folder))
 
 
 def family_of(folder: Path) -> str:
-    """Return the recipe family of a checkpoint folder, from its architecture."""
-    import json
+    """Return the recipe family of a checkpoint folder, from its architecture.
 
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "")
+    Raises:
+        BadModel: the folder holds no model.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise BadModel("the folder has no config.json: it is no transformers model", where=str(folder))
+    kind = json.loads(path.read_text(encoding="utf-8")).get("model_type", "")
     return {"modernbert": "modernbert", "deberta-v2": "deberta"}.get(kind, "bert")
 
 
@@ -165,6 +169,7 @@ def hub_snapshot(repo: str, revision: str | None) -> Path | None:
         pass
     if not network().online:
         return None
+    show_downloads_on_terminals_only()
     try:
         files = HfApi().list_repo_files(repo, revision=revision)
         weights = "*.safetensors" if any(f.endswith(".safetensors") for f in files) else "pytorch_model.bin"

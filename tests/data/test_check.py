@@ -1,0 +1,53 @@
+"""The look at the data: duplicates, torn labels, rare classes, cut and empty texts; GLUE's own defects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import SHARED_DATA, needs_shared_data
+
+from modernbert.data.check import check_data
+from modernbert.data.examples import to_examples
+from modernbert.data.registry import find_task
+from modernbert.data.rows import Rows
+from modernbert.data.sources import load_split
+from modernbert.data.tokens import TokenLengths
+
+TASK = find_task("glue/sst2")
+
+
+def examples(sentences, labels):
+    return to_examples(TASK, Rows.of({"sentence": sentences, "label": labels}, "rows"))
+
+
+def test_duplicates_across_splits_are_counted_whatever_case_and_spaces():
+    train = examples(["A  good film", "b"] * 10, [1, 0] * 10)
+    report = check_data(TASK, {"train": train, "validation": examples(["a good Film ", "new"], [1, 0])})
+    assert report.warnings == ("validation: 1 of 2 rows stand in train too; scores count them",)
+
+
+def test_texts_with_two_labels_rare_classes_and_empties_are_named():
+    train = examples(["same", "same", " ", *"abcdefgh"], [0, 1, 0, *[0] * 8])
+    warnings = " / ".join(check_data(TASK, {"train": train}).warnings)
+    assert "train: hardly any rows for positive (1)" in warnings
+    assert "train: 1 texts occur with different labels" in warnings
+    assert "train: 1 of 11 rows have no text" in warnings
+
+
+def test_the_share_of_cut_texts_is_shown():
+    train = examples(list("abcdefghij") * 2, [0, 1] * 10)
+    lengths = {"train": TokenLengths(np.array([10] * 18 + [99] * 2))}
+    report = check_data(TASK, {"train": train}, lengths=lengths, max_length=50)
+    assert report.splits[0].truncated == pytest.approx(0.1)
+    assert report.splits[0].tokens == {"p50": 10, "p95": 99, "max": 99}
+    assert "train: 10.0% of the texts are longer than 50 tokens and are cut" in report.warnings
+
+
+@needs_shared_data
+@pytest.mark.parametrize(("name", "count"), [("glue/cola", 18), ("glue/stsb", 6)])
+def test_glues_own_overlaps_are_found(name, count):
+    task = find_task(name)
+    splits = {s: to_examples(task, load_split(task, s, SHARED_DATA).rows) for s in ("train", "validation")}
+    found = [w for w in check_data(task, splits).warnings if w.startswith("validation")]
+    assert found
+    assert f"{count} of" in found[0], found

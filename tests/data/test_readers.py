@@ -1,0 +1,81 @@
+"""Files are read row by row, and whatever is wrong is named by its row."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modernbert.data.readers import iter_rows, read_rows
+from modernbert.errors import BadData
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_format_gives_the_same_rows(tmp_path, suffix):
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    rows = [{"text": "a, b", "label": "x"}, {"text": 'say "hi"', "label": "y"}]
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+    elif suffix == ".parquet":
+        parquet.write_table(arrow.Table.from_pylist(rows), path)
+    else:
+        mark = "\t" if suffix == ".tsv" else ","
+        path.write_text(f'text{mark}label\n"a, b"{mark}x\n\n"say ""hi"""{mark}y\n')
+    found = read_rows(path)
+    assert dict(found.columns) == {"text": ["a, b", 'say "hi"'], "label": ["x", "y"]}
+    assert found.where(1) == f"{path}, row 2"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_dropped(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes("text,label\r\ngood,1\r\n".encode("utf-8-sig"))
+    assert dict(read_rows(path).columns) == {"text": ["good"], "label": ["1"]}
+
+
+def test_a_cell_may_hold_line_breaks_and_a_whole_document(tmp_path):
+    path = tmp_path / "long.csv"
+    long = "word " * 60_000
+    path.write_text(f'text,label\n"two\nlines",a\n"{long}",b\n')
+    assert read_rows(path).columns["text"] == ["two\nlines", long]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "a.csv: the file is empty"),
+        ("a.csv", b"text,text\n", "line 1: the header names 'text' twice"),
+        ("a.csv", b"text,label\n\na,1\nb\n", "row 2 .line 4.: 1 cells where the header has 2"),
+        ("a.csv", b'text\n"open\n', "line 2: not valid CSV"),
+        ("a.csv", b"text\nok\n\xff\n", "line 3: not UTF-8 .byte 0xff at column 1."),
+        ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "row 2 .line 3.: not valid JSON"),
+        ("a.jsonl", b"[1]\n", "row 1 .line 1.: a list where an object is expected"),
+        ("a.jsonl", b"\n\n", "a.jsonl: the file has no rows"),
+        ("a.parquet", b"PAR1 no", "not a valid Parquet file"),
+        ("a.xlsx", b"", "'.xlsx' is not a format mbert reads"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BadData) as caught:
+        read_rows(path)
+    assert caught.match(message)
+
+
+def test_reading_stops_at_the_bad_row_not_before(tmp_path):
+    """Constant memory: rows come one at a time."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\nbroken\n')
+    rows = iter_rows(path)
+    assert next(rows) == (1, {"a": 1})
+    with pytest.raises(BadData):
+        next(rows)
+
+
+def test_a_key_missing_from_a_json_row_is_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1, "b": 2}\n{"a": 3}\n')
+    assert read_rows(path).columns["b"] == [2, None]

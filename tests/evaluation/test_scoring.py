@@ -1,0 +1,66 @@
+"""From logits to scores, rows and readable predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import tokens_of_lengths
+
+from modernbert.data.examples import to_examples
+from modernbert.data.registry import find_task
+from modernbert.data.rows import Rows
+from modernbert.evaluation.predict import decide, predict_logits, probabilities
+from modernbert.evaluation.scoring import collapse_notes, example_rows, readable_prediction, score_split
+from modernbert.model.accelerator import make_accelerator
+from modernbert.model.device import choose_machine
+from modernbert.model.encoder import PackedClassifier
+
+SST2, STSB = find_task("glue/sst2"), find_task("glue/stsb")
+LOGITS = np.array([[2.0, -1.0], [0.0, 3.0], [1.0, 0.5]], np.float32)
+
+
+def test_both_figures_and_every_row_are_kept():
+    task = find_task("glue/mrpc")
+    columns = {"sentence1": list("abc"), "sentence2": list("def"), "label": [0, 1, 1]}
+    examples = to_examples(task, Rows.of(columns, "rows"))
+    scores = score_split(task, "validation", examples, LOGITS)
+    assert {s.metric: s.value for s in scores.scores} == {
+        "accuracy": pytest.approx(2 / 3),
+        "f1": pytest.approx(2 / 3),
+    }
+    rows = list(example_rows(task, "validation", examples, LOGITS))
+    assert rows[2] == {"id": "validation/3", "label": 1, "prediction": 0, "logits": [1.0, 0.5]}
+
+
+def test_a_model_that_predicts_one_class_is_called_out():
+    assert "every example is predicted 'positive'" in collapse_notes(SST2, np.array([1, 1, 1]))[0]
+    assert collapse_notes(STSB, np.array([2.5, 2.5]))
+    assert not collapse_notes(SST2, np.array([1, 0]))
+    assert not collapse_notes(SST2, np.array([1]))  # one example says nothing
+
+
+def test_decisions_and_probabilities():
+    assert decide(LOGITS, "single_label").tolist() == [0, 1, 0]
+    assert decide(LOGITS, "multi_label").tolist() == [[1, 0], [0, 1], [1, 1]]
+    assert probabilities(LOGITS * 500, "single_label").sum(axis=1) == pytest.approx(np.ones(3))
+    assert probabilities(np.zeros((1, 2)), "multi_label").tolist() == [[0.5, 0.5]]
+
+
+def test_predictions_read_in_the_tasks_own_words():
+    found = readable_prediction(SST2, LOGITS[1])
+    assert found["prediction"] == "positive"
+    assert found["confidence"] == found["probabilities"]["positive"] == pytest.approx(0.952574)
+    assert readable_prediction(STSB, np.array([3.25])) == {"prediction": 3.25}
+
+
+def test_logits_come_in_the_order_of_the_texts(tiny_bert, store):
+    """Batches are sorted by length; the result must not be. Any budget gives the same logits."""
+    from modernbert.model.loading import load_classifier
+    from modernbert.model.locate import locate_model
+
+    model = PackedClassifier(load_classifier(locate_model(str(tiny_bert), store=store), SST2).model).eval()
+    tokens = tokens_of_lengths([3, 90, 17, 4, 55, 3, 60])
+    accelerator = make_accelerator(choose_machine("cpu", "fp32"))
+    one_by_one = predict_logits(model, tokens, max_tokens=1, accelerator=accelerator)
+    together = predict_logits(model, tokens, max_tokens=10_000, accelerator=accelerator)
+    np.testing.assert_allclose(one_by_one, together, atol=1e-5)

@@ -1,0 +1,84 @@
+"""A Hugging Face Hub in miniature: serves a folder over HTTP the way the client library expects."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+# /datasets/owner/name/resolve/REVISION/file, or without `datasets/` for a model.
+FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+LISTING = re.compile(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/?]+)")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers for the files under `root/{datasets,models}/owner/name/`, at every revision but `gone`."""
+
+    root: Path
+    asked: list[str]
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        self.asked.append(self.path)
+        if self.path == "/":
+            return self.send(b"ok", {}, body=body)
+        if listing := LISTING.match(self.path):
+            return self.list_files(*listing.groups())
+        found = FILE.match(self.path)
+        kind, repo, revision, name = found.groups() if found else ("", "", "", "")
+        path = self.root / (kind or "models") / repo / name
+        if not found or not path.is_file() or revision == "gone":
+            code = "RevisionNotFound" if revision == "gone" else "EntryNotFound"
+            return self.send(b"", {"X-Error-Code": code}, body=body, status=404)
+        content = path.read_bytes()
+        etag = hashlib.sha256(content).hexdigest()
+        self.send(content, {"ETag": f'"{etag}"', "X-Repo-Commit": revision_id(revision)}, body=body)
+
+    def list_files(self, repo: str, what: str, revision: str) -> None:
+        folder = self.root / "models" / repo
+        if not folder.is_dir():
+            return self.send(b"", {"X-Error-Code": "RepoNotFound"}, body=True, status=404)
+        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        siblings = [{"rfilename": name} for name in names]
+        tree = [
+            {"type": "file", "path": n, "size": (folder / n).stat().st_size, "oid": "0" * 40} for n in names
+        ]
+        info = {"id": repo, "sha": revision_id(revision), "siblings": siblings}
+        self.send(json.dumps(tree if what == "tree" else info).encode(), {}, body=True)
+
+    def send(self, content: bytes, headers: dict[str, str], *, body: bool, status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def revision_id(revision: str) -> str:
+    """Return the commit that a branch stands for: 40 hexadecimal digits."""
+    return revision if len(revision) == 40 else "a" * 40
+
+
+@contextlib.contextmanager
+def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve `root`; yield the address and the list of paths asked for."""
+    asked: list[str] = []
+    handler = type("Bound", (Handler,), {"root": root, "asked": asked})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
