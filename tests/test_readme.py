@@ -1,0 +1,48 @@
+"""The README says what is so: its commands parse, its table is the benchmark's, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from modernbert.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """Every `mbert ...` line in a code block."""
+    indented = re.findall(r"^    (mbert .*)$", README, re.MULTILINE)
+    fenced = re.findall(r"bin/(mbert [^`\n]*)", README)
+    return indented + fenced
+
+
+def test_there_are_commands():
+    assert len(commands()) >= 10
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_parse(line):
+    """Options and arguments exist; nothing is run."""
+    arguments = shlex.split(line, comments=True)[1:]
+    command = typer.main.get_command(app)
+    context = command.make_context("mbert", arguments, resilient_parsing=False)
+    name, sub, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+    sub.make_context(name, rest, parent=context)
+
+
+def test_the_table_is_made_from_the_benchmarks_records():
+    benchmark = runpy.run_path(str(ROOT / "examples/benchmarks/trainer.py"))
+    shown = re.search(r"<!-- results: trainer -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert shown
+    assert shown[1].strip() == benchmark["table"](benchmark["read"]()).strip()
+
+
+def test_links_to_files_lead_somewhere():
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
