@@ -20,7 +20,7 @@ from modernbert.evaluation.scoring import (
     score_split,
 )
 from modernbert.files import write_jsonl
-from modernbert.memory import keep_freed_memory, start_measuring_memory
+from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import PackedClassifier
@@ -152,7 +152,7 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
         stop = stack.enter_context(stop_on_signals())
         start_measuring_memory()
         if inputs.machine.device == "cpu":
-            keep_freed_memory()
+            prepare_cpu_memory()
         config = inputs.config
         accelerator = make_accelerator(inputs.machine)
         torch.manual_seed(config.seed)
