@@ -11,7 +11,7 @@ from typing import Any
 
 from modernbert.data.own import is_own_data
 from modernbert.data.registry import families, find_tasks
-from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
@@ -102,9 +102,7 @@ def run_study(
         MbertError: as `finetune`.
     """
     requests = {t: dataclasses.replace(request, target=t, name=None) for t in study.targets}
-    for job in requests.values():
-        task, _ = resolve_task(job)
-        load_training_splits(task, Path(job.data_dir) if job.data_dir else None)
+    _require_data(requests)
     record = {"name": study.name, "targets": list(study.targets), "seeds": list(study.seeds)}
     results = []
     for target, seed in study.jobs():
@@ -119,6 +117,26 @@ def run_study(
             result = resume(there, store, on_start=on_start, observe=observe)
         results.append(result)
     return summarize(study, results)
+
+
+def _require_data(requests: dict[str, Request]) -> None:
+    """Raise NotAvailable, naming every target that is missing, unless all data can be had."""
+    missing: dict[str, NotAvailable] = {}
+    for target, request in requests.items():
+        task, _ = resolve_task(request)
+        try:
+            load_training_splits(task, Path(request.data_dir) if request.data_dir else None)
+        except NotAvailable as error:
+            missing[target] = error
+    if len(missing) > 1:
+        names = " ".join(missing)
+        raise NotAvailable(
+            f"{len(missing)} of {len(requests)} tasks cannot be had: {names.replace(' ', ', ')}\n"
+            f"{next(iter(missing.values())).what}",
+            fix=f"With network: mbert download {names} --to bundle; then here: --data-dir bundle.",
+        )
+    for error in missing.values():
+        raise error
 
 
 def resume_any(

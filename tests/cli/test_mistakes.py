@@ -90,6 +90,13 @@ def test_offline_names_every_place_and_the_command(mbert, tiny_bert, reviews):
     refused(mbert("finetune", "someone/their-data", "-m", tiny_bert), "someone/their-data", "Hub: offline")
 
 
+def test_a_family_names_all_that_is_missing_at_once(mbert, tiny_bert, tmp_path):
+    bundle = sst2_bundle(tmp_path / "bundle")
+    result = mbert("finetune", "glue", "-m", tiny_bert, "--data-dir", bundle)
+    refused(result, "8 of 9 tasks cannot be had: glue/mnli, glue/cola,", "mbert download glue/mnli glue/cola")
+    assert nothing_written()
+
+
 def write_jsonl(path: Path, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
