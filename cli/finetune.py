@@ -183,6 +183,7 @@ def show_run_scores(run: Any) -> None:
         f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
     )
+    output.print_line(f"use it: mbert predict --model {run.name} FILE -o out.jsonl")
     for note in run.record["notes"]:
         output.print_warning(note)
 

@@ -102,7 +102,7 @@ def show_started(started: Started) -> None:
         "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, longest {longest['max']}; "
         f"{cut:.1%} cut at {inputs.config.max_length}",
         "model": f"{inputs.source.name}  ({inputs.source.found_in}, revision {inputs.source.revision})",
-        "start": "plain" if inputs.start is inputs.source else inputs.start.found_in,
+        "start": "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in,
         "new tensors": ", ".join(started.new_tensors) or "none",
         "parameters": f"{started.trained:,} trained, {started.frozen:,} frozen "
         f"({started.trained / total:.1%} trained)",
@@ -117,6 +117,8 @@ def show_started(started: Started) -> None:
         output.print_line(f"  {note}")
     for warning in inputs.report.warnings:
         output.print_warning(warning)
+    if started.free_bytes < started.checkpoint_bytes:
+        output.print_warning(f"only {started.free_bytes / 2**20:,.0f} MiB of disk are free")
 
 
 def _wrapped(settings: dict[str, Any], per_line: int = 5) -> str:

@@ -30,13 +30,18 @@ def no_space_is_an_error(path: Path) -> Iterator[None]:
             raise
         raise DiskFull(
             f"the disk is full while writing {path}",
-            fix="What was saved before is intact. Free some space, then go on with `mbert resume`.",
+            fix="What was saved before is intact. Free some space.",
         ) from error
 
 
 def _disk_is_full(path: Path) -> bool:
+    return free_space(path) < 4096
+
+
+def free_space(path: Path) -> int:
+    """Return the bytes that are free where `path` is, or would be."""
     folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
-    return shutil.disk_usage(folder).free < 4096
+    return shutil.disk_usage(folder).free
 
 
 @contextlib.contextmanager

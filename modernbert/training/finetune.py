@@ -19,7 +19,7 @@ from modernbert.evaluation.scoring import (
     quick_metrics,
     score_split,
 )
-from modernbert.files import write_jsonl
+from modernbert.files import free_space, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.dropout import use_cheap_dropout
@@ -101,7 +101,7 @@ def finetune(
     inputs = prepare(request, store)
     name = request.name or store.free_name(default_name(inputs))
     store.check_name(name)
-    with _ready(inputs, name) as (started, work):
+    with _ready(inputs, name, store) as (started, work):
         on_start(started)
         record = first_record(started, study)
         folder = store.create(name, record)
@@ -130,7 +130,7 @@ def resume(
     with lock(folder):
         inputs = prepare(Request.from_dict(record["request"]), store)
         require_unchanged(record, inputs, folder)
-        with _ready(inputs, name) as (started, work):
+        with _ready(inputs, name, store) as (started, work):
             on_start(started)
             return _train(folder, record, inputs, work, observe, resume=True)
 
@@ -146,7 +146,7 @@ class _Work:
 
 
 @contextmanager
-def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
+def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started, _Work]]:
     """Load the model on its device, seeded first: the new head is drawn from that seed."""
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
@@ -182,6 +182,7 @@ def _ready(inputs: Inputs, name: str) -> Iterator[tuple[Started, _Work]]:
             new_tensors=loaded.new_tensors,
             # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
             checkpoint_bytes=trained * 4 * 4 * 2,
+            free_bytes=free_space(store.root),
         )
         yield started, _Work(model, accelerator, data, stop)
 

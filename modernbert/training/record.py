@@ -33,6 +33,7 @@ class Started:
     frozen: int
     new_tensors: tuple[str, ...]
     checkpoint_bytes: int
+    free_bytes: int
 
 
 def default_name(inputs: Inputs) -> str:

@@ -128,15 +128,15 @@ def _require_data(requests: dict[str, Request]) -> None:
             load_training_splits(task, Path(request.data_dir) if request.data_dir else None)
         except NotAvailable as error:
             missing[target] = error
-    if len(missing) > 1:
+    if len(missing) == 1:
+        raise next(iter(missing.values()))
+    if missing:
         names = " ".join(missing)
         raise NotAvailable(
             f"{len(missing)} of {len(requests)} tasks cannot be had: {names.replace(' ', ', ')}\n"
             f"{next(iter(missing.values())).what}",
             fix=f"With network: mbert download {names} --to bundle; then here: --data-dir bundle.",
         )
-    for error in missing.values():
-        raise error
 
 
 def resume_any(
