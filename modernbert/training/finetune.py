@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from modernbert.errors import BadModel, BadRun, Stopped
@@ -224,18 +226,22 @@ def _train(
 
 def _evaluate(model: torch.nn.Module, inputs: Inputs, work: _Work) -> Evaluation:
     task, split = inputs.task, inputs.task.validation[0]
-    data = work.data[split]
-    logits = predict_logits(
+    logits = _logits(model, inputs, work, split)
+    labels = work.data[split].examples.labels
+    assert labels is not None
+    metrics = quick_metrics(task, labels, logits)
+    main = metrics[task.metrics[0]]
+    return Evaluation(metrics, main, collapse_notes(task, decide(logits, task.kind)))
+
+
+def _logits(model: torch.nn.Module, inputs: Inputs, work: _Work, split: str) -> np.ndarray:
+    return predict_logits(
         model,
-        data.tokens,
+        work.data[split].tokens,
         max_tokens=inputs.config.max_tokens,
         accelerator=work.accelerator,
         check_stop=work.stop.raise_if_requested,
     )
-    assert data.examples.labels is not None
-    metrics = quick_metrics(task, data.examples.labels, logits)
-    main = metrics[task.metrics[0]]
-    return Evaluation(metrics, main, collapse_notes(task, decide(logits, task.kind)))
 
 
 def _save_and_reload(folder: Path, inputs: Inputs, work: _Work, observe: Observe) -> None:
@@ -246,8 +252,6 @@ def _save_and_reload(folder: Path, inputs: Inputs, work: _Work, observe: Observe
     """
     model = work.model.to("cpu").eval()
     if (folder / "model").exists():  # a resumed run that had come this far
-        import shutil
-
         shutil.rmtree(folder / "model")
     save_classifier(model, inputs.tokenizer, folder / "model")
     source = replace(
@@ -276,15 +280,8 @@ def _final_scores(folder: Path, inputs: Inputs, work: _Work) -> tuple[SplitScore
     results: list[SplitScores] = []
     rows: list[dict[str, Any]] = []
     for split in inputs.task.scored_splits:
-        data = work.data[split]
-        logits = predict_logits(
-            model,
-            data.tokens,
-            max_tokens=inputs.config.max_tokens,
-            accelerator=work.accelerator,
-            check_stop=work.stop.raise_if_requested,
-        )
-        results.append(score_split(inputs.task, split, data.examples, logits))
-        rows += example_rows(inputs.task, split, data.examples, logits)
+        logits, examples = _logits(model, inputs, work, split), work.data[split].examples
+        results.append(score_split(inputs.task, split, examples, logits))
+        rows += example_rows(inputs.task, split, examples, logits)
     write_jsonl(folder / "scores.jsonl", rows)
     return tuple(results)
