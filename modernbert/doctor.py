@@ -32,7 +32,8 @@ class Diagnosis:
 
 def diagnose(store: RunStore) -> Diagnosis:
     """Look at this machine; the network is asked once, for at most a few seconds."""
-    machine, attention, hub = choose_machine(), choose(), network()
+    machine, hub = choose_machine(), network()
+    attention = choose(torch.device(machine.device))
     hardware = {key: str(value) for key, value in describe_hardware().items() if value is not None}
     facts = {
         "versions": {name: version or "not installed" for name, version in versions().items()},

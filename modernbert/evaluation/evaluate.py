@@ -65,7 +65,8 @@ class Scorer:
         self.truncated = 0
         self.machine: Machine = choose_machine(device, precision)
         self.accelerator = make_accelerator(self.machine)
-        self.model = PackedClassifier(load_trained(source, task)).to(self.accelerator.device).eval()
+        self.model = PackedClassifier(load_trained(source, task), self.accelerator.device)
+        self.model.to(self.accelerator.device).eval()
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:
         """Return logits of shape (N, C); texts are cut at `max_length`, or at the model's context.

@@ -9,11 +9,14 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from modernbert.model.blocked import BlockedAttention, Piece, cut
 from modernbert.model.packing import PackedBatch
+from modernbert.model.rotary import Rotary
 
 
 class Layout:
@@ -22,6 +25,7 @@ class Layout:
     def __init__(self, batch: PackedBatch) -> None:
         self.batch = batch
         self._masks: dict[int | None, torch.Tensor | None] = {}
+        self._pieces: dict[int | None, list[Piece]] = {}
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
@@ -41,6 +45,12 @@ class Layout:
         if window not in self._masks:
             self._masks[window] = self._make_mask(window)
         return self._masks[window]
+
+    def pieces(self, window: int | None) -> list[Piece]:
+        """Return the kernel calls of the blocked backend."""
+        if window not in self._pieces:
+            self._pieces[window] = cut([end - start for start, end in self.bounds], window)
+        return self._pieces[window]
 
     def _make_mask(self, window: int | None) -> torch.Tensor | None:
         batch = self.batch
@@ -62,21 +72,17 @@ def near(query_places: torch.Tensor, key_places: torch.Tensor, window: int) -> t
     return (query_places[:, None] - key_places[None, :]).abs() <= window
 
 
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Layout, int | None, float], torch.Tensor]
+Attend = Callable[[torch.Tensor, Rotary, Layout, int | None, float], torch.Tensor]
 
 
 def reference(
-    q_THD: torch.Tensor,
-    k_THD: torch.Tensor,
-    v_THD: torch.Tensor,
-    layout: Layout,
-    window: int | None,
-    dropout: float,
+    qkv_T3HD: torch.Tensor, rotary: Rotary, layout: Layout, window: int | None, dropout: float
 ) -> torch.Tensor:
     """Attend within one sequence at a time: slow and plain, the oracle of the other backends.
 
     Args:
-        q_THD, k_THD, v_THD: queries, keys and values of all tokens, rotated already.
+        qkv_T3HD: queries, keys and values of all tokens, as the model's linear layer gives them.
+        rotary: turns queries and keys by their positions.
         layout: the batch's layout.
         window: how far a token sees to each side; None for the whole sequence.
         dropout: share of attention weights dropped.
@@ -85,6 +91,7 @@ def reference(
         Attended values, shape (T, H, D).
     """
     outs = []
+    q_THD, k_THD, v_THD = rotated(qkv_T3HD, rotary)
     for start, end in layout.bounds:
         q_HTD, k_HTD, v_HTD = (x[start:end].transpose(0, 1) for x in (q_THD, k_THD, v_THD))
         place = torch.arange(end - start, device=q_THD.device)
@@ -94,13 +101,14 @@ def reference(
     return torch.cat(outs)
 
 
+def rotated(qkv_T3HD: torch.Tensor, rotary: Rotary) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return queries and keys, turned, and values, each of shape (T, H, D)."""
+    q_THD, k_THD, v_THD = qkv_T3HD.unbind(1)
+    return rotary.rotate(q_THD), rotary.rotate(k_THD), v_THD
+
+
 def padded(
-    q_THD: torch.Tensor,
-    k_THD: torch.Tensor,
-    v_THD: torch.Tensor,
-    layout: Layout,
-    window: int | None,
-    dropout: float,
+    qkv_T3HD: torch.Tensor, rotary: Rotary, layout: Layout, window: int | None, dropout: float
 ) -> torch.Tensor:
     """Lay the tokens out as (N, L) for attention alone; every other operation stays packed.
 
@@ -108,6 +116,7 @@ def padded(
     L x L (local ones).
     """
     batch = layout.batch
+    q_THD, k_THD, v_THD = rotated(qkv_T3HD, rotary)
     size = (batch.num_sequences, batch.max_length)
 
     def spread(x_THD: torch.Tensor) -> torch.Tensor:
@@ -123,7 +132,20 @@ def padded(
     return out_SHD if batch.is_rectangular else out_SHD.index_select(0, layout.slot_T)
 
 
-BACKENDS: dict[str, Attend] = {"reference": reference, "padded": padded}
+def blocked(
+    qkv_T3HD: torch.Tensor, rotary: Rotary, layout: Layout, window: int | None, dropout: float
+) -> torch.Tensor:
+    """Attend on the CPU without padding or n x n masks, see `BlockedAttention`.
+
+    Arguments and result as `reference`. Its kernel knows no dropout: then it is `padded` that runs.
+    """
+    if dropout:
+        return padded(qkv_T3HD, rotary, layout, window, dropout)
+    attend = cast("Callable[..., torch.Tensor]", BlockedAttention.apply)
+    return attend(qkv_T3HD, rotary, layout.pieces(window))
+
+
+BACKENDS: dict[str, Attend] = {"reference": reference, "padded": padded, "blocked": blocked}
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,8 @@ class Choice:
         return BACKENDS[self.backend]
 
 
-def choose() -> Choice:
-    """Choose the attention backend of the packed encoder."""
-    return Choice("padded", "the fastest backend of this version; linear layers run without padding")
+def choose(device: torch.device) -> Choice:
+    """Choose the attention backend of the packed encoder on a device."""
+    if device.type == "cpu":
+        return Choice("blocked", "on a CPU: no padding, local layers look at their neighbourhood only")
+    return Choice("padded", f"the only one so far on {device.type}; linear layers run without padding")

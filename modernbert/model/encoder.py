@@ -14,6 +14,7 @@ from torch import nn
 from modernbert.errors import BadModel
 from modernbert.model.attention import Choice, Layout, choose
 from modernbert.model.packing import PackedBatch
+from modernbert.model.rotary import Rotary
 
 
 class PackedClassifier(nn.Module):
@@ -23,10 +24,11 @@ class PackedClassifier(nn.Module):
     on a padded batch, at its best: without a mask when nothing is padded.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, device: torch.device | None = None) -> None:
+        """Wrap a model that runs on `device` (default: where it is)."""
         super().__init__()
         self.model = model
-        self.attention = choose() if is_modernbert(model) else _own_attention(model)
+        self.attention = choose(device or model.device) if is_modernbert(model) else _own_attention(model)
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
         """Return logits, shape (N, C)."""
@@ -86,7 +88,7 @@ def modernbert_hidden(encoder: Any, batch: PackedBatch, attention: Choice) -> to
     hidden_TD = encoder.embeddings(input_ids=batch.ids_T[None])[0]
     layout = Layout(batch)
     kinds = set(encoder.config.layer_types)
-    rotary = {kind: _rotary(encoder, hidden_TD, batch.positions_T, kind) for kind in kinds}
+    rotary = {kind: Rotary.of(encoder, hidden_TD, batch.positions_T, kind) for kind in kinds}
     for layer in encoder.layers:
         attended_TD = _attention(
             layer.attn, layer.attn_norm(hidden_TD), rotary[layer.attention_type], layout, attention
@@ -107,34 +109,17 @@ def check_length(encoder: Any, batch: PackedBatch) -> None:
         )
 
 
-def _rotary(
-    encoder: Any, like: torch.Tensor, positions_T: torch.Tensor, kind: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return cosines and sines of shape (T, 1, D), in fp32 as transformers computes them."""
-    cos_1TD, sin_1TD = encoder.rotary_emb(like.float(), positions_T[None], kind)
-    return cos_1TD[0][:, None], sin_1TD[0][:, None]
-
-
 def _attention(
     module: Any,
     hidden_TD: torch.Tensor,
-    rotary: tuple[torch.Tensor, torch.Tensor],
+    rotary: Rotary,
     layout: Layout,
     attention: Choice,
 ) -> torch.Tensor:
     qkv_T3HD = module.Wqkv(hidden_TD).view(len(hidden_TD), 3, -1, module.head_dim)
-    q_THD, k_THD, v_THD = qkv_T3HD.unbind(1)
     # transformers stores window + 1, as flash attention counts.
     window = None if module.sliding_window is None else module.sliding_window - 1
     dropout = module.attention_dropout if module.training else 0.0
-    out_THD = attention.attend(rotate(q_THD, *rotary), rotate(k_THD, *rotary), v_THD, layout, window, dropout)
+    out_THD = attention.attend(qkv_T3HD, rotary, layout, window, dropout)
     out_TD: torch.Tensor = module.out_drop(module.Wo(out_THD.reshape(len(hidden_TD), -1)))
     return out_TD
-
-
-def rotate(x_THD: torch.Tensor, cos_T1D: torch.Tensor, sin_T1D: torch.Tensor) -> torch.Tensor:
-    """Apply rotary positions (Su et al. 2021, arXiv:2104.09864) in fp32; shape and dtype are kept."""
-    x = x_THD.float()
-    first, second = x.chunk(2, dim=-1)
-    turned = torch.cat((-second, first), dim=-1)
-    return (x * cos_T1D + turned * sin_T1D).to(x_THD.dtype)

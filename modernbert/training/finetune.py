@@ -173,7 +173,7 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
         data = {split: make_dataset(inputs, split) for split in inputs.examples}
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-        attention = PackedClassifier(model).attention
+        attention = PackedClassifier(model, accelerator.device).attention
         started = Started(
             name=name,
             inputs=inputs,
@@ -195,7 +195,7 @@ def _train(
     checkpoints = CheckpointStore(folder / "checkpoints")
     checkpoints.root.mkdir(exist_ok=True)
     job = Fit(
-        model=PackedClassifier(work.model),
+        model=PackedClassifier(work.model, work.accelerator.device),
         loss=LOSSES[inputs.task.kind],
         data=work.data[inputs.task.train],
         config=inputs.config,
@@ -276,7 +276,7 @@ def _save_and_reload(folder: Path, inputs: Inputs, work: _Work, observe: Observe
 
 def _final_scores(folder: Path, inputs: Inputs, work: _Work) -> tuple[SplitScores, ...]:
     """Score every held-out split with known labels, and keep each example's row."""
-    model = PackedClassifier(work.model).eval()
+    model = PackedClassifier(work.model, work.accelerator.device).eval()
     results: list[SplitScores] = []
     rows: list[dict[str, Any]] = []
     for split in inputs.task.scored_splits:

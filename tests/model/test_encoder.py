@@ -89,9 +89,10 @@ def test_a_document_does_not_see_its_neighbours(backend):
 
 
 def test_a_planted_leak_is_noticed(monkeypatch):
-    def leaking(q, k, v, layout, window, dropout):
+    def leaking(qkv, rotary, layout, window, dropout):
         """Attend over the whole stream, as transformers' sdpa does on a flattened batch."""
-        out = torch.nn.functional.scaled_dot_product_attention(*(x.transpose(0, 1) for x in (q, k, v)))
+        q, k, v = (x.transpose(0, 1) for x in attention.rotated(qkv, rotary))
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
         return out.transpose(0, 1)
 
     monkeypatch.setitem(attention.BACKENDS, "leaking", leaking)
