@@ -6,7 +6,7 @@ Shape suffixes: N sequences, T tokens of all sequences, L longest sequence, H he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,26 @@ class PackedBatch:
     sequence_T: torch.Tensor
     max_length: int
     type_ids_T: torch.Tensor | None = None
+
+    @classmethod
+    def of_lengths(cls, lengths: Sequence[int], device: torch.device | None = None) -> PackedBatch:
+        """Return sequences of these lengths whose ids are all 0; see `with_ids`."""
+        lengths_N = torch.tensor(lengths, device=device)
+        starts_N1 = torch.nn.functional.pad(lengths_N.cumsum(0), (1, 0))
+        numbers_N = torch.arange(len(lengths), device=device)
+        sequence_T = numbers_N.repeat_interleave(lengths_N, output_size=sum(lengths))
+        places_T = torch.arange(sum(lengths), device=device)
+        return cls(
+            ids_T=torch.zeros_like(places_T),
+            starts_N1=starts_N1,
+            positions_T=places_T - starts_N1[sequence_T],
+            sequence_T=sequence_T,
+            max_length=max(lengths),
+        )
+
+    def with_ids(self, ids_T: torch.Tensor, type_ids_T: torch.Tensor | None = None) -> PackedBatch:
+        """Return the same sequences with these token ids."""
+        return replace(self, ids_T=ids_T, type_ids_T=type_ids_T)
 
     @property
     def num_sequences(self) -> int:
@@ -73,17 +93,10 @@ class PackedBatch:
 def pack(tokens: Tokens, indices: Sequence[int] | np.ndarray) -> PackedBatch:
     """Take the sequences at `indices` out of `tokens`, in that order."""
     spans = [slice(tokens.starts[i], tokens.starts[i + 1]) for i in indices]
-    lengths_N = np.array([span.stop - span.start for span in spans], dtype=np.int64)
-    starts_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
-    sequence_T = np.repeat(np.arange(len(lengths_N)), lengths_N)
-    ids_T = np.concatenate([tokens.ids[span] for span in spans]).astype(np.int64)
+    batch = PackedBatch.of_lengths([int(span.stop - span.start) for span in spans])
     types = tokens.type_ids
-    types_T = None if types is None else np.concatenate([types[span] for span in spans]).astype(np.int64)
-    return PackedBatch(
-        ids_T=torch.from_numpy(ids_T),
-        starts_N1=torch.from_numpy(starts_N1),
-        positions_T=torch.from_numpy(np.arange(len(ids_T)) - starts_N1[sequence_T]),
-        sequence_T=torch.from_numpy(sequence_T),
-        max_length=int(lengths_N.max()),
-        type_ids_T=None if types_T is None else torch.from_numpy(types_T),
-    )
+    return batch.with_ids(_join(tokens.ids, spans), None if types is None else _join(types, spans))
+
+
+def _join(values: np.ndarray, spans: list[slice]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate([values[span] for span in spans]).astype(np.int64))

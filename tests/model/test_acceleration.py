@@ -1,0 +1,179 @@
+"""`accelerate` keeps the outputs of transformers, sentence-transformers and peft models."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+import transformers
+from helpers import tiny_modernbert_config
+
+import modernbert
+from modernbert.errors import BadModel
+from modernbert.model import acceleration, attention
+
+HEADS = [
+    "ModernBertModel",
+    "ModernBertForSequenceClassification",
+    "ModernBertForTokenClassification",
+    "ModernBertForMaskedLM",
+    "ModernBertForQuestionAnswering",
+]
+
+
+def make(head: str = "ModernBertForSequenceClassification"):
+    torch.manual_seed(3)
+    return getattr(transformers, head)(tiny_modernbert_config()).eval()
+
+
+def padded_inputs(lengths=(40, 3, 17, 17, 1), left: bool = False):
+    torch.manual_seed(0)
+    size = (len(lengths), max(lengths))
+    place = torch.arange(size[1])
+    real = [place >= size[1] - n if left else place < n for n in lengths]
+    mask = torch.stack(real).long()
+    return {"input_ids": torch.randint(5, 100, size) * mask, "attention_mask": mask}
+
+
+def first_output(model, inputs):
+    return next(iter(model(**inputs).values()))
+
+
+def runs_packed(model, inputs, monkeypatch) -> bool:
+    called = []
+    real = acceleration.modernbert_hidden
+    monkeypatch.setattr(acceleration, "modernbert_hidden", lambda *a: called.append(1) or real(*a))
+    with torch.no_grad():
+        model(**inputs)
+    return bool(called)
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+def test_outputs_at_real_tokens_are_the_same(head, left, monkeypatch):
+    model, inputs = make(head), padded_inputs(left=left)
+    with torch.no_grad():
+        before = first_output(model, inputs)
+        after = first_output(modernbert.accelerate(model), inputs)
+    if before.ndim == 3 or "Question" in head:
+        real = inputs["attention_mask"].bool()
+        before, after = before[real], after[real]
+    elif left:
+        return  # pooling of the first place reads padding: transformers' own result means nothing
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+    assert runs_packed(model, inputs, monkeypatch)
+
+
+def test_gradients_are_the_same():
+    ours, theirs, inputs = modernbert.accelerate(make()), make(), padded_inputs()
+    for model in (ours, theirs):
+        model(**inputs).logits.square().sum().backward()
+    for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4, msg=f"{name} differs")
+
+
+def test_restore_copy_and_pickle(monkeypatch):
+    model, inputs = modernbert.accelerate(make()), padded_inputs()
+    assert runs_packed(copy.deepcopy(model), inputs, monkeypatch)
+    assert runs_packed(pickle.loads(pickle.dumps(model)), inputs, monkeypatch)
+    assert not runs_packed(modernbert.restore(model), inputs, monkeypatch)
+    modernbert.restore(model)  # twice is no mistake
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"output_hidden_states": True},
+        {"output_attentions": True},
+        {"return_dict": False},
+        {"position_ids": torch.arange(40)[None].expand(5, -1)},
+        {"attention_mask": torch.tensor([[1, 0, 1] + [0] * 37] * 5)},
+        {"attention_mask": torch.zeros(5, 40, dtype=torch.long)},
+    ],
+    ids=["all layers", "attentions", "tuple", "own positions", "gap", "empty text"],
+)
+def test_what_the_packed_path_does_not_give_runs_as_before(change, monkeypatch):
+    model = make("ModernBertModel")
+    inputs = padded_inputs() | change
+    with torch.no_grad():
+        before = model(**inputs)
+        after = modernbert.accelerate(model)(**inputs)
+    assert type(before) is type(after)
+    assert torch.equal(before[0].nan_to_num(), after[0].nan_to_num())
+    assert not runs_packed(model, inputs, monkeypatch)
+
+
+def test_without_a_mask_every_token_is_real(monkeypatch):
+    model, ids = make("ModernBertModel"), torch.randint(5, 100, (3, 30))
+    with torch.no_grad():
+        before = model(input_ids=ids).last_hidden_state
+        after = modernbert.accelerate(model)(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_dropout_trains(monkeypatch):
+    torch.manual_seed(0)
+    config = tiny_modernbert_config(attention_dropout=0.5)
+    model = modernbert.accelerate(transformers.ModernBertModel(config)).train()
+    inputs = padded_inputs()
+    outputs = [model(**inputs).last_hidden_state for _ in range(2)]
+    assert not torch.equal(*outputs)
+    outputs[0].sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*is_gradient_checkpointing:FutureWarning"
+)  # between peft and transformers
+def test_peft_models():
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(target_modules=["Wqkv", "Wi", "Wo"], init_lora_weights=False)
+    torch.manual_seed(0)
+    model = peft.get_peft_model(make(), config).eval()
+    inputs = padded_inputs()
+    with torch.no_grad():
+        before = model(**inputs).logits
+        after = modernbert.accelerate(model)(**inputs).logits
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+
+
+def test_sentence_transformers_models(tiny_modernbert):
+    st = pytest.importorskip("sentence_transformers")
+    models = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    transformer = models.Transformer(str(tiny_modernbert))
+    model = st.SentenceTransformer(modules=[transformer, models.Pooling(32, "mean")], device="cpu")
+    texts = ["good w1 w2", "bad", "w3 " * 50, "fine w4"]
+    before = model.encode(texts)
+    after = modernbert.accelerate(model).encode(texts)
+    torch.testing.assert_close(torch.from_numpy(after), torch.from_numpy(before), atol=1e-5, rtol=1e-5)
+
+
+def test_other_models_are_refused(tiny_bert):
+    with pytest.raises(BadModel, match="no ModernBERT encoder in this BertModel"):
+        modernbert.accelerate(transformers.BertModel.from_pretrained(tiny_bert))
+
+
+@pytest.mark.parametrize("fault", ["wrong", "raises"])
+def test_a_backend_that_fails_its_self_test_is_not_taken(fault, monkeypatch):
+    def broken(*arguments):
+        if fault == "raises":
+            raise RuntimeError("no such kernel")
+        return attention.reference(*arguments) * 1.01
+
+    monkeypatch.setitem(attention.BACKENDS, "blocked", broken)
+    attention.choose.cache_clear()
+    choice = attention.choose(torch.device("cpu"))
+    attention.choose.cache_clear()
+    assert choice.backend == "padded"
+    assert ("no such kernel" if fault == "raises" else "differs from the reference") in choice.reason
+
+
+def test_inference_mode(monkeypatch):
+    model, inputs = make(), padded_inputs()
+    with torch.inference_mode():
+        before = model(**inputs).logits
+        attention.choose.cache_clear()
+        after = modernbert.accelerate(model)(**inputs).logits
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
