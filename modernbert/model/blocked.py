@@ -125,13 +125,12 @@ class BlockedAttention(torch.autograd.Function):
     def forward(ctx: Any, qkv_T3HD: torch.Tensor, rotary: Rotary, pieces: list[Piece]) -> torch.Tensor:
         """Attend."""
         q_THD, k_THD, v_THD = _rotated(qkv_T3HD, rotary)
-        out_THD, sums = torch.empty_like(q_THD), []
+        out_THD, sums = q_THD.new_empty(q_THD.shape, dtype=qkv_T3HD.dtype), []
         for piece in pieces:
             views = piece.queries.of(q_THD), piece.keys.of(k_THD), piece.keys.of(v_THD)
             out_BHQD, sums_BQH = _flash(*views, attn_mask=piece.mask)
             piece.queries.of(out_THD).copy_(out_BHQD)
             sums.append(sums_BQH)
-        out_THD = out_THD.to(qkv_T3HD.dtype)
         ctx.rotary, ctx.pieces = rotary, pieces
         ctx.save_for_backward(qkv_T3HD, out_THD, *sums)
         return out_THD
@@ -143,16 +142,25 @@ class BlockedAttention(torch.autograd.Function):
         qkv_T3HD, out_THD, *sums = ctx.saved_tensors
         q_THD, k_THD, v_THD = _rotated(qkv_T3HD, ctx.rotary)
         grad_THD, out_THD = grad_THD.to(q_THD.dtype), out_THD.to(q_THD.dtype)
-        dq_THD, dk_THD, dv_THD = torch.empty_like(q_THD), torch.zeros_like(q_THD), torch.zeros_like(q_THD)
+        overlap = any(piece.keys.length > piece.queries.length for piece in ctx.pieces)
+        new = torch.zeros_like if overlap else torch.empty_like
+        dq_THD, dk_THD, dv_THD = torch.empty_like(q_THD), new(q_THD), new(q_THD)
         for piece, sums_BQH in zip(ctx.pieces, sums, strict=True):
             of_q, of_k = piece.queries.of, piece.keys.of
             views = of_q(grad_THD), of_q(q_THD), of_k(k_THD), of_k(v_THD), of_q(out_THD)
             dq, dk, dv = _flash_backward(*views, sums_BQH, 0.0, False, attn_mask=piece.mask)
             of_q(dq_THD).copy_(dq)
-            piece.keys.add(dk_THD, dk)
-            piece.keys.add(dv_THD, dv)
-        turned = (ctx.rotary.rotate_into(torch.empty_like(x), x, back=True) for x in (dq_THD, dk_THD))
-        return torch.stack((*turned, dv_THD), dim=1).to(qkv_T3HD.dtype), None, None
+            for total_THD, part in ((dk_THD, dk), (dv_THD, dv)):
+                if overlap:
+                    piece.keys.add(total_THD, part)
+                else:
+                    of_k(total_THD).copy_(part)
+        grad_T3HD = torch.empty_like(qkv_T3HD)
+        for i, turned_THD in enumerate((dq_THD, dk_THD)):
+            back_THD = ctx.rotary.rotate_into(torch.empty_like(turned_THD), turned_THD, back=True)
+            grad_T3HD[:, i].copy_(back_THD)
+        grad_T3HD[:, 2].copy_(dv_THD)
+        return grad_T3HD, None, None
 
 
 def _rotated(qkv_T3HD: torch.Tensor, rotary: Rotary) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
