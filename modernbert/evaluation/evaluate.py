@@ -16,7 +16,7 @@ from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
-from modernbert.evaluation.predict import decide, predict_logits
+from modernbert.evaluation.predict import decide, predict_logits, round_linear_weights
 from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
 from modernbert.files import atomic_file, write_jsonl
 from modernbert.model.accelerator import make_accelerator
@@ -65,7 +65,10 @@ class Scorer:
         self.truncated = 0
         self.machine: Machine = choose_machine(device, precision)
         self.accelerator = make_accelerator(self.machine)
-        self.model = PackedClassifier(load_trained(source, task), self.accelerator.device)
+        model = load_trained(source, task)
+        if self.machine.precision == "bf16":
+            round_linear_weights(model)
+        self.model = PackedClassifier(model, self.accelerator.device)
         self.model.to(self.accelerator.device).eval()
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:

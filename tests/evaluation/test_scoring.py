@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from helpers import tokens_of_lengths
@@ -9,10 +11,10 @@ from helpers import tokens_of_lengths
 from modernbert.data.examples import to_examples
 from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
-from modernbert.evaluation.predict import decide, predict_logits, probabilities
+from modernbert.evaluation.predict import decide, predict_logits, probabilities, round_linear_weights
 from modernbert.evaluation.scoring import collapse_notes, example_rows, readable_prediction, score_split
 from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import choose_machine
+from modernbert.model.device import Machine, choose_machine
 from modernbert.model.encoder import PackedClassifier
 
 SST2, STSB = find_task("glue/sst2"), find_task("glue/stsb")
@@ -51,6 +53,23 @@ def test_predictions_read_in_the_tasks_own_words():
     assert found["prediction"] == "positive"
     assert found["confidence"] == found["probabilities"]["positive"] == pytest.approx(0.952574)
     assert readable_prediction(STSB, np.array([3.25])) == {"prediction": 3.25}
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_modernbert"])
+def test_weights_rounded_once_give_the_same_bits_as_autocast(model, store, request):
+    from modernbert.model.loading import load_classifier
+    from modernbert.model.locate import locate_model
+
+    source = locate_model(str(request.getfixturevalue(model)), store=store)
+    plain = PackedClassifier(load_classifier(source, SST2).model).eval()
+    rounded = copy.deepcopy(plain)
+    round_linear_weights(rounded)
+    tokens = tokens_of_lengths([3, 90, 17])
+    accelerator = make_accelerator(Machine("cpu", "", "bf16", ""))
+    first, second = (
+        predict_logits(m, tokens, max_tokens=99, accelerator=accelerator) for m in (plain, rounded)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_logits_come_in_the_order_of_the_texts(tiny_bert, store):
