@@ -1,0 +1,101 @@
+"""Every backend against `reference`, forward and backward, at ModernBERT's own window of 64 tokens."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modernbert.model.attention import BACKENDS, Layout
+from modernbert.model.blocked import cut, group_lengths
+from modernbert.model.packing import PackedBatch
+from modernbert.model.rotary import Rotary
+
+HEADS, SIZE, WINDOW = 2, 16, 64
+FAST = [name for name in BACKENDS if name != "reference"]
+EDGES = [1, 2, 63, 64, 65, 66, 127, 128, 129, 192, 193, 255, 256, 257, 320, 321, 383, 512, 513]
+
+
+def run(backend: str, lengths: list[int], window: int | None, dtype: torch.dtype = torch.float32):
+    """Return outputs and gradients of one attention over random values."""
+    draw = torch.Generator().manual_seed(0)
+    layout = Layout(PackedBatch.of_lengths(lengths))
+    shape = (sum(lengths), 3, HEADS, SIZE)
+    qkv = torch.randn(shape, generator=draw).to(dtype).requires_grad_()
+    angles = layout.batch.positions_T[:, None, None] * torch.logspace(0, -3, SIZE // 2)
+    out = BACKENDS[backend](qkv, Rotary(angles.cos(), angles.sin()), layout, window, 0.0)
+    out.backward(torch.randn(out.shape, generator=draw).to(dtype))
+    return out.detach(), qkv.grad
+
+
+def same(backend: str, lengths: list[int], window: int | None) -> None:
+    for found, expected in zip(run(backend, lengths, window), run("reference", lengths, window), strict=True):
+        # Gradients reach 30: fp32 has seven digits of the largest, not of each.
+        scale = max(1.0, float(expected.abs().max()))
+        torch.testing.assert_close(found / scale, expected / scale, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("window", [None, WINDOW])
+def test_lengths_around_every_edge(backend, window):
+    same(backend, EDGES, window)
+    same(backend, [n for n in EDGES for _ in range(2)], window)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@given(lengths=st.lists(st.integers(1, 400), min_size=1, max_size=6))
+@settings(max_examples=10, deadline=None)
+def test_any_mix_of_lengths(backend, lengths):
+    same(backend, lengths, WINDOW)
+
+
+@pytest.mark.parametrize("lengths", [[8192], [1] * 300, [13] * 150 + [7] * 150, [512] * 8, [64] * 16])
+def test_one_long_text_hundreds_of_short_ones_and_whole_blocks(lengths):
+    same("blocked", lengths, WINDOW)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    window=st.one_of(st.none(), st.integers(1, 12)),
+)
+@settings(max_examples=30, deadline=None)
+def test_blocks_of_any_window(lengths, window):
+    same("blocked", lengths, window)
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=10))
+def test_pieces_hold_every_query_once(lengths):
+    marks = torch.zeros(sum(lengths), 1, 1)
+    for piece in cut(lengths, WINDOW):
+        piece.queries.of(marks).add_(1)
+    assert (marks == 1).all()
+
+
+def test_groups_are_runs_of_equal_lengths():
+    assert list(group_lengths([5, 5, 2, 5])) == [(0, 2, 5), (10, 1, 2), (12, 1, 5)]
+
+
+@pytest.mark.parametrize("window", [None, WINDOW])
+def test_bf16_is_no_further_from_fp32_than_torchs_own_bf16(window):
+    lengths = [5, 200, 700]
+    exact = run("reference", lengths, window)
+    ours, torchs = (run(name, lengths, window, torch.bfloat16) for name in ("blocked", "reference"))
+    for found, peer, true in zip(ours, torchs, exact, strict=True):
+        assert (found.float() - true).abs().mean() <= (peer.float() - true).abs().mean()
+
+
+def test_a_planted_leak_between_texts_is_noticed(monkeypatch):
+    """The last block of a text that sees one token of the next: the comparison must not pass."""
+    from dataclasses import replace
+
+    from modernbert.model import attention
+
+    def leaking(lengths, window):
+        *pieces, last, second = cut(lengths, window)
+        longer = replace(last.keys, length=last.keys.length + 1)
+        return [*pieces, replace(last, keys=longer, mask_QK=None), second]
+
+    monkeypatch.setattr(attention, "cut", leaking)
+    with pytest.raises(AssertionError, match="not close"):
+        same("blocked", [300, 20], WINDOW)
