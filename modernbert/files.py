@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from modernbert.errors import DiskFull
+from modernbert.errors import BadOption, DiskFull
+
+NOT_WRITABLE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 
 @contextlib.contextmanager
 def no_space_is_an_error(path: Path) -> Iterator[None]:
-    """Turn a full disk or quota while writing `path` into `DiskFull`.
+    """Turn what keeps `path` from being written into a user's error: `DiskFull` or `BadOption`.
 
     Libraries report it in their own ways (safetensors raises its own exception), so the text counts too.
     """
@@ -26,6 +28,8 @@ def no_space_is_an_error(path: Path) -> Iterator[None]:
     except Exception as error:
         code = getattr(error, "errno", None)
         full = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) or _disk_is_full(path)
+        if not full and isinstance(error, OSError) and code in NOT_WRITABLE:
+            raise BadOption(f"cannot write here ({os.strerror(code)})", where=str(path.parent)) from None
         if not full:
             raise
         raise DiskFull(
@@ -125,6 +129,11 @@ def write_jsonl(path: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]
     with atomic_file(path) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Return {file name: SHA-256} of the files in a folder."""
+    return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def sha256(path: Path) -> str:

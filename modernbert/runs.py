@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.files import write_json
+from modernbert.files import no_space_is_an_error, write_json
 
 FORMAT = 1
 RECORD = "run.json"
@@ -65,7 +65,8 @@ class RunStore:
         """Make the folder of a new run and write its first record. Raises BadOption as `check_name`."""
         self.check_name(name)
         folder = self.path(name)
-        folder.mkdir(parents=True)
+        with no_space_is_an_error(folder):
+            folder.mkdir(parents=True)
         write_run(folder, record)
         return folder
 

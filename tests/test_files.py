@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from modernbert.errors import DiskFull
+from modernbert.errors import BadOption, DiskFull
 from modernbert.files import atomic_file, atomic_folder, replaced_folder, sha256, write_json, write_jsonl
 
 
@@ -40,8 +40,16 @@ def test_a_library_that_hides_a_full_disk_in_its_own_error_is_understood(tmp_pat
 
 
 def test_another_error_stays_what_it_is(tmp_path):
-    with pytest.raises(PermissionError), atomic_file(tmp_path / "a"):
-        raise PermissionError(errno.EACCES, "no")
+    with pytest.raises(ConnectionError), atomic_file(tmp_path / "a"):
+        raise ConnectionResetError(errno.ECONNRESET, "no")
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path):
+    with pytest.raises(BadOption, match=r"nowhere: cannot write here \(No such file or directory\)"):
+        write_json(tmp_path / "nowhere" / "a.json", {})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadOption, match="cannot write here"), atomic_folder(tmp_path / "file" / "model"):
+        pass
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):

@@ -58,6 +58,11 @@ def guess_columns(
         BadData: a given column does not exist, or no column can be a text or a label.
     """
     require_columns(rows, [*text, *([label] if label else [])])
+    if len(rows.columns) < 2:
+        raise BadData(
+            f"the only column is '{', '.join(rows.columns)}'; a text and a label are needed",
+            where=rows.origin,
+        )
     label = label or _guess_label(rows, text)
     chosen = tuple(text) or _guess_text(rows, label)
     kind = kind or _guess_kind(label, rows.columns[label])

@@ -114,9 +114,10 @@ def _lines(path: Path) -> Iterator[str]:
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
+                found = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "WINDOWS-1252"
                 raise BadData(
                     f"not UTF-8 (byte {error.object[error.start]:#04x} at column {error.start + 1})",
                     where=f"{path}, line {number}",
-                    fix=f"Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8{path.suffix}",
+                    fix=f"Convert it: iconv -f {found} -t UTF-8 {path.name} > utf8{path.suffix}",
                 ) from None
             yield text

@@ -27,6 +27,9 @@ PROBLEM_TYPES = {
 }
 
 
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+
+
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Keep transformers' progress bars and notices off the screen; mbert says what matters itself."""
@@ -61,6 +64,9 @@ def load_tokenizer(source: ModelSource) -> Any:
     """Load the tokenizer of a model. Raises BadModel when it cannot be read or is not a fast one."""
     from transformers import AutoTokenizer
 
+    # Without these files transformers makes up an empty vocabulary, and every prediction is nonsense.
+    if not any(next(source.folder.glob(pattern), None) for pattern in TOKENIZER_FILES):
+        raise BadModel("the model has no tokenizer (such as tokenizer.json)", where=str(source.folder))
     with quiet_transformers(), _damage_is_an_error(source.folder):
         tokenizer = AutoTokenizer.from_pretrained(source.folder)
     if not tokenizer.is_fast:

@@ -21,7 +21,7 @@ from modernbert.evaluation.scoring import (
     quick_metrics,
     score_split,
 )
-from modernbert.files import free_space, write_jsonl
+from modernbert.files import checksums, free_space, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.dropout import use_cheap_dropout
@@ -215,6 +215,7 @@ def _train(
     record = {
         **record,
         "status": "finished",
+        "model_files": checksums(folder / "model"),
         "results": [split.as_dict() for split in splits],
         "training": training_record(job, progress),
         "notes": run_notes(inputs, splits, progress),

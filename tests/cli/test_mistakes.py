@@ -64,6 +64,7 @@ def test_bad_files(mbert, tiny_bert, tmp_path, content, parts):
         (["reviews.csv", "--lora", "--lora-targets", "nolayer"], ["LoRA targets do not fit"]),
         (["reviews.csv", "--data-dir", "nofolder"], ["nofolder", "no such bundle folder"]),
         (["reviews.csv", "--name", "../up"], ["cannot name a run"]),
+        (["reviews.csv", "--runs-dir", "reviews.csv/runs"], ["reviews.csv/runs: cannot write here"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -197,6 +198,7 @@ def test_predicting_without_a_run(mbert, reviews, tiny_bert):
 
 def test_predicting_to_or_from_what_does_not_fit(mbert, trained, reviews):
     refused(mbert("predict", reviews, "-m", "toy", "-o", "out.xlsx"), "cannot write '.xlsx' files")
+    refused(mbert("predict", reviews, "-m", "toy", "-o", "none/out.csv"), "none: cannot write here")
     refused(mbert("predict", "none.csv", "-m", "toy", "-o", "out.csv"), "none.csv", "no such file")
     refused(mbert("predict", reviews, "-m", "toy", "-o", "out.csv", "--text-col", "x"), "no column 'x'")
 

@@ -58,6 +58,11 @@ def test_two_candidates_for_the_label_are_no_guess():
         guess_columns(rows(a=["x", "y"] * 10, b=["x", "y"] * 10, text=LONG))
 
 
+def test_one_column_is_not_enough():
+    with pytest.raises(BadData, match="the only column is 'text'; a text and a label are needed"):
+        guess_columns(rows(text=LONG))
+
+
 def test_a_label_with_more_values_than_classes_can_have():
     data = rows(text=["t"] * 1500, label=[f"name {i}" for i in range(1500)])
     with pytest.raises(BadData, match="1500 different values: not a label"):

@@ -50,6 +50,7 @@ def test_a_cell_may_hold_line_breaks_and_a_whole_document(tmp_path):
         ("a.csv", b"text,label\n\na,1\nb\n", "row 2 .line 4.: 1 cells where the header has 2"),
         ("a.csv", b'text\n"open\n', "line 2: not valid CSV"),
         ("a.csv", b"text\nok\n\xff\n", "line 3: not UTF-8 .byte 0xff at column 1."),
+        ("a.csv", "text\nok\n".encode("utf-16"), "iconv -f UTF-16"),
         ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "row 2 .line 3.: not valid JSON"),
         ("a.jsonl", b"[1]\n", "row 1 .line 1.: a list where an object is expected"),
         ("a.jsonl", b"\n\n", "a.jsonl: the file has no rows"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -143,12 +144,28 @@ def test_a_run_of_another_format_is_refused(reviews, store, tiny_bert):
         locate_model(name, store=store)
 
 
-def test_a_damaged_model_is_refused(reviews, store, tiny_bert):
+@pytest.mark.parametrize("damage", ["cut", "one byte", "no tokenizer"])
+def test_a_damaged_model_of_a_run_is_refused(damage, reviews, store, tiny_bert):
     name = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
     weights = store.path(name) / "model" / "model.safetensors"
+    whole = weights.read_bytes()
+    if damage == "no tokenizer":
+        (weights.parent / "tokenizer.json").unlink()
+    else:
+        weights.write_bytes(whole[:1000] if damage == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(BadModel, match="the run's model was changed or damaged"):
+        finetune(request_of(reviews, name, epochs=1.0), store)
+
+
+def test_a_damaged_model_folder_is_refused(reviews, store, tiny_bert, tmp_path):
+    folder = shutil.copytree(tiny_bert, tmp_path / "model")
+    weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(BadModel, match="the checkpoint cannot be read"):
-        finetune(request_of(reviews, name, epochs=1.0), store)
+        finetune(request_of(reviews, folder, epochs=1.0), store)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(BadModel, match="the model has no tokenizer"):
+        finetune(request_of(reviews, folder, epochs=1.0), store)
 
 
 def test_an_encoder_with_missing_tensors_is_refused(tmp_path, reviews, store, tiny_bert):
