@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import runpy
 import subprocess
@@ -30,6 +31,19 @@ def test_offline(tmp_path):
     done = subprocess.run([EXAMPLES / "offline.sh"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "(verified)" in done.stdout
+
+
+@pytest.mark.slow
+def test_speed(tmp_path):
+    """One layer of the base model: parity is checked and every engine runs; the figures mean nothing."""
+    output = tmp_path / "speed.json"
+    small = ["--layers", "1", "--rounds", "1", "--work", "512", "--precision", "bf16", "--output"]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "speed.py", *small, output]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    records = json.loads(output.read_text())["records"]
+    assert [r["mode"] for r in records] == ["inference", "training"]
+    assert all(set(r["ratio"]) >= {"transformers", "mbert"} for r in records)
 
 
 def test_every_example_is_listed():
