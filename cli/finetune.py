@@ -38,6 +38,9 @@ def finetune(
         int | None, typer.Option(help="Stop after this many evaluations without a better score.")
     ] = None,
     keep: Annotated[str | None, typer.Option(help="Weights to keep: best or last.")] = None,
+    recompute: Annotated[
+        bool | None, typer.Option("--recompute", help="Layers are computed again in the backward pass.")
+    ] = None,
     checkpoint_minutes: Annotated[float | None, typer.Option(help="Time between checkpoints.")] = None,
     lora: Annotated[bool | None, typer.Option("--lora", help="Train low-rank adapters only.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
@@ -79,6 +82,7 @@ def finetune(
         eval_every=eval_every,
         patience=patience,
         keep=keep,
+        recompute=recompute,
         checkpoint_minutes=checkpoint_minutes,
         lora=lora,
         lora_rank=lora_rank,

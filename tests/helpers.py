@@ -77,3 +77,13 @@ def tokens_of_lengths(lengths: list[int], seed: int = 0) -> Tokens:
     """Return random token ids, one text of each length."""
     draw = np.random.default_rng(seed)
     return tokens_of([draw.integers(5, 100, length).tolist() for length in lengths])
+
+
+SHORT = {"epochs": 4.0, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1}
+
+
+def request_of(target, model, **settings):
+    """Return a short training of a tiny model, in fp32."""
+    from modernbert.training.inputs import Request
+
+    return Request(target=str(target), model=str(model), settings={**SHORT, **settings}, precision="fp32")

@@ -14,6 +14,7 @@ logits are compared with transformers' own in fp32, each text alone.
     mbert                packed batches by token budget, as mbert's commands run
 
 In bf16, inference holds the weights in bf16 (mbert: those of linear layers) and training uses autocast.
+For inference mbert lays its weights out once, as its commands do.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import copy
 import json
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,10 @@ from transformers import ModernBertConfig, ModernBertForSequenceClassification
 import modernbert
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.tokens import TokenLengths, Tokens
-from modernbert.evaluation.predict import round_linear_weights
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import MAX_TOKENS, choose_machine, describe_hardware
 from modernbert.model.encoder import PackedClassifier
+from modernbert.model.inference import prepare_inference
 from modernbert.model.packing import pack
 from modernbert.versions import versions
 
@@ -74,12 +76,10 @@ class Setting:
         self.autocast = precision == "bf16" and training
         plain = copy.deepcopy(model).to(self.device).train(training)
         packed = copy.deepcopy(plain)
-        if precision == "bf16" and not training:
-            plain = plain.bfloat16()
-            round_linear_weights(packed)
-            self.autocast_ours = True
-        else:
-            self.autocast_ours = self.autocast
+        if not training:
+            plain = plain.bfloat16() if precision == "bf16" else plain
+            packed = prepare_inference(packed, replace(machine, precision=precision))
+        self.autocast_ours = precision == "bf16"
         faster = modernbert.accelerate(copy.deepcopy(plain))
         arrival = np.arange(len(tokens))
         by_length = np.argsort(tokens.lengths, kind="stable")
@@ -87,7 +87,7 @@ class Setting:
             "transformers": lambda: self.padded(plain, arrival),
             "transformers sorted": lambda: self.padded(plain, by_length),
             "accelerate": lambda: self.padded(faster, arrival),
-            "mbert": lambda: self.packed(PackedClassifier(packed, self.device)),
+            "mbert": lambda: self.packed(PackedClassifier(packed)),
         }
         self.models = {
             "transformers": plain,

@@ -209,9 +209,9 @@ def _minutes(runs: dict) -> str:
 
 
 def _memory(runs: dict) -> str:
-    """Peak memory where the model is: of the GPU if there is one, else of the process."""
+    """Median of the peaks where the model is: of the GPU if there is one, else of the process."""
     peaks = [run["peak_memory_mib"] for run in runs.values()]
-    return f"{statistics.mean(peak.get('gpu', peak['process']) for peak in peaks):.0f}" if runs else ""
+    return f"{statistics.median(peak.get('gpu', peak['process']) for peak in peaks):.0f}" if runs else ""
 
 
 def main() -> None:

@@ -16,12 +16,13 @@ from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
-from modernbert.evaluation.predict import decide, predict_logits, round_linear_weights
+from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
 from modernbert.files import atomic_file, write_jsonl
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
 from modernbert.model.encoder import PackedClassifier
+from modernbert.model.inference import prepare_inference
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, write_run
@@ -65,10 +66,8 @@ class Scorer:
         self.truncated = 0
         self.machine: Machine = choose_machine(device, precision)
         self.accelerator = make_accelerator(self.machine)
-        model = load_trained(source, task)
-        if self.machine.precision == "bf16":
-            round_linear_weights(model)
-        self.model = PackedClassifier(model, self.accelerator.device)
+        model = prepare_inference(load_trained(source, task), self.machine)
+        self.model = PackedClassifier(model)
         self.model.to(self.accelerator.device).eval()
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:

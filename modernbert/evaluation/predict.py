@@ -50,13 +50,6 @@ def predict_logits(
     return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
 
 
-def round_linear_weights(model: torch.nn.Module) -> None:
-    """Round linear layers' weights to bf16 once, as autocast does for every batch: the same logits."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear):
-            module.to(torch.bfloat16)
-
-
 def decide(logits_NC: np.ndarray, kind: Kind) -> np.ndarray:
     """Return class indices (N,), zeros and ones (N, C) at 0.5, or numbers (N,)."""
     if kind == "single_label":

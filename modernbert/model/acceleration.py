@@ -16,7 +16,6 @@ import transformers
 from transformers.modeling_outputs import BaseModelOutput
 
 from modernbert.errors import BadModel
-from modernbert.model.attention import choose
 from modernbert.model.encoder import modernbert_hidden
 from modernbert.model.packing import PackedBatch
 
@@ -34,7 +33,7 @@ class ModernBertModel(transformers.ModernBertModel):  # type: ignore[misc]  # th
         if input_ids is None or rows is None:
             return super().forward(input_ids=input_ids, attention_mask=attention_mask, **others)
         batch, index_T = unpad(input_ids, rows)
-        hidden_TD = modernbert_hidden(self, batch, choose(input_ids.device))
+        hidden_TD = modernbert_hidden(self, batch)
         size = input_ids.shape
         if index_T is not None:
             gaps = hidden_TD.new_zeros(size[0] * size[1], hidden_TD.shape[1])
@@ -74,7 +73,7 @@ def _encoders(model: torch.nn.Module) -> list[Any]:
 def _rows(encoder: Any, input_ids: Any, mask: Any, others: dict[str, Any]) -> list[tuple[int, int]] | None:
     """Return each row's first real token and how many follow; None where the packed path is not the same."""
     wants_more = encoder.config.output_hidden_states or encoder.config.output_attentions
-    if wants_more or encoder.gradient_checkpointing or others.get("return_dict") is False:
+    if wants_more or others.get("return_dict") is False:
         return None
     if any(
         value is not None and value is not False for name, value in others.items() if name != "return_dict"

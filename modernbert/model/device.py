@@ -25,6 +25,11 @@ class Machine:
     precision: Precision
     precision_reason: str
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What linear layers compute in."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
 
 def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     """Choose a device (`auto`, `cpu`, `cuda`, `mps`) and a precision (`auto`, `fp32`, `bf16`).

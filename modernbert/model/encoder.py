@@ -6,13 +6,17 @@ size after H), C outputs.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from modernbert.errors import BadModel
-from modernbert.model.attention import Choice, Layout, choose
+from modernbert.model.attention import backend_for
+from modernbert.model.choice import Choice, choose
+from modernbert.model.device import Machine
+from modernbert.model.layout import Layout
 from modernbert.model.packing import PackedBatch
 from modernbert.model.rotary import Rotary
 
@@ -24,17 +28,25 @@ class PackedClassifier(nn.Module):
     on a padded batch, at its best: without a mask when nothing is padded.
     """
 
-    def __init__(self, model: Any, device: torch.device | None = None) -> None:
-        """Wrap a model that runs on `device` (default: where it is)."""
+    def __init__(self, model: Any, attention: Choice | None = None) -> None:
+        """Wrap a model; `attention` is chosen by device and precision when not given."""
         super().__init__()
         self.model = model
-        self.attention = choose(device or model.device) if is_modernbert(model) else _own_attention(model)
+        self.attention = attention
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
         """Return logits, shape (N, C)."""
         if is_modernbert(self.model):
             return modernbert_logits(base_of(self.model), batch, self.attention)
         return padded_logits(self.model, batch)
+
+
+def attention_of(model: Any, machine: Machine) -> Choice:
+    """Return which attention a model will run with on a machine, and why."""
+    if is_modernbert(model):
+        return choose(torch.device(machine.device), machine.dtype)
+    kind = (base_of(model).config._attn_implementation or "eager").removeprefix("mbert_")
+    return Choice(kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length")
 
 
 def base_of(model: Any) -> Any:
@@ -45,11 +57,6 @@ def base_of(model: Any) -> Any:
 def is_modernbert(model: Any) -> bool:
     """Does the packed encoder know this architecture?"""
     return bool(model.config.model_type == "modernbert")
-
-
-def _own_attention(model: Any) -> Choice:
-    kind = (base_of(model).config._attn_implementation or "eager").removeprefix("mbert_")
-    return Choice(kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length")
 
 
 def padded_logits(model: Any, batch: PackedBatch) -> torch.Tensor:
@@ -64,7 +71,7 @@ def padded_logits(model: Any, batch: PackedBatch) -> torch.Tensor:
     return logits
 
 
-def modernbert_logits(model: Any, batch: PackedBatch, attention: Choice) -> torch.Tensor:
+def modernbert_logits(model: Any, batch: PackedBatch, attention: Choice | None = None) -> torch.Tensor:
     """Run ModernBERT and its classification head without padding; logits of shape (N, C)."""
     hidden_TD = modernbert_hidden(model.model, batch, attention)
     if model.config.classifier_pooling == "cls":
@@ -82,21 +89,28 @@ def mean_by_sequence(hidden_TD: torch.Tensor, batch: PackedBatch) -> torch.Tenso
     return (sums_ND / batch.starts_N1.diff()[:, None]).to(hidden_TD.dtype)
 
 
-def modernbert_hidden(encoder: Any, batch: PackedBatch, attention: Choice) -> torch.Tensor:
+def modernbert_hidden(encoder: Any, batch: PackedBatch, attention: Choice | None = None) -> torch.Tensor:
     """Run a transformers `ModernBertModel` over packed tokens; hidden states of shape (T, D)."""
     check_length(encoder, batch)
     hidden_TD = encoder.embeddings(input_ids=batch.ids_T[None])[0]
     layout = Layout(batch)
     kinds = set(encoder.config.layer_types)
     rotary = {kind: Rotary.of(encoder, hidden_TD, batch.positions_T, kind) for kind in kinds}
+    backend = (attention or choose(hidden_TD.device, _computing_dtype(hidden_TD))).backend
     for layer in encoder.layers:
-        attended_TD = _attention(
-            layer.attn, layer.attn_norm(hidden_TD), rotary[layer.attention_type], layout, attention
-        )
-        hidden_TD = hidden_TD + attended_TD
-        hidden_TD = hidden_TD + layer.mlp(layer.mlp_norm(hidden_TD))
+        run = partial(_layer, layer, rotary=rotary[layer.attention_type], layout=layout, backend=backend)
+        if layer.gradient_checkpointing and layer.training:
+            hidden_TD = layer._gradient_checkpointing_func(run, hidden_TD)
+        else:
+            hidden_TD = run(hidden_TD)
     final_TD: torch.Tensor = encoder.final_norm(hidden_TD)
     return final_TD
+
+
+def _computing_dtype(hidden_TD: torch.Tensor) -> torch.dtype:
+    """Return what linear layers will give: autocast decides before the weights do."""
+    kind = hidden_TD.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden_TD.dtype
 
 
 def check_length(encoder: Any, batch: PackedBatch) -> None:
@@ -109,17 +123,19 @@ def check_length(encoder: Any, batch: PackedBatch) -> None:
         )
 
 
+def _layer(layer: Any, hidden_TD: torch.Tensor, rotary: Rotary, layout: Layout, backend: str) -> torch.Tensor:
+    hidden_TD = hidden_TD + _attention(layer.attn, layer.attn_norm(hidden_TD), rotary, layout, backend)
+    out_TD: torch.Tensor = hidden_TD + layer.mlp(layer.mlp_norm(hidden_TD))
+    return out_TD
+
+
 def _attention(
-    module: Any,
-    hidden_TD: torch.Tensor,
-    rotary: Rotary,
-    layout: Layout,
-    attention: Choice,
+    module: Any, hidden_TD: torch.Tensor, rotary: Rotary, layout: Layout, backend: str
 ) -> torch.Tensor:
     qkv_T3HD = module.Wqkv(hidden_TD).view(len(hidden_TD), 3, -1, module.head_dim)
     # transformers stores window + 1, as flash attention counts.
     window = None if module.sliding_window is None else module.sliding_window - 1
     dropout = module.attention_dropout if module.training else 0.0
-    out_THD = attention.attend(qkv_T3HD, rotary, layout, window, dropout)
+    out_THD = backend_for(backend, dropout)(qkv_T3HD, rotary, layout, window, dropout)
     out_TD: torch.Tensor = module.out_drop(module.Wo(out_THD.reshape(len(hidden_TD), -1)))
     return out_TD

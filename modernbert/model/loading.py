@@ -205,6 +205,14 @@ def _with_new_head(model: Any, source: ModelSource, task: Task) -> Any:
     return model
 
 
+def recompute_layers(model: Any) -> None:
+    """Let the backward pass compute each layer again instead of keeping what it held (Chen et al. 2016)."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    # The newer name; the older one warns where both exist.
+    enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def output_layer(model: Any) -> torch.nn.Linear:
     """Return the last linear layer of a classifier: RoBERTa's head has two."""
     layer = getattr(model.classifier, "out_proj", model.classifier)

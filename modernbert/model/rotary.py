@@ -39,3 +39,9 @@ class Rotary:
         torch.mul(first, self.cos_T1D, out=out_first).addcmul_(second, self.sin_T1D, value=-sign)
         torch.mul(second, self.cos_T1D, out=out_second).addcmul_(first, self.sin_T1D, value=sign)
         return out_THD
+
+
+def rotated(qkv_T3HD: torch.Tensor, rotary: Rotary) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return queries and keys, turned, and values, each of shape (T, H, D)."""
+    q_THD, k_THD, v_THD = qkv_T3HD.unbind(1)
+    return rotary.rotate(q_THD), rotary.rotate(k_THD), v_THD

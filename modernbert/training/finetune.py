@@ -25,12 +25,13 @@ from modernbert.files import checksums, free_space, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.dropout import use_cheap_dropout
-from modernbert.model.encoder import PackedClassifier
+from modernbert.model.encoder import PackedClassifier, attention_of
 from modernbert.model.loading import (
     largest_difference,
     load_classifier,
     load_trained,
     logits_of,
+    recompute_layers,
     save_classifier,
 )
 from modernbert.model.lora import add_lora
@@ -170,10 +171,12 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
             )
         assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
         use_cheap_dropout(model)
+        if config.recompute:
+            recompute_layers(model)
         data = {split: make_dataset(inputs, split) for split in inputs.examples}
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-        attention = PackedClassifier(model, accelerator.device).attention
+        attention = attention_of(model, inputs.machine)
         started = Started(
             name=name,
             inputs=inputs,
@@ -195,7 +198,7 @@ def _train(
     checkpoints = CheckpointStore(folder / "checkpoints")
     checkpoints.root.mkdir(exist_ok=True)
     job = Fit(
-        model=PackedClassifier(work.model, work.accelerator.device),
+        model=PackedClassifier(work.model),
         loss=LOSSES[inputs.task.kind],
         data=work.data[inputs.task.train],
         config=inputs.config,
@@ -277,7 +280,7 @@ def _save_and_reload(folder: Path, inputs: Inputs, work: _Work, observe: Observe
 
 def _final_scores(folder: Path, inputs: Inputs, work: _Work) -> tuple[SplitScores, ...]:
     """Score every held-out split with known labels, and keep each example's row."""
-    model = PackedClassifier(work.model, work.accelerator.device).eval()
+    model = PackedClassifier(work.model).eval()
     results: list[SplitScores] = []
     rows: list[dict[str, Any]] = []
     for split in inputs.task.scored_splits:

@@ -6,16 +6,18 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 from helpers import tokens_of_lengths
 
 from modernbert.data.examples import to_examples
 from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
-from modernbert.evaluation.predict import decide, predict_logits, probabilities, round_linear_weights
+from modernbert.evaluation.predict import decide, predict_logits, probabilities
 from modernbert.evaluation.scoring import collapse_notes, example_rows, readable_prediction, score_split
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine, choose_machine
 from modernbert.model.encoder import PackedClassifier
+from modernbert.model.inference import pack_linear_layers, round_linear_weights
 
 SST2, STSB = find_task("glue/sst2"), find_task("glue/stsb")
 LOGITS = np.array([[2.0, -1.0], [0.0, 3.0], [1.0, 0.5]], np.float32)
@@ -56,14 +58,18 @@ def test_predictions_read_in_the_tasks_own_words():
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_modernbert"])
-def test_weights_rounded_once_give_the_same_bits_as_autocast(model, store, request):
+@pytest.mark.parametrize("prepare", ["round", "pack"])
+def test_weights_rounded_once_give_the_same_bits_as_autocast(model, prepare, store, request):
     from modernbert.model.loading import load_classifier
     from modernbert.model.locate import locate_model
 
     source = locate_model(str(request.getfixturevalue(model)), store=store)
     plain = PackedClassifier(load_classifier(source, SST2).model).eval()
     rounded = copy.deepcopy(plain)
-    round_linear_weights(rounded)
+    if prepare == "pack":
+        pack_linear_layers(rounded, torch.bfloat16)
+    else:
+        round_linear_weights(rounded)
     tokens = tokens_of_lengths([3, 90, 17])
     accelerator = make_accelerator(Machine("cpu", "", "bf16", ""))
     first, second = (

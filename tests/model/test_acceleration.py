@@ -12,7 +12,8 @@ from helpers import tiny_modernbert_config
 
 import modernbert
 from modernbert.errors import BadModel
-from modernbert.model import acceleration, attention
+from modernbert.model import acceleration, attention, choice, encoder
+from modernbert.model.loading import recompute_layers
 
 HEADS = [
     "ModernBertModel",
@@ -70,6 +71,19 @@ def test_gradients_are_the_same():
     ours, theirs, inputs = modernbert.accelerate(make()), make(), padded_inputs()
     for model in (ours, theirs):
         model(**inputs).logits.square().sum().backward()
+    for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4, msg=f"{name} differs")
+
+
+def test_gradient_checkpointing_keeps_the_gradients_and_the_packed_path(monkeypatch):
+    ours, theirs, inputs = modernbert.accelerate(make()).train(), make().train(), padded_inputs()
+    recompute_layers(ours)
+    passes = []
+    real = encoder._attention
+    monkeypatch.setattr(encoder, "_attention", lambda *a: passes.append(1) or real(*a))
+    for model in (ours, theirs):
+        model(**inputs).logits.square().sum().backward()
+    assert len(passes) == 2 * ours.config.num_hidden_layers, "each layer forward, and once more for backward"
     for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4, msg=f"{name} differs")
 
@@ -163,17 +177,17 @@ def test_a_backend_that_fails_its_self_test_is_not_taken(fault, monkeypatch):
         return attention.reference(*arguments) * 1.01
 
     monkeypatch.setitem(attention.BACKENDS, "blocked", broken)
-    attention.choose.cache_clear()
-    choice = attention.choose(torch.device("cpu"))
-    attention.choose.cache_clear()
-    assert choice.backend == "padded"
-    assert ("no such kernel" if fault == "raises" else "differs from the reference") in choice.reason
+    choice.choose.cache_clear()
+    chosen = choice.choose(torch.device("cpu"), torch.float32)
+    choice.choose.cache_clear()
+    assert chosen.backend == "padded"
+    assert ("no such kernel" if fault == "raises" else "differs from the reference") in chosen.reason
 
 
 def test_inference_mode(monkeypatch):
     model, inputs = make(), padded_inputs()
     with torch.inference_mode():
         before = model(**inputs).logits
-        attention.choose.cache_clear()
+        choice.choose.cache_clear()
         after = modernbert.accelerate(model)(**inputs).logits
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modernbert.model.attention import BACKENDS, Layout
+from modernbert.model.attention import BACKENDS
 from modernbert.model.blocked import cut, group_lengths
+from modernbert.model.layout import Layout
 from modernbert.model.packing import PackedBatch
 from modernbert.model.rotary import Rotary
 
@@ -89,13 +90,13 @@ def test_a_planted_leak_between_texts_is_noticed(monkeypatch):
     """The last block of a text that sees one token of the next: the comparison must not pass."""
     from dataclasses import replace
 
-    from modernbert.model import attention
+    from modernbert.model import layout
 
     def leaking(lengths, window):
         *pieces, last, second = cut(lengths, window)
         longer = replace(last.keys, length=last.keys.length + 1)
         return [*pieces, replace(last, keys=longer, mask_QK=None), second]
 
-    monkeypatch.setattr(attention, "cut", leaking)
+    monkeypatch.setattr(layout, "cut", leaking)
     with pytest.raises(AssertionError, match="not close"):
         same("blocked", [300, 20], WINDOW)

@@ -15,7 +15,8 @@ from transformers import ModernBertForSequenceClassification
 from modernbert.data.tokens import Tokens
 from modernbert.errors import BadModel
 from modernbert.model import attention
-from modernbert.model.attention import BACKENDS, Choice
+from modernbert.model.attention import BACKENDS
+from modernbert.model.choice import Choice
 from modernbert.model.encoder import PackedClassifier, mean_by_sequence, modernbert_hidden
 from modernbert.model.packing import pack
 
@@ -33,8 +34,7 @@ MODEL = make_model()
 
 
 def packed_logits(model, tokens: Tokens, backend: str) -> torch.Tensor:
-    classifier = PackedClassifier(model)
-    classifier.attention = Choice(backend, "the test asks for it")
+    classifier = PackedClassifier(model, Choice(backend, "the test asks for it"))
     return classifier(pack(tokens, range(len(tokens))))
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import toy_rows, write_csv
+from helpers import request_of, toy_rows, write_csv
 
 from modernbert.errors import BadModel, BadOption, BadRun, Interrupted
 from modernbert.model.loading import load_trained
@@ -19,12 +19,6 @@ from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, StepReport
 from modernbert.training.study import plan_study, resume_any, run_study
-
-FAST = {"epochs": 4.0, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1}
-
-
-def request_of(target, model, **settings) -> Request:
-    return Request(target=str(target), model=str(model), settings={**FAST, **settings}, precision="fp32")
 
 
 @pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])

@@ -1,0 +1,72 @@
+"""What the attention backends need to know of a batch, computed once a batch and not once a layer.
+
+Shape suffixes: T tokens of all sequences, N sequences, L longest sequence.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+
+import torch
+
+from modernbert.model.blocked import Piece, cut
+from modernbert.model.packing import PackedBatch
+
+
+class Layout:
+    """Bounds, masks and pieces of a batch; each is made when it is first asked for."""
+
+    def __init__(self, batch: PackedBatch) -> None:
+        self.batch = batch
+        self._masks: dict[int | None, torch.Tensor | None] = {}
+        self._pieces: dict[int | None, list[Piece]] = {}
+
+    @cached_property
+    def bounds(self) -> list[tuple[int, int]]:
+        """Start and end of each sequence, as Python numbers."""
+        starts: list[int] = self.batch.starts_N1.tolist()
+        return list(itertools.pairwise(starts))
+
+    @cached_property
+    def starts32_N1(self) -> torch.Tensor:
+        """The cumulative lengths as GPU kernels want them, int32."""
+        return self.batch.starts_N1.int()
+
+    @cached_property
+    def slot_T(self) -> torch.Tensor:
+        """Where each token stands in a flattened (N, L) layout."""
+        return self.batch.sequence_T * self.batch.max_length + self.batch.positions_T
+
+    def mask(self, window: int | None) -> torch.Tensor | None:
+        """Return which keys a query may see: bool, (N, 1, L or 1, L); None when all see all."""
+        if window is not None and window >= self.batch.max_length - 1:
+            window = None
+        if window not in self._masks:
+            self._masks[window] = self._make_mask(window)
+        return self._masks[window]
+
+    def pieces(self, window: int | None) -> list[Piece]:
+        """Return the kernel calls of the blocked backend."""
+        if window not in self._pieces:
+            self._pieces[window] = cut([end - start for start, end in self.bounds], window)
+        return self._pieces[window]
+
+    def _make_mask(self, window: int | None) -> torch.Tensor | None:
+        batch = self.batch
+        place_L = torch.arange(batch.max_length, device=batch.ids_T.device)
+        lengths_N = batch.starts_N1.diff()
+        real_N11L = (place_L < lengths_N[:, None])[:, None, None]
+        if window is None:
+            return None if batch.is_rectangular else real_N11L
+        near_LL = near(place_L, place_L, window)
+        if batch.is_rectangular:
+            return near_LL[None, None]
+        # A gap far from its text sees no key at all; itself it must see, or softmax gives NaN.
+        itself_LL = torch.eye(batch.max_length, dtype=torch.bool, device=place_L.device)
+        return real_N11L & near_LL | itself_LL
+
+
+def near(query_places: torch.Tensor, key_places: torch.Tensor, window: int) -> torch.Tensor:
+    """Return which keys lie within `window` tokens of each query, on either side (inclusive)."""
+    return (query_places[:, None] - key_places[None, :]).abs() <= window

@@ -1,0 +1,77 @@
+"""Models made ready to be asked: the same logits, faster."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import transformers
+from helpers import tiny_modernbert_config
+
+from modernbert.model.device import Machine
+from modernbert.model.inference import PackedLinear, packing_fault, prepare_inference
+
+FP32 = Machine("cpu", "", "fp32", "")
+INPUTS = {"input_ids": torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])}
+
+
+def make(**changes):
+    torch.manual_seed(0)
+    return transformers.ModernBertForSequenceClassification(tiny_modernbert_config(**changes)).eval()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7, 48), (2, 3, 48), (0, 48)])
+def test_packed_linear_equals_torchs(bias, shape):
+    linear, x = torch.nn.Linear(48, 20, bias=bias), torch.randn(shape)
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedLinear(linear, torch.float32)(x), linear(x), atol=1e-5, rtol=1e-5)
+
+
+def test_every_linear_layer_is_packed_and_logits_stay():
+    model = make()
+    with torch.inference_mode():
+        before = model(**INPUTS).logits
+        ready = prepare_inference(model, FP32)
+        after = ready(**INPUTS).logits
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+    assert not any(isinstance(module, torch.nn.Linear) for module in ready.modules())
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+def test_adapters_are_merged():
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(target_modules=["Wqkv", "Wi", "Wo"], init_lora_weights=False)
+    model = peft.get_peft_model(make(), config).eval()
+    with torch.inference_mode():
+        before = model(**INPUTS).logits
+        ready = prepare_inference(model, FP32)
+        after = ready(**INPUTS).logits
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+    assert isinstance(ready, transformers.ModernBertForSequenceClassification)
+
+
+@pytest.mark.parametrize("fault", ["missing", "wrong"])
+def test_without_the_kernel_torchs_layers_stay(fault, monkeypatch):
+    def broken(x, *others):
+        if fault == "missing":
+            raise NotImplementedError("no such operator")
+        return torch.zeros(*x.shape[:-1], 32)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", broken)
+    packing_fault.cache_clear()
+    model = make()
+    ready = prepare_inference(copy.deepcopy(model), FP32)
+    found = packing_fault()
+    packing_fault.cache_clear()
+    assert ("no such operator" if fault == "missing" else "differs") in found
+    assert torch.equal(ready(**INPUTS).logits, model(**INPUTS).logits)
+
+
+def test_another_device_rounds_the_weights_of_linear_layers(monkeypatch):
+    ready = prepare_inference(make(), Machine("mps", "", "bf16", ""))
+    linear = [m for m in ready.modules() if isinstance(m, torch.nn.Linear)]
+    assert linear
+    assert all(m.weight.dtype == torch.bfloat16 for m in linear)
+    assert ready.model.embeddings.tok_embeddings.weight.dtype == torch.float32
