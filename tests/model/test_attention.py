@@ -51,7 +51,10 @@ def test_any_mix_of_lengths(backend, lengths):
     same(backend, lengths, WINDOW)
 
 
-@pytest.mark.parametrize("lengths", [[8192], [1] * 300, [13] * 150 + [7] * 150, [512] * 8, [64] * 16])
+@pytest.mark.parametrize(
+    "lengths",
+    [pytest.param([8192], marks=pytest.mark.slow), [1] * 300, [13] * 150 + [7] * 150, [512] * 8, [64] * 16],
+)
 def test_one_long_text_hundreds_of_short_ones_and_whole_blocks(lengths):
     same("blocked", lengths, WINDOW)
 
