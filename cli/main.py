@@ -12,7 +12,7 @@ from modernbert.errors import MbertError
 from modernbert.network import offline_by_choice
 from modernbert.version import __version__
 
-from . import catalogue, data, doctor, download, evaluate, finetune, output, predict, runs
+from . import bench, catalogue, data, doctor, download, evaluate, finetune, output, predict, runs
 
 app = typer.Typer(
     name="mbert",
@@ -54,6 +54,7 @@ app.command("tasks")(catalogue.tasks)
 app.command("models")(catalogue.models)
 app.add_typer(data.app, name="data")
 app.command("download")(download.download)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
 

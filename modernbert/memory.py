@@ -8,7 +8,9 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,6 +59,21 @@ def peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         peaks["gpu"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return peaks
+
+
+def working_memory(work: Callable[[], Any]) -> float:
+    """Return how far the peak rises above the start while `work` runs, in MiB: on the GPU if there is one."""
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        start_measuring_memory()
+        work()
+        return float(torch.cuda.max_memory_allocated() - before) / 2**20
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier work left must not hide what this work takes
+    start_measuring_memory()
+    before_kib = _peak_resident_kib()
+    work()
+    return (_peak_resident_kib() - before_kib) / 1024
 
 
 def _peak_resident_kib() -> float:

@@ -64,7 +64,7 @@ def guess_columns(
             where=rows.origin,
         )
     label = label or _guess_label(rows, text)
-    chosen = tuple(text) or _guess_text(rows, label)
+    chosen = tuple(text) or guess_text(rows, label)
     kind = kind or _guess_kind(label, rows.columns[label])
     values = [value for value in rows.columns[label] if not is_missing(value)]
     names = [name for v in values for name in (split_labels(v) if kind == "multi_label" else [str(v)])]
@@ -94,7 +94,8 @@ def _guess_label(rows: Rows, text: Sequence[str]) -> str:
     return few[0]
 
 
-def _guess_text(rows: Rows, label: str) -> tuple[str, ...]:
+def guess_text(rows: Rows, label: str | None = None) -> tuple[str, ...]:
+    """Choose one text column or a pair. Raises BadData when there is none but the label."""
     by_lower = {name.lower(): name for name in rows.columns if name != label}
     for first, second in PAIRS:
         if first in by_lower and second in by_lower:

@@ -66,7 +66,8 @@ class Scorer:
         self.truncated = 0
         self.machine: Machine = choose_machine(device, precision)
         self.accelerator = make_accelerator(self.machine)
-        model = prepare_inference(load_trained(source, task), self.machine)
+        model = load_trained(source, task)
+        prepare_inference(model, self.machine)
         self.model = PackedClassifier(model)
         self.model.to(self.accelerator.device).eval()
 

@@ -1,4 +1,4 @@
-"""A model that will only be asked and never trained: adapters merged, weights laid out once.
+"""A model that will only be asked and never trained: its weights are rounded and laid out once.
 
 Shape suffixes: N texts or tokens, I input size, O output size.
 """
@@ -6,7 +6,6 @@ Shape suffixes: N texts or tokens, I input size, O output size.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import torch
 from torch import nn
@@ -39,19 +38,16 @@ class PackedLinear(nn.Module):
         return out_NO
 
 
-def prepare_inference(model: Any, machine: Machine) -> Any:
-    """Return the model made ready to be asked; it must not be trained or saved afterwards.
+def prepare_inference(model: nn.Module, machine: Machine) -> None:
+    """Make a model ready to be asked, in place; it must not be trained or saved afterwards.
 
     In bf16, linear layers hold weights that are rounded once and not for every batch: the same bits as
     autocast gives.
     """
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
     if machine.device == "cpu" and not packing_fault():
         pack_linear_layers(model, machine.dtype)
     elif machine.precision == "bf16":
         round_linear_weights(model)
-    return model
 
 
 def round_linear_weights(model: nn.Module) -> None:

@@ -1,0 +1,150 @@
+"""`mbert bench`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from modernbert.errors import BadOption
+
+from . import options, output
+
+BAR = 30
+WIDTH = 120
+COLOURS = {"mbert": "green", "transformers": "blue"}
+
+
+def bench(
+    target: Annotated[
+        str | None, typer.Argument(help="Task or file: its texts' lengths are measured too.")
+    ] = None,
+    model: options.Model = "modernbert-base",
+    lengths: Annotated[str, typer.Option(help="In tokens, with commas.")] = "32,128,512,2048,8192",
+    mode: Annotated[str, typer.Option(help="inference, training or lora.")] = "inference",
+    rounds: Annotated[int, typer.Option(help="How often each is timed; they take turns.")] = 3,
+    svg: Annotated[Path | None, typer.Option(help="Write the picture to this file.")] = None,
+    text_col: options.TextCol = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Measure a model's speed and memory here, against transformers' own forward pass."""
+    from modernbert.benchmark.bench import BenchRequest
+    from modernbert.benchmark.bench import bench as run
+    from modernbert.files import atomic_file
+    from modernbert.runs import RunStore
+
+    request = BenchRequest(
+        model=model,
+        target=target,
+        text=tuple(text_col or ()),
+        lengths=_numbers(lengths),
+        mode=mode,  # type: ignore[arg-type]
+        rounds=rounds,
+        device=device,
+        precision=precision,
+        data_dir=data_dir,
+    )
+    with output.console(error=True).status("measuring", spinner="dots") as status:
+        result = run(
+            request, RunStore.at(runs_dir), lambda p: status.update(f"measuring: {escape(p.work)} done")
+        )
+    if svg:
+        with atomic_file(svg) as file:
+            file.write(to_svg(result))
+    if json:
+        return output.print_json(result.as_dict())
+    output.console().print(picture(result))
+    output.print_facts("what ran", _facts(result))
+    for note in result.notes:
+        output.print_line(note)
+    if any(point.agrees is False for point in result.points):
+        output.print_warning("mbert's logits are further from fp32 than they should be; please report this")
+    if svg:
+        output.print_line(f"picture -> {svg}")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise BadOption(f"--lengths is '{text}'", fix="Give whole numbers with commas: 128,512.") from None
+
+
+def _facts(result: Any) -> dict[str, object]:
+    machine = result.machine
+    facts: dict[str, object] = {}
+    facts["model"] = f"{result.model} ({result.parameters / 1e6:.1f} million parameters)"
+    facts["device"] = f"{machine.device}, {result.hardware['gpu'] or result.hardware['cpu']}"
+    facts["threads"] = str(result.hardware["threads"])
+    facts["precision"] = f"{machine.precision} ({machine.precision_reason})"
+    facts["attention"] = f"{result.attention.backend} ({result.attention.reason})"
+    if result.quantiles:
+        facts["your texts"] = ", ".join(f"{name} {n:,} tokens" for name, n in result.quantiles.items())
+    far = [p.difference for p in result.points if p.difference]
+    if far:
+        ours, theirs = (max(d[name] for d in far) for name in ("mbert", "transformers"))
+        facts["logits"] = f"from fp32, at most: mbert {ours:.1g}, transformers {theirs:.1g}"
+    return facts
+
+
+def picture(result: Any) -> RenderableType:
+    """Return throughput as bars, and beside them speed-up and memory."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in (
+        ("tokens", True),
+        ("texts", True),
+        ("", False),
+        ("tokens/s", True),
+        ("", False),
+        ("times as fast", True),
+        ("MiB", True),
+        ("of ceiling", True),
+    ):
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    most = max(rate for point in result.points for rate in point.tokens_per_second.values())
+    for point in result.points:
+        for name, rate in sorted(point.tokens_per_second.items(), key=lambda item: item[0] != "mbert"):
+            ours = name == "mbert"
+            share = f"{point.share_of_ceiling:.0%}" if ours and point.share_of_ceiling else ""
+            table.add_row(
+                Text(point.work) if ours else "",
+                f"{point.texts:,}" if ours else "",
+                name,
+                f"{rate:,.0f}",
+                Text(bar(rate / most), style=COLOURS.get(name, "cyan")),
+                "" if ours else f"{point.speedup[name]:.2f}",
+                f"{point.working_memory_mib[name]:,.0f}",
+                share,
+            )
+        table.add_row()
+    note = (
+        "times as fast: mbert against that engine. MiB: working memory, beyond weights and optimiser. "
+        "of ceiling: mbert's arithmetic rate by that of one large matrix product here."
+    )
+    return Group(Text(f"{result.mode}, {result.machine.precision}", style="bold"), table, Text(note, "dim"))
+
+
+def bar(share: float) -> str:
+    """Return a bar of `share` of the full width, in eighths of a character."""
+    eighths = round(share * BAR * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def to_svg(result: Any) -> str:
+    """Return the picture as an SVG that asks the network for nothing (rich's own fetches a font)."""
+    import io
+
+    recorder = Console(record=True, width=WIDTH, file=io.StringIO())
+    recorder.print(picture(result))
+    svg = recorder.export_svg(title=f"mbert bench: {result.model}")
+    return re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)
