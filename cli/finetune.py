@@ -41,6 +41,9 @@ def finetune(
     recompute: Annotated[
         bool | None, typer.Option("--recompute", help="Layers are computed again in the backward pass.")
     ] = None,
+    compile: Annotated[
+        bool | None, typer.Option("--compile", help="Use torch.compile; where it fails, go on without.")
+    ] = None,
     checkpoint_minutes: Annotated[float | None, typer.Option(help="Time between checkpoints.")] = None,
     lora: Annotated[bool | None, typer.Option("--lora", help="Train low-rank adapters only.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
@@ -83,6 +86,7 @@ def finetune(
         patience=patience,
         keep=keep,
         recompute=recompute,
+        compile=compile,
         checkpoint_minutes=checkpoint_minutes,
         lora=lora,
         lora_rank=lora_rank,

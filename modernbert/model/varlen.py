@@ -9,6 +9,7 @@ Shape suffixes: T tokens of all sequences, H heads, D head size.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,14 +46,20 @@ def flash(
     qkv_T3HD: torch.Tensor, rotary: Rotary, layout: Layout, window: int | None, dropout: float
 ) -> torch.Tensor:
     """Attend with the package flash-attn; arguments and result as `attention.reference`."""
-    from flash_attn import flash_attn_varlen_func
-
     q_THD, k_THD, v_THD = rotated(qkv_T3HD, rotary)
     starts, longest = layout.starts32_N1, layout.batch.max_length
-    out_THD: torch.Tensor = flash_attn_varlen_func(
+    out_THD: torch.Tensor = flash_kernel()(
         q_THD, k_THD, v_THD, starts, starts, longest, longest, dropout, window_size=both_sides(window)
     )
     return out_THD
+
+
+def flash_kernel() -> Callable[..., torch.Tensor]:
+    """Return flash-attn's function for packed sequences; ImportError where it is not installed."""
+    from flash_attn import flash_attn_varlen_func
+
+    kernel: Callable[..., torch.Tensor] = flash_attn_varlen_func
+    return kernel
 
 
 def both_sides(window: int | None) -> tuple[int, int]:

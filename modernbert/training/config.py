@@ -45,6 +45,7 @@ class TrainingConfig:
     seed: int = _help("of the new head, the order of the data and dropout", 42)
     max_tokens: int = _help("tokens in memory at once, halved when it runs out; 0 chooses by device", 0)
     recompute: bool = _help("compute each layer again in the backward pass: less memory, more time", False)
+    compile: bool = _help("compile ModernBERT's feed-forward blocks: a minute first, faster on a GPU", False)
     checkpoint_minutes: float = _help("time between checkpoints; each evaluation saves one too", 5.0)
     log_every: int = _help("steps between progress lines", 10)
     lora: bool = _help("train low-rank adapters instead of all weights", False)

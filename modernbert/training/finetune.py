@@ -24,6 +24,7 @@ from modernbert.evaluation.scoring import (
 from modernbert.files import checksums, free_space, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
+from modernbert.model.compilation import compile_layers
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import PackedClassifier, attention_of
 from modernbert.model.loading import (
@@ -173,6 +174,8 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
         use_cheap_dropout(model)
         if config.recompute:
             recompute_layers(model)
+        if config.compile and (fault := compile_layers(model, accelerator.device)):
+            inputs = replace(inputs, notes=(*inputs.notes, fault))
         data = {split: make_dataset(inputs, split) for split in inputs.examples}
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
