@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from helpers import BAD, FILLER, GOOD, tiny_modernbert_config, toy_rows, write_csv
 
-# Before torch and tokenizers are imported: two test processes on two cores must not fight over them.
+# Before torch and tokenizers are imported: test processes side by side must not fight over the cores.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -46,6 +46,21 @@ def test_speed(tmp_path):
     assert all(set(r["speedup"]) >= {"transformers", "accelerate"} for r in records)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not importlib.util.find_spec("sentence_transformers"), reason="needs sentence-transformers"
+)
+def test_encode(tmp_path):
+    """One layer: vectors before and after are compared, and both calls run."""
+    output = tmp_path / "encode.json"
+    small = ["--layers", "1", "--rounds", "1", "--work", "short", "--precision", "fp32", "--output", output]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "encode.py", *small]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(output.read_text())
+    assert record["difference"] < 1e-4
+
+
 def test_every_example_is_listed():
     text = (EXAMPLES / "README.md").read_text()
     for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("benchmarks/*.py")]:
