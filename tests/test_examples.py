@@ -47,6 +47,19 @@ def test_speed(tmp_path):
 
 
 @pytest.mark.slow
+def test_architectures(tmp_path):
+    """A layer or two of each: all three run, and the table has their figures."""
+    output = tmp_path / "architectures.json"
+    small = ["--share", "0.1", "--rounds", "1", "--shape", "short, variable", "--precision", "fp32"]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "architectures.py", *small, "--output", output]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(output.read_text())
+    assert set(record["speedup"]) == {"mbert", "bert-base", "deberta-v3-base"}
+    assert "short, variable" in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(
     not importlib.util.find_spec("sentence_transformers"), reason="needs sentence-transformers"
 )
