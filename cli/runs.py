@@ -55,7 +55,13 @@ def show(
         return output.print_json({"name": name, **record})
     output.print_facts(name, _facts(record))
     rows = [
-        (s["split"], v["metric"], f"{v['value']:.4f}", f"{v['low']:.4f} to {v['high']:.4f}", v["n"])
+        (
+            " ".join(filter(None, (s["split"], s.get("system")))),
+            v["metric"],
+            f"{v['value']:.4f}",
+            f"{v['low']:.4f} to {v['high']:.4f}",
+            v["n"],
+        )
         for s in record.get("results", [])
         for v in s["scores"]
     ]

@@ -61,14 +61,19 @@ def is_modernbert(model: Any) -> bool:
 
 def padded_logits(model: Any, batch: PackedBatch) -> torch.Tensor:
     """Run transformers' own forward; logits of shape (N, C)."""
+    logits: torch.Tensor = model(**padded_inputs(model, batch)).logits
+    return logits
+
+
+def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, torch.Tensor]:
+    """Return what transformers' own forward takes; no mask where nothing is padded."""
     pad = model.config.pad_token_id
     inputs = {"input_ids": batch.pad(batch.ids_T, 0 if pad is None else pad)}
     if batch.type_ids_T is not None:
         inputs["token_type_ids"] = batch.pad(batch.type_ids_T, 0)
     if not batch.is_rectangular:
         inputs["attention_mask"] = batch.pad(torch.ones_like(batch.ids_T), 0)
-    logits: torch.Tensor = model(**inputs).logits
-    return logits
+    return inputs
 
 
 def modernbert_logits(model: Any, batch: PackedBatch, attention: Choice | None = None) -> torch.Tensor:

@@ -135,6 +135,27 @@ def load_trained(source: ModelSource, task: Task) -> Any:
     return loaded.model.eval()
 
 
+def load_encoder(source: ModelSource) -> Any:
+    """Load the encoder of a checkpoint without any head, in fp32 and in evaluation mode.
+
+    Raises:
+        BadModel: unreadable, an adapter, or with encoder tensors missing.
+    """
+    from transformers import AutoModel
+
+    if source.base is not None:
+        raise BadModel(f"{source.name} is an adapter trained for labels: it has no vectors of its own")
+    with quiet_transformers(), _damage_is_an_error(source.folder):
+        model, info = AutoModel.from_pretrained(source.folder, dtype=torch.float32, output_loading_info=True)
+    lost = sorted(key for key in info["missing_keys"] if not key.startswith(HEAD_NAMES))
+    if lost:
+        raise BadModel(
+            f"the checkpoint lacks {len(lost)} encoder tensors ({', '.join(lost[:3])}, ...)",
+            where=str(source.folder),
+        )
+    return model.eval()
+
+
 def _shown(labels: tuple[str, ...]) -> str:
     return ", ".join(labels) if labels else "a number"
 

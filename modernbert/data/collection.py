@@ -1,0 +1,148 @@
+"""Collections for retrieval: documents, queries, and which documents are relevant to which query.
+
+The layout is BEIR's (Thakur et al. 2021, arXiv:2104.08663): `corpus.jsonl` (`_id`, `title`, `text`),
+`queries.jsonl` (`_id`, `text`) and `qrels/SPLIT.tsv` (`query-id`, `corpus-id`, `score`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modernbert.data.readers import iter_rows
+from modernbert.errors import BadData
+
+Judgements = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents in the order of their file; a title may be empty."""
+
+    ids: Sequence[str]
+    titles: Sequence[str]
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def with_titles(self) -> list[str]:
+        """Return title and text in one, as mteb joins them."""
+        return [f"{title} {text}".strip() for title, text in zip(self.titles, self.texts, strict=True)]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One split of a retrieval data set.
+
+    Attributes:
+        name: a task's name, or a folder's.
+        split: which judgements.
+        documents: what is searched.
+        queries: text by query id, of the judged queries alone.
+        judgements: grade by query id and document id; 0 is judged and not relevant.
+        notes: what a careful reader should know of the data.
+    """
+
+    name: str
+    split: str
+    documents: Documents
+    queries: Mapping[str, str]
+    judgements: Judgements
+    notes: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over documents, queries and judgements: the identity of this data."""
+        digest = hashlib.sha256()
+        for row in zip(self.documents.ids, self.documents.titles, self.documents.texts, strict=True):
+            digest.update(json.dumps(row, ensure_ascii=False).encode())
+        for rows in (self.queries, self.judgements):
+            digest.update(json.dumps(rows, ensure_ascii=False, sort_keys=True).encode())
+        return digest.hexdigest()
+
+
+def is_collection(path: Path) -> bool:
+    """Does this folder have BEIR's layout?"""
+    return (path / "corpus.jsonl").is_file() and (path / "queries.jsonl").is_file()
+
+
+def splits_of(folder: Path) -> list[str]:
+    """Return the names of a collection's splits."""
+    return sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
+
+
+def read_collection(folder: Path, split: str = "test", *, name: str = "") -> Collection:
+    """Read one split.
+
+    Raises:
+        BadData: a file or split is missing, a row is malformed, an id occurs twice, a query is empty, or a
+            judgement names an unknown id; the message names file and row.
+    """
+    path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        found = ", ".join(splits_of(folder)) or "none"
+        raise BadData(f"there is no split '{split}'", where=str(path), fix=f"Splits here: {found}.")
+    documents = _read_documents(folder / "corpus.jsonl")
+    all_queries = dict(_texts_by_id(folder / "queries.jsonl"))
+    judgements = _read_judgements(path, all_queries, frozenset(documents.ids))
+    for number, (query, text) in enumerate(all_queries.items(), start=1):
+        if query in judgements and not text.strip():
+            raise BadData(f"query '{query}' is empty", where=f"{folder / 'queries.jsonl'}, row {number}")
+    notes = []
+    if empty := sum(not text for text in documents.with_titles()):
+        notes.append(f"{empty} documents are empty: they stay in the corpus and match nothing")
+    if hopeless := sum(not any(grades.values()) for grades in judgements.values()):
+        notes.append(f"{hopeless} queries have no relevant document: trec_eval leaves them out of the means")
+    queries = {query: all_queries[query] for query in judgements}
+    return Collection(name or folder.name, split, documents, queries, judgements, tuple(notes))
+
+
+def _read_documents(path: Path) -> Documents:
+    ids, titles, texts = [], [], []
+    for document, row in _rows_by_id(path):
+        ids.append(document)
+        titles.append(str(row.get("title") or ""))
+        texts.append(str(row.get("text") or ""))
+    if not ids:
+        raise BadData("the corpus has no documents", where=str(path))
+    return Documents(ids, titles, texts)
+
+
+def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
+    for query, row in _rows_by_id(path):
+        yield query, str(row.get("text") or "")
+
+
+def _rows_by_id(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    seen: dict[str, int] = {}
+    for number, row in iter_rows(path):
+        if row.get("_id") in (None, "") or "text" not in row:
+            raise BadData("a row needs '_id' and 'text'", where=f"{path}, row {number}")
+        name = str(row["_id"])
+        if name in seen:
+            raise BadData(f"the id '{name}' stands in row {seen[name]} too", where=f"{path}, row {number}")
+        seen[name] = number
+        yield name, row
+
+
+def _read_judgements(path: Path, queries: Mapping[str, str], documents: frozenset[str]) -> Judgements:
+    judgements: dict[str, dict[str, int]] = {}
+    for number, row in iter_rows(path):
+        where = f"{path}, row {number}"
+        try:
+            query, document, grade = row["query-id"], row["corpus-id"], int(row["score"])
+        except (KeyError, ValueError):
+            raise BadData(
+                "a judgement has the columns query-id, corpus-id and score (a whole number)", where=where
+            ) from None
+        for kind, identifier, known in (("query", query, queries), ("document", document, documents)):
+            if identifier not in known:
+                raise BadData(f"the {kind} '{identifier}' is not in the collection", where=where)
+        judgements.setdefault(query, {})[document] = grade
+    if not judgements:
+        raise BadData("there are no judgements", where=str(path))
+    return judgements

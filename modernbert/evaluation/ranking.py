@@ -1,0 +1,73 @@
+"""Measures of a ranking, through trec_eval's own code, with every query's value kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from modernbert.data.collection import Judgements
+from modernbert.evaluation.metrics import LEVEL, RESAMPLES, Score
+
+# Name of ours: trec_eval's name. The first is the main one.
+MEASURES = {
+    "ndcg_at_10": "ndcg_cut_10",
+    "map": "map",
+    "recall_at_10": "recall_10",
+    "recall_at_100": "recall_100",
+}
+MRR = "mrr_at_10"
+
+Ranking = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class RankingScores:
+    """Means with intervals, and each query's values."""
+
+    scores: tuple[Score, ...]
+    by_query: Mapping[str, Mapping[str, float]]
+
+    @property
+    def main(self) -> Score:
+        """NDCG@10."""
+        return self.scores[0]
+
+
+def score_ranking(ranking: Ranking, judgements: Judgements) -> RankingScores:
+    """Score a ranking: score by query id and document id, higher is better.
+
+    A query without relevant documents is left out, as trec_eval does; one without results scores 0. Ties are
+    broken as trec_eval breaks them. Intervals are percentile bootstraps over queries.
+    """
+    import pytrec_eval
+
+    relevant = {query: dict(grades) for query, grades in judgements.items() if any(grades.values())}
+    assert relevant, "no query has a relevant document"
+    results = {query: dict(ranking.get(query, {})) for query in relevant}
+    full = pytrec_eval.RelevanceEvaluator(relevant, set(MEASURES.values())).evaluate(results)
+    # trec_eval's reciprocal rank looks at the whole list: cut it to ten first.
+    tops = {query: dict(_top(found, 10)) for query, found in results.items()}
+    ranks = pytrec_eval.RelevanceEvaluator(relevant, {"recip_rank"}).evaluate(tops)
+    by_query = {
+        query: {ours: full.get(query, {}).get(theirs, 0.0) for ours, theirs in MEASURES.items()}
+        | {MRR: ranks.get(query, {}).get("recip_rank", 0.0)}
+        for query in relevant
+    }
+    names = ("ndcg_at_10", MRR, "map", "recall_at_10", "recall_at_100")
+    return RankingScores(tuple(_mean(name, by_query) for name in names), by_query)
+
+
+def _top(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
+    """Return the best k as trec_eval orders them: by score, then by document id, both falling."""
+    return sorted(found.items(), key=lambda item: (item[1], item[0]), reverse=True)[:k]
+
+
+def _mean(name: str, by_query: Mapping[str, Mapping[str, float]]) -> Score:
+    values = np.array([measures[name] for measures in by_query.values()])
+    random = np.random.default_rng(0)
+    means = [values[random.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    how = f"bootstrap 95 % over queries, {RESAMPLES} resamples"
+    return Score(name, float(values.mean()), float(low), float(high), len(values), how)

@@ -1,0 +1,121 @@
+"""Encoders that turn a text into one vector: how to pool, how long a text may be, what to put before it.
+
+Shape suffixes: T tokens of all texts, N texts, L longest text, D hidden size.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from modernbert.errors import BadModel
+from modernbert.model.encoder import is_modernbert, mean_by_sequence, modernbert_hidden, padded_inputs
+from modernbert.model.loading import context_length, load_config
+from modernbert.model.locate import ModelSource
+from modernbert.model.packing import PackedBatch
+
+Pooling = Literal["mean", "cls"]
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings:
+    """How a model makes vectors.
+
+    Attributes:
+        pooling: the mean of all tokens, or the first token.
+        normalize: scale vectors to length 1.
+        similarity: how two vectors are compared: `cosine`, or `dot` (their product as they are).
+        max_length: tokens of a text that are read.
+        query_prompt, document_prompt: put before every text.
+        tuned: was the model made for embeddings? If not, its vectors mean little.
+    """
+
+    pooling: Pooling = "mean"
+    normalize: bool = True
+    similarity: Literal["cosine", "dot"] = "cosine"
+    max_length: int = 512
+    query_prompt: str = ""
+    document_prompt: str = ""
+    tuned: bool = False
+
+
+def embedding_settings(source: ModelSource) -> EmbeddingSettings:
+    """Return what a sentence-transformers folder says of itself; for any other encoder, mean pooling.
+
+    Raises:
+        BadModel: the folder asks for a module or a pooling that mbert does not have.
+    """
+    folder, context = source.folder, context_length(load_config(source))
+    path = folder / "modules.json"
+    if not path.is_file():
+        return EmbeddingSettings(max_length=context)
+    kinds = {module["type"].rsplit(".", 1)[-1]: module["path"] for module in _read(path)}
+    if unknown := set(kinds) - {"Transformer", "Pooling", "Normalize"}:
+        raise BadModel(f"the model has modules that mbert does not know: {', '.join(sorted(unknown))}",
+                       where=str(path))  # fmt: skip
+    said = _read(folder / "config_sentence_transformers.json")
+    prompts = said.get("prompts") or {}
+    similarity = said.get("similarity_fn_name") or "cosine"
+    if similarity not in ("cosine", "dot"):
+        raise BadModel(f"mbert does not know the similarity '{similarity}'", where=str(folder))
+    length = _read(folder / "sentence_bert_config.json").get("max_seq_length") or context
+    return replace(
+        EmbeddingSettings(tuned=True),
+        pooling=_pooling(folder / kinds.get("Pooling", "1_Pooling") / "config.json"),
+        normalize="Normalize" in kinds,
+        similarity="dot" if similarity == "dot" else "cosine",
+        max_length=min(int(length), context),
+        query_prompt=prompts.get("query", ""),
+        document_prompt=prompts.get("document", prompts.get("passage", "")),
+    )
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _pooling(path: Path) -> Pooling:
+    config = _read(path)
+    chosen = {
+        name.removeprefix("pooling_mode_")
+        for name, on in config.items()
+        if name.startswith("pooling_mode_") and on is True
+    } or {config.get("pooling_mode", "mean_tokens")}
+    known: dict[str, Pooling] = {
+        "mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls",
+    }  # fmt: skip
+    if len(chosen) != 1 or not chosen <= set(known):
+        raise BadModel(f"mbert does not know the pooling {', '.join(sorted(chosen))}", where=str(path))
+    return known[chosen.pop()]
+
+
+class PackedEmbedder(nn.Module):
+    """A transformers encoder that gives one vector for each text of a `PackedBatch`."""
+
+    def __init__(self, encoder: Any, settings: EmbeddingSettings) -> None:
+        """Wrap an encoder without a head."""
+        super().__init__()
+        self.model = encoder
+        self.settings = settings
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        """Return vectors, fp32, shape (N, D)."""
+        hidden_TD = self._hidden(batch)
+        if self.settings.pooling == "cls":
+            pooled_ND = hidden_TD.index_select(0, batch.starts_N1[:-1])
+        else:
+            pooled_ND = mean_by_sequence(hidden_TD, batch)
+        pooled_ND = pooled_ND.float()
+        return nn.functional.normalize(pooled_ND, dim=1) if self.settings.normalize else pooled_ND
+
+    def _hidden(self, batch: PackedBatch) -> torch.Tensor:
+        if is_modernbert(self.model):
+            return modernbert_hidden(self.model, batch)
+        hidden_NLD = self.model(**padded_inputs(self.model, batch)).last_hidden_state
+        hidden_TD: torch.Tensor = hidden_NLD[batch.sequence_T, batch.positions_T]
+        return hidden_TD

@@ -1,0 +1,98 @@
+"""Search, BM25, fusion and the measures of a ranking."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modernbert.evaluation import search
+from modernbert.evaluation.bm25 import Bm25, words_of
+from modernbert.evaluation.ranking import score_ranking
+from modernbert.evaluation.retrieve import fuse
+from modernbert.evaluation.search import exact_search
+
+
+@given(st.integers(1, 9), st.integers(1, 40), st.integers(1, 12), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_exact_search_equals_sorting_everything(queries, documents, k, seed):
+    random = np.random.default_rng(seed)
+    q, d = random.normal(size=(queries, 5)), random.normal(size=(documents, 5))
+    cuts = np.sort(random.integers(0, documents, 2))
+    scores, numbers = exact_search(q, np.split(d, cuts), k)
+    everything = q @ d.T
+    expected = -np.sort(-everything, axis=1)[:, :k]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(everything, numbers, 1), expected, atol=1e-5)
+
+
+def test_search_in_small_parts_gives_the_same(monkeypatch):
+    random = np.random.default_rng(0)
+    q, d = random.normal(size=(7, 5)), random.normal(size=(50, 5))
+    whole = exact_search(q, [d], 10)
+    monkeypatch.setattr(search, "MAX_SCORES", 21)
+    for a, b in zip(whole, exact_search(q, [d], 10), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_measures_are_those_of_their_definitions():
+    judgements = {"a": {"x": 1}, "b": {"x": 1, "y": 2}, "c": {"x": 0}}
+    ranking = {"a": {"z": 3.0, "x": 2.0}, "b": {"x": 2.0, "y": 1.0}, "c": {"x": 1.0}}
+    found = score_ranking(ranking, judgements)
+    assert set(found.by_query) == {"a", "b"}, "c has nothing relevant"
+    log2, log3 = math.log2(2), math.log2(3)
+    ideal = 2 / log2 + 1 / log3
+    assert found.by_query["a"]["ndcg_at_10"] == pytest.approx(1 / log3)
+    assert found.by_query["b"]["ndcg_at_10"] == pytest.approx((1 / log2 + 2 / log3) / ideal)
+    assert found.by_query["a"]["mrr_at_10"] == 0.5
+    assert found.by_query["b"]["map"] == 1
+    assert found.main.metric == "ndcg_at_10"
+    assert found.main.n == 2
+    assert found.main.low <= found.main.value <= found.main.high
+
+
+def test_a_query_without_results_scores_zero_and_mrr_looks_at_ten():
+    judgements = {"a": {"x": 1}, "b": {"x": 1}}
+    ranking = {"a": {f"d{i}": 20.0 - i for i in range(10)} | {"x": 1.0}}
+    found = score_ranking(ranking, judgements)
+    assert found.by_query["a"]["mrr_at_10"] == 0
+    assert found.by_query["a"]["recall_at_100"] == 1
+    assert found.by_query["b"] == dict.fromkeys(found.by_query["b"], 0.0)
+
+
+def test_code_words_are_split_and_kept_whole():
+    def plain(words):
+        return words
+
+    names = "readFileAsync read_file_async HTTPServer2"
+    assert words_of(names, split_names=True, stem=plain) == [
+        "read", "file", "async", "readfileasync", "read", "file", "async", "read_file_async",
+        "http", "server", "2", "httpserver2",
+    ]  # fmt: skip
+    assert words_of("Read the File", split_names=False, stem=plain) == ["read", "file"]
+
+
+def test_bm25_is_its_formula():
+    """Lucene's form, as bm25s has it: idf = ln(1 + (N - n + 0.5) / (n + 0.5))."""
+    index = Bm25(["apple apple pear", "pear plum", "plum plum plum plum"], "english")
+    scores, places = index.search(["apple"], 3)
+    idf, k1, b = math.log(1 + (3 - 1 + 0.5) / 1.5), 0.9, 0.4
+    expected = idf * 2 / (2 + k1 * (1 - b + b * 3 / 3))
+    assert places[0][0] == 0
+    assert scores[0][0] == pytest.approx(expected, rel=1e-4)
+    assert scores[0][1:].tolist() == [0, 0]
+
+
+def test_bm25_of_unknown_words_and_of_empty_documents():
+    scores, places = Bm25(["", "word"]).search(["unknown", ""], 5)
+    assert scores.tolist() == [[0, 0], [0, 0]]
+    assert sorted(places[0].tolist()) == [0, 1]
+
+
+def test_fusion_adds_reciprocal_ranks():
+    scores, numbers = fuse([np.array([[7, 8, 9]]), np.array([[8, 9, 5]])], 3)
+    assert numbers.tolist() == [[8, 9, 7]]
+    assert scores[0].tolist() == pytest.approx([1 / 62 + 1 / 61, 1 / 63 + 1 / 62, 1 / 61])
