@@ -93,14 +93,9 @@ def show_started(started: Started) -> None:
     """Print the run's task, data, model, machine and settings."""
     inputs = started.inputs
     total = started.trained + started.frozen
-    sizes = ", ".join(f"{s.split} {s.rows:,}" for s in inputs.report.splits)
-    longest = inputs.report.splits[0].tokens
-    cut = inputs.report.splits[0].truncated or 0.0
     facts: dict[str, object] = {
         "task": f"{inputs.task.name}: {inputs.task.summary}",
-        "data": f"{sizes}  ({next(iter(inputs.loaded.values())).found_in})",
-        "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, longest {longest['max']}; "
-        f"{cut:.1%} cut at {inputs.config.max_length}",
+        **inputs.facts(),
         "model": f"{inputs.source.name}  ({inputs.source.found_in}, revision {inputs.source.revision})",
         "start": "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in,
         "new tensors": ", ".join(started.new_tensors) or "none",
@@ -115,7 +110,7 @@ def show_started(started: Started) -> None:
     output.print_facts(f"\n{started.name}", facts)
     for note in inputs.notes:
         output.print_line(f"  {note}")
-    for warning in inputs.report.warnings:
+    for warning in inputs.warnings:
         output.print_warning(warning)
     if started.free_bytes < started.checkpoint_bytes:
         output.print_warning(f"only {started.free_bytes / 2**20:,.0f} MiB of disk are free")

@@ -12,7 +12,8 @@ from modernbert.data.tokens import auto_max_length, measure
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.training.inputs import Request, resolve_task
+from modernbert.training.classification import resolve_task
+from modernbert.training.inputs import Request
 
 
 def inspect_data(

@@ -59,7 +59,7 @@ def run_trainer(inputs, store) -> dict:
     from modernbert.memory import peak_memory, start_measuring_memory
     from modernbert.model.loading import load_classifier, quiet_transformers
     from modernbert.model.lora import add_lora
-    from modernbert.training.inputs import make_dataset
+    from modernbert.training.classification import make_dataset
 
     task, config = inputs.task, inputs.config
     start_measuring_memory()
@@ -147,7 +147,8 @@ def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> 
     """Measure in this process and print one JSON line."""
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
-    from modernbert.training.inputs import Request, prepare
+    from modernbert.training.finetune import prepare
+    from modernbert.training.inputs import Request
     from modernbert.versions import versions
 
     request = Request(

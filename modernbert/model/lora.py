@@ -31,14 +31,17 @@ PRESETS = {
 }
 
 
-def add_lora(model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], dropout: float) -> Any:
+def add_lora(
+    model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], dropout: float, head: bool = True
+) -> Any:
     """Freeze the encoder and add adapters.
 
     Args:
-        model: a transformers sequence classifier.
+        model: a transformers sequence classifier, or an encoder without a head.
         rank, alpha: size of the adapters, and their scale times the rank.
         targets: names of linear layers; empty for the architecture's preset.
         dropout: on the adapters' input.
+        head: has the model a head, which is trained whole?
 
     Raises:
         BadOption: there is no preset for this architecture and no targets are given, or no layer matches.
@@ -52,12 +55,12 @@ def add_lora(model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], d
             f"there is no LoRA preset for '{kind}' models", fix="Name layers with --lora-targets."
         )
     config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
+        task_type=TaskType.SEQ_CLS if head else TaskType.FEATURE_EXTRACTION,
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules=list(targets) or (preset.targets if preset else None),
-        modules_to_save=preset.saved if preset else ["classifier"],
+        modules_to_save=(preset.saved if preset else ["classifier"]) if head else None,
     )
     try:
         with _quiet_peft():

@@ -1,32 +1,33 @@
-"""Everything a run needs before its first step: task, data, model, settings; checked, nothing written."""
+"""What every training needs before its first step: the request, the model, the settings.
+
+What a kind of task adds (its data, its network, its scores) is in `classification` and `retrieval`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
+from torch import nn
 
-from modernbert.data.batching import BatchPlan
-from modernbert.data.check import DataReport, check_data
-from modernbert.data.examples import Examples, to_examples
-from modernbert.data.own import OwnData, is_own_data, own_task
-from modernbert.data.registry import find_task
-from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
-from modernbert.data.task import Kind, Task
-from modernbert.data.tokens import TokenLengths, Tokens, auto_max_length, measure, tokenize
-from modernbert.errors import BadOption, UnknownName
+from modernbert.data.task import Kind
+from modernbert.data.tokens import TokenLengths, auto_max_length
+from modernbert.errors import BadOption
+from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine
-from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
-from modernbert.model.packing import PackedBatch, pack
+from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
 from modernbert.training.config import TrainingConfig
+from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.recipes import Recipe, find_recipe
+from modernbert.training.reports import Evaluation
+from modernbert.training.signals import StopRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,124 +70,141 @@ class Request:
         return cls(**{**values, "text": tuple(values["text"])})
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Tokenised examples, as the loop and the evaluation take them."""
+class Sheet(Protocol):
+    """What a run keeps about its task: a `Task` or a `RetrievalTask`."""
 
-    tokens: Tokens
-    examples: Examples
-    plan: BatchPlan
+    @property
+    def name(self) -> str:
+        """Such as `glue/sst2`."""
 
-    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
-        """Return the examples at `indices` and their labels."""
-        assert self.examples.labels is not None
-        return pack(self.tokens, indices), torch.from_numpy(self.examples.labels[indices])
+    @property
+    def summary(self) -> str:
+        """One line."""
+
+    @property
+    def kind(self) -> str:
+        """What is predicted."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of classes, if there are any."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The main one first."""
+
+
+class Job(ABC):
+    """A loaded model on its device, with its data: what `finetune` trains, saves and scores.
+
+    Attributes:
+        model: transformers' model, in peft's wrapper if adapters are trained.
+        network: the same weights, taking a `PackedBatch`.
+        new_tensors: what the checkpoint did not have.
+        objective: how a batch becomes gradients.
+        data: what the loop trains on.
+    """
+
+    model: Any
+    network: nn.Module
+    new_tensors: tuple[str, ...]
+    objective: Objective
+    data: TrainingData
+
+    @abstractmethod
+    def evaluate(self, network: nn.Module) -> Evaluation:
+        """Score the validation split, quickly."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> float:
+        """Save the model, read it back, and return the largest difference of what both give."""
+
+    @abstractmethod
+    def score(self) -> tuple[tuple[SplitScores, ...], list[dict[str, Any]]]:
+        """Return the scores of every held-out split, and a row for each of their examples."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """A checked request, ready to train."""
+class Inputs(ABC):
+    """A checked request, ready to train; nothing is written yet."""
 
     request: Request
-    task: Task
+    task: Sheet
     source: ModelSource
     start: ModelSource
     tokenizer: Any
     recipe: Recipe
     config: TrainingConfig
-    loaded: dict[str, LoadedSplit]
-    examples: dict[str, Examples]
-    report: DataReport
     machine: Machine
     notes: tuple[str, ...]
 
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """Return what is shown of the data before training."""
 
-def resolve_task(request: Request) -> tuple[Task, list[str]]:
-    """Return the named task, or one made of the user's own data, and what to tell about it."""
-    own = OwnData(
-        path=request.target,
-        validation=Path(request.validation) if request.validation else None,
-        test=Path(request.test) if request.test else None,
-        text=request.text,
-        label=request.label,
-        kind=request.kind,
-    )
-    if is_own_data(request.target):
-        return own_task(own)
-    try:
-        task = find_task(request.target)
-    except UnknownName:
-        family = request.target.split("/")[0]
-        if request.target.count("/") != 1 or _is_family(family):
-            raise
-        return own_task(own)
-    given = [n for n in ("validation", "test", "text", "label", "kind") if getattr(request, n)]
-    if given:
-        raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
-    if task.trains_on:
-        return find_task(task.trains_on), [f"{task.name} has no training data: training on {task.trains_on}"]
-    return task, []
+    @property
+    @abstractmethod
+    def warnings(self) -> tuple[str, ...]:
+        """What a careful reader should know of the data."""
+
+    @abstractmethod
+    def data_record(self) -> dict[str, Any]:
+        """Return what a run keeps of its data: `splits`, each with a `fingerprint`, and more."""
+
+    @abstractmethod
+    def load(self, accelerator: Any, stop: StopRequest) -> Job:
+        """Load model and data. The random state is seeded: what is new in the model is drawn from it."""
 
 
-def _is_family(name: str) -> bool:
-    from modernbert.data.registry import families
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Recipe and settings after every override, and the checkpoint to start from."""
 
-    return name in families()
+    recipe: Recipe
+    config: TrainingConfig
+    start: ModelSource
+    machine: Machine
 
 
-def prepare(request: Request, store: RunStore) -> Inputs:
-    """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
-    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
-    task, notes = resolve_task(request)
-    source = locate_model(request.model, store=store, data_dir=data_dir)
-    loaded = load_training_splits(task, data_dir)
-    examples = {name: to_examples(task, split.rows) for name, split in loaded.items()}
-    if request.limit:
-        examples[task.train] = _limited(task, examples[task.train], request.limit)
-        notes.append(f"training on {len(examples[task.train])} rows only (--limit)")
-    recipe, config = resolve_settings(request, task, source, train_rows=len(examples[task.train]))
+def settle(
+    request: Request, task: str, source: ModelSource, store: RunStore, *, train_rows: int
+) -> tuple[Settings, list[str]]:
+    """Resolve a request's settings; also return what to tell about them."""
+    recipe, config = resolve_settings(request, task, source, train_rows=train_rows)
     start = find_start(request, recipe, source, store)
-    if start is not source:
-        notes.append(f"starting from {start.found_in}")
-    tokenizer = load_tokenizer(source)
-    lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
-    config = with_max_length(config, lengths[task.train], context_length(load_config(source)))
     machine = choose_machine(request.device, request.precision)
     config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
-    report = check_data(task, examples, lengths=lengths, max_length=config.max_length)
-    return Inputs(
-        request=request,
-        task=task,
-        source=source,
-        start=start,
-        tokenizer=tokenizer,
-        recipe=recipe,
-        config=config,
-        loaded=loaded,
-        examples=examples,
-        report=report,
-        machine=machine,
-        notes=tuple(notes),
+    notes = [] if start is source else [f"starting from {start.found_in}"]
+    return Settings(recipe=recipe, config=config, start=start, machine=machine), notes
+
+
+def trainable(model: Any, config: TrainingConfig, *, head: bool) -> Any:
+    """Return the model as it will be trained: whole, or with adapters when these are asked for."""
+    if not config.lora:
+        return model
+    return add_lora(
+        model,
+        rank=config.lora_rank,
+        alpha=config.lora_alpha,
+        targets=config.lora_targets,
+        dropout=config.lora_dropout,
+        head=head,
     )
 
 
-def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedSplit]:
-    """Load the training split and every held-out split whose labels are known."""
-    return {name: load_split(task, name, data_dir) for name in (task.train, *task.scored_splits)}
-
-
-def _limited(task: Task, examples: Examples, limit: int) -> Examples:
-    order = np.random.default_rng(0).permutation(len(examples))[:limit]
-    return to_examples(task, examples.rows.take(sorted(order.tolist())))
+def limited(size: int, limit: int) -> Sequence[int]:
+    """Return which examples to train on: the first `limit` of a fixed shuffle, in order; 0 for all."""
+    order = np.random.default_rng(0).permutation(size)[: limit or None]
+    return sorted(order.tolist())
 
 
 def resolve_settings(
-    request: Request, task: Task, source: ModelSource, *, train_rows: int
+    request: Request, task: str, source: ModelSource, *, train_rows: int
 ) -> tuple[Recipe, TrainingConfig]:
     """Return the recipe and the settings after every override."""
     recipe = find_recipe(
         request.recipe,
-        task=task.name,
+        task=task,
         model=source.base.name if source.base else source.name,
         family=source.family,
         lora=bool(request.settings.get("lora", False)),
@@ -238,11 +256,3 @@ def with_max_length(config: TrainingConfig, lengths: TokenLengths, context: int)
     if config.max_length:
         return config
     return dataclasses.replace(config, max_length=auto_max_length(lengths, context))
-
-
-def make_dataset(inputs: Inputs, split: str) -> Dataset:
-    """Tokenise one split."""
-    examples = inputs.examples[split]
-    tokens = tokenize(inputs.tokenizer, examples.texts, inputs.config.max_length)
-    plan = BatchPlan(tokens.lengths, inputs.config.batch_size, inputs.config.seed)
-    return Dataset(tokens, examples, plan)

@@ -1,4 +1,4 @@
-"""Losses. Each returns (sum, count): the loop divides once, after accumulation.
+"""How a batch becomes gradients. Losses return (sum, count): the loop divides once, after accumulation.
 
 Shape suffixes: N sequences, C outputs.
 """
@@ -6,11 +6,17 @@ Shape suffixes: N sequences, C outputs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.data.task import Kind
+from modernbert.model.packing import PackedBatch
 
 Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, int]]
 
@@ -36,3 +42,66 @@ LOSSES: dict[Kind, Loss] = {
     "multi_label": binary_cross_entropy,
     "regression": squared_error,
 }
+
+
+class TrainingData(Protocol):
+    """What the loop trains on."""
+
+    @property
+    def plan(self) -> BatchPlan:
+        """The order of the examples, and their lengths."""
+
+
+class LabelledData(TrainingData, Protocol):
+    """Texts with labels."""
+
+    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
+        """Return the examples at `indices` and their labels."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a batch left behind, besides its gradients."""
+
+    loss: torch.Tensor
+    count: int
+    tokens: int
+
+
+class Objective(Protocol):
+    """Turns the examples of a batch into gradients of the sum of their losses."""
+
+    def accumulate(
+        self, network: nn.Module, data: Any, indices: np.ndarray, *, max_tokens: int, accelerator: Any
+    ) -> Sums:
+        """Add the gradients up, with at most `max_tokens` tokens in memory at once."""
+
+
+@dataclass(frozen=True)
+class PerExample:
+    """A loss in which examples do not meet: the batch is cut into parts that fit into memory."""
+
+    loss: Loss
+
+    def accumulate(
+        self,
+        network: nn.Module,
+        data: LabelledData,
+        indices: np.ndarray,
+        *,
+        max_tokens: int,
+        accelerator: Any,
+    ) -> Sums:
+        """Run each part forward and backward."""
+        device = accelerator.device
+        total, count, tokens = torch.zeros((), device=device), 0, 0
+        for part in split_by_tokens(indices, data.plan.lengths, max_tokens):
+            batch, labels = data.batch(part)
+            with accelerator.autocast():
+                logits = network(batch.to(device))
+            loss, size = self.loss(logits, labels.to(device))
+            accelerator.backward(loss)
+            total += loss.detach()
+            count += size
+            tokens += batch.num_tokens
+        return Sums(total, count, tokens)

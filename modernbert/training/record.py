@@ -40,7 +40,7 @@ def default_name(inputs: Inputs) -> str:
     """Return a run's name: task, model, method, seed."""
     method = "-lora" if inputs.config.lora else ""
     model = Path(inputs.source.name).name
-    return f"{inputs.task.short_name}-{model}{method}-s{inputs.config.seed}"
+    return f"{Path(inputs.task.name).name}-{model}{method}-s{inputs.config.seed}"
 
 
 def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -59,13 +59,7 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
         "config": inputs.config.as_dict(),
         "seed": inputs.config.seed,
         "request": inputs.request.as_dict(),
-        "data": {
-            "text": task.text,
-            "label": task.label,
-            "splits": {name: split.record(task) for name, split in inputs.loaded.items()},
-            "report": inputs.report.as_dict(),
-            "notes": inputs.notes,
-        },
+        "data": inputs.data_record() | {"notes": inputs.notes},
         "machine": asdict(inputs.machine),
         "attention": {"backend": started.attention, "reason": started.attention_reason},
         "parameters": {"trained": started.trained, "frozen": started.frozen},
@@ -109,7 +103,8 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
 
 def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> None:
     """Raise BadRun if data, settings or model differ from those the run began with."""
-    now = {name: split.record(inputs.task)["fingerprint"] for name, split in inputs.loaded.items()}
+    splits = inputs.data_record()["splits"]
+    now = {name: split["fingerprint"] for name, split in splits.items()}
     then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
     changed = [
         what

@@ -5,31 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from modernbert.data.batching import BatchPlan
-from modernbert.model.packing import PackedBatch
 from modernbert.training.checkpoint import CheckpointStore, Progress
 from modernbert.training.config import TrainingConfig
-from modernbert.training.objectives import Loss
+from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.optim import make_optimizer
 from modernbert.training.reports import Evaluation, Notice, Observe
 from modernbert.training.signals import StopRequest
-
-
-class TrainingData(Protocol):
-    """What the loop trains on."""
-
-    @property
-    def plan(self) -> BatchPlan:
-        """The order of the examples, and their lengths."""
-
-    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
-        """Return the examples at `indices` and their labels."""
 
 
 @dataclass
@@ -37,7 +23,7 @@ class Fit:
     """Everything one fit works with; `fit` is the only entry."""
 
     model: nn.Module
-    loss: Loss
+    objective: Objective
     data: TrainingData
     config: TrainingConfig
     evaluate: Callable[[nn.Module], Evaluation]

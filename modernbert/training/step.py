@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from modernbert.data.batching import split_by_tokens
 from modernbert.errors import TrainingFailed
 from modernbert.training.optim import average_and_clip, rate_factor, set_rate
 from modernbert.training.reports import Notice
@@ -20,7 +19,14 @@ def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tens
     random = random_state()
     while True:
         try:
-            loss, count, tokens = _accumulate(work, indices)
+            work.model.train()
+            sums = work.objective.accumulate(
+                work.model,
+                work.data,
+                indices,
+                max_tokens=work.progress.max_tokens,
+                accelerator=work.accelerator,
+            )
             break
         except RuntimeError as error:
             if not _is_out_of_memory(error):
@@ -28,26 +34,10 @@ def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tens
         work.optimizer.zero_grad()
         set_random_state(random)
         _halve_budget(work, indices)
-    norm = average_and_clip(work.trainable().values(), count, work.config.clip)
+    norm = average_and_clip(work.trainable().values(), sums.count, work.config.clip)
     work.optimizer.step()
     work.optimizer.zero_grad()
-    return loss / count, norm, tokens, len(indices)
-
-
-def _accumulate(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, int, int]:
-    """Add up the gradients of a global batch, part by part; return loss sum, its count, and tokens."""
-    work.model.train()
-    total, count, tokens = torch.zeros((), device=work.device), 0, 0
-    for part in split_by_tokens(indices, work.data.plan.lengths, work.progress.max_tokens):
-        batch, labels = work.data.batch(part)
-        with work.accelerator.autocast():
-            logits = work.model(batch.to(work.device))
-        loss, size = work.loss(logits, labels.to(work.device))
-        work.accelerator.backward(loss)
-        total += loss.detach()
-        count += size
-        tokens += batch.num_tokens
-    return total, count, tokens
+    return sums.loss / sums.count, norm, sums.tokens, len(indices)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -15,8 +15,9 @@ from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
+from modernbert.training.classification import load_training_splits, resolve_task
 from modernbert.training.finetune import RunResult, finetune, resume
-from modernbert.training.inputs import Request, load_training_splits, resolve_task
+from modernbert.training.inputs import Request
 from modernbert.training.record import Started
 from modernbert.training.reports import Observe
 

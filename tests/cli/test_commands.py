@@ -18,7 +18,7 @@ def test_finetune_shows_columns_settings_scores_and_interval(mbert, reviews, tin
         "12 of 120 rows held out for validation",
         "learning_rate 0.003",
         "trained, 0 frozen",
-        "logits agree to",
+        "outputs agree to",
         "95 % interval",
         "accuracy",
     ):

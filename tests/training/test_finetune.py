@@ -14,7 +14,7 @@ from modernbert.errors import BadModel, BadOption, BadRun, Interrupted
 from modernbert.model.loading import load_trained
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore, write_run
-from modernbert.training import finetune as module
+from modernbert.training import classification as module
 from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, StepReport
@@ -66,7 +66,7 @@ def test_a_model_that_reloads_differently_fails_the_run(reviews, store, tiny_ber
         return model
 
     monkeypatch.setattr(module, "load_trained", tampered)
-    with pytest.raises(BadModel, match="read back, gives other logits"):
+    with pytest.raises(BadModel, match="read back, gives other outputs"):
         finetune(request_of(reviews, tiny_bert, epochs=1.0), store)
     assert store.read(store.names()[0])["status"] != "finished"
 

@@ -18,7 +18,7 @@ from modernbert.model.packing import PackedBatch
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.config import TrainingConfig
 from modernbert.training.loop import fit
-from modernbert.training.objectives import cross_entropy
+from modernbert.training.objectives import PerExample, cross_entropy
 from modernbert.training.reports import Evaluation, EvaluationReport, Notice, StepReport
 from modernbert.training.signals import StopRequest
 from modernbert.training.state import Fit
@@ -81,7 +81,7 @@ def work_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None
 
     return Fit(
         model=model or Bag(),
-        loss=loss,
+        objective=PerExample(loss),
         data=data,
         config=config,
         evaluate=evaluate,

@@ -1,0 +1,240 @@
+"""Training a classifier (or a regression): its data, its network, its scores.
+
+Shape suffixes: N texts, C outputs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from modernbert.data.batching import BatchPlan
+from modernbert.data.check import DataReport, check_data
+from modernbert.data.examples import Examples, to_examples
+from modernbert.data.own import OwnData, is_own_data, own_task
+from modernbert.data.registry import families, find_task
+from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
+from modernbert.data.task import Task
+from modernbert.data.tokens import Tokens, measure, tokenize
+from modernbert.errors import BadOption, UnknownName
+from modernbert.evaluation.predict import decide, predict_logits
+from modernbert.evaluation.scoring import (
+    SplitScores,
+    collapse_notes,
+    example_rows,
+    quick_metrics,
+    score_split,
+)
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.loading import (
+    context_length,
+    largest_difference,
+    load_classifier,
+    load_config,
+    load_tokenizer,
+    load_trained,
+    logits_of,
+    save_classifier,
+)
+from modernbert.model.locate import locate_model
+from modernbert.model.packing import PackedBatch, pack
+from modernbert.runs import RunStore
+from modernbert.training.inputs import Inputs, Job, Request, limited, settle, trainable, with_max_length
+from modernbert.training.objectives import LOSSES, PerExample
+from modernbert.training.reports import Evaluation
+from modernbert.training.signals import StopRequest
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Tokenised examples, as the loop and the evaluation take them."""
+
+    tokens: Tokens
+    examples: Examples
+    plan: BatchPlan
+
+    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
+        """Return the examples at `indices` and their labels."""
+        assert self.examples.labels is not None
+        return pack(self.tokens, indices), torch.from_numpy(self.examples.labels[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledInputs(Inputs):
+    """A request to train on labelled texts."""
+
+    task: Task
+    loaded: dict[str, LoadedSplit]
+    examples: dict[str, Examples]
+    report: DataReport
+
+    def facts(self) -> dict[str, str]:
+        """Return sizes, where the data is from, and how long its texts are."""
+        splits = self.report.splits
+        sizes = ", ".join(f"{s.split} {s.rows:,}" for s in splits)
+        longest, cut = splits[0].tokens, splits[0].truncated or 0.0
+        return {
+            "data": f"{sizes}  ({next(iter(self.loaded.values())).found_in})",
+            "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
+            f"longest {longest['max']}; {cut:.1%} cut at {self.config.max_length}",
+        }
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the look at the data found."""
+        return self.report.warnings
+
+    def data_record(self) -> dict[str, Any]:
+        """Return columns, splits with fingerprints, and what the look at the data found."""
+        return {
+            "text": self.task.text,
+            "label": self.task.label,
+            "splits": {name: split.record(self.task) for name, split in self.loaded.items()},
+            "report": self.report.as_dict(),
+        }
+
+    def load(self, accelerator: Any, stop: StopRequest) -> ClassificationJob:
+        """Load the classifier, with adapters if they are asked for, and tokenise the data."""
+        return ClassificationJob(self, accelerator, stop)
+
+
+def resolve_task(request: Request) -> tuple[Task, list[str]]:
+    """Return the named task, or one made of the user's own data, and what to tell about it."""
+    own = OwnData(
+        path=request.target,
+        validation=Path(request.validation) if request.validation else None,
+        test=Path(request.test) if request.test else None,
+        text=request.text,
+        label=request.label,
+        kind=request.kind,
+    )
+    if is_own_data(request.target):
+        return own_task(own)
+    try:
+        task = find_task(request.target)
+    except UnknownName:
+        family = request.target.split("/")[0]
+        if request.target.count("/") != 1 or family in families():
+            raise
+        return own_task(own)
+    given = [n for n in ("validation", "test", "text", "label", "kind") if getattr(request, n)]
+    if given:
+        raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
+    if task.trains_on:
+        return find_task(task.trains_on), [f"{task.name} has no training data: training on {task.trains_on}"]
+    return task, []
+
+
+def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
+    """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
+    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
+    task, notes = resolve_task(request)
+    source = locate_model(request.model, store=store, data_dir=data_dir)
+    loaded = load_training_splits(task, data_dir)
+    examples = {name: to_examples(task, split.rows) for name, split in loaded.items()}
+    train = examples[task.train]
+    if request.limit:
+        train = to_examples(task, train.rows.take(limited(len(train), request.limit)))
+        examples[task.train] = train
+        notes.append(f"training on {len(train)} rows only (--limit)")
+    settings, more = settle(request, task.name, source, store, train_rows=len(train))
+    tokenizer = load_tokenizer(source)
+    lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
+    config = with_max_length(settings.config, lengths[task.train], context_length(load_config(source)))
+    return LabelledInputs(
+        request=request,
+        task=task,
+        source=source,
+        start=settings.start,
+        tokenizer=tokenizer,
+        recipe=settings.recipe,
+        config=config,
+        loaded=loaded,
+        examples=examples,
+        report=check_data(task, examples, lengths=lengths, max_length=config.max_length),
+        machine=settings.machine,
+        notes=(*notes, *more),
+    )
+
+
+def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedSplit]:
+    """Load the training split and every held-out split whose labels are known."""
+    return {name: load_split(task, name, data_dir) for name in (task.train, *task.scored_splits)}
+
+
+def make_dataset(inputs: LabelledInputs, split: str) -> Dataset:
+    """Tokenise one split."""
+    examples = inputs.examples[split]
+    tokens = tokenize(inputs.tokenizer, examples.texts, inputs.config.max_length)
+    plan = BatchPlan(tokens.lengths, inputs.config.batch_size, inputs.config.seed)
+    return Dataset(tokens, examples, plan)
+
+
+class ClassificationJob(Job):
+    """A classifier on its device, with its tokenised splits."""
+
+    def __init__(self, inputs: LabelledInputs, accelerator: Any, stop: StopRequest) -> None:
+        """Load the model; its head is drawn from the current random state."""
+        loaded = load_classifier(inputs.start, inputs.task)
+        self.inputs, self.accelerator, self.stop = inputs, accelerator, stop
+        self.model = trainable(loaded.model, inputs.config, head=True)
+        self.network = PackedClassifier(self.model)
+        self.new_tensors = loaded.new_tensors
+        self.objective = PerExample(LOSSES[inputs.task.kind])
+        self.splits = {split: make_dataset(inputs, split) for split in inputs.examples}
+        self.data = self.splits[inputs.task.train]
+
+    def evaluate(self, network: nn.Module) -> Evaluation:
+        """Score the first validation split, without intervals."""
+        task, split = self.inputs.task, self.inputs.task.validation[0]
+        logits = self._logits(network, split)
+        labels = self.splits[split].examples.labels
+        assert labels is not None
+        metrics = quick_metrics(task, labels, logits)
+        return Evaluation(metrics, metrics[task.metrics[0]], collapse_notes(task, decide(logits, task.kind)))
+
+    def _logits(self, network: nn.Module, split: str) -> np.ndarray:
+        return predict_logits(
+            network,
+            self.splits[split].tokens,
+            max_tokens=self.inputs.config.max_tokens,
+            accelerator=self.accelerator,
+            check_stop=self.stop.raise_if_requested,
+        )
+
+    def save(self, folder: Path) -> float:
+        """Save, read back into a fresh object, and compare logits on a few texts."""
+        inputs = self.inputs
+        model = self.model.to("cpu").eval()
+        shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
+        save_classifier(model, inputs.tokenizer, folder)
+        source = replace(
+            inputs.source,
+            name=folder.parent.name,
+            folder=folder,
+            base=inputs.source if inputs.config.lora else None,
+            labels=inputs.task.labels,
+        )
+        tokens = self.splits[inputs.task.validation[0]].tokens
+        batch = pack(tokens, range(min(8, len(tokens))))
+        fresh = load_trained(source, inputs.task)
+        difference = largest_difference(logits_of(model, batch), logits_of(fresh, batch))
+        self.model.to(self.accelerator.device)
+        return difference
+
+    def score(self) -> tuple[tuple[SplitScores, ...], list[dict[str, Any]]]:
+        """Score every held-out split with known labels."""
+        task, network = self.inputs.task, self.network.eval()
+        results: list[SplitScores] = []
+        rows: list[dict[str, Any]] = []
+        for split in task.scored_splits:
+            logits, examples = self._logits(network, split), self.splits[split].examples
+            results.append(score_split(task, split, examples, logits))
+            rows += example_rows(task, split, examples, logits)
+        return tuple(results), rows
