@@ -12,10 +12,17 @@ from modernbert.errors import BadOption
 from . import options, output
 from .finetune import _length
 
+# What retrieval is evaluated with when no model is named: the catalogue's ModernBERT that was made for it.
+FOR_RETRIEVAL = "gte-modernbert-base"
+# Seconds from which on it is said how long an evaluation will take.
+WORTH_TELLING = 20
+
 
 def evaluate(
-    target: Annotated[str, typer.Argument(help="Task (glue/sst2), or a labelled file of your own.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Run, alias, folder, or Hub id.")],
+    target: Annotated[
+        str, typer.Argument(help="Task (glue/sst2, codesearch), a labelled file, or a collection's folder.")
+    ],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Run, alias, folder, or Hub id.")] = None,
     split: Annotated[
         str | None, typer.Option(help="Split to score; all with known labels by default.")
     ] = None,
@@ -23,7 +30,15 @@ def evaluate(
         Path | None, typer.Option(help="Write the benchmark's submission files into this folder instead.")
     ] = None,
     protocol: Annotated[str, typer.Option(help="Retrieval: mteb (title and text) or coir.")] = "mteb",
-    analyser: Annotated[str, typer.Option(help="Retrieval: how BM25 reads, english or code.")] = "english",
+    analyser: Annotated[
+        str | None, typer.Option(help="Retrieval: how BM25 reads, english or code; the task's by default.")
+    ] = None,
+    passages: Annotated[
+        int, typer.Option(help="Retrieval: cut documents into passages of N tokens; the best one counts.")
+    ] = 0,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Retrieval: do not keep the documents' vectors.")
+    ] = False,
     max_length: options.MaxLength = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
@@ -34,86 +49,66 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
-    from modernbert.data.collection import is_collection
     from modernbert.data.own import is_own_data
-    from modernbert.data.registry import find_task
+    from modernbert.data.registry import find_labelled_task
     from modernbert.evaluation.evaluate import evaluate_model, write_submission
+    from modernbert.evaluation.retrieve import SearchOptions, retrieval_tasks
     from modernbert.evaluation.trained_task import task_of_file
+    from modernbert.evaluation.vectors import VectorCache
     from modernbert.model.locate import locate_model
     from modernbert.runs import RunStore
 
     store = RunStore.at(runs_dir)
-    if is_collection(Path(target)):
-        source = locate_model(model, store=store, data_dir=data_dir)
-        return _retrieval(
-            Path(target),
-            source,
-            store,
-            split=split or "test",
-            protocol=protocol,
-            analyser=analyser,
-            max_length=_length(max_length) or 0,
-            device=device,
-            precision=precision,
-            as_json=json,
+    common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
+    length = _length(max_length) or 0
+    if tasks := retrieval_tasks(target):
+        source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
+        search = SearchOptions(
+            protocol, analyser, length, passages, None if no_cache else VectorCache.default()
         )
-    own = is_own_data(target)
-    task = None if own else find_task(target)
+        return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)
+    task = None if is_own_data(target) else find_labelled_task(target)
+    if model is None:
+        raise BadOption("which model? Labels need one that was trained for them", fix="Give --model RUN.")
     source = locate_model(model, store=store, data_dir=data_dir)
     if task is None:
         if not store.has(source.name):
             raise BadOption("own files are scored with a run: only a run knows its labels and columns")
         record = store.read(source.name)
         task = task_of_file(record, Path(target), text=tuple(text_col or ()), label=label_col)
-    common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
     if submit:
         written = write_submission(task, source, store, submit, **common)
         if json:
             return output.print_json({"files": [str(path) for path in written]})
         return output.print_line("written: " + ", ".join(map(str, written)))
-    result = evaluate_model(task, source, store, split=split, max_length=_length(max_length) or 0, **common)
+    result = evaluate_model(task, source, store, split=split, max_length=length, **common)
     show_evaluation(result, as_json=json)
 
 
-def _retrieval(
-    folder: Path,
-    source: Any,
-    store: Any,
-    *,
-    split: str,
-    protocol: str,
-    analyser: str,
-    max_length: int,
-    device: str,
-    precision: str,
-    as_json: bool,
-) -> None:
-    from modernbert.data.collection import read_collection
-    from modernbert.evaluation.embed import Embedder
-    from modernbert.evaluation.retrieve import evaluate_retrieval, find_protocol
+def _retrieval(tasks: Any, source: Any, store: Any, search: Any, *, as_json: bool, **settings: Any) -> None:
+    from modernbert.evaluation.retrieve import averages, evaluate_tasks
 
-    chosen = find_protocol(protocol)
-    collection = read_collection(folder, split)
-    embedder = Embedder(
-        source, max_length=max_length or chosen.max_length, device=device, precision=precision
-    )
-    with output.console(error=True).status("reading the model", spinner="dots") as status:
-        result = evaluate_retrieval(
-            collection,
-            embedder,
-            store,
-            protocol=chosen,
-            analyser=analyser,
-            found_in=f"folder {folder}",
-            on_progress=status.update,
+    screen = output.console(error=True)
+
+    def on_start(task: str, estimate: Any) -> None:
+        if estimate.seconds > WORTH_TELLING:
+            screen.print(f"{task}: {estimate}", markup=False)
+
+    with screen.status("reading the model", spinner="dots") as status:
+        results = evaluate_tasks(
+            tasks, source, store, search, on_start=on_start, on_progress=status.update, **settings
         )
-    show_retrieval(result, as_json=as_json)
-
-
-def show_retrieval(result: Any, *, as_json: bool) -> None:
-    """Print every system's scores: the main one with its interval, the others beside it."""
+    means = averages(results)
     if as_json:
-        return output.print_json(result.as_dict())
+        return output.print_json({"results": [r.as_dict() for r in results], "averages": means})
+    for result in results:
+        show_retrieval(result)
+    for system, mean in means.items():
+        output.print_line(f"nDCG@10 over {len(results)} tasks, {system}: {mean:.4f}", style="bold")
+
+
+def show_retrieval(result: Any) -> None:
+    """Print every system's scores: the main one with its interval, the others beside it."""
     names = [score.metric for score in result.systems[0].ranking.scores]
     rows = []
     for system in result.systems:

@@ -11,6 +11,8 @@ from modernbert.errors import BadOption
 
 from . import options, output
 
+KINDS = ("single_label", "multi_label", "regression", "retrieval")
+
 
 def finetune(
     targets: Annotated[
@@ -51,6 +53,16 @@ def finetune(
     lora_targets: Annotated[
         str | None, typer.Option(help="Linear layers, with commas; the architecture's preset by default.")
     ] = None,
+    loss: Annotated[str | None, typer.Option(help="Retrieval: contrastive, kl or margin.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Retrieval: divides the cosines.")] = None,
+    hard_negatives: Annotated[int | None, typer.Option(help="Retrieval: negatives of each query.")] = None,
+    mine: Annotated[
+        bool | None, typer.Option("--mine", help="Retrieval: look for hard negatives first.")
+    ] = None,
+    dims: Annotated[str | None, typer.Option(help="Retrieval: Matryoshka sizes, with commas.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="Retrieval: mean or cls.")] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Retrieval: put before every query.")] = None,
+    document_prompt: Annotated[str | None, typer.Option(help="Retrieval: put before every document.")] = None,
     seed: Annotated[int | None, typer.Option(help="First seed.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds to run, one after another.")] = 1,
     init_from: Annotated[
@@ -60,7 +72,7 @@ def finetune(
     test: Annotated[Path | None, typer.Option(help="Test file, for own data.")] = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
-    kind: Annotated[str | None, typer.Option(help="single_label, multi_label or regression.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"For own data: {', '.join(KINDS)}.")] = None,
     limit: Annotated[int, typer.Option(help="Train on this many rows only; 0 for all.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     data_dir: options.DataDir = None,
@@ -92,10 +104,18 @@ def finetune(
         lora_rank=lora_rank,
         lora_alpha=lora_alpha,
         lora_targets=lora_targets.split(",") if lora_targets else None,
+        loss=loss,
+        temperature=temperature,
+        hard_negatives=hard_negatives,
+        mine=mine,
+        dims=_numbers(dims),
+        pooling=pooling,
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
         seed=seed,
     )
-    if kind not in (None, "single_label", "multi_label", "regression"):
-        raise BadOption(f"there is no kind '{kind}'", fix="Use single_label, multi_label or regression.")
+    if kind not in (None, *KINDS):
+        raise BadOption(f"there is no kind '{kind}'", fix=f"Use {', '.join(KINDS)}.")
     from modernbert.training.inputs import Request
 
     request = Request(
@@ -219,10 +239,10 @@ def show_summaries(result: Any) -> None:
 
 def _settings(config: Path | None, **flags: Any) -> dict[str, Any]:
     """Return the settings of the TOML file, then those of the flags that were given."""
-    from modernbert.training.config import TrainingConfig, read_settings
+    from modernbert.training.config import RetrievalConfig, read_settings
 
     settings = read_settings(config) if config else {}
-    TrainingConfig().with_values(settings, source=str(config))
+    RetrievalConfig().with_values(settings, source=str(config))
     return settings | {name: value for name, value in flags.items() if value is not None}
 
 
@@ -232,6 +252,14 @@ def _length(text: str | None) -> int | None:
     if text == "auto":
         return 0
     raise BadOption(f"--max-length cannot be '{text}'", fix="Give a number of tokens, or auto.")
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    if not all(part.strip().isdigit() for part in text.split(",")):
+        raise BadOption(f"--dims cannot be '{text}'", fix="Give whole numbers with commas, such as 128,64.")
+    return [int(part) for part in text.split(",")]
 
 
 def _absolute(path: Path | None) -> str | None:

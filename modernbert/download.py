@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modernbert.data.bundle import add_checksums
+from modernbert.data.collection import write_collections
+from modernbert.data.collections import load_collection
 from modernbert.data.registry import families, find_tasks
+from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
 from modernbert.data.sources import load_split
 from modernbert.data.task import Task
 from modernbert.errors import NotAvailable, UnknownName
@@ -69,7 +72,23 @@ def _is_model(name: str) -> bool:
 
 
 def _tasks(name: str, to: Path, data_dir: Path | None) -> list[Downloaded]:
-    return [_task(task, to, data_dir) for task in find_tasks(name)]
+    return [
+        _collection(task, to, data_dir) if isinstance(task, RetrievalTask) else _task(task, to, data_dir)
+        for task in find_tasks(name)
+    ]
+
+
+def _collection(task: RetrievalTask, to: Path, data_dir: Path | None) -> Downloaded:
+    """Write a retrieval task in BEIR's layout: the documents of all its splits, each once."""
+    folder = to / task.name
+    if isinstance(task.source, MadeCollection):
+        return Downloaded(task.name, folder, f"nothing to fetch: {task.source.made_from()}", 0, 0)
+    loaded = {split: load_collection(task, split, data_dir) for split in task.splits}
+    with replaced_folder(folder) as temporary:
+        write_collections({split: found.collection for split, found in loaded.items()}, temporary)
+        found = "; ".join(dict.fromkeys(f"{part.found_in} @ {part.revision}" for part in loaded.values()))
+        (temporary / "PROVENANCE.txt").write_text(f"{found}\nlicence: {task.licence}\n{task.citation}\n")
+    return _finished(task.name, folder, to, next(iter(loaded.values())).found_in)
 
 
 def _task(task: Task, to: Path, data_dir: Path | None) -> Downloaded:

@@ -24,6 +24,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MBERT_DATA", raising=False)
     monkeypatch.setenv("MBERT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
     network.cache_clear()
 
 

@@ -147,8 +147,8 @@ def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> 
     """Measure in this process and print one JSON line."""
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
-    from modernbert.training.finetune import prepare
     from modernbert.training.inputs import Request
+    from modernbert.training.prepare import prepare
     from modernbert.versions import versions
 
     request = Request(

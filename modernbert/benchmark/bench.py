@@ -17,7 +17,7 @@ from modernbert.data.columns import guess_text
 from modernbert.data.examples import to_texts
 from modernbert.data.own import is_own_data
 from modernbert.data.readers import read_rows
-from modernbert.data.registry import find_task
+from modernbert.data.registry import find_labelled_task
 from modernbert.data.sources import bundle_folder, load_split
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import TokenLengths, tokenize
@@ -165,7 +165,7 @@ def _own_texts(
         rows = read_rows(path)
         columns = request.text or guess_text(rows)
     else:
-        task = find_task(request.target)
+        task = find_labelled_task(request.target)
         rows, columns = load_split(task, task.train, data_dir).rows, task.text
     chosen = np.random.default_rng(0).permutation(len(rows))[:SAMPLED_TEXTS]
     tokens = tokenize(load_tokenizer(source), to_texts(rows.take(sorted(chosen.tolist())), columns), context)

@@ -16,11 +16,16 @@ WINDOW_BATCHES = 50
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The order of training: `batch(epoch, step)` gives the example indices of one optimiser step."""
+    """The order of training: which examples make one optimiser step.
+
+    `sort` puts texts of about the same length into a batch, which saves padding. Where the examples of a
+    batch are compared, it would tell by length which belong together.
+    """
 
     lengths: np.ndarray
     batch_size: int
     seed: int
+    sort: bool = True
 
     @property
     def steps_per_epoch(self) -> int:
@@ -35,7 +40,8 @@ class BatchPlan:
         batches = []
         for start in range(0, len(order), window):
             chunk = order[start : start + window]
-            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            if self.sort:
+                chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
             batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
         return [batches[i] for i in random.permutation(len(batches))]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Documents:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, places: Sequence[int]) -> Documents:
+        """Return the documents at these places."""
+        columns = ([column[i] for i in places] for column in (self.ids, self.titles, self.texts))
+        return Documents(*columns)
+
     def with_titles(self) -> list[str]:
         """Return title and text in one, as mteb joins them."""
         return [f"{title} {text}".strip() for title, text in zip(self.titles, self.texts, strict=True)]
@@ -46,6 +51,7 @@ class Collection:
         queries: text by query id, of the judged queries alone.
         judgements: grade by query id and document id; 0 is judged and not relevant.
         notes: what a careful reader should know of the data.
+        teacher: a stronger model's score by query id and document id, to learn from.
     """
 
     name: str
@@ -53,7 +59,16 @@ class Collection:
     documents: Documents
     queries: Mapping[str, str]
     judgements: Judgements
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    teacher: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def only(self, queries: Sequence[str]) -> Collection:
+        """Return the collection with these of its queries alone; all documents stay."""
+        return replace(
+            self,
+            queries={query: self.queries[query] for query in queries},
+            judgements={query: self.judgements[query] for query in queries},
+        )
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over documents, queries and judgements: the identity of this data."""
@@ -87,18 +102,42 @@ def read_collection(folder: Path, split: str = "test", *, name: str = "") -> Col
         found = ", ".join(splits_of(folder)) or "none"
         raise BadData(f"there is no split '{split}'", where=str(path), fix=f"Splits here: {found}.")
     documents = _read_documents(folder / "corpus.jsonl")
-    all_queries = dict(_texts_by_id(folder / "queries.jsonl"))
-    judgements = _read_judgements(path, all_queries, frozenset(documents.ids))
-    for number, (query, text) in enumerate(all_queries.items(), start=1):
-        if query in judgements and not text.strip():
-            raise BadData(f"query '{query}' is empty", where=f"{folder / 'queries.jsonl'}, row {number}")
+    queries = dict(_texts_by_id(folder / "queries.jsonl"))
+    judgements = _read_judgements(path, queries, frozenset(documents.ids))
+    where = str(folder / "queries.jsonl")
+    return checked_collection(name or folder.name, split, documents, queries, judgements, where=where)
+
+
+def checked_collection(
+    name: str,
+    split: str,
+    documents: Documents,
+    queries: Mapping[str, str],
+    judgements: Judgements,
+    *,
+    where: str,
+) -> Collection:
+    """Put a collection together, with the judged queries alone, and note what a reader should know.
+
+    Raises:
+        BadData: a judged query is unknown or empty, or a judgement names an unknown document.
+    """
+    known = frozenset(documents.ids)
+    rows = {query: number for number, query in enumerate(queries, start=1)}
+    for query, grades in judgements.items():
+        if query not in queries:
+            raise BadData(f"the query '{query}' is not in the collection", where=where)
+        if not queries[query].strip():
+            raise BadData(f"query '{query}' is empty", where=f"{where}, row {rows[query]}")
+        if unknown := [document for document in grades if document not in known]:
+            raise BadData(f"the document '{unknown[0]}' is not in the collection", where=where)
     notes = []
     if empty := sum(not text for text in documents.with_titles()):
         notes.append(f"{empty} documents are empty: they stay in the corpus and match nothing")
     if hopeless := sum(not any(grades.values()) for grades in judgements.values()):
         notes.append(f"{hopeless} queries have no relevant document: trec_eval leaves them out of the means")
-    queries = {query: all_queries[query] for query in judgements}
-    return Collection(name or folder.name, split, documents, queries, judgements, tuple(notes))
+    judged = {query: queries[query] for query in judgements}
+    return Collection(name, split, documents, judged, judgements, tuple(notes))
 
 
 def _read_documents(path: Path) -> Documents:
@@ -146,3 +185,25 @@ def _read_judgements(path: Path, queries: Mapping[str, str], documents: frozense
     if not judgements:
         raise BadData("there are no judgements", where=str(path))
     return judgements
+
+
+def write_collections(splits: Mapping[str, Collection], folder: Path) -> None:
+    """Write a data set's splits in BEIR's layout; what several splits share stands there once."""
+    documents: dict[str, dict[str, str]] = {}
+    queries: dict[str, dict[str, str]] = {}
+    (folder / "qrels").mkdir()
+    for split, collection in splits.items():
+        own = collection.documents
+        for identifier, title, text in zip(own.ids, own.titles, own.texts, strict=True):
+            documents[identifier] = {"_id": identifier, "title": title, "text": text}
+        queries |= {i: {"_id": i, "text": text} for i, text in collection.queries.items()}
+        rows = [
+            f"{query}\t{document}\t{grade}\n"
+            for query, grades in collection.judgements.items()
+            for document, grade in grades.items()
+        ]
+        text = "query-id\tcorpus-id\tscore\n" + "".join(rows)
+        (folder / "qrels" / f"{split}.tsv").write_text(text, encoding="utf-8")
+    for name, found in (("corpus", documents), ("queries", queries)):
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in found.values())
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")

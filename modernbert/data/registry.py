@@ -5,25 +5,34 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from types import ModuleType
 
+from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
-from modernbert.errors import UnknownName
+from modernbert.errors import BadOption, UnknownName
+
+AnyTask = Task | RetrievalTask
 
 
 @cache
-def families() -> dict[str, dict[str, Task]]:
-    """Return every family's tasks: {"glue": {"sst2": Task, ...}, ...}."""
+def _modules() -> dict[str, ModuleType]:
     package = importlib.import_module("modernbert.tasks")
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return {name: importlib.import_module(f"modernbert.tasks.{name}").TASKS for name in names}
+    return {name: importlib.import_module(f"modernbert.tasks.{name}") for name in names}
 
 
-def all_tasks() -> list[Task]:
+@cache
+def families() -> dict[str, dict[str, AnyTask]]:
+    """Return every family's tasks: {"glue": {"sst2": Task, ...}, ...}."""
+    return {name: module.TASKS for name, module in _modules().items()}
+
+
+def all_tasks() -> list[AnyTask]:
     """Return every task, by family."""
     return [task for tasks in families().values() for task in tasks.values()]
 
 
-def find_task(name: str) -> Task:
+def find_task(name: str) -> AnyTask:
     """Return the task called `name`, such as `glue/sst2`.
 
     Raises:
@@ -39,8 +48,23 @@ def find_task(name: str) -> Task:
     return task
 
 
-def find_tasks(name: str) -> list[Task]:
-    """Return the tasks of a family (`glue`), or the one task called `name`."""
-    if name in families():
-        return list(families()[name].values())
-    return [find_task(name)]
+def find_labelled_task(name: str) -> Task:
+    """Return a task of labelled texts. Raises UnknownName, or BadOption for a retrieval task."""
+    task = find_task(name)
+    if isinstance(task, RetrievalTask):
+        raise BadOption(f"{name} is a retrieval task: it has no labels to predict")
+    return task
+
+
+def find_tasks(name: str) -> list[AnyTask]:
+    """Return the tasks that a name stands for.
+
+    A family means the tasks that its module names as the default, or all of them (`glue`); a family's group
+    (`codesearch/all`) means its members.
+    """
+    family, _, group = name.partition("/")
+    module = _modules().get(family)
+    if module is None or (group and group not in getattr(module, "GROUPS", {})):
+        return [find_task(name)]
+    members = module.GROUPS[group] if group else getattr(module, "DEFAULT", tuple(module.TASKS))
+    return [module.TASKS[member] for member in members]

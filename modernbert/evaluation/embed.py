@@ -5,15 +5,19 @@ Shape suffixes: N texts, D vector size.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
 from modernbert.data.tokens import tokenize
 from modernbert.errors import BadOption
 from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.vectors import VectorCache
+from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.embedding import PackedEmbedder, Pooling, embedding_settings
@@ -24,6 +28,34 @@ from modernbert.model.locate import ModelSource
 
 # Texts in memory at once, sorted by length among themselves.
 CHUNK = 4096
+# Texts that are embedded to tell how long all of them will take, and those whose tokens are counted.
+PROBE, COUNTED = 16, 512
+
+Kind = Literal["query", "document"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How much there is to do, and how long it will take at the speed of a few texts.
+
+    Attributes:
+        texts: how many.
+        tokens: about how many, from the lengths of up to 512 texts.
+        seconds: about how long.
+        cut: share of those texts that are longer than is read.
+    """
+
+    texts: int
+    tokens: int
+    seconds: float
+    cut: float
+
+    def __str__(self) -> str:
+        minutes = f"{self.seconds / 60:.0f} min" if self.seconds >= 90 else f"{self.seconds:.0f} s"
+        rate = self.tokens / max(self.seconds, 1e-9)
+        return (
+            f"{self.texts:,} documents, about {self.tokens:,} tokens: about {minutes} at {rate:,.0f} tokens/s"
+        )
 
 
 class Embedder:
@@ -57,22 +89,54 @@ class Embedder:
         self.attention = attention_of(encoder, self.machine)
         prepare_inference(encoder, self.machine)
         self.model = PackedEmbedder(encoder, self.settings).to(self.accelerator.device).eval()
-        self.truncated = 0
 
-    def encode(
+    def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:
+        """Return vectors in the order of the texts, fp32, shape (N, D)."""
+        return np.concatenate([self._chunk(texts[i : i + CHUNK], kind) for i in range(0, len(texts), CHUNK)])
+
+    def _chunk(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
+        tokens = tokenize(self.tokenizer, self._prompted(texts, kind), self.settings.max_length)
+        budget = MAX_TOKENS[self.machine.device]
+        return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+
+    def _prompted(self, texts: Sequence[str], kind: Kind) -> list[tuple[str]]:
+        prompt = self.settings.query_prompt if kind == "query" else self.settings.document_prompt
+        return [(prompt + text,) for text in texts]
+
+    def encode_cached(
         self,
         texts: Sequence[str],
-        kind: Literal["query", "document"] = "document",
+        cache: VectorCache,
         on_progress: Callable[[int], None] = lambda done: None,
-    ) -> np.ndarray:
-        """Return vectors in the order of the texts, fp32, shape (N, D); `truncated` counts cut texts."""
-        prompt = self.settings.query_prompt if kind == "query" else self.settings.document_prompt
-        parts = []
-        for start in range(0, len(texts), CHUNK):
-            chunk = [(prompt + text,) for text in texts[start : start + CHUNK]]
-            tokens = tokenize(self.tokenizer, chunk, self.settings.max_length)
-            self.truncated += int((tokens.full.lengths > self.settings.max_length).sum())
-            budget = MAX_TOKENS[self.machine.device]
-            parts.append(predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator))
-            on_progress(start + len(chunk))
-        return np.concatenate(parts)
+    ) -> list[np.ndarray]:
+        """Return documents' vectors in shards on disk; those that are there are not made again."""
+        return cache.vectors(self.key, texts, self.encode, on_progress)
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """Everything that a document's vector depends on."""
+        settings = self.settings
+        return {
+            "weights": checksums(self.source.folder),
+            "pooling": settings.pooling,
+            "normalize": settings.normalize,
+            "max_length": settings.max_length,
+            "prompt": settings.document_prompt,
+            "precision": self.machine.precision,
+            "device": self.machine.device,
+            "attention": self.attention.backend,
+        }
+
+    def estimate(self, texts: Sequence[str]) -> Estimate:
+        """Embed a few texts to tell how long all of them will take."""
+        draw = np.random.default_rng(0).permutation(len(texts))
+        counted = self._prompted([texts[i] for i in draw[:COUNTED]], "document")
+        tokenized = tokenize(self.tokenizer, counted, self.settings.max_length)
+        lengths = tokenized.lengths
+        sample = [texts[i] for i in draw[:PROBE]]
+        started = time.perf_counter()
+        self.encode(sample)
+        rate = lengths[: len(sample)].sum() / max(time.perf_counter() - started, 1e-9)
+        tokens = int(lengths.mean() * len(texts))
+        cut = tokenized.full.share_over(self.settings.max_length)
+        return Estimate(len(texts), tokens, tokens / float(rate), cut)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modernbert.data.collection import Judgements
+from modernbert.data.collection import Collection, Judgements
 from modernbert.evaluation.metrics import LEVEL, RESAMPLES, Score
 
 # Name of ours: trec_eval's name. The first is the main one.
@@ -33,6 +33,15 @@ class RankingScores:
     def main(self) -> Score:
         """NDCG@10."""
         return self.scores[0]
+
+
+def ranking_of(collection: Collection, scores_QK: np.ndarray, numbers_QK: np.ndarray) -> Ranking:
+    """Name the documents that a search found, by query."""
+    ids = collection.documents.ids
+    return {
+        query: {ids[n]: float(s) for n, s in zip(numbers_K, scores_K, strict=True)}
+        for query, numbers_K, scores_K in zip(collection.queries, numbers_QK, scores_QK, strict=True)
+    }
 
 
 def score_ranking(ranking: Ranking, judgements: Judgements) -> RankingScores:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from modernbert.data.collection import Collection
+from modernbert.data.collection import is_collection
+from modernbert.data.collections import LoadedCollection, folder_task, load_collection
+from modernbert.data.own import is_own_data
+from modernbert.data.registry import find_tasks
+from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25
-from modernbert.evaluation.embed import Embedder
-from modernbert.evaluation.ranking import MEASURES, Ranking, RankingScores, score_ranking
-from modernbert.evaluation.search import exact_search
-from modernbert.files import write_jsonl
-from modernbert.model.device import describe_hardware
-from modernbert.runs import RunStore, write_run
-from modernbert.versions import versions
+from modernbert.evaluation.embed import Embedder, Estimate
+from modernbert.evaluation.passages import cut_into_passages
+from modernbert.evaluation.protocols import find_protocol
+from modernbert.evaluation.ranking import ranking_of, score_ranking
+from modernbert.evaluation.retrieval_record import RetrievalResult, SystemScores, keep_result
+from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.vectors import VectorCache
+from modernbert.model.locate import ModelSource
+from modernbert.runs import RunStore
 
 # Results kept per query: what trec_eval's MAP looks at by convention.
 DEPTH = 1000
@@ -27,111 +31,120 @@ DEPTH = 1000
 FUSION = 60
 
 
+def retrieval_tasks(target: str) -> list[RetrievalTask]:
+    """Return the retrieval tasks that a name or a folder stands for; none if it is no retrieval.
+
+    Raises:
+        UnknownName: it is neither a folder nor the name of anything.
+    """
+    if is_collection(Path(target)):
+        return [folder_task(Path(target))]
+    if is_own_data(target):
+        return []
+    return [task for task in find_tasks(target) if isinstance(task, RetrievalTask)]
+
+
 @dataclass(frozen=True)
-class Protocol:
-    """What must be equal for two scores to be comparable.
+class SearchOptions:
+    """How to search.
 
     Attributes:
-        titles: is a document's title read before its text?
-        max_length: tokens; 0 for the model's own.
-        source: whose convention it is.
+        protocol: a name in `PROTOCOLS`.
+        analyser: how BM25 reads a text; the task's own if None.
+        max_length: tokens of a text that are read; the protocol's or the model's own if 0.
+        passages: cut documents into passages of this many tokens, the best of which counts; 0 for whole ones.
+        cache: where documents' vectors are kept; None keeps none.
     """
 
-    name: str
-    titles: bool
-    max_length: int
-    source: str
+    protocol: str = "mteb"
+    analyser: str | None = None
+    max_length: int = 0
+    passages: int = 0
+    cache: VectorCache | None = None
 
 
-PROTOCOLS = {
-    "mteb": Protocol(
-        "mteb", titles=True, max_length=0, source="mteb: title and text, the model's own length"
-    ),
-    "coir": Protocol("coir", titles=False, max_length=512, source="the coir package: text alone, 512 tokens"),
-}
+def evaluate_tasks(
+    tasks: Sequence[RetrievalTask],
+    source: ModelSource,
+    store: RunStore,
+    options: SearchOptions,
+    *,
+    split: str | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> list[RetrievalResult]:
+    """Evaluate a model on one task after another; each is kept as a run.
+
+    All data is looked for before the first evaluation begins.
+
+    Raises:
+        MbertError: an option, the data or the model cannot be used.
+    """
+    chosen = find_protocol(options.protocol)
+    if options.analyser is not None and options.analyser not in ANALYSERS:
+        raise BadOption(f"there is no analyser '{options.analyser}'", fix=f"Use {', '.join(ANALYSERS)}.")
+    loaded = [load_collection(task, split or task.test or "test", data_dir) for task in tasks]
+    length = options.passages or options.max_length or chosen.max_length
+    embedder = Embedder(source, max_length=length, device=device, precision=precision)
+    results = []
+    for task, found in zip(tasks, loaded, strict=True):
+        own = replace(options, analyser=options.analyser or task.analyser)
+        results.append(evaluate_retrieval(found, embedder, store, own, on_start, on_progress))
+    return results
 
 
-def find_protocol(name: str) -> Protocol:
-    """Return a protocol by name. Raises BadOption for an unknown one."""
-    if name not in PROTOCOLS:
-        raise BadOption(f"there is no protocol '{name}'", fix=f"Use {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[name]
-
-
-@dataclass(frozen=True)
-class SystemScores:
-    """One way of searching and how well it did."""
-
-    system: str
-    ranking: RankingScores
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class RetrievalResult:
-    """Every system's scores on one collection, and the run that keeps them."""
-
-    name: str
-    task: str
-    split: str
-    model: str
-    protocol: Protocol
-    systems: tuple[SystemScores, ...]
-    truncated: float
-    notes: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data, without the queries' values."""
-        systems = [
-            {
-                "split": self.split,
-                "system": s.system,
-                "note": s.note,
-                "scores": [score.as_dict() for score in s.ranking.scores],
-            }
-            for s in self.systems
-        ]
-        return {**asdict(self), "systems": systems}
+def averages(results: Sequence[RetrievalResult]) -> dict[str, float]:
+    """Return each system's mean nDCG@10 over several tasks; BM25 by whatever analyser is one system."""
+    if len(results) < 2:
+        return {}
+    by_place = zip(*(result.systems for result in results), strict=True)
+    return {
+        systems[0].system.split(" (")[0]: sum(s.ranking.main.value for s in systems) / len(systems)
+        for systems in by_place
+    }
 
 
 def evaluate_retrieval(
-    collection: Collection,
+    loaded: LoadedCollection,
     embedder: Embedder,
     store: RunStore,
-    *,
-    protocol: Protocol,
-    analyser: str = "english",
-    found_in: str = "",
+    options: SearchOptions,
+    on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> RetrievalResult:
     """Search with the encoder, with BM25 and with both, score, and keep the run.
 
     Args:
-        collection: documents, queries and judgements.
-        embedder: the encoder; its maximum length must be the protocol's, where that has one.
+        loaded: documents, queries and judgements.
+        embedder: the encoder; its maximum length must be that of the options, where they have one.
         store: keeps the run.
-        protocol: title and length.
-        analyser: how BM25 reads a text.
-        found_in: where the data came from, for the record.
+        options: how to search.
+        on_start: told how long it will take.
         on_progress: told what is being done.
     """
-    if analyser not in ANALYSERS:
-        raise BadOption(f"there is no analyser '{analyser}'", fix=f"Use {', '.join(ANALYSERS)}.")
+    collection, protocol = loaded.collection, find_protocol(options.protocol)
     documents = collection.documents.with_titles() if protocol.titles else list(collection.documents.texts)
     queries = list(collection.queries.values())
-    total = f"{len(documents):,}"
-    vectors_ND = embedder.encode(documents, "document", lambda n: on_progress(f"{n:,} of {total} documents"))
-    truncated = embedder.truncated / len(documents)
+    texts, owners = documents, None
+    if options.passages:
+        texts, owners = cut_into_passages(embedder.tokenizer, documents, options.passages)
+    estimate = embedder.estimate(texts)
+    on_start(collection.name, estimate)
+    shards = _vectors(embedder, texts, options.cache, lambda n: on_progress(f"{n:,} of {len(texts):,} texts"))
     queries_QD = embedder.encode(queries, "query")
     if embedder.settings.similarity == "cosine":
-        vectors_ND, queries_QD = _unit(vectors_ND), _unit(queries_QD)
-    dense = exact_search(queries_QD, [vectors_ND], DEPTH)
+        shards, queries_QD = map(unit, shards), unit(queries_QD)
+    analyser = options.analyser or "english"
+    dense = exact_search(queries_QD, shards, DEPTH, owners)
     on_progress("BM25")
     sparse = Bm25(documents, analyser).search(queries, DEPTH)
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
     systems = tuple(
-        SystemScores(name, score_ranking(_ranking(collection, *found), collection.judgements), remark)
+        SystemScores(name, score_ranking(ranking_of(collection, *found), collection.judgements), remark)
         for name, found, remark in (
             (embedder.source.name, dense, note),
             (f"bm25 ({analyser})", sparse, ""),
@@ -145,16 +158,20 @@ def evaluate_retrieval(
         model=embedder.source.name,
         protocol=protocol,
         systems=systems,
-        truncated=truncated,
-        notes=(*collection.notes, *_notes(embedder, systems, truncated)),
+        truncated=estimate.cut,
+        notes=(*collection.notes, *_notes(embedder, systems, estimate.cut)),
     )
-    _keep(result, collection, embedder, store, found_in)
+    keep_result(result, loaded, embedder, store, passages=options.passages)
     return result
 
 
-def _unit(vectors_ND: np.ndarray) -> np.ndarray:
-    lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
-    return np.asarray(vectors_ND / np.maximum(lengths_N1, 1e-12))
+def _vectors(
+    embedder: Embedder, texts: list[str], cache: VectorCache | None, on_progress: Callable[[int], None]
+) -> Iterable[np.ndarray]:
+    """Return documents' vectors in shards: from disk and onto it, or made as they are asked for."""
+    if cache is not None:
+        return embedder.encode_cached(texts, cache, on_progress)
+    return [embedder.encode(texts)]
 
 
 def fuse(rankings: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,14 +196,6 @@ def fuse(rankings: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray
     return np.array(scores, np.float32), np.array(numbers)
 
 
-def _ranking(collection: Collection, scores: np.ndarray, numbers: np.ndarray) -> Ranking:
-    ids = collection.documents.ids
-    return {
-        query: {ids[n]: float(s) for n, s in zip(row_n, row_s, strict=True)}
-        for query, row_n, row_s in zip(collection.queries, numbers, scores, strict=True)
-    }
-
-
 def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: float) -> Iterator[str]:
     if not embedder.settings.tuned:
         yield f"{embedder.source.name} was never trained for retrieval: its row says little"
@@ -195,43 +204,3 @@ def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: flo
         yield f"{truncated:.1%} of the documents are longer than {length} tokens and were cut"
     if systems[0].ranking.main.value < systems[1].ranking.main.value:
         yield "BM25 alone is better than the model here"
-
-
-def _keep(
-    result: RetrievalResult, collection: Collection, embedder: Embedder, store: RunStore, found_in: str
-) -> None:
-    record = {
-        "kind": "retrieval",
-        "status": "finished",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "task": {"name": result.task, "kind": "retrieval", "labels": (), "metrics": list(MEASURES)},
-        "model": embedder.source.record(),
-        "seed": None,
-        "config": asdict(embedder.settings) | {"protocol": asdict(result.protocol)},
-        "data": {
-            "splits": {
-                result.split: {
-                    "rows": len(collection.queries),
-                    "documents": len(collection.documents),
-                    "found_in": found_in,
-                    "fingerprint": collection.fingerprint(),
-                }
-            }
-        },
-        "machine": asdict(embedder.machine),
-        "attention": asdict(embedder.attention),
-        "results": result.as_dict()["systems"],
-        "notes": result.notes,
-        "hardware": describe_hardware(),
-        "versions": versions(),
-    }
-    folder = store.create(result.name, record | {"status": "running"})
-    write_jsonl(folder / "scores.jsonl", _rows(result))
-    write_run(folder, record)
-
-
-def _rows(result: RetrievalResult) -> Iterator[dict[str, Any]]:
-    for system in result.systems:
-        for query, values in system.ranking.by_query.items():
-            rounded = {name: round(value, 6) for name, value in values.items()}
-            yield {"id": f"{result.split}/{query}", "system": system.system, **rounded}

@@ -14,8 +14,15 @@ import torch
 from torch import nn
 
 from modernbert.errors import BadModel
-from modernbert.model.encoder import is_modernbert, mean_by_sequence, modernbert_hidden, padded_inputs
-from modernbert.model.loading import context_length, load_config
+from modernbert.files import atomic_folder, write_json
+from modernbert.model.encoder import (
+    base_of,
+    is_modernbert,
+    mean_by_sequence,
+    modernbert_hidden,
+    padded_inputs,
+)
+from modernbert.model.loading import context_length, load_config, load_encoder, quiet_transformers
 from modernbert.model.locate import ModelSource
 from modernbert.model.packing import PackedBatch
 
@@ -115,7 +122,45 @@ class PackedEmbedder(nn.Module):
 
     def _hidden(self, batch: PackedBatch) -> torch.Tensor:
         if is_modernbert(self.model):
-            return modernbert_hidden(self.model, batch)
+            return modernbert_hidden(base_of(self.model), batch)
         hidden_NLD = self.model(**padded_inputs(self.model, batch)).last_hidden_state
         hidden_TD: torch.Tensor = hidden_NLD[batch.sequence_T, batch.positions_T]
         return hidden_TD
+
+
+def load_embedder(source: ModelSource) -> PackedEmbedder:
+    """Load an encoder with what its folder says of how it makes vectors, in evaluation mode."""
+    return PackedEmbedder(load_encoder(source), embedding_settings(source)).eval()
+
+
+def save_embedder(encoder: Any, tokenizer: Any, settings: EmbeddingSettings, folder: Path) -> None:
+    """Save an encoder in sentence-transformers' layout; the folder appears whole or not at all."""
+    kinds = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    if not settings.normalize:
+        del kinds["Normalize"]
+    with atomic_folder(folder) as temporary, quiet_transformers():
+        encoder.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        for path in filter(None, kinds.values()):
+            (temporary / path).mkdir()
+        rows = [
+            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for i, (kind, path) in enumerate(kinds.items())
+        ]
+        write_json(temporary / "modules.json", rows)
+        write_json(
+            temporary / "sentence_bert_config.json",
+            {"max_seq_length": settings.max_length, "do_lower_case": False},
+        )
+        pooling = {f"pooling_mode_{name}": False for name in ("max_tokens", "mean_sqrt_len_tokens")}
+        pooling |= {
+            "pooling_mode_cls_token": settings.pooling == "cls",
+            "pooling_mode_mean_tokens": settings.pooling == "mean",
+        }
+        size = encoder.config.hidden_size
+        write_json(temporary / "1_Pooling" / "config.json", {"word_embedding_dimension": size, **pooling})
+        prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
+        write_json(
+            temporary / "config_sentence_transformers.json",
+            {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": settings.similarity},
+        )

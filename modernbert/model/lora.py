@@ -77,6 +77,14 @@ def merge_lora(model: Any, folder: Path) -> Any:
         return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
 
 
+def merged(model: Any) -> Any:
+    """Return the model with its adapters folded into its weights; one without adapters as it is."""
+    if not hasattr(model, "merge_and_unload"):
+        return model
+    with _quiet_peft():
+        return model.merge_and_unload()
+
+
 @contextlib.contextmanager
 def _quiet_peft() -> Iterator[None]:
     """Hide one warning: peft asks transformers by a name that transformers 5 deprecates."""

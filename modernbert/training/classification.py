@@ -18,7 +18,7 @@ from modernbert.data.batching import BatchPlan
 from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.own import OwnData, is_own_data, own_task
-from modernbert.data.registry import families, find_task
+from modernbert.data.registry import families, find_labelled_task
 from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
 from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
@@ -106,6 +106,8 @@ class LabelledInputs(Inputs):
 
 def resolve_task(request: Request) -> tuple[Task, list[str]]:
     """Return the named task, or one made of the user's own data, and what to tell about it."""
+    if request.kind == "retrieval":
+        raise BadOption(f"{request.target} is no file of pairs: --kind retrieval needs one")
     own = OwnData(
         path=request.target,
         validation=Path(request.validation) if request.validation else None,
@@ -117,7 +119,7 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
     if is_own_data(request.target):
         return own_task(own)
     try:
-        task = find_task(request.target)
+        task = find_labelled_task(request.target)
     except UnknownName:
         family = request.target.split("/")[0]
         if request.target.count("/") != 1 or family in families():
@@ -127,7 +129,8 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
     if given:
         raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
     if task.trains_on:
-        return find_task(task.trains_on), [f"{task.name} has no training data: training on {task.trains_on}"]
+        note = f"{task.name} has no training data: training on {task.trains_on}"
+        return find_labelled_task(task.trains_on), [note]
     return task, []
 
 

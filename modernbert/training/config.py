@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 from modernbert.errors import BadData, BadOption
 
@@ -71,10 +71,10 @@ class TrainingConfig:
         for name in ("beta1", "beta2", "warmup", "decay", "lora_dropout"):
             _require(0 <= getattr(self, name) < 1, name, self, "at least 0 and below 1")
         for name in ("optimizer", "schedule", "keep"):
-            choices = get_args(_hints()[name])
+            choices = get_args(_hints(self)[name])
             _require(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
 
-    def with_values(self, values: Mapping[str, Any], *, source: str) -> TrainingConfig:
+    def with_values(self, values: Mapping[str, Any], *, source: str) -> Self:
         """Return a copy with `values` in place.
 
         Raises:
@@ -86,8 +86,10 @@ class TrainingConfig:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(known))}."
                 raise BadOption(f"unknown setting '{name}'", where=source, fix=hint)
-            _check_type(name, value, source)
-        typed: dict[str, Any] = {n: tuple(v) if n == "lora_targets" else v for n, v in values.items()}
+            _check_type(self, name, value, source)
+        typed: dict[str, Any] = {
+            n: tuple(v) if isinstance(getattr(self, n), tuple) else v for n, v in values.items()
+        }
         return dataclasses.replace(self, **typed)
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,20 +97,45 @@ class TrainingConfig:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetrievalConfig(TrainingConfig):
+    """What a bi-encoder's training needs besides."""
+
+    loss: Literal["contrastive", "kl", "margin"] = _help(
+        "contrastive; or kl or margin, from a teacher's scores in the data", "contrastive"
+    )
+    temperature: float = _help("scores are cosines divided by it", 0.05)
+    hard_negatives: int = _help("negatives of its own that a query takes into a batch", 1)
+    mine: bool = _help("look for hard negatives with the starting model first", False)
+    dims: tuple[int, ...] = _help("vector sizes to train for as well (Matryoshka)", ())
+    pooling: Literal["", "mean", "cls"] = _help("mean or cls; none for the model's own", "")
+    query_prompt: str = _help("put before every query", "")
+    document_prompt: str = _help("put before every document", "")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.temperature > 0, "temperature", self, "greater than 0")
+        _require(self.hard_negatives >= 0, "hard_negatives", self, "0 or more")
+        _require(all(size > 0 for size in self.dims), "dims", self, "sizes greater than 0")
+        for name in ("loss", "pooling"):
+            choices = get_args(_hints(self)[name])
+            _require(getattr(self, name) in choices, name, self, f"one of {', '.join(filter(None, choices))}")
+
+
 def _require(holds: bool, name: str, config: TrainingConfig, rule: str) -> None:
     if not holds:
         raise BadOption(f"{name} is {getattr(config, name)!r}; it must be {rule}")
 
 
-def _hints() -> dict[str, Any]:
-    return get_type_hints(TrainingConfig)
+def _hints(config: TrainingConfig) -> dict[str, Any]:
+    return get_type_hints(type(config))
 
 
-def _check_type(name: str, value: Any, source: str) -> None:
+def _check_type(config: TrainingConfig, name: str, value: Any, source: str) -> None:
     expected: Any = {float: (int, float), int: int, bool: bool, str: str}.get(
-        _hints()[name], (str, list, tuple)
+        _hints(config)[name], (str, list, tuple)
     )
-    wrong_bool = isinstance(value, bool) and _hints()[name] is not bool
+    wrong_bool = isinstance(value, bool) and _hints(config)[name] is not bool
     if wrong_bool or not isinstance(value, expected):
         raise BadOption(f"{name} cannot be {value!r}", where=source)
 

@@ -21,9 +21,9 @@ from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
 from modernbert.runs import RunStore, lock, write_run
 from modernbert.training.checkpoint import CheckpointStore
-from modernbert.training.classification import prepare_labelled
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
+from modernbert.training.prepare import prepare
 from modernbert.training.record import (
     Started,
     default_name,
@@ -58,11 +58,6 @@ class RunResult:
     def main(self) -> float:
         """The headline split's main metric."""
         return self.headline.main.value
-
-
-def prepare(request: Request, store: RunStore) -> Inputs:
-    """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
-    return prepare_labelled(request, store)
 
 
 def finetune(

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import nn
@@ -23,7 +23,7 @@ from modernbert.model.device import MAX_TOKENS, Machine, choose_machine
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
-from modernbert.training.config import TrainingConfig
+from modernbert.training.config import RetrievalConfig, TrainingConfig
 from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.recipes import Recipe, find_recipe
 from modernbert.training.reports import Evaluation
@@ -54,7 +54,7 @@ class Request:
     test: str | None = None
     text: tuple[str, ...] = ()
     label: str | None = None
-    kind: Kind | None = None
+    kind: Kind | Literal["retrieval"] | None = None
     device: str = "auto"
     precision: str = "auto"
     limit: int = 0
@@ -68,6 +68,9 @@ class Request:
     def from_dict(cls, values: dict[str, Any]) -> Request:
         """Read a stored request back."""
         return cls(**{**values, "text": tuple(values["text"])})
+
+
+PLAIN = TrainingConfig()
 
 
 class Sheet(Protocol):
@@ -167,10 +170,16 @@ class Settings:
 
 
 def settle(
-    request: Request, task: str, source: ModelSource, store: RunStore, *, train_rows: int
+    request: Request,
+    task: str,
+    source: ModelSource,
+    store: RunStore,
+    *,
+    train_rows: int,
+    base: TrainingConfig = PLAIN,
 ) -> tuple[Settings, list[str]]:
     """Resolve a request's settings; also return what to tell about them."""
-    recipe, config = resolve_settings(request, task, source, train_rows=train_rows)
+    recipe, config = resolve_settings(request, task, source, train_rows=train_rows, base=base)
     start = find_start(request, recipe, source, store)
     machine = choose_machine(request.device, request.precision)
     config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
@@ -199,7 +208,7 @@ def limited(size: int, limit: int) -> Sequence[int]:
 
 
 def resolve_settings(
-    request: Request, task: str, source: ModelSource, *, train_rows: int
+    request: Request, task: str, source: ModelSource, *, train_rows: int, base: TrainingConfig
 ) -> tuple[Recipe, TrainingConfig]:
     """Return the recipe and the settings after every override."""
     recipe = find_recipe(
@@ -209,8 +218,9 @@ def resolve_settings(
         family=source.family,
         lora=bool(request.settings.get("lora", False)),
         train_rows=train_rows,
+        retrieval=isinstance(base, RetrievalConfig),
     )
-    config = TrainingConfig().with_values(recipe.settings, source=f"recipe {recipe.name}")
+    config = base.with_values(recipe.settings, source=f"recipe {recipe.name}")
     return recipe, config.with_values(request.settings, source="settings")
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from modernbert.data.own import is_own_data
 from modernbert.data.registry import families, find_tasks
+from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
-from modernbert.training.classification import load_training_splits, resolve_task
 from modernbert.training.finetune import RunResult, finetune, resume
 from modernbert.training.inputs import Request
+from modernbert.training.prepare import require_data
 from modernbert.training.record import Started
 from modernbert.training.reports import Observe
 
@@ -80,10 +81,10 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
 
 
 def _expand(target: str) -> list[str]:
-    if is_own_data(target) or target not in families():
+    if is_own_data(target) or target.split("/")[0] not in families():
         return [target]
     # MNLI first: the paper starts three other tasks from it. A set without training data needs no run.
-    tasks = [task for task in find_tasks(target) if task.trains_on is None]
+    tasks = [task for task in find_tasks(target) if not (isinstance(task, Task) and task.trains_on)]
     return sorted((task.name for task in tasks), key=lambda name: name != "glue/mnli")
 
 
@@ -124,9 +125,8 @@ def _require_data(requests: dict[str, Request]) -> None:
     """Raise NotAvailable, naming every target that is missing, unless all data can be had."""
     missing: dict[str, NotAvailable] = {}
     for target, request in requests.items():
-        task, _ = resolve_task(request)
         try:
-            load_training_splits(task, Path(request.data_dir) if request.data_dir else None)
+            require_data(request)
         except NotAvailable as error:
             missing[target] = error
     if len(missing) == 1:
@@ -218,7 +218,7 @@ def glue_average(summaries: Sequence[TaskSummary]) -> tuple[float | None, str]:
     As in the published tables: one main metric per task on the development set, WNLI left out.
     """
     try:
-        wanted = [task.name for task in find_tasks("glue") if task.in_average]
+        wanted = [task.name for task in find_tasks("glue") if isinstance(task, Task) and task.in_average]
     except UnknownName:
         return None, ""
     found = {s.task: s.mean for s in summaries if s.task in wanted}

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from collections_toy import write_collection
 
+from modernbert.data.collection import read_collection
+from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
+from modernbert.evaluation.embed import Estimate
+
 
 @pytest.fixture
 def toy(tmp_path):
@@ -17,7 +21,7 @@ def toy(tmp_path):
 def test_every_system_is_scored_and_the_run_kept(mbert, toy, tiny_modernbert):
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--json", "--precision", "fp32")
     assert code == 0, err
-    result = json.loads(out)
+    result = json.loads(out)["results"][0]
     names = [system["system"] for system in result["systems"]]
     assert names == [str(tiny_modernbert), "bm25 (english)", f"{tiny_modernbert} + bm25"]
     assert result["systems"][1]["scores"][0]["value"] > 0.8, "BM25 finds words that stand there"
@@ -33,7 +37,7 @@ def test_every_system_is_scored_and_the_run_kept(mbert, toy, tiny_modernbert):
 def test_tables_and_listing(mbert, toy, tiny_modernbert):
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--protocol", "coir", "--max-length", 64)
     assert code == 0, err
-    assert "toy (test, 3 queries, coir)" in out
+    assert "own/toy (test, 3 queries, coir)" in out
     assert "was never trained for retrieval" in err
     code, out, _ = mbert("runs")
     assert "retrieval" in out
@@ -58,3 +62,57 @@ def test_mistakes(arguments, message, mbert, toy, tiny_modernbert):
     assert code == 2
     assert message in err
     assert not Path("runs").exists()
+
+
+def test_passages_and_the_cache_of_vectors(mbert, toy, tiny_modernbert, monkeypatch):
+    from modernbert.evaluation.embed import Embedder
+
+    first = mbert("eval", toy, "-m", tiny_modernbert, "--json")
+    assert list(Path("cache/vectors").rglob("*.npy"))
+
+    def fail(self, texts, kind):
+        assert kind == "query", "documents' vectors are read from disk"
+        return real(self, texts, kind)
+
+    real = Embedder._chunk
+    monkeypatch.setattr(Embedder, "estimate", lambda self, texts: Estimate(4, 20, 0.1, 0.0))
+    monkeypatch.setattr(Embedder, "_chunk", fail)
+    second = mbert("eval", toy, "-m", tiny_modernbert, "--json")
+    scores = [json.loads(out)["results"][0]["systems"][0]["scores"] for _, out, _ in (first, second)]
+    assert scores[0] == scores[1]
+    monkeypatch.setattr(Embedder, "_chunk", real)
+    code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--json", "--passages", 5, "--no-cache")
+    assert code == 0, err
+    name = json.loads(out)["results"][0]["name"]
+    assert json.loads((Path("runs") / name / "run.json").read_text())["config"]["passages"] == 5
+    kept = json.loads((Path("runs") / name / "mteb.json").read_text())
+    assert kept["scores"]["test"][0]["main_score"] == kept["scores"]["test"][0]["ndcg_at_10"]
+
+
+def test_a_small_model_of_the_standard_library(mbert, tiny_modernbert, monkeypatch):
+    """Several tasks at once: each is kept, and the mean is shown."""
+    from modernbert.tasks import codesearch
+
+    toy = {"test": read_collection(write_collection(Path("toy")), "test")}
+    for name in ("one", "two"):
+        source = MadeCollection(lambda: toy, lambda: "toy")
+        task = RetrievalTask(name=f"codesearch/{name}", summary="", source=source, analyser="code")
+        monkeypatch.setitem(codesearch.TASKS, name, task)
+    monkeypatch.setattr(codesearch, "DEFAULT", ("one", "two"))
+    code, out, err = mbert("eval", "codesearch", "-m", tiny_modernbert)
+    assert code == 0, err
+    assert out.count("bm25 (code)") == 2
+    assert "nDCG@10 over 2 tasks, bm25:" in out
+
+
+def test_what_needs_the_hub_says_so(mbert, tiny_modernbert):
+    code, _, err = mbert("eval", "codesearch", "-m", tiny_modernbert)
+    assert code == 2
+    assert "codesearch/stackoverflow-qa (test) is not on this machine" in err
+    assert "mbert download codesearch/stackoverflow-qa --to bundle" in err
+    code, _, err = mbert("finetune", "retrieval/arguana", "-m", tiny_modernbert)
+    assert code == 2
+    assert "no training queries" in err
+    code, _, err = mbert("eval", "glue/sst2")
+    assert code == 2
+    assert "which model?" in err

@@ -38,6 +38,19 @@ def test_search_in_small_parts_gives_the_same(monkeypatch):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 7), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_a_document_scores_as_its_best_passage(sizes, k, seed):
+    random = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(len(sizes)), sizes)
+    q, d = random.normal(size=(3, 4)), random.normal(size=(len(owners), 4))
+    cuts = np.sort(random.integers(0, len(owners), 2))
+    scores, numbers = exact_search(q, np.split(d, cuts), k, owners)
+    best = np.stack([(q @ d.T)[:, owners == i].max(axis=1) for i in range(len(sizes))], axis=1)
+    np.testing.assert_allclose(scores, -np.sort(-best, axis=1)[:, :k], atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(best, numbers, 1), scores, atol=1e-5)
+
+
 def test_measures_are_those_of_their_definitions():
     judgements = {"a": {"x": 1}, "b": {"x": 1, "y": 2}, "c": {"x": 0}}
     ranking = {"a": {"z": 3.0, "x": 2.0}, "b": {"x": 2.0, "y": 1.0}, "c": {"x": 1.0}}

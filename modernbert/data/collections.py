@@ -1,0 +1,152 @@
+"""Where a retrieval task's collection comes from: bundle folder, this machine, Hugging Face cache, Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from modernbert.data.bundle import verify
+from modernbert.data.collection import (
+    Collection,
+    Documents,
+    checked_collection,
+    is_collection,
+    read_collection,
+    splits_of,
+)
+from modernbert.data.retrieval_task import FolderCollection, HubCollection, MadeCollection, RetrievalTask
+from modernbert.data.sources import bundle_folder, cache_folder
+from modernbert.data.splits import hash_split
+from modernbert.errors import BadData, NotAvailable
+from modernbert.network import network, show_downloads_on_terminals_only
+
+VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class LoadedCollection:
+    """A collection and where it was found, for the record of a run."""
+
+    collection: Collection
+    found_in: str
+    revision: str
+
+    def record(self) -> dict[str, object]:
+        """Return what a run keeps about this split."""
+        return {
+            "rows": len(self.collection.queries),
+            "documents": len(self.collection.documents),
+            "found_in": self.found_in,
+            "revision": self.revision,
+            "fingerprint": self.collection.fingerprint(),
+        }
+
+
+def folder_task(folder: Path) -> RetrievalTask:
+    """Return the task that a folder in BEIR's layout stands for."""
+    splits = splits_of(folder)
+    validation = next((name for name in ("validation", "valid", "dev") if name in splits), None)
+    return RetrievalTask(
+        name=f"own/{folder.resolve().name}",
+        summary=f"collection in {folder}",
+        source=FolderCollection(folder),
+        train="train" if "train" in splits else None,
+        validation=validation,
+        test="test" if "test" in splits else None,
+    )
+
+
+def load_collection(task: RetrievalTask, split: str, data_dir: Path | None = None) -> LoadedCollection:
+    """Find one split of a task.
+
+    Raises:
+        NotAvailable: it is in none of the places; the message names them and the command that fetches it.
+        BadData: it was found and cannot be read, or its checksum differs.
+    """
+    if isinstance(task.source, FolderCollection):
+        collection = read_collection(task.source.path, split, name=task.name)
+        return LoadedCollection(collection, f"folder {task.source.path}", "fingerprint only")
+    if isinstance(task.source, MadeCollection):
+        made = task.source.make()
+        if split not in made:
+            raise BadData(f"{task.name} has no split '{split}'", fix=f"It has: {', '.join(made)}.")
+        return LoadedCollection(made[split], task.source.made_from(), task.source.made_from())
+    bundle = bundle_folder(data_dir)
+    folder = bundle / task.name if bundle else None
+    if bundle and folder and is_collection(folder):
+        state = verify(bundle, folder)
+        collection = read_collection(folder, split, name=task.name)
+        return LoadedCollection(collection, f"bundle {folder} ({state})", state)
+    collection = _from_hub(task, task.source, split, folder)
+    return LoadedCollection(collection, f"Hub {task.source.repo}", task.source.revision)
+
+
+def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Path | None) -> Collection:
+    prefix = f"{source.config}-" if source.config else ""
+    where = f"{source.repo} at {source.revision}"
+    try:
+        corpus = _hub_rows(source, f"{prefix}corpus", "corpus", split)
+        queries = _hub_rows(source, f"{prefix}queries", "queries", split)
+        judged = _hub_rows(source, f"{prefix}qrels" if prefix else "default", split)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotAvailable(
+            f"{task.name} ({split}) is not on this machine and the Hub does not give it ({reason})\n"
+            f"  bundle folder: {looked or 'none given (--data-dir or MBERT_DATA)'}\n"
+            f"  cache:         {cache_folder()}\n"
+            f"  Hub:           {network().reason}",
+            fix=f"On a machine with network: mbert download {task.name} --to bundle; "
+            "then here: --data-dir bundle. Without the Hub: codesearch/stdlib, or a folder of your own.",
+        ) from None
+    ids = corpus.get("_id") or corpus["id"]
+    titles = corpus.get("title") or [""] * len(ids)
+    documents = Documents([str(i) for i in ids], [t or "" for t in titles], [t or "" for t in corpus["text"]])
+    texts = {
+        str(i): str(text)
+        for i, text in zip(queries.get("_id") or queries["id"], queries["text"], strict=True)
+    }
+    judgements: dict[str, dict[str, int]] = {}
+    grades = judged.get("score") or [1] * len(judged["query-id"])
+    for query, document, grade in zip(judged["query-id"], judged["corpus-id"], grades, strict=True):
+        judgements.setdefault(str(query), {})[str(document)] = int(grade)
+    return checked_collection(task.name, split, documents, texts, judgements, where=where)
+
+
+def _hub_rows(source: HubCollection, config: str, *splits: str) -> dict[str, Any]:
+    """Return a configuration's columns: of the first split that it has (a corpus has but one)."""
+    import datasets
+
+    online = network().online
+    show_downloads_on_terminals_only()
+    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, not online
+    try:
+        loaded = datasets.load_dataset(
+            source.repo,
+            config,
+            revision=source.revision,
+            download_config=datasets.DownloadConfig(local_files_only=not online, max_retries=0),
+        )
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+    found = next((split for split in splits if split in loaded), None)
+    if found is None and len(loaded) > 1:
+        raise ValueError(f"{config} has no split {' or '.join(splits)}")
+    return dict(loaded[found or next(iter(loaded))].to_dict())
+
+
+def hold_out(collection: Collection, share: float = VALIDATION_SHARE) -> tuple[Collection, Collection]:
+    """Split a collection's queries in two by a hash of their text: (what remains, what is held out).
+
+    Equal texts stay together; both sides keep all documents.
+
+    Raises:
+        BadData: too few different queries.
+    """
+    ids = list(collection.queries)
+    keys = [" ".join(collection.queries[query].split()).lower() for query in ids]
+    if len(set(keys)) < 2:
+        raise BadData("too few different queries to hold any out for validation", where=collection.name)
+    parts = hash_split(keys, [""] * len(ids), {"validation": share, "train": 1 - share})
+    train, held = (collection.only([ids[i] for i in parts[name]]) for name in ("train", "validation"))
+    return train, replace(held, split="validation")

@@ -1,0 +1,107 @@
+"""What is kept of an evaluation of retrieval."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modernbert.data.collections import LoadedCollection
+from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.protocols import Protocol
+from modernbert.evaluation.ranking import MEASURES, RankingScores
+from modernbert.files import write_json, write_jsonl
+from modernbert.model.device import describe_hardware
+from modernbert.runs import RunStore, write_run
+from modernbert.versions import versions
+
+
+@dataclass(frozen=True)
+class SystemScores:
+    """One way of searching and how well it did."""
+
+    system: str
+    ranking: RankingScores
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """Every system's scores on one collection, and the run that keeps them."""
+
+    name: str
+    task: str
+    split: str
+    model: str
+    protocol: Protocol
+    systems: tuple[SystemScores, ...]
+    truncated: float
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, without the queries' values."""
+        systems = [
+            {
+                "split": self.split,
+                "system": s.system,
+                "note": s.note,
+                "scores": [score.as_dict() for score in s.ranking.scores],
+            }
+            for s in self.systems
+        ]
+        return {**asdict(self), "systems": systems}
+
+
+def keep_result(
+    result: RetrievalResult,
+    loaded: LoadedCollection,
+    embedder: Embedder,
+    store: RunStore,
+    *,
+    passages: int,
+) -> None:
+    """Write the run: its record, every query's figures, and the scores as MTEB writes them."""
+    record = {
+        "kind": "retrieval",
+        "status": "finished",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "task": {"name": result.task, "kind": "retrieval", "labels": (), "metrics": list(MEASURES)},
+        "model": embedder.source.record(),
+        "seed": None,
+        "config": asdict(embedder.settings) | {"protocol": asdict(result.protocol), "passages": passages},
+        "data": {"splits": {result.split: loaded.record()}},
+        "machine": asdict(embedder.machine),
+        "attention": asdict(embedder.attention),
+        "results": result.as_dict()["systems"],
+        "notes": result.notes,
+        "hardware": describe_hardware(),
+        "versions": versions(),
+    }
+    folder = store.create(result.name, record | {"status": "running"})
+    write_jsonl(folder / "scores.jsonl", _rows(result))
+    write_json(folder / "mteb.json", _mteb_result(result, loaded))
+    write_run(folder, record)
+
+
+def _rows(result: RetrievalResult) -> Iterator[dict[str, Any]]:
+    for system in result.systems:
+        for query, values in system.ranking.by_query.items():
+            rounded = {name: round(value, 6) for name, value in values.items()}
+            yield {"id": f"{result.split}/{query}", "system": system.system, **rounded}
+
+
+def _mteb_result(result: RetrievalResult, loaded: LoadedCollection) -> dict[str, Any]:
+    """Return the encoder's scores in the format of MTEB's result files."""
+    dense = result.systems[0].ranking
+    scores = {score.metric: round(score.value, 6) for score in dense.scores}
+    scores["map_at_1000"] = scores.pop("map")
+    row = {**scores, "main_score": scores["ndcg_at_10"], "hf_subset": "default", "languages": ["eng-Latn"]}
+    return {
+        "task_name": result.task,
+        "dataset_revision": loaded.revision,
+        "mteb_version": None,
+        "scores": {result.split: [row]},
+        "evaluation_time": None,
+        "kg_co2_emissions": None,
+    }

@@ -1,0 +1,165 @@
+"""From a request to checked inputs: which kind of task it is, and what that kind needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from modernbert.data.collection import Collection, is_collection
+from modernbert.data.collections import LoadedCollection, folder_task, hold_out, load_collection
+from modernbert.data.pairs import is_pairs_file, pairs_task
+from modernbert.data.registry import find_task
+from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.sources import bundle_folder
+from modernbert.data.tokens import TokenLengths, auto_max_length, measure
+from modernbert.errors import BadOption, UnknownName
+from modernbert.model.embedding import EmbeddingSettings, embedding_settings
+from modernbert.model.loading import context_length, load_config, load_tokenizer
+from modernbert.model.locate import locate_model
+from modernbert.runs import RunStore
+from modernbert.training.classification import load_training_splits, prepare_labelled, resolve_task
+from modernbert.training.config import RetrievalConfig
+from modernbert.training.inputs import Inputs, Request, limited, settle, with_max_length
+from modernbert.training.retrieval import RetrievalInputs
+
+# Of a model that does not say how long its texts are: what retrieval's passages need, not its context.
+PASSAGE_LENGTH = 512
+# Documents whose tokens are counted to choose a length.
+MEASURED = 10_000
+
+
+def prepare(request: Request, store: RunStore) -> Inputs:
+    """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
+    found = retrieval_task(request)
+    return prepare_retrieval(request, *found, store) if found else prepare_labelled(request, store)
+
+
+def require_data(request: Request) -> None:
+    """Look for everything that a request trains and scores on. Raises NotAvailable or BadData."""
+    data_dir = Path(request.data_dir) if request.data_dir else None
+    if found := retrieval_task(request):
+        for split in found[0].splits:
+            load_collection(found[0], split, data_dir)
+    else:
+        load_training_splits(resolve_task(request)[0], data_dir)
+
+
+def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
+    """Return the retrieval task that a request names, with what to tell about it; None for any other."""
+    path = Path(request.target)
+    if is_collection(path):
+        return folder_task(path), []
+    if is_pairs_file(path) or (request.kind == "retrieval" and path.is_file()):
+        extra = {n: Path(v) if (v := getattr(request, n)) else None for n in ("validation", "test")}
+        return pairs_task(path, text=request.text, **extra)
+    try:
+        task = find_task(request.target)
+    except UnknownName:
+        return None
+    return (task, []) if isinstance(task, RetrievalTask) else None
+
+
+def prepare_retrieval(
+    request: Request, task: RetrievalTask, notes: list[str], store: RunStore
+) -> RetrievalInputs:
+    """Find and check what training a bi-encoder needs.
+
+    Raises:
+        BadOption: the task has no training queries, or a setting makes no sense.
+        MbertError: as `load_collection` and `locate_model`.
+    """
+    if task.train is None:
+        raise BadOption(
+            f"{task.name} has no training queries: it can be evaluated only",
+            fix="Train on another, such as codesearch/stdlib or retrieval/msmarco, or on pairs of your own.",
+        )
+    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
+    source = locate_model(request.model, store=store, data_dir=data_dir)
+    loaded = {split: load_collection(task, split, data_dir) for split in task.splits}
+    train, held_out = _train_and_held_out(task, loaded)
+    if request.limit:
+        ids = list(train.queries)
+        train = train.only([ids[i] for i in limited(len(ids), request.limit)])
+        notes = [*notes, f"training on {len(train.queries)} queries only (--limit)"]
+    settings, more = settle(
+        request, task.name, source, store, train_rows=len(train.queries), base=RetrievalConfig()
+    )
+    config = settings.config
+    assert isinstance(config, RetrievalConfig)
+    own = embedding_settings(settings.start)
+    tokenizer = load_tokenizer(source)
+    lengths = _lengths(train, tokenizer)
+    context = context_length(load_config(source))
+    usual = own.max_length if own.tuned else min(PASSAGE_LENGTH, context)
+    if not config.max_length:
+        longest = max(auto_max_length(part, usual) for part in lengths.values())
+        config = dataclasses.replace(config, max_length=longest)
+    with_max_length(config, lengths["documents"], context)
+    if task.validation is None:
+        notes = [*notes, "validation: a tenth of the training queries, held out by a hash of their text"]
+    return RetrievalInputs(
+        request=request,
+        task=task,
+        source=source,
+        start=settings.start,
+        tokenizer=tokenizer,
+        recipe=settings.recipe,
+        config=config,
+        machine=settings.machine,
+        notes=(*notes, *more),
+        loaded=loaded,
+        train=train,
+        held_out=held_out,
+        settings=_embedding(own, config),
+        lengths=lengths,
+        remarks=tuple(_remarks(train, held_out)),
+    )
+
+
+def _train_and_held_out(
+    task: RetrievalTask, loaded: dict[str, LoadedCollection]
+) -> tuple[Collection, dict[str, Collection]]:
+    assert task.train is not None
+    train = loaded[task.train].collection
+    if task.validation is None:
+        train, validation = hold_out(train)
+        held_out = {"validation": validation}
+    else:
+        held_out = {task.validation: loaded[task.validation].collection}
+    if task.test is not None:
+        held_out[task.test] = loaded[task.test].collection
+    return train, held_out
+
+
+def _lengths(train: Collection, tokenizer: object) -> dict[str, TokenLengths]:
+    queries = [(text,) for text in train.queries.values()]
+    documents = [(text,) for text in train.documents.with_titles()]
+    places = limited(len(documents), MEASURED)
+    return {
+        "queries": measure(tokenizer, queries),
+        "documents": measure(tokenizer, [documents[i] for i in places]),
+    }
+
+
+def _embedding(own: EmbeddingSettings, config: RetrievalConfig) -> EmbeddingSettings:
+    """Return how the trained model will make vectors."""
+    return dataclasses.replace(
+        own,
+        pooling=config.pooling or own.pooling,
+        query_prompt=config.query_prompt or own.query_prompt,
+        document_prompt=config.document_prompt or own.document_prompt,
+        similarity="cosine",
+        max_length=config.max_length,
+        tuned=True,
+    )
+
+
+def _remarks(train: Collection, held_out: dict[str, Collection]) -> list[str]:
+    remarks = list(train.notes)
+    known = {" ".join(text.split()).lower() for text in train.queries.values()}
+    for split, collection in held_out.items():
+        again = sum(" ".join(text.split()).lower() in known for text in collection.queries.values())
+        if again:
+            of = f"{again} of {len(collection.queries)} queries"
+            remarks.append(f"{split}: {of} stand in training too; scores count them")
+    return remarks

@@ -1,0 +1,214 @@
+"""Training a bi-encoder: queries and documents of a collection, its network, its scores."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from modernbert.data.collection import Collection
+from modernbert.data.collections import LoadedCollection
+from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.tokens import TokenLengths, Tokens, tokenize
+from modernbert.evaluation.bm25 import Bm25
+from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.ranking import RankingScores, ranking_of, score_ranking
+from modernbert.evaluation.scoring import SplitScores
+from modernbert.evaluation.search import exact_search, unit
+from modernbert.model.embedding import EmbeddingSettings, PackedEmbedder, load_embedder, save_embedder
+from modernbert.model.loading import load_encoder
+from modernbert.model.lora import merged
+from modernbert.model.packing import pack
+from modernbert.training.config import RetrievalConfig
+from modernbert.training.contrastive import SCORE_LOSSES, Contrastive
+from modernbert.training.inputs import Inputs, Job, trainable
+from modernbert.training.negatives import mine
+from modernbert.training.pairs import pair_data, texts_of
+from modernbert.training.reports import Evaluation
+from modernbert.training.signals import StopRequest
+
+# Documents searched in the evaluations during training: the relevant ones, and others drawn once.
+EVALUATION_DOCUMENTS = 5000
+DEPTH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalInputs(Inputs):
+    """A request to train on queries and the documents that answer them."""
+
+    task: RetrievalTask
+    config: RetrievalConfig
+    loaded: dict[str, LoadedCollection]
+    train: Collection
+    held_out: dict[str, Collection]
+    settings: EmbeddingSettings
+    lengths: dict[str, TokenLengths]
+    remarks: tuple[str, ...]
+
+    def facts(self) -> dict[str, str]:
+        """Return sizes, where the data is from, and how long its texts are."""
+        sizes = [
+            f"{name} {len(c.queries):,} queries, {len(c.documents):,} documents"
+            for name, c in {"train": self.train, **self.held_out}.items()
+        ]
+        cut = self.config.max_length
+        tokens = [
+            f"{name}: median {lengths.quantile(0.5)}, 95 % up to {lengths.quantile(0.95)}, "
+            f"{lengths.share_over(cut):.1%} cut at {cut}"
+            for name, lengths in self.lengths.items()
+        ]
+        return {
+            "data": f"{'; '.join(sizes)}  ({next(iter(self.loaded.values())).found_in})",
+            "tokens a text": "; ".join(tokens),
+            "vectors": f"{self.settings.pooling} pooling, cosine"
+            + (f", sizes {', '.join(map(str, self.config.dims))}" if self.config.dims else ""),
+        }
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the collections themselves remark, and texts of training that stand in the test."""
+        return self.remarks
+
+    def data_record(self) -> dict[str, Any]:
+        """Return splits with fingerprints; what was held out of training is one of them."""
+        splits = {name: loaded.record() for name, loaded in self.loaded.items()}
+        held = {
+            name: {"rows": len(c.queries), "documents": len(c.documents), "fingerprint": c.fingerprint()}
+            for name, c in self.held_out.items()
+            if name not in splits
+        }
+        return {"text": self.task.text, "splits": splits | held}
+
+    def load(self, accelerator: Any, stop: StopRequest) -> RetrievalJob:
+        """Load the encoder, with adapters if they are asked for; mine negatives; tokenise."""
+        return RetrievalJob(self, accelerator, stop)
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """A held-out collection, tokenised."""
+
+    collection: Collection
+    queries: Tokens
+    documents: Tokens
+
+
+class RetrievalJob(Job):
+    """An encoder on its device, with its pairs and its held-out collections."""
+
+    def __init__(self, inputs: RetrievalInputs, accelerator: Any, stop: StopRequest) -> None:
+        """Load everything."""
+        self.inputs, self.accelerator, self.stop = inputs, accelerator, stop
+        config = inputs.config
+        self.model = trainable(load_encoder(inputs.start), config, head=False)
+        self.network: PackedEmbedder = PackedEmbedder(self.model, inputs.settings)
+        self.new_tensors = ()
+        self.objective = Contrastive(SCORE_LOSSES[config.loss], config.temperature, config.dims)
+        train = inputs.train
+        if config.mine:
+            train = self._with_negatives(train)
+        self.data = pair_data(train, inputs.tokenizer, inputs.settings, config)
+        first, *_ = inputs.held_out
+        self.quick = self._tokenized(_sample(inputs.held_out[first], EVALUATION_DOCUMENTS))
+
+    def _tokenized(self, collection: Collection) -> _Searched:
+        queries, documents = texts_of(collection, self.inputs.settings)
+        length = self.inputs.config.max_length
+        return _Searched(
+            collection,
+            tokenize(self.inputs.tokenizer, [(text,) for text in queries], length),
+            tokenize(self.inputs.tokenizer, [(text,) for text in documents], length),
+        )
+
+    def _with_negatives(self, train: Collection) -> Collection:
+        """Mine with the model as it is before training."""
+        network = self.network.to(self.accelerator.device).eval()
+        queries_QD, documents_ND = self._vectors(network, self._tokenized(train))
+        config = self.inputs.config
+        judgements, _ = mine(
+            train, queries_QD, documents_ND, per_query=config.hard_negatives, seed=config.seed
+        )
+        return replace(train, judgements=judgements)
+
+    def _vectors(self, network: nn.Module, searched: _Searched) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit vectors of queries and documents."""
+        found = [
+            predict_logits(
+                network,
+                tokens,
+                max_tokens=self.inputs.config.max_tokens,
+                accelerator=self.accelerator,
+                check_stop=self.stop.raise_if_requested,
+            )
+            for tokens in (searched.queries, searched.documents)
+        ]
+        return unit(found[0]), unit(found[1])
+
+    def evaluate(self, network: nn.Module) -> Evaluation:
+        """Search the validation queries among the sampled documents."""
+        queries_QD, documents_ND = self._vectors(network, self.quick)
+        scores = _scores(self.quick.collection, queries_QD, documents_ND)
+        metrics = {score.metric: score.value for score in scores.scores}
+        return Evaluation(metrics, scores.main.value)
+
+    def save(self, folder: Path) -> float:
+        """Save in sentence-transformers' layout, adapters folded in; compare a few vectors."""
+        shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
+        self.model = merged(self.model.to("cpu").eval())
+        self.network = PackedEmbedder(self.model, self.inputs.settings).eval()
+        save_embedder(self.model, self.inputs.tokenizer, self.inputs.settings, folder)
+        fresh = load_embedder(replace(self.inputs.source, name=folder.parent.name, folder=folder, base=None))
+        batch = pack(self.quick.queries, range(min(8, len(self.quick.queries))))
+        with torch.inference_mode():
+            difference = float((self.network(batch) - fresh(batch)).abs().nan_to_num(nan=float("inf")).max())
+        self.network.to(self.accelerator.device)
+        return difference
+
+    def score(self) -> tuple[tuple[SplitScores, ...], list[dict[str, Any]]]:
+        """Search every held-out collection, whole; BM25's score stands in the notes."""
+        results: list[SplitScores] = []
+        rows: list[dict[str, Any]] = []
+        for split, collection in self.inputs.held_out.items():
+            vectors = self._vectors(self.network.eval(), self._tokenized(collection))
+            scores = _scores(collection, *vectors)
+            results.append(
+                SplitScores(split, scores.scores, tuple(self._notes(collection, scores, *vectors)))
+            )
+            rows += [{"id": f"{split}/{query}", **values} for query, values in scores.by_query.items()]
+        return tuple(results), rows
+
+    def _notes(
+        self, collection: Collection, scores: RankingScores, queries_QD: np.ndarray, documents_ND: np.ndarray
+    ) -> list[str]:
+        notes = []
+        for size in self.inputs.config.dims:
+            smaller = _scores(collection, unit(queries_QD[:, :size]), unit(documents_ND[:, :size]))
+            notes.append(f"the first {size} numbers of each vector: nDCG@10 {smaller.main.value:.4f}")
+        documents, analyser = collection.documents.with_titles(), self.inputs.task.analyser
+        found = Bm25(documents, analyser).search(list(collection.queries.values()), DEPTH)
+        bm25 = score_ranking(ranking_of(collection, *found), collection.judgements).main.value
+        verdict = "better than" if bm25 > scores.main.value else "below"
+        notes.append(f"BM25 ({analyser}) scores nDCG@10 {bm25:.4f}: {verdict} this model")
+        return notes
+
+
+def _scores(collection: Collection, queries_QD: np.ndarray, documents_ND: np.ndarray) -> RankingScores:
+    found = exact_search(queries_QD, [documents_ND], 1000)
+    return score_ranking(ranking_of(collection, *found), collection.judgements)
+
+
+def _sample(collection: Collection, size: int) -> Collection:
+    """Keep the judged documents, and others up to `size`, drawn alike every time."""
+    documents = collection.documents
+    if len(documents) <= size:
+        return collection
+    judged = {document for grades in collection.judgements.values() for document in grades}
+    others = [i for i, identifier in enumerate(documents.ids) if identifier not in judged]
+    drawn = np.random.default_rng(0).permutation(others)[: max(0, size - len(judged))]
+    places = sorted({i for i, identifier in enumerate(documents.ids) if identifier in judged} | set(drawn))
+    return replace(collection, documents=documents.take(places))
