@@ -114,7 +114,7 @@ class RetrievalJob(Job):
             train = self._with_negatives(train)
         self.data = pair_data(train, inputs.tokenizer, inputs.settings, config)
         first, *_ = inputs.held_out
-        self.quick = self._tokenized(_sample(inputs.held_out[first], EVALUATION_DOCUMENTS))
+        self.quick = self._tokenized(sample(inputs.held_out[first], EVALUATION_DOCUMENTS))
 
     def _tokenized(self, collection: Collection) -> _Searched:
         queries, documents = texts_of(collection, self.inputs.settings)
@@ -202,7 +202,7 @@ def _scores(collection: Collection, queries_QD: np.ndarray, documents_ND: np.nda
     return score_ranking(ranking_of(collection, *found), collection.judgements)
 
 
-def _sample(collection: Collection, size: int) -> Collection:
+def sample(collection: Collection, size: int) -> Collection:
     """Keep the judged documents, and others up to `size`, drawn alike every time."""
     documents = collection.documents
     if len(documents) <= size:

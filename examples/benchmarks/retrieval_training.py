@@ -1,0 +1,253 @@
+"""mbert against sentence-transformers' own trainer: the same bi-encoder, side by side.
+
+    python examples/benchmarks/retrieval_training.py --data-dir BUNDLE
+
+Both train the same checkpoint on the same pairs with in-batch negatives, the same temperature, optimiser,
+schedule, batch size, maximum length, precision, seed and number of epochs; both search the same validation
+queries at step 0 and after each epoch, keep the best, and search the same test queries at the end.
+sentence-transformers runs at its best settings: no duplicates in a batch, fused AdamW, texts sorted by
+length when they are embedded. Every measurement is a process of its own; the two tools alternate.
+
+Minutes are of the whole job: model, tokens, training, evaluation, saving, test. On a CPU both tools get one
+thread and the clock is the process's own, so that other work on the machine does not count; on a GPU it is
+the wall clock. Results are added to a JSON file; what is there already is not measured again.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODEL = "minilm"
+TASKS = ("codesearch/stdlib", "codesearch/so-python")
+SETTINGS = {"epochs": 2.0, "batch_size": 64, "learning_rate": 5e-5, "max_length": 128}
+RESULTS = Path(__file__).parent / "results" / "retrieval_training.json"
+
+
+def run_mbert(inputs, store) -> dict:
+    from modernbert.training.finetune import finetune
+
+    result = finetune(inputs.request, store)
+    return {
+        "test": result.headline.main.value,
+        "history": [entry["metrics"]["ndcg_at_10"] for entry in result.record["training"]["history"]],
+        "peak_memory_mib": result.record["training"]["peak_memory_mib"],
+        "notes": result.headline.notes,
+    }
+
+
+def run_sentence_transformers(inputs, store) -> dict:
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.evaluation import InformationRetrievalEvaluator
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.training_args import BatchSamplers
+
+    from modernbert.evaluation.ranking import ranking_of, score_ranking
+    from modernbert.evaluation.search import exact_search, unit
+    from modernbert.memory import peak_memory, start_measuring_memory
+    from modernbert.training.retrieval import EVALUATION_DOCUMENTS, sample
+
+    start_measuring_memory()
+    config, train = inputs.config, inputs.train
+    documents = dict(zip(train.documents.ids, train.documents.with_titles(), strict=True))
+    pairs = [
+        {"anchor": train.queries[query], "positive": documents[document]}
+        for query, grades in train.judgements.items()
+        for document, grade in grades.items()
+        if grade > 0
+    ]
+    model = SentenceTransformer(str(inputs.source.folder), device=inputs.machine.device)
+    model.max_seq_length = config.max_length
+    validation, *others = inputs.held_out.values()
+    quick = sample(validation, EVALUATION_DOCUMENTS)
+    evaluator = InformationRetrievalEvaluator(
+        dict(quick.queries),
+        dict(zip(quick.documents.ids, quick.documents.with_titles(), strict=True)),
+        {q: {d for d, grade in grades.items() if grade > 0} for q, grades in quick.judgements.items()},
+        show_progress_bar=False,
+    )
+    main = "eval_cosine_ndcg@10"
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=folder,
+            num_train_epochs=config.epochs,
+            per_device_train_batch_size=config.batch_size,
+            per_device_eval_batch_size=32,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            adam_beta1=config.beta1,
+            adam_beta2=config.beta2,
+            adam_epsilon=config.epsilon,
+            max_grad_norm=config.clip,
+            lr_scheduler_type="linear",
+            warmup_steps=config.warmup,
+            optim="adamw_torch_fused",
+            bf16=inputs.machine.precision == "bf16",
+            use_cpu=inputs.machine.device == "cpu",
+            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            save_total_limit=1,
+            load_best_model_at_end=True,
+            metric_for_best_model=main,
+            greater_is_better=True,
+            eval_on_start=True,
+            logging_steps=config.log_every,
+            seed=config.seed,
+            disable_tqdm=True,
+            report_to="none",
+            dataloader_pin_memory=False,
+        )
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Dataset.from_list(pairs),
+            loss=MultipleNegativesRankingLoss(model, scale=1 / config.temperature),
+            evaluator=evaluator,
+        )
+        trainer.train()
+        model.save_pretrained(folder)
+        test = others[0] if others else validation
+        queries, documents = list(test.queries.values()), test.documents.with_titles()
+        found = exact_search(unit(model.encode(queries)), [unit(model.encode(documents))], 1000)
+    return {
+        "test": score_ranking(ranking_of(test, *found), test.judgements).main.value,
+        "history": [entry[main] for entry in trainer.state.log_history if main in entry],
+        "peak_memory_mib": peak_memory(),
+    }
+
+
+def before(inputs) -> dict:
+    """Return the test nDCG@10 of the untrained model, read at the same length, and of BM25."""
+    from modernbert.evaluation.bm25 import Bm25
+    from modernbert.evaluation.embed import Embedder
+    from modernbert.evaluation.ranking import ranking_of, score_ranking
+    from modernbert.evaluation.search import exact_search, unit
+
+    *_, test = inputs.held_out.values()
+    queries, documents = list(test.queries.values()), test.documents.with_titles()
+    embedder = Embedder(inputs.source, max_length=inputs.config.max_length)
+    dense = exact_search(unit(embedder.encode(queries, "query")), [unit(embedder.encode(documents))], 1000)
+    sparse = Bm25(documents, "code").search(queries, 1000)
+    scores = [
+        score_ranking(ranking_of(test, *found), test.judgements).main.value for found in (dense, sparse)
+    ]
+    return {"before": scores[0], "bm25": scores[1]}
+
+
+TOOLS = {"mbert": run_mbert, "sentence-transformers": run_sentence_transformers}
+
+
+def measure_one(tool: str, task: str, seed: int, data_dir: str) -> None:
+    """Measure in this process and print one JSON line."""
+    from modernbert.model.device import describe_hardware
+    from modernbert.runs import RunStore
+    from modernbert.training.inputs import Request
+    from modernbert.training.prepare import prepare
+    from modernbert.versions import versions
+
+    made_here = task == "codesearch/stdlib"
+    target = task if made_here else str(Path(data_dir) / task)
+    request = Request(target=target, model=MODEL, settings={**SETTINGS, "seed": seed})
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore(Path(folder))
+        inputs = prepare(request, store)
+        clock = time.process_time if inputs.machine.device == "cpu" else time.perf_counter
+        started = clock()
+        found = TOOLS[tool](inputs, store)
+        minutes = (clock() - started) / 60
+        found |= before(inputs) if tool == "mbert" else {}
+    record = {"tool": tool, "task": task, "seed": seed, "minutes": minutes, **found}
+    record |= {"settings": inputs.config.as_dict(), "precision": inputs.machine.precision}
+    print(json.dumps(record | {"versions": versions(), "hardware": describe_hardware()}))
+
+
+def measure(tool: str, task: str, seed: int, data_dir: str) -> dict:
+    command = [sys.executable, __file__, "--one", tool, task, str(seed), "--data-dir", data_dir]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def table(records: list[dict]) -> str:
+    """Mean over seeds: before, after, minutes, and the median ratio of times where both ran the same seed."""
+    lines = [
+        "| task | before | BM25 | mbert | sentence-transformers | minutes, mbert | sentence-transformers "
+        "| ratio | MiB, mbert | sentence-transformers |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for task in TASKS:
+        runs = {t: {r["seed"]: r for r in records if (r["tool"], r["task"]) == (t, task)} for t in TOOLS}
+        ours, theirs = runs.values()
+        if ours and theirs:
+            ratios = [theirs[seed]["minutes"] / ours[seed]["minutes"] for seed in ours if seed in theirs]
+            first = next(iter(ours.values()))
+            cells = [task, f"{first['before']:.4f}", f"{first['bm25']:.4f}"]
+            cells += [_scores(ours), _scores(theirs), _mean(ours, "minutes"), _mean(theirs, "minutes")]
+            cells += [f"{statistics.median(ratios):.2f}", _memory(ours), _memory(theirs)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _scores(runs: dict) -> str:
+    values = [run["test"] for run in runs.values()]
+    if len(values) < 2:
+        return f"{values[0]:.4f}"
+    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)})"
+
+
+def _mean(runs: dict, key: str) -> str:
+    return f"{statistics.mean(run[key] for run in runs.values()):.1f}"
+
+
+def _memory(runs: dict) -> str:
+    peaks = [run["peak_memory_mib"] for run in runs.values()]
+    return f"{statistics.median(peak.get('gpu', peak['process']) for peak in peaks):.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data-dir", required=True, help="bundle folder with codesearch/")
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42])
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        tool, task, seed = given.one
+        return measure_one(tool, task, int(seed), given.data_dir)
+    for seed in given.seeds:
+        for task in given.tasks:
+            for tool in given.tools:
+                add(tool, task, seed, given.data_dir)
+    print(table(read()))
+
+
+def read() -> list[dict]:
+    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+
+
+def add(tool: str, task: str, seed: int, data_dir: str) -> None:
+    key = {"tool": tool, "task": task, "seed": seed}
+    if any(all(record[k] == v for k, v in key.items()) for record in read()):
+        return
+    record = measure(tool, task, seed, data_dir)
+    print(*key.values(), f"nDCG@10 {record['test']:.4f}", f"{record['minutes']:.2f} min", flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps([*read(), record], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
