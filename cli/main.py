@@ -12,7 +12,7 @@ from modernbert.errors import MbertError
 from modernbert.network import offline_by_choice
 from modernbert.version import __version__
 
-from . import bench, catalogue, data, doctor, download, evaluate, finetune, output, predict, runs
+from . import bench, catalogue, data, doctor, download, evaluate, finetune, output, predict, runs, search
 
 app = typer.Typer(
     name="mbert",
@@ -48,6 +48,9 @@ def _global_options(
 app.command("finetune")(finetune.finetune)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("index")(search.index)
+app.command("search")(search.search)
+app.command("embed")(search.embed)
 app.command("resume")(finetune.resume)
 app.add_typer(runs.app, name="runs")
 app.command("tasks")(catalogue.tasks)

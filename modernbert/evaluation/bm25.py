@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -49,17 +49,24 @@ def words_of(text: str, *, split_names: bool, stem: Callable[[list[str]], list[s
     return words
 
 
+@cache
+def word_reader(analyser: str) -> Callable[[str], list[str]]:
+    """Return the function that turns a text into words as an analyser does."""
+    import Stemmer
+
+    stem = Stemmer.Stemmer("english").stemWords
+    return partial(words_of, split_names=ANALYSERS[analyser].split_names, stem=stem)
+
+
 class Bm25:
     """An index over documents."""
 
     def __init__(self, documents: Sequence[str], analyser: str = "english") -> None:
         """Index the documents; results name them by their places."""
         import bm25s
-        import Stemmer
 
         chosen = ANALYSERS[analyser]
-        stem = Stemmer.Stemmer("english").stemWords
-        self.words = partial(words_of, split_names=chosen.split_names, stem=stem)
+        self.words = word_reader(analyser)
         self.size = len(documents)
         self.vocabulary: dict[str, int] = {}
         numbers = [[self._number(word) for word in self.words(text)] for text in documents]

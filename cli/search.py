@@ -1,0 +1,159 @@
+"""`mbert index`, `mbert search` and `mbert embed`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options, output
+from .evaluate import FOR_RETRIEVAL
+from .finetune import _length
+
+# Lines of a hit that are shown.
+SHOWN = 8
+
+
+def index(
+    path: Annotated[Path, typer.Argument(help="Folder of code or text, or one file.")],
+    model: options.Model = FOR_RETRIEVAL,
+    to: Annotated[Path | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
+    ] = False,
+    max_length: options.MaxLength = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Index source code or text for `mbert search`; again, only what changed is read."""
+    from modernbert.index.build import build_index, default_folder, remove_index
+
+    folder = to or default_folder(path)
+    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+    if rebuild:
+        remove_index(folder)
+    with output.console(error=True).status("looking at the files", spinner="dots") as status:
+        done = build_index(
+            path,
+            embedder,
+            folder,
+            on_progress=lambda n, total: status.update(f"embedded {n:,} of {total:,} chunks"),
+        )
+    if json:
+        return output.print_json(vars(done) | {"folder": str(done.folder)})
+    output.print_line(
+        f"{done.files:,} files, {done.chunks:,} chunks in {done.folder}  "
+        f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
+    )
+    for name, reason in list(done.left_out.items())[:5]:
+        output.print_warning(f"left out: {name} ({reason})")
+    if len(done.left_out) > 5:
+        output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
+    if not embedder.settings.tuned:
+        output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in words.")],
+    index: Annotated[
+        Path | None, typer.Option(help="The index's folder; the nearest one from here by default.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with BM25: exact names count too.")] = False,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Search an index by meaning; the model is the one that the index was built with."""
+    from modernbert.index.query import Searcher, as_dict, find_index
+    from modernbert.index.store import read_record
+
+    folder = find_index(index)
+    record = read_record(folder)
+    length = str(record["key"]["max_length"])
+    embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
+    hits = Searcher(folder, embedder).search(query, k, hybrid=hybrid)
+    if json:
+        return output.print_json(as_dict(hits))
+    for hit in hits:
+        _show(hit, query)
+    if not hits:
+        output.print_line("the index is empty")
+
+
+def _embedder(
+    model: str,
+    max_length: str | None,
+    data_dir: Path | None,
+    runs_dir: Path | None,
+    device: str,
+    precision: str,
+) -> Any:
+    from modernbert.evaluation.embed import Embedder
+    from modernbert.model.locate import locate_model
+    from modernbert.runs import RunStore
+
+    source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
+    return Embedder(source, max_length=_length(max_length) or 0, device=device, precision=precision)
+
+
+def _show(hit: Any, query: str) -> None:
+    """Print where a hit stands, and the lines around the one that holds most of the query's words."""
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    from modernbert.index.query import best_line, query_words
+
+    screen = output.console()
+    title = Text(f"{hit.path}:{hit.start}", style="bold cyan")
+    title.append(f"  {hit.name}" if hit.name else "", style="bold")
+    title.append(f"  {hit.score:.4f}", style="dim")
+    title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
+    screen.print(title)
+    lines = hit.text.splitlines()
+    first = max(0, min(best_line(hit, query) - 2, len(lines) - SHOWN))
+    shown = lines[first : first + SHOWN]
+    code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
+    code.highlight_words(sorted(query_words(query)), "reverse", case_sensitive=False)
+    for number, line in enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first):
+        screen.print(Text(f"{number:>6}  ", style="dim") + line)
+    screen.print()
+
+
+def embed(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output file: .parquet.")],
+    model: options.Model = FOR_RETRIEVAL,
+    text_col: Annotated[str | None, typer.Option(help="Text column; guessed by default.")] = None,
+    queries: Annotated[bool, typer.Option("--queries", help="The texts are queries, not documents.")] = False,
+    max_length: options.MaxLength = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Embed every row of a file; input columns are kept, memory stays constant."""
+    from modernbert.evaluation.embed_file import embed_file
+
+    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+    with output.console(error=True).status("embedding", spinner="dots") as status:
+        done = embed_file(
+            embedder,
+            file,
+            out,
+            column=text_col,
+            kind="query" if queries else "document",
+            on_progress=lambda rows: status.update(f"embedded {rows:,} rows"),
+        )
+    if json:
+        return output.print_json(vars(done) | {"output": str(done.output)})
+    output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")
+    if not embedder.settings.tuned:
+        output.print_warning(f"{embedder.source.name} was never trained for embeddings: they mean little")

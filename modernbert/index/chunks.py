@@ -1,0 +1,185 @@
+"""Files cut into chunks: code along functions and classes, text along paragraphs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import PurePath
+from typing import Any
+
+from modernbert.errors import NotAvailable
+
+# Characters of a chunk: about 400 tokens of code, which embedding models read whole.
+LARGEST = 1600
+
+# Suffix: (package of the tree-sitter grammar, its function).
+GRAMMARS = {
+    **dict.fromkeys((".py", ".pyi"), ("tree_sitter_python", "language")),
+    **dict.fromkeys((".js", ".jsx", ".mjs", ".cjs"), ("tree_sitter_javascript", "language")),
+    ".ts": ("tree_sitter_typescript", "language_typescript"),
+    ".tsx": ("tree_sitter_typescript", "language_tsx"),
+    ".java": ("tree_sitter_java", "language"),
+    ".go": ("tree_sitter_go", "language"),
+    ".rs": ("tree_sitter_rust", "language"),
+    **dict.fromkeys((".c", ".h"), ("tree_sitter_c", "language")),
+    **dict.fromkeys((".cc", ".cpp", ".cxx", ".hpp", ".hh"), ("tree_sitter_cpp", "language")),
+    ".rb": ("tree_sitter_ruby", "language"),
+    ".php": ("tree_sitter_php", "language_php"),
+    ".cs": ("tree_sitter_c_sharp", "language"),
+    **dict.fromkeys((".sh", ".bash"), ("tree_sitter_bash", "language")),
+}
+TEXTS = frozenset((".md", ".rst", ".txt", ".adoc", ".toml", ".yaml", ".yml", ".sql", ".html", ".css"))
+SUFFIXES = frozenset(GRAMMARS) | TEXTS
+
+_DEFINITION = re.compile(
+    r"function|method|class|struct|enum|interface|trait|impl|namespace|module|constructor|type_declaration"
+)
+# A large class is taken apart into its methods; a large function is cut at line ends, and keeps its name.
+_FUNCTION = re.compile(r"function|method|constructor")
+_WRAPPER = re.compile(r"decorat|export")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Lines of a file, numbered from 1, with the dotted name of what they define, if anything."""
+
+    start: int
+    end: int
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Lines `start` to `end`, both counted from 0; only pieces without a name may be joined."""
+
+    start: int
+    end: int
+    name: str = ""
+    comment: bool = False
+
+
+def cut_file(path: PurePath, text: str) -> list[Chunk]:
+    """Cut a file's text; every line that is not blank is in one chunk, or in a few where lines are long.
+
+    Raises:
+        NotAvailable: the language's grammar is not installed.
+    """
+    lines = text.splitlines()
+    suffix = path.suffix.lower()
+    if suffix in GRAMMARS:
+        root = _parser(*GRAMMARS[suffix]).parse(text.encode()).root_node
+        pieces = list(_of_code(root, lines, ""))
+    else:
+        pieces = list(_of_text(lines))
+    return [chunk for piece in _joined(pieces, lines) for chunk in _chunks(piece, lines)]
+
+
+@cache
+def _parser(package: str, function: str) -> Any:
+    try:
+        tree_sitter = importlib.import_module("tree_sitter")
+        grammar = importlib.import_module(package)
+    except ImportError as error:
+        raise NotAvailable(
+            f"cutting code needs the Python package '{error.name}'", fix="pip install 'mbert[search]'"
+        ) from None
+    return tree_sitter.Parser(tree_sitter.Language(getattr(grammar, function)()))
+
+
+def _size(lines: list[str], start: int, end: int) -> int:
+    return sum(len(line) + 1 for line in lines[start : end + 1])
+
+
+def _of_code(node: Any, lines: list[str], prefix: str) -> Iterator[_Piece]:
+    """Yield a node's children, definitions by themselves; what is too large is taken apart further."""
+    for child in node.children:
+        start, end = child.start_point[0], child.end_point[0]
+        if child.end_point[1] == 0 and end > start:
+            end -= 1  # the node ends with its line's newline
+        name = _name(child, prefix)
+        whole = _size(lines, start, end) <= LARGEST or _FUNCTION.search(child.type)
+        if whole or not child.children:
+            yield _Piece(start, end, name, "comment" in child.type)
+        else:
+            # What merely wraps a definition passes its own prefix on: the definition adds its name itself.
+            is_definition = bool(name and _DEFINITION.search(child.type))
+            yield from _of_code(child, lines, name if is_definition else prefix)
+
+
+def _name(node: Any, prefix: str) -> str:
+    """Return the dotted name of a definition; of what merely wraps one (a decorator, an export), its name."""
+    if not _DEFINITION.search(node.type):
+        inner = [child for child in node.named_children if _DEFINITION.search(child.type)]
+        return _name(inner[0], prefix) if len(inner) == 1 and _WRAPPER.search(node.type) else ""
+    found = node.child_by_field_name("name") or node.child_by_field_name("declarator")
+    if found is None:
+        return ""
+    own = found.text.decode(errors="replace").split("(")[0].strip()
+    return f"{prefix}.{own}" if prefix else own
+
+
+def _of_text(lines: list[str]) -> Iterator[_Piece]:
+    """Yield paragraphs; a heading begins one."""
+    start: int | None = None
+    for number, line in enumerate(lines):
+        if not line.strip() or line.startswith("#"):
+            if start is not None:
+                yield _Piece(start, number - 1)
+            start = number if line.strip() else None
+        elif start is None:
+            start = number
+    if start is not None:
+        yield _Piece(start, len(lines) - 1)
+
+
+def _joined(pieces: Iterable[_Piece], lines: list[str]) -> Iterator[_Piece]:
+    """Join neighbours that fit together: what has no name, and what shares a line."""
+    held: _Piece | None = None
+    for piece in _with_comments(list(pieces), lines):
+        if held is None:
+            held = piece
+        elif piece.end > held.end:  # else it is on the same lines, and nothing new
+            together = held.name == piece.name == "" or piece.start <= held.end
+            if together and _size(lines, held.start, piece.end) <= LARGEST:
+                held = _Piece(held.start, piece.end, held.name or piece.name)
+            else:
+                yield held
+                held = replace(piece, start=max(piece.start, held.end + 1))
+    if held is not None:
+        yield held
+
+
+def _with_comments(pieces: list[_Piece], lines: list[str]) -> list[_Piece]:
+    """Put comments with the definition right below them."""
+    result: list[_Piece] = []
+    for piece in reversed(pieces):
+        below = result[-1] if result else None
+        if piece.comment and below and below.name and _size(lines, piece.start, below.end) <= LARGEST:
+            result[-1] = replace(below, start=piece.start)
+        else:
+            result.append(piece)
+    return result[::-1]
+
+
+def _chunks(piece: _Piece, lines: list[str]) -> Iterator[Chunk]:
+    """Yield a piece, cut at line ends where it is too large, and inside a line where that alone is."""
+    start, size = piece.start, 0
+    for number in range(piece.start, piece.end + 1):
+        length = len(lines[number]) + 1
+        if size and size + length > LARGEST:
+            yield from _chunk(start, number - 1, piece.name, lines)
+            start, size = number, 0
+        size += length
+    yield from _chunk(start, piece.end, piece.name, lines)
+
+
+def _chunk(start: int, end: int, name: str, lines: list[str]) -> Iterator[Chunk]:
+    text = "\n".join(lines[start : end + 1])
+    for first in range(0, len(text), 2 * LARGEST):  # one line longer than that: minified, or data
+        part = text[first : first + 2 * LARGEST]
+        if part.strip():
+            yield Chunk(start + 1, end + 1, name, part)

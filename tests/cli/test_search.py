@@ -1,0 +1,81 @@
+"""`mbert index`, `mbert search`, `mbert embed`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from helpers import write_csv
+
+
+def test_index_and_search(mbert, tiny_modernbert):
+    Path("src").mkdir()
+    Path("src/a.py").write_text("def good(w1):\n    return w1\n")
+    Path("src/b.md").write_text("awful w9\n")
+    code, out, err = mbert("index", "src", "-m", tiny_modernbert, "--precision", "fp32")
+    assert code == 0, err
+    assert "2 files, 2 chunks in src/.mbert-index" in out
+    assert "was never trained for retrieval" in err
+    code, out, err = mbert("search", "good w1", "--index", "src/.mbert-index", "--precision", "fp32")
+    assert code == 0, err
+    assert "a.py:1  good" in out
+    assert "     2      return w1" in out
+    code, out, err = mbert("search", "awful", "--index", "src/.mbert-index", "--json", "--hybrid", "-k", 1)
+    assert code == 0, err
+    hit, *_ = json.loads(out)
+    assert set(hit) == {"path", "start", "end", "name", "score", "text", "stale"}
+    code, out, _ = mbert("index", "src", "-m", tiny_modernbert, "--rebuild", "--max-length", 64, "--json")
+    assert json.loads(out)["embedded"] == 2
+
+
+def test_the_nearest_index_above_is_taken(mbert, tiny_modernbert, monkeypatch):
+    Path("src/deep").mkdir(parents=True)
+    Path("src/a.py").write_text("def good(w1):\n    return w1\n")
+    mbert("index", "src", "-m", tiny_modernbert)
+    monkeypatch.chdir("src/deep")
+    code, out, err = mbert("search", "good")
+    assert code == 0, err
+    assert "a.py:1" in out
+
+
+def test_embed_keeps_columns_and_order(mbert, tiny_modernbert, monkeypatch):
+    from modernbert.evaluation import embed_file
+
+    monkeypatch.setattr(embed_file, "CHUNK_ROWS", 3)
+    rows = [{"id": str(i), "body": f"good w{i}"} for i in range(8)]
+    write_csv(Path("in.csv"), rows)
+    code, out, err = mbert(
+        "embed", "in.csv", "-o", "out.parquet", "-m", tiny_modernbert, "--precision", "fp32"
+    )
+    assert code == 0, err
+    assert "8 rows -> out.parquet  (text <- body, vectors of 32)" in out
+    table = parquet.read_table("out.parquet")
+    assert table.column_names == ["id", "body", "vector"]
+    assert table["id"].to_pylist() == [str(i) for i in range(8)]
+    vectors = np.array(table["vector"].to_pylist())
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert len(np.unique(vectors.round(4), axis=0)) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.csv", "-o", "x.parquet"), "there is no such file"),
+        (("in.csv", "-o", "x.csv"), "cannot write '.csv' files"),
+        (("in.csv", "-o", "x.parquet"), "no column with a usual name"),
+        (("in.csv", "-o", "x.parquet", "--text-col", "b"), "row 2: the column 'b' is missing or no text"),
+    ],
+)
+def test_embed_mistakes(arguments, message, mbert, tiny_modernbert):
+    Path("in.csv").write_text('{"a": 1}\n')
+    Path("in.jsonl").write_text('{"b": "good", "a": 1}\n{"a": 2}\n')
+    name = arguments[0].replace("in.csv", "in.jsonl")
+    if "usual" in message:
+        Path("in.jsonl").write_text('{"a": "x"}\n')
+    code, _, err = mbert("embed", name, *arguments[1:], "-m", tiny_modernbert)
+    assert code == 2
+    assert message in err
+    assert not Path("x.parquet").exists()

@@ -1,0 +1,113 @@
+"""Code is cut along its definitions, text along its paragraphs, and no line is lost."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modernbert.index import chunks
+from modernbert.index.chunks import LARGEST, cut_file
+
+LONG = "\n".join(f"        total += value_{i} * weight_{i}" for i in range(60))
+PYTHON = f"""import os
+import sys
+
+# How to greet.
+@cache
+def greet(name):
+    return f"hello {{name}}"
+
+
+@dataclass
+class Big:
+    size = 1
+
+    def first(self):
+{LONG}
+
+    def second(self):
+        return 2
+"""
+
+
+def covered(found):
+    return {number for chunk in found for number in range(chunk.start, chunk.end + 1)}
+
+
+def test_python_functions_and_methods():
+    found = cut_file(PurePath("a.py"), PYTHON)
+    names = [chunk.name for chunk in found]
+    assert names[:2] == ["", "greet"]
+    assert "Big.first" in names
+    assert "Big.second" in names
+    greet = found[1]
+    assert (greet.start, greet.end) == (4, 7), "the comment and the decorator belong to the function"
+    assert greet.text.startswith("# How to greet.\n@cache\ndef greet")
+    lines = PYTHON.splitlines()
+    assert covered(found) >= {i for i, line in enumerate(lines, 1) if line.strip()}
+    for chunk in found:
+        assert chunk.text == "\n".join(lines[chunk.start - 1 : chunk.end])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "name"),
+    [
+        (".js", "export function add(a, b) {\n  return a + b\n}\n", "add"),
+        (".ts", "class Store {\n  get(key: string): string { return key }\n}\n", "Store"),
+        (".tsx", "function App() { return <b>hi</b> }\n", "App"),
+        (".java", "class Main {\n  int one() { return 1; }\n}\n", "Main"),
+        (".go", "package a\n\nfunc Add(a int, b int) int {\n\treturn a + b\n}\n", "Add"),
+        (".rs", "fn add(a: i32) -> i32 {\n    a + 1\n}\n", "add"),
+        (".c", "int add(int a, int b) {\n  return a + b;\n}\n", "add"),
+        (".cpp", "namespace n {\nint add(int a) { return a; }\n}\n", "n"),
+        (".rb", "def add(a)\n  a + 1\nend\n", "add"),
+        (".php", "<?php\nfunction add($a) {\n  return $a;\n}\n", "add"),
+        (".cs", "class Main {\n  int One() { return 1; }\n}\n", "Main"),
+        (".sh", "add() {\n  echo $1\n}\n", "add"),
+    ],
+)
+def test_every_language_names_its_definitions(suffix, text, name):
+    assert name in [chunk.name for chunk in cut_file(PurePath(f"a{suffix}"), text)]
+
+
+def test_text_by_paragraphs_and_headings():
+    text = "# One\nfirst\n\nsecond " + "word " * 200 + "\n\n# Two\n" + "third " * 150 + "\n"
+    found = cut_file(PurePath("a.md"), text)
+    assert [chunk.start for chunk in found] == [1, 6]
+    assert found[1].text.startswith("# Two\nthird")
+
+
+def test_one_endless_line_is_cut_inside():
+    found = cut_file(PurePath("a.txt"), "x" * 10_000)
+    assert "".join(chunk.text for chunk in found) == "x" * 10_000
+    assert {(chunk.start, chunk.end) for chunk in found} == {(1, 1)}
+
+
+@given(
+    st.lists(st.text("ab {}();:=\n\tdefclas#'\"é", max_size=60), max_size=40),
+    st.sampled_from((".py", ".js", ".md")),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_line_is_lost_whatever_the_file_holds(lines, suffix):
+    text = "\n".join(lines)
+    found = cut_file(PurePath(f"a{suffix}"), text)
+    wanted = {i for i, line in enumerate(text.splitlines(), 1) if line.strip()}
+    assert covered(found) >= wanted
+    assert all(len(chunk.text) <= 2 * LARGEST for chunk in found)
+
+
+def test_without_the_grammar_the_extra_is_named(monkeypatch):
+    from modernbert.errors import NotAvailable
+
+    def missing(name):
+        raise ImportError(name=name)
+
+    chunks._parser.cache_clear()
+    monkeypatch.setattr(chunks.importlib, "import_module", missing)
+    with pytest.raises(
+        NotAvailable, match=r"needs the Python package 'tree_sitter'\npip install 'mbert\[search\]'"
+    ):
+        cut_file(PurePath("a.py"), "x = 1")
