@@ -36,6 +36,9 @@ def evaluate(
     passages: Annotated[
         int, typer.Option(help="Retrieval: cut documents into passages of N tokens; the best one counts.")
     ] = 0,
+    rerank: Annotated[
+        str | None, typer.Option(help="Retrieval: a cross-encoder that reads the best documents again.")
+    ] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Retrieval: do not keep the documents' vectors.")
     ] = False,
@@ -64,7 +67,12 @@ def evaluate(
     if tasks := retrieval_tasks(target):
         source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
         search = SearchOptions(
-            protocol, analyser, length, passages, None if no_cache else VectorCache.default()
+            protocol=protocol,
+            analyser=analyser,
+            max_length=length,
+            passages=passages,
+            cache=None if no_cache else VectorCache.default(),
+            rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
         )
         return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)
     task = None if is_own_data(target) else find_labelled_task(target)

@@ -53,6 +53,9 @@ def finetune(
     lora_targets: Annotated[
         str | None, typer.Option(help="Linear layers, with commas; the architecture's preset by default.")
     ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Retrieval: vectors, or reranker (reads query and document together).")
+    ] = None,
     loss: Annotated[str | None, typer.Option(help="Retrieval: contrastive, kl or margin.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Retrieval: divides the cosines.")] = None,
     hard_negatives: Annotated[int | None, typer.Option(help="Retrieval: negatives of each query.")] = None,
@@ -104,6 +107,7 @@ def finetune(
         lora_rank=lora_rank,
         lora_alpha=lora_alpha,
         lora_targets=lora_targets.split(",") if lora_targets else None,
+        head=head,
         loss=loss,
         temperature=temperature,
         hard_negatives=hard_negatives,

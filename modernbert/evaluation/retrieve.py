@@ -19,6 +19,8 @@ from modernbert.evaluation.embed import Embedder, Estimate
 from modernbert.evaluation.passages import cut_into_passages
 from modernbert.evaluation.protocols import find_protocol
 from modernbert.evaluation.ranking import ranking_of, score_ranking
+from modernbert.evaluation.rerank import DEPTH as RERANKED
+from modernbert.evaluation.rerank import Reranker, rerank
 from modernbert.evaluation.retrieval_record import RetrievalResult, SystemScores, keep_result
 from modernbert.evaluation.search import exact_search, unit
 from modernbert.evaluation.vectors import VectorCache
@@ -54,6 +56,7 @@ class SearchOptions:
         max_length: tokens of a text that are read; the protocol's or the model's own if 0.
         passages: cut documents into passages of this many tokens, the best of which counts; 0 for whole ones.
         cache: where documents' vectors are kept; None keeps none.
+        rerank: a cross-encoder that orders the model's best documents anew.
     """
 
     protocol: str = "mteb"
@@ -61,6 +64,7 @@ class SearchOptions:
     max_length: int = 0
     passages: int = 0
     cache: VectorCache | None = None
+    rerank: ModelSource | None = None
 
 
 def evaluate_tasks(
@@ -89,10 +93,11 @@ def evaluate_tasks(
     loaded = [load_collection(task, split or task.test or "test", data_dir) for task in tasks]
     length = options.passages or options.max_length or chosen.max_length
     embedder = Embedder(source, max_length=length, device=device, precision=precision)
+    reranker = Reranker(options.rerank, device=device, precision=precision) if options.rerank else None
     results = []
     for task, found in zip(tasks, loaded, strict=True):
         own = replace(options, analyser=options.analyser or task.analyser)
-        results.append(evaluate_retrieval(found, embedder, store, own, on_start, on_progress))
+        results.append(evaluate_retrieval(found, embedder, store, own, reranker, on_start, on_progress))
     return results
 
 
@@ -112,6 +117,7 @@ def evaluate_retrieval(
     embedder: Embedder,
     store: RunStore,
     options: SearchOptions,
+    reranker: Reranker | None = None,
     on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> RetrievalResult:
@@ -122,6 +128,7 @@ def evaluate_retrieval(
         embedder: the encoder; its maximum length must be that of the options, where they have one.
         store: keeps the run.
         options: how to search.
+        reranker: orders the encoder's best documents anew.
         on_start: told how long it will take.
         on_progress: told what is being done.
     """
@@ -143,13 +150,20 @@ def evaluate_retrieval(
     sparse = Bm25(documents, analyser).search(queries, DEPTH)
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
-    systems = tuple(
-        SystemScores(name, score_ranking(ranking_of(collection, *found), collection.judgements), remark)
-        for name, found, remark in (
-            (embedder.source.name, dense, note),
-            (f"bm25 ({analyser})", sparse, ""),
-            (f"{embedder.source.name} + bm25", both, note),
+    name = embedder.source.name
+    found = [(name, dense, note), (f"bm25 ({analyser})", sparse, ""), (f"{name} + bm25", both, note)]
+    if reranker is not None:
+        again = rerank(
+            reranker.score,
+            queries,
+            documents,
+            dense[1],
+            on_progress=lambda n: on_progress(f"reranked {n:,} of {len(queries):,} queries"),
         )
+        found.append((f"{name} > {reranker.source.name}", again, f"its best {RERANKED} read again"))
+    systems = tuple(
+        SystemScores(system, score_ranking(ranking_of(collection, *hits), collection.judgements), remark)
+        for system, hits, remark in found
     )
     result = RetrievalResult(
         name=store.free_name(f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}"),

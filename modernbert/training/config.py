@@ -101,6 +101,10 @@ class TrainingConfig:
 class RetrievalConfig(TrainingConfig):
     """What a bi-encoder's training needs besides."""
 
+    head: Literal["vectors", "reranker"] = _help(
+        "vectors: texts are compared by their vectors; reranker: query and document are read together",
+        "vectors",
+    )
     loss: Literal["contrastive", "kl", "margin"] = _help(
         "contrastive; or kl or margin, from a teacher's scores in the data", "contrastive"
     )
@@ -117,7 +121,7 @@ class RetrievalConfig(TrainingConfig):
         _require(self.temperature > 0, "temperature", self, "greater than 0")
         _require(self.hard_negatives >= 0, "hard_negatives", self, "0 or more")
         _require(all(size > 0 for size in self.dims), "dims", self, "sizes greater than 0")
-        for name in ("loss", "pooling"):
+        for name in ("head", "loss", "pooling"):
             choices = get_args(_hints(self)[name])
             _require(getattr(self, name) in choices, name, self, f"one of {', '.join(filter(None, choices))}")
 

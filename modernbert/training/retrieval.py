@@ -84,8 +84,12 @@ class RetrievalInputs(Inputs):
         }
         return {"text": self.task.text, "splits": splits | held}
 
-    def load(self, accelerator: Any, stop: StopRequest) -> RetrievalJob:
-        """Load the encoder, with adapters if they are asked for; mine negatives; tokenise."""
+    def load(self, accelerator: Any, stop: StopRequest) -> Job:
+        """Load the model, with adapters if they are asked for; look for negatives; tokenise."""
+        if self.config.head == "reranker":
+            from modernbert.training.reranking import RerankingJob
+
+            return RerankingJob(self, accelerator, stop)
         return RetrievalJob(self, accelerator, stop)
 
 
@@ -189,12 +193,17 @@ class RetrievalJob(Job):
         for size in self.inputs.config.dims:
             smaller = _scores(collection, unit(queries_QD[:, :size]), unit(documents_ND[:, :size]))
             notes.append(f"the first {size} numbers of each vector: nDCG@10 {smaller.main.value:.4f}")
-        documents, analyser = collection.documents.with_titles(), self.inputs.task.analyser
-        found = Bm25(documents, analyser).search(list(collection.queries.values()), DEPTH)
-        bm25 = score_ranking(ranking_of(collection, *found), collection.judgements).main.value
-        verdict = "better than" if bm25 > scores.main.value else "below"
-        notes.append(f"BM25 ({analyser}) scores nDCG@10 {bm25:.4f}: {verdict} this model")
+        notes.append(bm25_note(collection, self.inputs.task.analyser, scores.main.value))
         return notes
+
+
+def bm25_note(collection: Collection, analyser: str, value: float) -> str:
+    """Return how BM25 does on a collection, beside a model's nDCG@10."""
+    documents = collection.documents.with_titles()
+    found = Bm25(documents, analyser).search(list(collection.queries.values()), DEPTH)
+    bm25 = score_ranking(ranking_of(collection, *found), collection.judgements).main.value
+    verdict = "better than" if bm25 > value else "below"
+    return f"BM25 ({analyser}) scores nDCG@10 {bm25:.4f}: {verdict} this model"
 
 
 def _scores(collection: Collection, queries_QD: np.ndarray, documents_ND: np.ndarray) -> RankingScores:

@@ -116,3 +116,18 @@ def test_what_needs_the_hub_says_so(mbert, tiny_modernbert):
     code, _, err = mbert("eval", "glue/sst2")
     assert code == 2
     assert "which model?" in err
+
+
+def test_a_reranker_gets_a_row_of_its_own(mbert, toy, tiny_modernbert, tiny_bert):
+    rows = [{"query": f"w{i}", "positive": f"w{i} good", "negative": f"w{i} bad"} for i in range(30)]
+    Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ("--head", "reranker", "--epochs", 1, "--precision", "fp32", "--name", "judge")
+    code, out, err = mbert("finetune", "pairs.jsonl", "-m", tiny_bert, *flags)
+    assert code == 0, err
+    assert "head reranker" in out
+    code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--rerank", "judge", "--json")
+    assert code == 0, err
+    assert json.loads(out)["results"][0]["systems"][3]["system"] == f"{tiny_modernbert} > judge"
+    code, _, err = mbert("eval", toy, "-m", tiny_modernbert, "--rerank", tiny_modernbert)
+    assert code == 2
+    assert "cannot rerank" in err

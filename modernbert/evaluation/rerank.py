@@ -1,0 +1,109 @@
+"""A cross-encoder reads query and document together and orders what a search found.
+
+Shape suffixes: Q queries, K candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modernbert.data.task import FileData, Task
+from modernbert.data.tokens import tokenize
+from modernbert.errors import BadModel, BadOption
+from modernbert.evaluation.predict import predict_logits
+from modernbert.model.accelerator import make_accelerator
+from modernbert.model.device import MAX_TOKENS, choose_machine
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.inference import prepare_inference
+from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
+from modernbert.model.locate import ModelSource
+
+# What a reranker predicts: one number, higher for a better answer.
+RERANKING = Task(
+    name="reranking",
+    summary="how well does the document answer the query?",
+    kind="regression",
+    text=("query", "document"),
+    metrics=("spearman",),
+    source=FileData({}, Path()),
+)
+# Candidates of each query that are read: as many as the published figures of rerankers use.
+DEPTH = 100
+MAX_LENGTH = 512
+
+
+class Reranker:
+    """A loaded cross-encoder with its tokenizer."""
+
+    def __init__(
+        self, source: ModelSource, *, max_length: int = 0, device: str = "auto", precision: str = "auto"
+    ) -> None:
+        """Load the model.
+
+        Raises:
+            BadModel: it has no trained head of one number.
+            BadOption: `max_length` exceeds its context.
+        """
+        context = context_length(load_config(source))
+        if max_length > context:
+            raise BadOption(f"max_length {max_length} exceeds the model's context of {context} tokens")
+        self.source = source
+        self.max_length = max_length or min(context, MAX_LENGTH)
+        self.tokenizer = load_tokenizer(source)
+        self.machine = choose_machine(device, precision)
+        self.accelerator = make_accelerator(self.machine)
+        model = _load(source)
+        prepare_inference(model, self.machine)
+        self.model = PackedClassifier(model).to(self.accelerator.device).eval()
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return one score for each (query, document), fp32."""
+        tokens = tokenize(self.tokenizer, pairs, self.max_length)
+        budget = MAX_TOKENS[self.machine.device]
+        return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)[:, 0]
+
+
+def _load(source: ModelSource) -> Any:
+    try:
+        return load_trained(source, RERANKING)
+    except BadModel as error:
+        raise BadModel(
+            f"{source.name} cannot rerank: {error.what}",
+            fix="Train one that can: mbert finetune codesearch/stdlib --head reranker",
+        ) from None
+
+
+def rerank(
+    score: Callable[[Sequence[tuple[str, str]]], np.ndarray],
+    queries: Sequence[str],
+    documents: Sequence[str],
+    numbers_QK: np.ndarray,
+    *,
+    depth: int = DEPTH,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order the first `depth` documents of each query anew; what stood behind them is left out.
+
+    Args:
+        score: of pairs (query, document).
+        queries: texts.
+        documents: texts, by number.
+        numbers_QK: documents that a search found, best first.
+        depth: how many are read.
+        on_progress: told how many queries are done.
+
+    Returns:
+        Scores and document numbers, best first, both of shape (Q, depth or fewer).
+    """
+    scores, numbers = [], []
+    for done, (query, row) in enumerate(zip(queries, numbers_QK[:, :depth], strict=True), start=1):
+        found = score([(query, documents[n]) for n in row])
+        order = np.argsort(-found, kind="stable")
+        scores.append(found[order])
+        numbers.append(row[order])
+        on_progress(done)
+    return np.stack(scores), np.stack(numbers)
