@@ -54,7 +54,8 @@ def finetune(
         str | None, typer.Option(help="Linear layers, with commas; the architecture's preset by default.")
     ] = None,
     head: Annotated[
-        str | None, typer.Option(help="Retrieval: vectors, or reranker (reads query and document together).")
+        str | None,
+        typer.Option(help="Retrieval: vectors, tokens (late interaction) or reranker."),
     ] = None,
     loss: Annotated[str | None, typer.Option(help="Retrieval: contrastive, kl or margin.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Retrieval: divides the cosines.")] = None,

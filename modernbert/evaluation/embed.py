@@ -6,7 +6,7 @@ Shape suffixes: N texts, D vector size.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import numpy as np
 from modernbert.data.tokens import tokenize
 from modernbert.errors import BadOption
 from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.search import exact_search, unit
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
@@ -85,10 +86,13 @@ class Embedder:
         self.tokenizer = load_tokenizer(source)
         self.machine = choose_machine(device, precision)
         self.accelerator = make_accelerator(self.machine)
-        encoder = load_encoder(source)
-        self.attention = attention_of(encoder, self.machine)
-        prepare_inference(encoder, self.machine)
-        self.model = PackedEmbedder(encoder, self.settings).to(self.accelerator.device).eval()
+        network = self._load()
+        self.attention = attention_of(network.model, self.machine)
+        prepare_inference(network.model, self.machine)
+        self.model = network.to(self.accelerator.device).eval()
+
+    def _load(self) -> Any:
+        return PackedEmbedder(load_encoder(self.source), self.settings)
 
     def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:
         """Return vectors in the order of the texts, fp32, shape (N, D)."""
@@ -112,6 +116,32 @@ class Embedder:
         """Return documents' vectors in shards on disk; those that are there are not made again."""
         return cache.vectors(self.key, texts, self.encode, on_progress)
 
+    def search(
+        self,
+        queries: Sequence[str],
+        texts: Sequence[str],
+        k: int,
+        *,
+        owners: np.ndarray | None = None,
+        cache: VectorCache | None = None,
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Search exactly; see `exact_search`.
+
+        Args:
+            queries, texts: what is looked for, and where.
+            k: results per query.
+            owners: the texts are passages; the document of each.
+            cache: where the texts' vectors are kept, if they are.
+            on_progress: told how many texts are embedded.
+        """
+        shards: Iterable[np.ndarray]
+        shards = [self.encode(texts)] if cache is None else self.encode_cached(texts, cache, on_progress)
+        queries_QD = self.encode(queries, "query")
+        if self.settings.similarity == "cosine":
+            shards, queries_QD = map(unit, shards), unit(queries_QD)
+        return exact_search(queries_QD, shards, k, owners)
+
     @cached_property
     def key(self) -> dict[str, Any]:
         """Everything that a document's vector depends on."""
@@ -134,6 +164,7 @@ class Embedder:
         tokenized = tokenize(self.tokenizer, counted, self.settings.max_length)
         lengths = tokenized.lengths
         sample = [texts[i] for i in draw[:PROBE]]
+        self.encode(sample[:2])  # the first call of all costs more
         started = time.perf_counter()
         self.encode(sample)
         rate = lengths[: len(sample)].sum() / max(time.perf_counter() - started, 1e-9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25
 from modernbert.evaluation.embed import Embedder, Estimate
+from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.passages import cut_into_passages
 from modernbert.evaluation.protocols import find_protocol
 from modernbert.evaluation.ranking import ranking_of, score_ranking
 from modernbert.evaluation.rerank import DEPTH as RERANKED
 from modernbert.evaluation.rerank import Reranker, rerank
 from modernbert.evaluation.retrieval_record import RetrievalResult, SystemScores, keep_result
-from modernbert.evaluation.search import exact_search, unit
 from modernbert.evaluation.vectors import VectorCache
+from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore
 
@@ -92,7 +93,8 @@ def evaluate_tasks(
         raise BadOption(f"there is no analyser '{options.analyser}'", fix=f"Use {', '.join(ANALYSERS)}.")
     loaded = [load_collection(task, split or task.test or "test", data_dir) for task in tasks]
     length = options.passages or options.max_length or chosen.max_length
-    embedder = Embedder(source, max_length=length, device=device, precision=precision)
+    kind = LateEmbedder if is_late_interaction(source.folder) else Embedder
+    embedder = kind(source, max_length=length, device=device, precision=precision)
     reranker = Reranker(options.rerank, device=device, precision=precision) if options.rerank else None
     results = []
     for task, found in zip(tasks, loaded, strict=True):
@@ -140,12 +142,15 @@ def evaluate_retrieval(
         texts, owners = cut_into_passages(embedder.tokenizer, documents, options.passages)
     estimate = embedder.estimate(texts)
     on_start(collection.name, estimate)
-    shards = _vectors(embedder, texts, options.cache, lambda n: on_progress(f"{n:,} of {len(texts):,} texts"))
-    queries_QD = embedder.encode(queries, "query")
-    if embedder.settings.similarity == "cosine":
-        shards, queries_QD = map(unit, shards), unit(queries_QD)
     analyser = options.analyser or "english"
-    dense = exact_search(queries_QD, shards, DEPTH, owners)
+    dense = embedder.search(
+        queries,
+        texts,
+        DEPTH,
+        owners=owners,
+        cache=options.cache,
+        on_progress=lambda n: on_progress(f"{n:,} of {len(texts):,} texts"),
+    )
     on_progress("BM25")
     sparse = Bm25(documents, analyser).search(queries, DEPTH)
     both = fuse([dense[1], sparse[1]], DEPTH)
@@ -177,15 +182,6 @@ def evaluate_retrieval(
     )
     keep_result(result, loaded, embedder, store, passages=options.passages)
     return result
-
-
-def _vectors(
-    embedder: Embedder, texts: list[str], cache: VectorCache | None, on_progress: Callable[[int], None]
-) -> Iterable[np.ndarray]:
-    """Return documents' vectors in shards: from disk and onto it, or made as they are asked for."""
-    if cache is not None:
-        return embedder.encode_cached(texts, cache, on_progress)
-    return [embedder.encode(texts)]
 
 
 def fuse(rankings: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -112,7 +112,7 @@ class PackedEmbedder(nn.Module):
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
         """Return vectors, fp32, shape (N, D)."""
-        hidden_TD = self._hidden(batch)
+        hidden_TD = hidden_states(self.model, batch)
         if self.settings.pooling == "cls":
             pooled_ND = hidden_TD.index_select(0, batch.starts_N1[:-1])
         else:
@@ -120,12 +120,14 @@ class PackedEmbedder(nn.Module):
         pooled_ND = pooled_ND.float()
         return nn.functional.normalize(pooled_ND, dim=1) if self.settings.normalize else pooled_ND
 
-    def _hidden(self, batch: PackedBatch) -> torch.Tensor:
-        if is_modernbert(self.model):
-            return modernbert_hidden(base_of(self.model), batch)
-        hidden_NLD = self.model(**padded_inputs(self.model, batch)).last_hidden_state
-        hidden_TD: torch.Tensor = hidden_NLD[batch.sequence_T, batch.positions_T]
-        return hidden_TD
+
+def hidden_states(encoder: Any, batch: PackedBatch) -> torch.Tensor:
+    """Return an encoder's last hidden states, shape (T, D); without padding for ModernBERT."""
+    if is_modernbert(encoder):
+        return modernbert_hidden(base_of(encoder), batch)
+    hidden_NLD = encoder(**padded_inputs(encoder, batch)).last_hidden_state
+    hidden_TD: torch.Tensor = hidden_NLD[batch.sequence_T, batch.positions_T]
+    return hidden_TD
 
 
 def load_embedder(source: ModelSource) -> PackedEmbedder:

@@ -101,8 +101,9 @@ class TrainingConfig:
 class RetrievalConfig(TrainingConfig):
     """What a bi-encoder's training needs besides."""
 
-    head: Literal["vectors", "reranker"] = _help(
-        "vectors: texts are compared by their vectors; reranker: query and document are read together",
+    head: Literal["vectors", "tokens", "reranker"] = _help(
+        "vectors: one for each text; tokens: one for each token (late interaction); reranker: query and "
+        "document are read together",
         "vectors",
     )
     loss: Literal["contrastive", "kl", "margin"] = _help(

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.data.tokens import Tokens
+from modernbert.model.late_interaction import max_sim, pad_rows
 from modernbert.model.packing import pack
 from modernbert.training.objectives import Sums
 from modernbert.training.state import random_state, set_random_state
@@ -161,8 +162,18 @@ class Contrastive:
     temperature: float
     dims: tuple[int, ...] = ()
 
-    def of_vectors(self, vectors_SD: torch.Tensor, pairs: PairBatch) -> torch.Tensor:
-        """Return the loss of a batch from its texts' vectors."""
+    def of_vectors(
+        self, vectors_SD: torch.Tensor, pairs: PairBatch, lengths_S: np.ndarray, order: np.ndarray
+    ) -> torch.Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            vectors_SD: of the batch's texts, in the order in which these were embedded.
+            pairs: what belongs together.
+            lengths_S: tokens of each text, in the order of the batch.
+            order: for each text of the batch, its place in `vectors_SD`.
+        """
+        vectors_SD = vectors_SD[torch.from_numpy(order).to(vectors_SD.device)]
         losses = []
         for size in self.dims or (vectors_SD.shape[1],):
             unit_SD = F.normalize(vectors_SD[:, :size].float(), dim=1)
@@ -178,7 +189,7 @@ class Contrastive:
         pairs = data.batch(indices)
         lengths_S = data.tokens.lengths[pairs.texts_S]
         places = list(split_by_tokens(np.arange(len(lengths_S)), lengths_S, max_tokens))
-        order = torch.from_numpy(np.argsort(np.concatenate(places)))
+        order = np.argsort(np.concatenate(places))
 
         def embed(place: np.ndarray) -> torch.Tensor:
             batch = pack(data.tokens, pairs.texts_S[place])
@@ -187,18 +198,18 @@ class Contrastive:
             return vectors_SD
 
         if len(places) == 1:
-            loss = self.of_vectors(embed(places[0])[order.to(accelerator.device)], pairs)
+            loss = self.of_vectors(embed(places[0]), pairs, lengths_S, order)
             accelerator.backward(loss)
         else:
-            loss = self._in_parts(embed, places, order, pairs, accelerator)
+            loss = self._in_parts(embed, places, pairs, lengths_S, accelerator)
         return Sums(loss.detach(), len(indices), int(lengths_S.sum()))
 
     def _in_parts(
         self,
         embed: Callable[[np.ndarray], torch.Tensor],
         places: list[np.ndarray],
-        order: torch.Tensor,
         pairs: PairBatch,
+        lengths_S: np.ndarray,
         accelerator: Any,
     ) -> torch.Tensor:
         # Dropout must fall alike in both passes: each part starts from the random state it had.
@@ -209,7 +220,8 @@ class Contrastive:
                 leaves.append(embed(place))
         for leaf in leaves:
             leaf.requires_grad_()
-        loss = self.of_vectors(torch.cat(leaves)[order.to(accelerator.device)], pairs)
+        order = np.argsort(np.concatenate(places))
+        loss = self.of_vectors(torch.cat(leaves), pairs, lengths_S, order)
         loss.backward()  # type: ignore[no-untyped-call]
         after = random_state()
         for place, leaf, state in zip(places, leaves, states, strict=True):
@@ -217,3 +229,20 @@ class Contrastive:
             accelerator.backward(embed(place), gradient=leaf.grad)
         set_random_state(after)
         return loss
+
+
+@dataclass(frozen=True)
+class LateInteraction(Contrastive):
+    """The same with a vector for each token; scores are means of the best cosines."""
+
+    def of_vectors(
+        self, vectors_SD: torch.Tensor, pairs: PairBatch, lengths_S: np.ndarray, order: np.ndarray
+    ) -> torch.Tensor:
+        """Return the loss of a batch; `vectors_SD` holds the rows of all texts, one text after another."""
+        embedded = lengths_S[np.argsort(order)].tolist()
+        rows_SLD, there_SL = pad_rows(vectors_SD, embedded)
+        places = torch.from_numpy(order).to(vectors_SD.device)
+        rows_SLD, there_SL = rows_SLD[places], there_SL[places]
+        queries_B, first = pairs.queries_B.to(vectors_SD.device), pairs.first_document
+        scores_BM = max_sim(rows_SLD[queries_B], there_SL[queries_B], rows_SLD[first:], there_SL[first:])
+        return self.loss(scores_BM / self.temperature, pairs)

@@ -35,6 +35,8 @@ from modernbert.training.signals import StopRequest
 # Documents searched in the evaluations during training: the relevant ones, and others drawn once.
 EVALUATION_DOCUMENTS = 5000
 DEPTH = 100
+# Results kept of each query.
+RESULTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +92,15 @@ class RetrievalInputs(Inputs):
             from modernbert.training.reranking import RerankingJob
 
             return RerankingJob(self, accelerator, stop)
+        if self.config.head == "tokens":
+            from modernbert.training.late_interaction import LateInteractionJob
+
+            return LateInteractionJob(self, accelerator, stop)
         return RetrievalJob(self, accelerator, stop)
 
 
 @dataclass(frozen=True)
-class _Searched:
+class Searched:
     """A held-out collection, tokenised."""
 
     collection: Collection
@@ -110,9 +116,7 @@ class RetrievalJob(Job):
         self.inputs, self.accelerator, self.stop = inputs, accelerator, stop
         config = inputs.config
         self.model = trainable(load_encoder(inputs.start), config, head=False)
-        self.network: PackedEmbedder = PackedEmbedder(self.model, inputs.settings)
-        self.new_tensors = ()
-        self.objective = Contrastive(SCORE_LOSSES[config.loss], config.temperature, config.dims)
+        self._make_network()
         train = inputs.train
         if config.mine:
             train = self._with_negatives(train)
@@ -120,10 +124,16 @@ class RetrievalJob(Job):
         first, *_ = inputs.held_out
         self.quick = self._tokenized(sample(inputs.held_out[first], EVALUATION_DOCUMENTS))
 
-    def _tokenized(self, collection: Collection) -> _Searched:
+    def _make_network(self) -> None:
+        config = self.inputs.config
+        self.network: nn.Module = PackedEmbedder(self.model, self.inputs.settings)
+        self.new_tensors = ()
+        self.objective = Contrastive(SCORE_LOSSES[config.loss], config.temperature, config.dims)
+
+    def _tokenized(self, collection: Collection) -> Searched:
         queries, documents = texts_of(collection, self.inputs.settings)
         length = self.inputs.config.max_length
-        return _Searched(
+        return Searched(
             collection,
             tokenize(self.inputs.tokenizer, [(text,) for text in queries], length),
             tokenize(self.inputs.tokenizer, [(text,) for text in documents], length),
@@ -139,7 +149,7 @@ class RetrievalJob(Job):
         )
         return replace(train, judgements=judgements)
 
-    def _vectors(self, network: nn.Module, searched: _Searched) -> tuple[np.ndarray, np.ndarray]:
+    def _vectors(self, network: nn.Module, searched: Searched) -> tuple[np.ndarray, np.ndarray]:
         """Return unit vectors of queries and documents."""
         found = [
             predict_logits(
@@ -155,8 +165,7 @@ class RetrievalJob(Job):
 
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Search the validation queries among the sampled documents."""
-        queries_QD, documents_ND = self._vectors(network, self.quick)
-        scores = _scores(self.quick.collection, queries_QD, documents_ND)
+        scores, _ = self._search(network, self.quick)
         metrics = {score.metric: score.value for score in scores.scores}
         return Evaluation(metrics, scores.main.value)
 
@@ -178,36 +187,36 @@ class RetrievalJob(Job):
         results: list[SplitScores] = []
         rows: list[dict[str, Any]] = []
         for split, collection in self.inputs.held_out.items():
-            vectors = self._vectors(self.network.eval(), self._tokenized(collection))
-            scores = _scores(collection, *vectors)
-            results.append(
-                SplitScores(split, scores.scores, tuple(self._notes(collection, scores, *vectors)))
-            )
+            scores, notes = self._search(self.network.eval(), self._tokenized(collection))
+            notes = [*notes, bm25_note(collection, self.inputs.task.analyser, scores.main.value)]
+            results.append(SplitScores(split, scores.scores, tuple(notes)))
             rows += [{"id": f"{split}/{query}", **values} for query, values in scores.by_query.items()]
         return tuple(results), rows
 
-    def _notes(
-        self, collection: Collection, scores: RankingScores, queries_QD: np.ndarray, documents_ND: np.ndarray
-    ) -> list[str]:
+    def _search(self, network: nn.Module, searched: Searched) -> tuple[RankingScores, list[str]]:
+        """Return the scores of an exact search, and those of smaller vectors in words."""
+        collection = searched.collection
+        queries_QD, documents_ND = self._vectors(network, searched)
+        scores = scored(collection, exact_search(queries_QD, [documents_ND], RESULTS))
         notes = []
         for size in self.inputs.config.dims:
-            smaller = _scores(collection, unit(queries_QD[:, :size]), unit(documents_ND[:, :size]))
-            notes.append(f"the first {size} numbers of each vector: nDCG@10 {smaller.main.value:.4f}")
-        notes.append(bm25_note(collection, self.inputs.task.analyser, scores.main.value))
-        return notes
+            found = exact_search(unit(queries_QD[:, :size]), [unit(documents_ND[:, :size])], RESULTS)
+            value = scored(collection, found).main.value
+            notes.append(f"the first {size} numbers of each vector: nDCG@10 {value:.4f}")
+        return scores, notes
 
 
 def bm25_note(collection: Collection, analyser: str, value: float) -> str:
     """Return how BM25 does on a collection, beside a model's nDCG@10."""
     documents = collection.documents.with_titles()
     found = Bm25(documents, analyser).search(list(collection.queries.values()), DEPTH)
-    bm25 = score_ranking(ranking_of(collection, *found), collection.judgements).main.value
+    bm25 = scored(collection, found).main.value
     verdict = "better than" if bm25 > value else "below"
     return f"BM25 ({analyser}) scores nDCG@10 {bm25:.4f}: {verdict} this model"
 
 
-def _scores(collection: Collection, queries_QD: np.ndarray, documents_ND: np.ndarray) -> RankingScores:
-    found = exact_search(queries_QD, [documents_ND], 1000)
+def scored(collection: Collection, found: tuple[np.ndarray, np.ndarray]) -> RankingScores:
+    """Score what a search found."""
     return score_ranking(ranking_of(collection, *found), collection.judgements)
 
 

@@ -16,6 +16,7 @@ from modernbert.model.packing import PackedBatch
 from modernbert.training.contrastive import (
     SCORE_LOSSES,
     Contrastive,
+    LateInteraction,
     PairData,
     contrastive,
     distilled,
@@ -51,6 +52,13 @@ def data_of(**changes) -> PairData:
     return PairData(**values | changes)
 
 
+class Tokenwise(Averager):
+    """A vector for each token."""
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        return nn.functional.normalize(self.drop(self.embedding(batch.ids_T)), dim=1)
+
+
 ACCELERATOR = SimpleNamespace(
     device=torch.device("cpu"),
     autocast=lambda: torch.autocast("cpu", enabled=False),
@@ -84,6 +92,16 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(loss, dims):
     assert whole.embedding.weight.grad.abs().sum() > 0
 
 
+def test_late_interaction_in_parts_is_that_of_the_whole_batch():
+    objective, data = LateInteraction(contrastive, 0.1), data_of()
+    whole = Tokenwise().eval()
+    parts = copy.deepcopy(whole)
+    first = objective.accumulate(whole, data, np.arange(4), max_tokens=10_000, accelerator=ACCELERATOR)
+    second = objective.accumulate(parts, data, np.arange(4), max_tokens=8, accelerator=ACCELERATOR)
+    assert torch.allclose(first.loss, second.loss, atol=1e-5)
+    torch.testing.assert_close(whole.embedding.weight.grad, parts.embedding.weight.grad)
+
+
 def test_dropout_falls_alike_in_both_passes():
     """With another mask in the second pass, the gradient would not be that of the loss that was seen."""
     objective, data = Contrastive(contrastive, 0.1), data_of()
@@ -100,8 +118,8 @@ def test_dropout_falls_alike_in_both_passes():
     places = list(split_by_tokens(np.arange(9), data.tokens.lengths[pairs.texts_S], 8))
     torch.manual_seed(0)
     vectors = torch.cat([network(pack(data.tokens, pairs.texts_S[place])) for place in places])
-    order = torch.from_numpy(np.argsort(np.concatenate(places)))
-    objective.of_vectors(vectors[order], pairs).backward()
+    order = np.argsort(np.concatenate(places))
+    objective.of_vectors(vectors, pairs, data.tokens.lengths[pairs.texts_S], order).backward()
     torch.testing.assert_close(network.embedding.weight.grad, cached)
 
 

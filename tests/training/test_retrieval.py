@@ -13,11 +13,13 @@ from modernbert.data.collections import hold_out
 from modernbert.data.pairs import read_pairs
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.training.finetune import finetune, resume
 from modernbert.training.prepare import prepare
 from modernbert.training.reports import EvaluationReport
+from modernbert.training.retrieval import scored
 
 FLAGS = {"batch_size": 16, "learning_rate": 3e-3, "epochs": 6.0}
 
@@ -96,6 +98,22 @@ def test_adapters_are_folded_in(model, pairs, store, request):
     assert result.record["parameters"]["frozen"] > result.record["parameters"]["trained"]
     embedder = Embedder(locate_model(result.name, store=store), device="cpu", precision="fp32")
     assert embedder.settings.query_prompt == "good "
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_late_interaction(lora, pairs, tiny_modernbert, store):
+    settings = FLAGS | {"head": "tokens", "lora": lora, "max_length": 12}
+    result = finetune(request_of(pairs, tiny_modernbert, **settings), store)
+    assert result.main > result.record["training"]["history"][0]["metrics"]["ndcg_at_10"]
+    assert result.record["new_tensors"] == ("projection.weight",)
+    test = read_pairs(pairs, "train")[0]
+    embedder = LateEmbedder(locate_model(result.name, store=store), device="cpu", precision="fp32")
+    assert embedder.settings.max_length == 12
+    _, held = hold_out(test)
+    found = embedder.search(list(held.queries.values()), list(held.documents.texts), 1000)
+    assert scored(held, found).main.value == pytest.approx(result.main, abs=1e-3)
+    with pytest.raises(BadOption, match="one vector a text"):
+        embedder.search(["w1"], ["w2"], 1, owners=np.zeros(1))
 
 
 def test_mined_negatives(pairs, tiny_modernbert, store):

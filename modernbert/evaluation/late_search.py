@@ -1,0 +1,126 @@
+"""Search with a vector for each token: every query's tokens against every document's.
+
+Shape suffixes: L tokens of a text, d vector size, Q queries, K results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from modernbert.data.batching import split_by_tokens
+from modernbert.data.tokens import Tokens, tokenize
+from modernbert.errors import BadOption
+from modernbert.evaluation.embed import CHUNK, Embedder, Kind
+from modernbert.evaluation.vectors import VectorCache
+from modernbert.model.device import MAX_TOKENS
+from modernbert.model.late_interaction import (
+    PackedTokenEmbedder,
+    load_token_embedder,
+    max_sim,
+    pad_rows,
+    split_rows,
+    trained_length,
+)
+from modernbert.model.packing import pack
+
+
+class LateEmbedder(Embedder):
+    """A loaded model with a vector for each token."""
+
+    def _load(self) -> PackedTokenEmbedder:
+        length = min(self.settings.max_length, trained_length(self.source.folder))
+        self.settings = replace(self.settings, max_length=length, tuned=True)
+        return load_token_embedder(self.source)
+
+    def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:
+        """Return the vectors of all tokens of all texts, one text after another, in half precision."""
+        return np.concatenate(self.rows(texts))
+
+    def rows(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return each text's vectors, of shape (L, d)."""
+        tokens = tokenize(self.tokenizer, [(text,) for text in texts], self.settings.max_length)
+        budget = MAX_TOKENS[self.machine.device]
+        return token_vectors(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+
+    def search(
+        self,
+        queries: Sequence[str],
+        texts: Sequence[str],
+        k: int,
+        *,
+        owners: np.ndarray | None = None,
+        cache: VectorCache | None = None,
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compare every query with every text; nothing is kept on disk.
+
+        Raises:
+            BadOption: passages were asked for.
+        """
+        if owners is not None:
+            raise BadOption("--passages is for models with one vector a text")
+        rows: list[np.ndarray] = []
+        for start in range(0, len(texts), CHUNK):
+            rows += self.rows(texts[start : start + CHUNK])
+            on_progress(len(rows))
+        return max_sim_search(self.rows(queries), rows, k)
+
+
+# Cosines in memory at once: 256 MiB in fp32.
+MAX_COSINES = 2**26
+
+
+def token_vectors(
+    network: torch.nn.Module,
+    tokens: Tokens,
+    *,
+    max_tokens: int,
+    accelerator: Any,
+    check_stop: Callable[[], None] = lambda: None,
+) -> list[np.ndarray]:
+    """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts."""
+    results: dict[int, np.ndarray] = {}
+    with torch.inference_mode():
+        for part in split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens):
+            check_stop()
+            batch = pack(tokens, part).to(accelerator.device)
+            with accelerator.autocast():
+                rows_Td = network(batch).half().cpu()
+            texts = zip(part.tolist(), split_rows(rows_Td, batch), strict=True)
+            results |= {i: rows.numpy() for i, rows in texts}
+    return [results[i] for i in range(len(tokens))]
+
+
+def max_sim_search(
+    queries: Sequence[np.ndarray], documents: Sequence[np.ndarray], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best scores and which documents gave them, best first, both of shape (Q, K); exact."""
+    query_rows, query_mask = _padded(queries)
+    order = np.argsort([len(rows) for rows in documents], kind="stable")
+    scores_QN = torch.empty(len(queries), len(documents))
+    start = 0
+    while start < len(order):
+        size = _block(order[start:], documents, query_rows.shape[1])
+        block = order[start : start + size]
+        rows, mask = _padded([documents[i] for i in block])
+        scores_QN[:, torch.from_numpy(block)] = max_sim(query_rows, query_mask, rows, mask)
+        start += size
+    best_QK, numbers_QK = scores_QN.topk(min(k, len(documents)), dim=1)
+    return best_QK.numpy(), numbers_QK.numpy()
+
+
+def _block(order: np.ndarray, documents: Sequence[np.ndarray], query_length: int) -> int:
+    """Return how many of the next documents (short ones first) fit into memory beside a query."""
+    lengths = np.array([len(documents[i]) for i in order])
+    cells = lengths * np.arange(1, len(order) + 1) * query_length
+    return max(1, int(np.searchsorted(cells, MAX_COSINES)))
+
+
+def _padded(texts: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = torch.from_numpy(np.concatenate(texts)).float()
+    return pad_rows(rows, [len(text) for text in texts])

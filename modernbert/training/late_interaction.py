@@ -1,0 +1,65 @@
+"""Training for late interaction: a vector for each token, compared by their best matches."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from modernbert.data.collection import Collection
+from modernbert.errors import BadOption
+from modernbert.evaluation.late_search import max_sim_search, token_vectors
+from modernbert.evaluation.ranking import RankingScores
+from modernbert.model.late_interaction import PackedTokenEmbedder, load_token_embedder, save_token_embedder
+from modernbert.model.lora import merged
+from modernbert.model.packing import pack
+from modernbert.training.contrastive import SCORE_LOSSES, LateInteraction
+from modernbert.training.retrieval import RESULTS, RetrievalJob, Searched, scored
+
+
+class LateInteractionJob(RetrievalJob):
+    """An encoder with a map for its tokens' vectors, on its device, with its pairs and collections."""
+
+    def _make_network(self) -> None:
+        config = self.inputs.config
+        if config.dims:
+            raise BadOption("--dims is for one vector a text, not for --head tokens")
+        self.network: nn.Module = PackedTokenEmbedder(self.model)
+        self.new_tensors = ("projection.weight",)
+        self.objective = LateInteraction(SCORE_LOSSES[config.loss], config.temperature)
+
+    def _with_negatives(self, train: Collection) -> Collection:
+        raise BadOption("--mine is for --head vectors: before training, the tokens' map is random",
+                        fix="Mine with a model of vectors, or give negatives in the file.")  # fmt: skip
+
+    def _search(self, network: nn.Module, searched: Searched) -> tuple[RankingScores, list[str]]:
+        found = [
+            token_vectors(
+                network,
+                tokens,
+                max_tokens=self.inputs.config.max_tokens,
+                accelerator=self.accelerator,
+                check_stop=self.stop.raise_if_requested,
+            )
+            for tokens in (searched.queries, searched.documents)
+        ]
+        return scored(searched.collection, max_sim_search(found[0], found[1], RESULTS)), []
+
+    def save(self, folder: Path) -> float:
+        """Save encoder and map, adapters folded in; compare a few tokens' vectors."""
+        shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
+        assert isinstance(self.network, PackedTokenEmbedder)
+        network = self.network.to("cpu").eval()
+        self.model = network.model = merged(self.model.eval())
+        save_token_embedder(network, self.inputs.tokenizer, self.inputs.config.max_length, folder)
+        fresh = load_token_embedder(
+            replace(self.inputs.source, name=folder.parent.name, folder=folder, base=None)
+        )
+        batch = pack(self.quick.queries, range(min(8, len(self.quick.queries))))
+        with torch.inference_mode():
+            difference = float((network(batch) - fresh(batch)).abs().nan_to_num(nan=float("inf")).max())
+        network.to(self.accelerator.device)
+        return difference
