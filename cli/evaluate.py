@@ -39,6 +39,9 @@ def evaluate(
     rerank: Annotated[
         str | None, typer.Option(help="Retrieval: a cross-encoder that reads the best documents again.")
     ] = None,
+    via: Annotated[
+        str | None, typer.Option(help="Retrieval: mteb, to check against that package's own evaluation.")
+    ] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Retrieval: do not keep the documents' vectors.")
     ] = False,
@@ -64,6 +67,8 @@ def evaluate(
     store = RunStore.at(runs_dir)
     common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
     length = _length(max_length) or 0
+    if via not in (None, "mteb"):
+        raise BadOption(f"--via cannot be '{via}'", fix="Use --via mteb.")
     if tasks := retrieval_tasks(target):
         source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
         search = SearchOptions(
@@ -72,6 +77,7 @@ def evaluate(
             max_length=length,
             passages=passages,
             cache=None if no_cache else VectorCache.default(),
+            via_mteb=via == "mteb",
             rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
         )
         return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)

@@ -30,6 +30,8 @@ from modernbert.runs import RunStore
 
 # Results kept per query: what trec_eval's MAP looks at by convention.
 DEPTH = 1000
+# mteb rounds to five digits, and breaks ties in another order.
+AGREEMENT = 1e-3
 # Reciprocal rank fusion's constant (Cormack, Clarke and Buettcher 2009).
 FUSION = 60
 
@@ -58,6 +60,7 @@ class SearchOptions:
         passages: cut documents into passages of this many tokens, the best of which counts; 0 for whole ones.
         cache: where documents' vectors are kept; None keeps none.
         rerank: a cross-encoder that orders the model's best documents anew.
+        via_mteb: let the mteb package evaluate the same data too, and compare.
     """
 
     protocol: str = "mteb"
@@ -66,6 +69,7 @@ class SearchOptions:
     passages: int = 0
     cache: VectorCache | None = None
     rerank: ModelSource | None = None
+    via_mteb: bool = False
 
 
 def evaluate_tasks(
@@ -91,6 +95,10 @@ def evaluate_tasks(
     chosen = find_protocol(options.protocol)
     if options.analyser is not None and options.analyser not in ANALYSERS:
         raise BadOption(f"there is no analyser '{options.analyser}'", fix=f"Use {', '.join(ANALYSERS)}.")
+    if options.via_mteb and (options.protocol != "mteb" or options.passages):
+        raise BadOption(
+            "--via mteb reads whole documents with their titles", fix="Use --protocol mteb alone."
+        )
     loaded = [load_collection(task, split or task.test or "test", data_dir) for task in tasks]
     length = options.passages or options.max_length or chosen.max_length
     kind = LateEmbedder if is_late_interaction(source.folder) else Embedder
@@ -178,10 +186,24 @@ def evaluate_retrieval(
         protocol=protocol,
         systems=systems,
         truncated=estimate.cut,
-        notes=(*collection.notes, *_notes(embedder, systems, estimate.cut)),
+        notes=(
+            *collection.notes,
+            *_notes(embedder, systems, estimate.cut),
+            *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
+        ),
     )
     keep_result(result, loaded, embedder, store, passages=options.passages)
     return result
+
+
+def _via_mteb(
+    loaded: LoadedCollection, embedder: Embedder, systems: tuple[SystemScores, ...]
+) -> Iterator[str]:
+    from modernbert.evaluation.via_mteb import mteb_scores
+
+    theirs, ours = mteb_scores(loaded.collection, embedder)["ndcg_at_10"], systems[0].ranking.main.value
+    verdict = "they agree" if abs(theirs - ours) <= AGREEMENT else "THEY DIFFER"
+    yield f"mteb's own evaluation of the same data: nDCG@10 {theirs:.5f}, mbert's {ours:.5f}: {verdict}"
 
 
 def fuse(rankings: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -131,3 +131,15 @@ def test_a_reranker_gets_a_row_of_its_own(mbert, toy, tiny_modernbert, tiny_bert
     code, _, err = mbert("eval", toy, "-m", tiny_modernbert, "--rerank", tiny_modernbert)
     assert code == 2
     assert "cannot rerank" in err
+
+
+@pytest.mark.filterwarnings("ignore")  # of what mteb imports
+def test_mteb_finds_the_same(mbert, toy, tiny_modernbert):
+    pytest.importorskip("mteb")
+    code, _, err = mbert("eval", toy, "-m", tiny_modernbert, "--precision", "fp32", "--via", "mteb")
+    assert code == 0, err
+    assert "mteb's own evaluation of the same data: nDCG@10" in err
+    assert "they agree" in err
+    code, _, err = mbert("eval", toy, "-m", tiny_modernbert, "--via", "mteb", "--protocol", "coir")
+    assert code == 2
+    assert "whole documents with their titles" in err
