@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from modernbert.data.check import DataReport, check_data
+from modernbert.data.check import TRUNCATION_WARNING, DataReport, SplitReport, check_data
+from modernbert.data.collection import Collection
+from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_examples
 from modernbert.data.own import OwnData
+from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import load_split
 from modernbert.data.tokens import auto_max_length, measure
+from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
+from modernbert.training.prepare import retrieval_task, shared_queries
 
 
 def inspect_data(
@@ -33,6 +39,8 @@ def inspect_data(
         label=own.label,
         kind=own.kind,
     )
+    if found := retrieval_task(request):
+        return _inspect_retrieval(*found, model, max_length, data_dir, store)
     task, notes = resolve_task(request)
     splits = {n: load_split(task, n, data_dir) for n in (task.train, *task.scored_splits)}
     examples = {name: to_examples(task, split.rows) for name, split in splits.items()}
@@ -44,3 +52,51 @@ def inspect_data(
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
     length = max_length or auto_max_length(lengths[task.train], context_length(load_config(source)))
     return check_data(task, examples, lengths=lengths, max_length=length), notes
+
+
+def _inspect_retrieval(
+    task: RetrievalTask,
+    notes: list[str],
+    model: str | None,
+    max_length: int,
+    data_dir: Path | None,
+    store: RunStore,
+) -> tuple[DataReport, list[str]]:
+    """Report on each split's queries, documents and judgements; tokens are those of the documents."""
+    loaded = {split: load_collection(task, split, data_dir) for split in task.splits}
+    notes = [*notes, *(f"{split} <- {found.found_in}" for split, found in loaded.items())]
+    tokenizer = None
+    if model is not None:
+        source = locate_model(model, store=store, data_dir=data_dir)
+        tokenizer = load_tokenizer(source)
+        max_length = max_length or embedding_settings(source).max_length
+    reports = []
+    warnings: list[str] = []
+    for split, found in loaded.items():
+        report = _collection_report(split, found.collection, tokenizer, max_length)
+        reports.append(report)
+        warnings += [f"{split}: {note}" for note in found.collection.notes]
+        if (report.truncated or 0.0) > TRUNCATION_WARNING:
+            warnings.append(f"{split}: {report.truncated:.1%} of the documents exceed {max_length} tokens")
+    if task.train:
+        others = {split: found.collection for split, found in loaded.items() if split != task.train}
+        warnings += shared_queries(loaded[task.train].collection, others)
+    return DataReport(task.name, tuple(reports), tuple(warnings), max_length or None), notes
+
+
+def _collection_report(split: str, collection: Collection, tokenizer: Any, max_length: int) -> SplitReport:
+    documents = collection.documents.with_titles()
+    judged = [grade for grades in collection.judgements.values() for grade in grades.values()]
+    labels = {
+        "documents": float(len(documents)),
+        "relevant": float(sum(grade > 0 for grade in judged)),
+        "judged 0": float(sum(grade <= 0 for grade in judged)),
+    }
+    empty = sum(not text.strip() for text in documents)
+    if tokenizer is None:
+        return SplitReport(split, len(collection.queries), labels, empty)
+    lengths = measure(tokenizer, [(text,) for text in documents])
+    tokens = {"p50": lengths.quantile(0.5), "p95": lengths.quantile(0.95)}
+    tokens["max"] = int(lengths.lengths.max(initial=0))
+    cut = lengths.share_over(max_length) if max_length else None
+    return SplitReport(split, len(collection.queries), labels, empty, tokens, cut)

@@ -36,11 +36,14 @@ def test_commands_parse(line):
     sub.make_context(name, rest, parent=context)
 
 
-def test_the_table_is_made_from_the_benchmarks_records():
-    benchmark = runpy.run_path(str(ROOT / "examples/benchmarks/trainer.py"))
-    shown = re.search(r"<!-- results: trainer -->\n(.*?)<!-- end -->", README, re.DOTALL)
-    assert shown
-    assert shown[1].strip() == benchmark["table"](benchmark["read"]()).strip()
+TABLES = re.findall(r"<!-- results: (\w+) -->\n(.*?)<!-- end -->", README, re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what a benchmark imports
+@pytest.mark.parametrize(("name", "shown"), TABLES, ids=[name for name, _ in TABLES])
+def test_a_table_is_made_from_its_benchmarks_records(name, shown):
+    benchmark = runpy.run_path(str(ROOT / f"examples/benchmarks/{name}.py"))
+    assert shown.strip() == benchmark["table"](benchmark["read"]()).strip()
 
 
 def test_links_to_files_lead_somewhere():

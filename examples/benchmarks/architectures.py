@@ -102,6 +102,10 @@ def table(records: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def read() -> list[dict]:
+    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--shape", nargs="+", default=list(SHAPES), choices=list(SHAPES))

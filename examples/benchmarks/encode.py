@@ -76,11 +76,19 @@ def measure(model: SentenceTransformer, work: str, rounds: int) -> dict:
 
 
 def table(records: list[dict]) -> str:
-    lines = ["| work | texts | precision | times as fast | largest difference |", "|---|---|---|---|---|"]
+    lines = [
+        "| work | texts | layers | precision | times as fast | largest difference |",
+        "|---|---|---|---|---|---|",
+    ]
     for r in records:
-        cells = [r["work"], r["texts"], r["precision"], f"{r['speedup']:.2f}", f"{r['difference']:.1g}"]
+        cells = [r["work"], r["texts"], r["layers"], r["precision"]]
+        cells += [f"{r['speedup']:.2f}", f"{r['difference']:.1g}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def read() -> list[dict]:
+    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
 
 
 def main() -> None:

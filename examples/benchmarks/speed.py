@@ -146,18 +146,29 @@ def run_one(model, work: str, precision: str, mode: str, rounds: int, machine, o
 def table(records: list[dict]) -> str:
     """Tokens a second of mbert, and how many times as fast it is as each of the others."""
     lines = [
-        "| work | texts | tokens | mode | precision | tokens/s | of ceiling | x transformers | x sorted "
-        "| x accelerate | x onnxruntime | x openvino | MiB, mbert | MiB, transformers |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| work | texts | tokens | layers | mode | precision | tokens/s | of ceiling | x transformers "
+        "| x sorted | x accelerate | x onnxruntime | x openvino | MiB, mbert | transformers |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for r in records:
+    for r in sorted(records, key=_place):
         share = r["share_of_ceiling"]
-        cells = [r["work"], r["texts"], f"{r['tokens']:,}", r["mode"], r["precision"]]
+        cells = [r["work"], r["texts"], f"{r['tokens']:,}", r["layers"], r["mode"], r["precision"]]
         cells += [f"{r['tokens_per_second']['mbert']:,.0f}", f"{share:.0%}" if share else ""]
         cells += [f"{r['speedup'][name]:.2f}" if name in r["speedup"] else "" for name in OTHERS]
         cells += [f"{r['working_memory_mib'][name]:,.0f}" for name in ("mbert", "transformers")]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def _place(record: dict) -> tuple:
+    """Order by mode, then by work."""
+    mode = ("inference", "training", "lora").index(record["mode"])
+    return mode, list(MIXES).index(record["work"]), record["layers"], record["precision"]
+
+
+def read() -> list[dict]:
+    path = RESULTS / "speed-cpu.json"
+    return json.loads(path.read_text()) if path.is_file() else []
 
 
 def key(record: dict) -> tuple:

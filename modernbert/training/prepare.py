@@ -112,7 +112,7 @@ def prepare_retrieval(
         held_out=held_out,
         settings=_embedding(own, config),
         lengths=lengths,
-        remarks=tuple(_remarks(train, held_out)),
+        remarks=(*train.notes, *shared_queries(train, held_out)),
     )
 
 
@@ -154,8 +154,9 @@ def _embedding(own: EmbeddingSettings, config: RetrievalConfig) -> EmbeddingSett
     )
 
 
-def _remarks(train: Collection, held_out: dict[str, Collection]) -> list[str]:
-    remarks = list(train.notes)
+def shared_queries(train: Collection, held_out: dict[str, Collection]) -> list[str]:
+    """Return a warning for each split that asks what training asks (letter case and spaces aside)."""
+    remarks = []
     known = {" ".join(text.split()).lower() for text in train.queries.values()}
     for split, collection in held_out.items():
         again = sum(" ".join(text.split()).lower() in known for text in collection.queries.values())

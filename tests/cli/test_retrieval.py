@@ -143,3 +143,16 @@ def test_mteb_finds_the_same(mbert, toy, tiny_modernbert):
     code, _, err = mbert("eval", toy, "-m", tiny_modernbert, "--via", "mteb", "--protocol", "coir")
     assert code == 2
     assert "whole documents with their titles" in err
+
+
+def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
+    lines = (toy / "qrels" / "test.tsv").read_text()
+    (toy / "qrels" / "train.tsv").write_text(lines)
+    code, out, err = mbert("data", "check", toy, "-m", tiny_modernbert, "--max-length", 5)
+    assert code == 0, err
+    assert "documents 4, relevant 4, judged 0 1" in out
+    assert "test: 3 of 3 queries stand in training too" in err
+    assert "of the documents exceed 5 tokens" in err
+    assert "documents are empty" in err
+    code, out, err = mbert("data", "check", toy, "--json")
+    assert json.loads(out)["splits"][0]["rows"] == 3
