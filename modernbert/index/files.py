@@ -79,7 +79,7 @@ def _git_files(root: Path) -> list[Path] | None:
         return None
     command = [git, "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    if done.returncode or not done.stdout:  # a folder that git ignores is searched because it was named
         return None
     return [root / name for name in dict.fromkeys(done.stdout.split("\0")) if name]
 

@@ -143,6 +143,7 @@ def test_git_decides_what_is_searched(tree):
     subprocess.run(["git", "init", "-q", str(tree)], check=True)
     (tree / ".gitignore").write_text("sub/\n")
     assert [file.path for file in scan(tree).files] == ["a.py"]
+    assert [file.path for file in scan(tree / "sub").files] == ["b.md"], "named, so searched all the same"
     (tree / "node_modules").mkdir()
     (tree / "node_modules" / "x.js").write_text("1\n")
     assert "node_modules/x.js" in [file.path for file in scan(tree).files], "git was not told to ignore it"
