@@ -3,8 +3,8 @@
     pip install '.[demo,search]'
     python examples/benchmarks/search.py --path SITE_PACKAGES --chunks 100000
 
-Chunks are of the Python files below a folder, as `mbert index` cuts them, read to `--max-length` tokens.
-Queries are first lines of docstrings; each is searched on its own, model and all, as `mbert search` does after
+Chunks are of the Python files below a folder, cut as `mbert index` does, up to `--max-length` tokens.
+Queries are first lines of docstrings; each is searched alone, model and all, as `mbert search` does after
 its model is loaded. The short texts are the chunks' first lines, embedded as `mbert embed` does, in constant
 memory. Everything runs in this one process, on the threads that torch is given.
 """

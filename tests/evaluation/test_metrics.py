@@ -80,7 +80,14 @@ def test_fast_resampling_computes_the_metric_itself(name, seed):
     assert fast == pytest.approx(METRICS[name](*spelled), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "matthews", "pearson"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "accuracy",
+        pytest.param("matthews", marks=pytest.mark.slow),
+        pytest.param("pearson", marks=pytest.mark.slow),
+    ],
+)
 def test_intervals_cover_the_truth_as_often_as_they_say(name):
     """Samples of 80 from a known law: 95 % intervals hold the true value in 88 to 100 % of 100 samples."""
     random = np.random.default_rng(0)
