@@ -216,9 +216,19 @@ def show_run_scores(run: Any) -> None:
         f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
     )
-    output.print_line(f"use it: mbert predict --model {run.name} FILE -o out.jsonl")
+    output.print_line(f"use it: {_use_of(run)}")
     for note in run.record["notes"]:
         output.print_warning(note)
+
+
+def _use_of(run: Any) -> str:
+    head = run.record["config"].get("head")
+    if head is None:
+        return f"mbert predict --model {run.name} FILE -o out.jsonl"
+    if head == "reranker":
+        return f"mbert eval COLLECTION --model MODEL --rerank {run.name}"
+    more = f", mbert index PATH --model {run.name}" if head == "vectors" else ""
+    return f"mbert eval COLLECTION --model {run.name}{more}"
 
 
 def show_summaries(result: Any) -> None:

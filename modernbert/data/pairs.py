@@ -69,6 +69,16 @@ def pairs_task(
     return task, notes
 
 
+def pairs_to_search(path: Path) -> RetrievalTask:
+    """Return the task of finding each query's document among all of a file's documents, without training."""
+    found, _ = read_pairs(path, "test")
+    return RetrievalTask(
+        name=f"own/{path.stem}",
+        summary=f"own pairs from {path}",
+        source=MadeCollection(lambda: {"test": found}, lambda: f"file {path}"),
+    )
+
+
 def read_pairs(path: Path, split: str, *, text: Sequence[str] = ()) -> tuple[Collection, str]:
     """Read a file of pairs as a collection: equal texts are one query or one document.
 

@@ -11,6 +11,7 @@ import numpy as np
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, load_collection
 from modernbert.data.own import is_own_data
+from modernbert.data.pairs import is_pairs_file, pairs_to_search
 from modernbert.data.registry import find_tasks
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption
@@ -37,13 +38,15 @@ FUSION = 60
 
 
 def retrieval_tasks(target: str) -> list[RetrievalTask]:
-    """Return the retrieval tasks that a name or a folder stands for; none if it is no retrieval.
+    """Return the retrieval tasks that a name, a folder or a file of pairs stands for; none for any other.
 
     Raises:
         UnknownName: it is neither a folder nor the name of anything.
     """
     if is_collection(Path(target)):
         return [folder_task(Path(target))]
+    if is_pairs_file(Path(target)):
+        return [pairs_to_search(Path(target))]
     if is_own_data(target):
         return []
     return [task for task in find_tasks(target) if isinstance(task, RetrievalTask)]

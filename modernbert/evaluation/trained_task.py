@@ -7,11 +7,21 @@ from typing import Any
 
 from modernbert.data.readers import read_rows
 from modernbert.data.task import FileData, Task
+from modernbert.errors import BadOption
 
 
 def task_of_run(record: dict[str, Any]) -> Task:
-    """Return the task of a run's record, with no data attached."""
+    """Return the task of a run's record, with no data attached.
+
+    Raises:
+        BadOption: the run was trained for retrieval.
+    """
     kept = record["task"]
+    if kept["kind"] == "retrieval":
+        raise BadOption(
+            f"the run was trained for retrieval ({kept['name']}): it predicts no labels",
+            fix="Search with it: mbert eval COLLECTION, mbert index PATH; or take its vectors: mbert embed.",
+        )
     return Task(
         name=kept["name"],
         summary="as trained",

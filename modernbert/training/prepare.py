@@ -11,7 +11,7 @@ from modernbert.data.pairs import is_pairs_file, pairs_task
 from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
-from modernbert.data.tokens import TokenLengths, auto_max_length, measure
+from modernbert.data.tokens import TokenLengths, measure
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
@@ -24,7 +24,7 @@ from modernbert.training.retrieval import RetrievalInputs
 
 # Of a model that does not say how long its texts are: what retrieval's passages need, not its context.
 PASSAGE_LENGTH = 512
-# Documents whose tokens are counted to choose a length.
+# Documents whose tokens are counted.
 MEASURED = 10_000
 
 
@@ -90,10 +90,9 @@ def prepare_retrieval(
     tokenizer = load_tokenizer(source)
     lengths = _lengths(train, tokenizer)
     context = context_length(load_config(source))
+    # Not the data's percentile: the model will be asked to read longer texts than it was trained on.
     usual = own.max_length if own.tuned else min(PASSAGE_LENGTH, context)
-    if not config.max_length:
-        longest = max(auto_max_length(part, usual) for part in lengths.values())
-        config = dataclasses.replace(config, max_length=longest)
+    config = dataclasses.replace(config, max_length=config.max_length or usual)
     with_max_length(config, lengths["documents"], context)
     if task.validation is None:
         notes = [*notes, "validation: a tenth of the training queries, held out by a hash of their text"]

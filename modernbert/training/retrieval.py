@@ -211,7 +211,7 @@ def bm25_note(collection: Collection, analyser: str, value: float) -> str:
     documents = collection.documents.with_titles()
     found = Bm25(documents, analyser).search(list(collection.queries.values()), DEPTH)
     bm25 = scored(collection, found).main.value
-    verdict = "better than" if bm25 > value else "below"
+    verdict = "better than" if bm25 > value else "below" if bm25 < value else "as good as"
     return f"BM25 ({analyser}) scores nDCG@10 {bm25:.4f}: {verdict} this model"
 
 

@@ -156,3 +156,21 @@ def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
     assert "documents are empty" in err
     code, out, err = mbert("data", "check", toy, "--json")
     assert json.loads(out)["splits"][0]["rows"] == 3
+
+
+def test_a_run_for_retrieval_says_what_it_is_for(mbert, reviews, tiny_modernbert):
+    rows = [{"query": f"w{i}", "positive": f"w{i} good"} for i in range(30)]
+    Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ("--epochs", 1, "--precision", "fp32", "--name", "finder")
+    code, out, err = mbert("finetune", "pairs.jsonl", "-m", tiny_modernbert, *flags)
+    assert code == 0, err
+    assert "use it: mbert eval COLLECTION --model finder, mbert index PATH --model finder" in out
+    code, out, err = mbert("eval", "pairs.jsonl", "-m", "finder", "--json")
+    assert code == 0, err
+    assert json.loads(out)["results"][0]["systems"][0]["scores"][0]["n"] == 30
+    for command in (("predict", reviews, "-o", "o.jsonl"), ("eval", reviews)):
+        code, _, err = mbert(*command, "-m", "finder")
+        assert code == 2
+        assert "trained for retrieval (own/pairs): it predicts no labels" in err
+    code, out, err = mbert("finetune", reviews, "-m", "finder", "--epochs", 1, "--precision", "fp32")
+    assert code == 0, "an encoder trained for retrieval can learn labels"
