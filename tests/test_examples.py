@@ -102,3 +102,8 @@ def test_every_example_is_listed():
     text = (EXAMPLES / "README.md").read_text()
     for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("benchmarks/*.py")]:
         assert f"({path.relative_to(EXAMPLES).as_posix()})" in text, path
+
+
+def test_no_example_hides_a_module_of_python():
+    """A script's own folder comes first on the path: `collections.py` beside it would break every import."""
+    assert not {path.stem for path in EXAMPLES.rglob("*.py")} & sys.stdlib_module_names

@@ -1,7 +1,7 @@
 """The evaluations of retrieval in a run store, as one table.
 
     mbert eval BUNDLE/retrieval/scifact --model minilm --runs-dir evaluations    # and others
-    python examples/benchmarks/collections.py --runs-dir evaluations
+    python examples/benchmarks/evaluations.py --runs-dir evaluations
 
 Nothing is computed here: every figure is read from a finished run's record.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from modernbert.runs import RunStore
 
-OUTPUT = Path(__file__).parent / "results" / "collections.json"
+OUTPUT = Path(__file__).parent / "results" / "evaluations.json"
 KEPT = ("task", "model", "config", "data", "results", "notes", "machine", "hardware", "versions", "created")
 
 
