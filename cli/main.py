@@ -12,7 +12,20 @@ from modernbert.errors import MbertError
 from modernbert.network import offline_by_choice
 from modernbert.version import __version__
 
-from . import bench, catalogue, data, doctor, download, evaluate, finetune, output, predict, runs, search
+from . import (
+    bench,
+    catalogue,
+    data,
+    doctor,
+    download,
+    evaluate,
+    finetune,
+    output,
+    predict,
+    pretrain,
+    runs,
+    search,
+)
 
 app = typer.Typer(
     name="mbert",
@@ -46,6 +59,7 @@ def _global_options(
 
 
 app.command("finetune")(finetune.finetune)
+app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("index")(search.index)

@@ -48,6 +48,11 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def own_cache() -> Path:
+    """Return where mbert keeps what it can make again: `MBERT_CACHE`, or `~/.cache/mbert`."""
+    return Path(os.environ.get("MBERT_CACHE", Path.home() / ".cache" / "mbert"))
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; it takes the name `path` only when the block ends well.

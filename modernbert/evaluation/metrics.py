@@ -113,6 +113,22 @@ def score(name: str, labels: np.ndarray, predictions: np.ndarray) -> Score:
     return Score(name, value, low, high, len(labels), f"bootstrap 95 %, {RESAMPLES} resamples")
 
 
+def ratio_score(name: str, parts: np.ndarray, wholes: np.ndarray) -> Score:
+    """Return sum(parts) / sum(wholes) with a bootstrap interval over the texts that they were counted in.
+
+    Args:
+        parts, wholes: of each text, shape (N,), such as right guesses and guesses.
+    """
+    random = np.random.default_rng(0)
+    share = np.full(len(parts), 1 / len(parts))
+    drawn = (random.multinomial(len(parts), share) for _ in range(RESAMPLES))
+    values = [(counts @ parts) / (counts @ wholes) for counts in drawn]
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    value = float(parts.sum() / wholes.sum())
+    interval = f"bootstrap 95 % over texts, {RESAMPLES} resamples"
+    return Score(name, value, float(low), float(high), len(parts), interval)
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Return Wilson's interval of a share over n examples."""
     z = float(stats.norm.ppf(0.5 + LEVEL / 2))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from modernbert.files import atomic_file, write_json
+from modernbert.files import atomic_file, own_cache, write_json
 
 # Texts of a shard: minutes of work at most on a slow machine with short texts.
 SHARD = 2048
@@ -30,7 +29,7 @@ class VectorCache:
     @classmethod
     def default(cls) -> VectorCache:
         """Return the cache where `MBERT_CACHE` says, or in `~/.cache/mbert`."""
-        return cls(Path(os.environ.get("MBERT_CACHE", Path.home() / ".cache" / "mbert")) / "vectors")
+        return cls(own_cache() / "vectors")
 
     def vectors(
         self,

@@ -1,19 +1,15 @@
-"""Which files of a folder are searched: what git knows, or all but the usual by-products."""
+"""Which files of a folder are searched, and what they hold."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from modernbert.data.folders import files_in
 from modernbert.errors import BadData
 from modernbert.index.chunks import SUFFIXES
 
-SKIPPED_FOLDERS = frozenset(
-    ("node_modules", "__pycache__", "venv", "env", "build", "dist", "target", "site-packages")
-)
 LARGEST_FILE = 2**20
 
 
@@ -43,9 +39,9 @@ def scan(root: Path) -> Scan:
     if not root.exists():
         raise BadData("there is no such folder or file", where=str(root))
     base = root if root.is_dir() else root.parent
-    paths = _paths(root) if root.is_dir() else [root]
+    paths = files_in(root, SUFFIXES) if root.is_dir() else [root]
     files, left_out = [], {}
-    for path in sorted(paths):
+    for path in paths:
         name = path.relative_to(base).as_posix()
         found = _read(path)
         if isinstance(found, str):
@@ -59,29 +55,6 @@ def scan(root: Path) -> Scan:
             fix=f"Files with these endings are: {', '.join(sorted(SUFFIXES))}",
         )  # fmt: skip
     return Scan(tuple(files), left_out)
-
-
-def _paths(root: Path) -> list[Path]:
-    every = _git_files(root)
-    if every is None:
-        every = [path for path in root.rglob("*") if path.is_file() and _is_wanted(path.relative_to(root))]
-    return [path for path in every if path.suffix.lower() in SUFFIXES and path.is_file()]
-
-
-def _is_wanted(path: Path) -> bool:
-    return not any(part in SKIPPED_FOLDERS or part.startswith(".") for part in path.parts)
-
-
-def _git_files(root: Path) -> list[Path] | None:
-    """Return the files that git tracks or does not ignore; None outside a repository."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode or not done.stdout:  # a folder that git ignores is searched because it was named
-        return None
-    return [root / name for name in dict.fromkeys(done.stdout.split("\0")) if name]
 
 
 def _read(path: Path) -> tuple[str, str] | str:

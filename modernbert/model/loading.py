@@ -47,7 +47,8 @@ def quiet_transformers() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _damage_is_an_error(folder: Path) -> Iterator[None]:
+def damage_is_an_error(folder: Path) -> Iterator[None]:
+    """Turn whatever a library says of an unreadable checkpoint into BadModel."""
     from safetensors import SafetensorError
 
     try:
@@ -67,7 +68,7 @@ def load_tokenizer(source: ModelSource) -> Any:
     # Without these files transformers makes up an empty vocabulary, and every prediction is nonsense.
     if not any(next(source.folder.glob(pattern), None) for pattern in TOKENIZER_FILES):
         raise BadModel("the model has no tokenizer (such as tokenizer.json)", where=str(source.folder))
-    with quiet_transformers(), _damage_is_an_error(source.folder):
+    with quiet_transformers(), damage_is_an_error(source.folder):
         tokenizer = AutoTokenizer.from_pretrained(source.folder)
     if not tokenizer.is_fast:
         raise BadModel("the model has no fast tokenizer (tokenizer.json)", where=str(source.folder))
@@ -79,7 +80,7 @@ def load_config(source: ModelSource) -> Any:
     from transformers import AutoConfig
 
     folder = source.base.folder if source.base else source.folder
-    with quiet_transformers(), _damage_is_an_error(folder):
+    with quiet_transformers(), damage_is_an_error(folder):
         return AutoConfig.from_pretrained(folder)
 
 
@@ -145,7 +146,7 @@ def load_encoder(source: ModelSource) -> Any:
 
     if source.base is not None:
         raise BadModel(f"{source.name} is an adapter trained for labels: it has no vectors of its own")
-    with quiet_transformers(), _damage_is_an_error(source.folder):
+    with quiet_transformers(), damage_is_an_error(source.folder):
         model, info = AutoModel.from_pretrained(source.folder, dtype=torch.float32, output_loading_info=True)
     lost = sorted(key for key in info["missing_keys"] if not key.startswith(HEAD_NAMES))
     if lost:
@@ -164,7 +165,7 @@ def _config(folder: Path, labels: tuple[str, ...], kind: str) -> Any:
     from transformers import AutoConfig
 
     names = labels or ("score",)
-    with quiet_transformers(), _damage_is_an_error(folder):
+    with quiet_transformers(), damage_is_an_error(folder):
         return AutoConfig.from_pretrained(
             folder,
             num_labels=len(names),
@@ -177,7 +178,7 @@ def _config(folder: Path, labels: tuple[str, ...], kind: str) -> Any:
 def _load(folder: Path, config: Any) -> LoadedClassifier:
     from transformers import AutoModelForSequenceClassification
 
-    with quiet_transformers(), _damage_is_an_error(folder):
+    with quiet_transformers(), damage_is_an_error(folder):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             folder,
             config=config,
@@ -206,7 +207,7 @@ def _load_run(source: ModelSource) -> Any:
             raise BadModel(f"the run's model lacks {', '.join(loaded.new_tensors)}", where=str(source.folder))
         return loaded.model
     base = _load(source.base.folder, _config(source.base.folder, source.labels, kind)).model
-    with _damage_is_an_error(source.folder):
+    with damage_is_an_error(source.folder):
         return merge_lora(base, source.folder)
 
 

@@ -98,7 +98,7 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
         revision=folder.name,
         family=run["model"]["family"],
         base=base,
-        labels=None if run["task"]["kind"] == "retrieval" else tuple(run["task"]["labels"]),
+        labels=None if run["task"]["kind"] in ("retrieval", "pretraining") else tuple(run["task"]["labels"]),
         task=run["task"]["name"],
     )
 

@@ -68,8 +68,9 @@ class TrainingConfig:
             "checkpoint_minutes",
         ):
             _require(getattr(self, name) >= 0, name, self, "0 or more")
-        for name in ("beta1", "beta2", "warmup", "decay", "lora_dropout"):
+        for name in ("beta1", "beta2", "warmup", "lora_dropout"):
             _require(0 <= getattr(self, name) < 1, name, self, "at least 0 and below 1")
+        _require(0 <= self.decay <= 1, "decay", self, "from 0 to 1")
         for name in ("optimizer", "schedule", "keep"):
             choices = get_args(_hints(self)[name])
             _require(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
@@ -125,6 +126,26 @@ class RetrievalConfig(TrainingConfig):
         for name in ("head", "loss", "pooling"):
             choices = get_args(_hints(self)[name])
             _require(getattr(self, name) in choices, name, self, f"one of {', '.join(filter(None, choices))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingConfig(TrainingConfig):
+    """What masked-language training needs besides; a batch is counted in rows of `max_length` tokens."""
+
+    epochs: float = _help("passes over the corpus; 0.1 is a tenth of one", 1.0)
+    max_length: int = _help("tokens of a row and of the longest piece of text", 1024)
+    keep: Literal["best", "last"] = _help("which weights to keep: best on held-out text, or last", "last")
+    mask: float = _help("share of tokens that are hidden and to be guessed", 0.3)
+    held_out: float = _help("share of the texts that are kept for evaluation", 0.01)
+    rotary_base: float = _help("theta of ModernBERT's global layers; 0 keeps the model's", 0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.max_length >= 16, "max_length", self, "16 or more")
+        _require(self.rotary_base >= 0, "rotary_base", self, "0 or more")
+        _require(not self.lora, "lora", self, "off: pretraining changes all weights")
+        for name in ("mask", "held_out"):
+            _require(0 < getattr(self, name) < 1, name, self, "above 0 and below 1")
 
 
 def _require(holds: bool, name: str, config: TrainingConfig, rule: str) -> None:

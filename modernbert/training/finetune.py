@@ -23,7 +23,7 @@ from modernbert.runs import RunStore, lock, write_run
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
-from modernbert.training.prepare import prepare
+from modernbert.training.prepare import prepare, read_request
 from modernbert.training.record import (
     Started,
     default_name,
@@ -110,11 +110,11 @@ def resume(
     record = store.read(name)
     if record["status"] == "finished":
         raise BadRun(f"'{name}' is finished: there is nothing to resume", fix=f"mbert runs show {name}")
-    if record["kind"] != "finetune":
+    if "request" not in record:
         raise BadRun(f"'{name}' is no training run")
     folder = store.path(name)
     with lock(folder):
-        inputs = prepare(Request.from_dict(record["request"]), store)
+        inputs = prepare(read_request(record["request"]), store)
         require_unchanged(record, inputs, folder)
         with _ready(inputs, name, store) as (started, job, machinery):
             on_start(started)

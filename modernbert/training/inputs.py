@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from torch import nn
@@ -65,9 +65,10 @@ class Request:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Request:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read a stored request back."""
-        return cls(**{**values, "text": tuple(values["text"])})
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
 
 
 PLAIN = TrainingConfig()
@@ -140,6 +141,8 @@ class Inputs(ABC):
     config: TrainingConfig
     machine: Machine
     notes: tuple[str, ...]
+    # What the run's record calls it.
+    run_kind: ClassVar[str] = "finetune"
 
     @abstractmethod
     def facts(self) -> dict[str, str]:

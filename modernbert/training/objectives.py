@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.data.task import Kind
-from modernbert.model.packing import PackedBatch
 
 Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, int]]
 
@@ -52,10 +51,21 @@ class TrainingData(Protocol):
         """The order of the examples, and their lengths."""
 
 
+class Batch(Protocol):
+    """What a network takes: a `PackedBatch`, or one with tokens masked."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all sequences."""
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on `device`."""
+
+
 class LabelledData(TrainingData, Protocol):
     """Texts with labels."""
 
-    def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
+    def batch(self, indices: np.ndarray) -> tuple[Batch, torch.Tensor]:
         """Return the examples at `indices` and their labels."""
 
 

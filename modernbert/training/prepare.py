@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from modernbert.data.collection import Collection, is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, hold_out, load_collection
@@ -16,6 +17,7 @@ from modernbert.errors import BadOption, UnknownName
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import locate_model
+from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretraining
 from modernbert.runs import RunStore
 from modernbert.training.classification import load_training_splits, prepare_labelled, resolve_task
 from modernbert.training.config import RetrievalConfig
@@ -30,8 +32,15 @@ MEASURED = 10_000
 
 def prepare(request: Request, store: RunStore) -> Inputs:
     """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
+    if isinstance(request, PretrainingRequest):
+        return prepare_pretraining(request, store)
     found = retrieval_task(request)
     return prepare_retrieval(request, *found, store) if found else prepare_labelled(request, store)
+
+
+def read_request(values: dict[str, Any]) -> Request:
+    """Read a stored request back, of whichever kind it is."""
+    return (PretrainingRequest if "files" in values else Request).from_dict(values)
 
 
 def require_data(request: Request) -> None:

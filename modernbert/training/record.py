@@ -48,7 +48,7 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
     inputs = started.inputs
     task = inputs.task
     return {
-        "kind": "finetune",
+        "kind": inputs.run_kind,
         "status": "running",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "study": dict(study) if study else None,

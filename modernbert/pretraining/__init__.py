@@ -1,0 +1,1 @@
+"""Masked-language-model training on text and code: corpus, tokens on disk, masks, network."""

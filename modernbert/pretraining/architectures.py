@@ -1,0 +1,106 @@
+"""Networks to train from scratch: their shapes, and a folder that holds one with its tokenizer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from modernbert.errors import BadOption
+from modernbert.files import replaced_folder
+from modernbert.model.loading import quiet_transformers
+from modernbert.model.locate import ModelSource, family_of
+
+_MODERNBERT = {"model_type": "modernbert", "max_position_embeddings": 8192}
+# The paper's first phase has 10,000 in the global layers too (arXiv:2412.13663, section 2.2).
+_SHORT_CONTEXT = {
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+    }
+}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "nano": {
+        **_MODERNBERT,
+        **_SHORT_CONTEXT,
+        "hidden_size": 256,
+        "intermediate_size": 384,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+    },
+    # As many parameters as `nano`, give or take 5 %, in BERT's arrangement.
+    "bert-nano": {
+        "model_type": "bert",
+        "hidden_size": 256,
+        "intermediate_size": 512,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 1024,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "type_vocab_size": 1,
+    },
+    # arXiv:2412.13663, table 4: transformers' own defaults are the base model's.
+    "base": {**_MODERNBERT, **_SHORT_CONTEXT},
+    "large": {
+        **_MODERNBERT,
+        **_SHORT_CONTEXT,
+        "hidden_size": 1024,
+        "intermediate_size": 2624,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+    },
+}
+
+
+def untrained(name: str, tokenizer: Any, folder: Path) -> ModelSource:
+    """Write a configuration and a tokenizer, without weights, and return them as a model's source.
+
+    Args:
+        name: one of `ARCHITECTURES`, or a path to a transformers `config.json`.
+        tokenizer: fills in the vocabulary's size and the special tokens' ids.
+        folder: replaced if it exists.
+
+    Raises:
+        BadOption: there is no such architecture.
+    """
+    from transformers import AutoConfig
+
+    values = {**_read(name), **_special_ids(tokenizer)}
+    # A multiple of 64 lets matrix products run at full speed.
+    values["vocab_size"] = -(-len(tokenizer) // 64) * 64
+    with quiet_transformers():
+        config = AutoConfig.for_model(**values)
+    with replaced_folder(folder) as temporary, quiet_transformers():
+        config.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+    return ModelSource(name, folder, "random weights", "untrained", family_of(folder))
+
+
+def _read(name: str) -> dict[str, Any]:
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    path = Path(name)
+    if path.suffix != ".json" or not path.is_file():
+        raise BadOption(
+            f"there is no architecture '{name}'",
+            fix=f"Use {', '.join(ARCHITECTURES)}, or a path to a config.json of transformers.",
+        )
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadOption(f"not valid JSON ({error})", where=str(path)) from None
+    if values.get("model_type") not in ("modernbert", "bert"):
+        raise BadOption("its model_type must be modernbert or bert", where=str(path))
+    return values
+
+
+def _special_ids(tokenizer: Any) -> dict[str, int]:
+    ids = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "cls_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+    }
+    return {name: number for name, number in ids.items() if number is not None}

@@ -1,0 +1,191 @@
+"""From files and a model's name to a corpus of tokens and checked settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from modernbert.data.sources import bundle_folder
+from modernbert.errors import BadOption
+from modernbert.files import atomic_folder, own_cache
+from modernbert.model.device import MAX_TOKENS, choose_machine
+from modernbert.model.loading import context_length, load_config, load_tokenizer
+from modernbert.model.locate import ModelSource, locate_model
+from modernbert.pretraining.architectures import untrained
+from modernbert.pretraining.corpus import Corpus
+from modernbert.pretraining.recipes import pretraining_recipe
+from modernbert.pretraining.store import SPLITS, build, is_kept
+from modernbert.pretraining.tokenizer import train_tokenizer
+from modernbert.runs import RunStore
+from modernbert.training.config import PretrainingConfig
+from modernbert.training.inputs import Inputs, Job, Request
+from modernbert.training.signals import StopRequest
+
+# Characters that a new vocabulary is learnt from: counting more changes few entries.
+VOCABULARY_CHARACTERS = 2**28
+SMALLEST_VOCABULARY = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingRequest(Request):
+    """A request to train on the text of files.
+
+    Attributes:
+        files: files and folders.
+        scratch: an architecture to start from random weights; `model` then only lends its tokenizer.
+        vocabulary: size of a new vocabulary for it; 0 takes `model`'s.
+    """
+
+    files: tuple[str, ...]
+    scratch: str | None = None
+    vocabulary: int = 0
+
+
+@dataclass(frozen=True)
+class PretrainingTask:
+    """What a run keeps about its task."""
+
+    summary: str
+    name: str = "pretraining"
+    kind: str = "pretraining"
+    labels: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("masked_accuracy", "loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingInputs(Inputs):
+    """A corpus on disk as tokens, and a model to train on it."""
+
+    run_kind: ClassVar[str] = "pretrain"
+    task: PretrainingTask
+    config: PretrainingConfig
+    folder: Path
+    found: dict[str, Any]
+
+    def facts(self) -> dict[str, str]:
+        """Return the corpus's size, and what was left out of it."""
+        found, sizes = self.found, {name: self.found[name] for name in SPLITS}
+        return {
+            "corpus": f"{found['texts']:,} texts, {found['characters']:,} characters; repeated and left out: "
+            f"{found['repeated_texts']:,} texts, {found['repeated_pieces']:,} pieces",
+            "tokens": "; ".join(
+                f"{name.replace('_', ' ')} {part['tokens']:,} in {part['pieces']:,} pieces"
+                for name, part in sizes.items()
+            ),
+            "kept in": str(self.folder),
+        }
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Files that could not be read."""
+        left_out = self.found["left_out"]
+        shown = "; ".join(f"{file} ({why})" for file, why in list(left_out.items())[:3])
+        more = ", ..." if len(left_out) > 3 else ""
+        return (f"{len(left_out)} files left out: {shown}{more}",) if left_out else ()
+
+    def data_record(self) -> dict[str, Any]:
+        """Return both splits with fingerprints of their tokens, and what was left out."""
+        splits = {name: {"rows": self.found[name]["pieces"], **self.found[name]} for name in SPLITS}
+        return {"splits": splits} | {k: v for k, v in self.found.items() if k not in SPLITS}
+
+    def load(self, accelerator: Any, stop: StopRequest) -> Job:
+        """Load the model, or draw its weights, and open the corpus."""
+        from modernbert.pretraining.job import PretrainingJob
+
+        return PretrainingJob(self, accelerator, stop)
+
+
+def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> PretrainingInputs:
+    """Find the model, tokenise the corpus (once: it is kept) and resolve the settings.
+
+    Raises:
+        BadData: a file does not exist, or nothing in it can be read.
+        BadOption: a setting makes no sense, or the texts would exceed the model's context.
+        MbertError: as `locate_model`.
+    """
+    corpus = Corpus.of([Path(file) for file in request.files])
+    recipe = pretraining_recipe(request.recipe, scratch=request.scratch is not None)
+    config = PretrainingConfig().with_values(recipe.settings, source=f"recipe {recipe.name}")
+    config = config.with_values(request.settings, source="settings")
+    if request.init_from:
+        raise BadOption("pretraining goes on from --model; there is no --init-from")
+    source, tokenizer = _start(request, corpus, store)
+    context = context_length(load_config(source))
+    if config.max_length > context:
+        raise BadOption(
+            f"max_length {config.max_length} exceeds the model's context of {context} tokens",
+            fix="Lower --max-length.",
+        )
+    for name in ("mask_token_id", "cls_token_id", "sep_token_id"):
+        if getattr(tokenizer, name) is None:
+            raise BadOption(f"the tokenizer of {source.name} has no {name.removesuffix('_id')}")
+    machine = choose_machine(request.device, request.precision)
+    config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
+    length, held_out = config.max_length, config.held_out
+    folder = own_cache() / "corpora" / _key(corpus, length, held_out, _digest(tokenizer))
+    found = is_kept(folder) or build(corpus, tokenizer, folder, length=length, held_out=held_out)
+    return PretrainingInputs(
+        request=request,
+        task=PretrainingTask(f"masked-language modelling of {len(corpus.files):,} files"),
+        source=source,
+        start=source,
+        tokenizer=tokenizer,
+        recipe=recipe,
+        config=config,
+        machine=machine,
+        notes=(),
+        folder=folder,
+        found=found,
+    )
+
+
+def _start(request: PretrainingRequest, corpus: Corpus, store: RunStore) -> tuple[ModelSource, Any]:
+    """Return the model to start from, and its tokenizer."""
+    if request.scratch is not None:
+        tokenizer = _new_tokenizer(request, corpus) if request.vocabulary else _old_tokenizer(request, store)
+        folder = own_cache() / "untrained" / f"{Path(request.scratch).stem}-{_digest(tokenizer)}"
+        return untrained(request.scratch, tokenizer, folder), tokenizer
+    if request.vocabulary:
+        raise BadOption(
+            "a trained model cannot take a new vocabulary: its embeddings belong to the old one",
+            fix="Add --from-scratch, or leave --vocabulary out.",
+        )
+    source = _locate(request, store)
+    return source, load_tokenizer(source)
+
+
+def _locate(request: Request, store: RunStore) -> ModelSource:
+    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
+    return locate_model(request.model, store=store, data_dir=data_dir)
+
+
+def _old_tokenizer(request: Request, store: RunStore) -> Any:
+    return load_tokenizer(_locate(request, store))
+
+
+def _new_tokenizer(request: PretrainingRequest, corpus: Corpus) -> Any:
+    """Learn a vocabulary from the corpus, once: it is kept."""
+    if request.vocabulary < SMALLEST_VOCABULARY:
+        raise BadOption(
+            f"a vocabulary of {request.vocabulary} is too small", fix=f"Use {SMALLEST_VOCABULARY} or more."
+        )
+    folder = own_cache() / "vocabularies" / _key(corpus, request.vocabulary)
+    if not folder.is_dir():
+        learnt = train_tokenizer(corpus.sample(VOCABULARY_CHARACTERS), request.vocabulary, 8192)
+        with atomic_folder(folder) as temporary:
+            learnt.save_pretrained(temporary)
+    return load_tokenizer(ModelSource("vocabulary", folder, str(folder), "", ""))
+
+
+def _digest(tokenizer: Any) -> str:
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]
+
+
+def _key(corpus: Corpus, *more: Any) -> str:
+    """Return a name for what is made of these files as they are now."""
+    files = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in corpus.files]
+    return hashlib.sha256(json.dumps([files, *more]).encode()).hexdigest()[:16]

@@ -1,0 +1,183 @@
+"""A corpus as token ids on disk: tokenised once, in shards that are read through the page cache.
+
+The corpus may exceed memory: texts are read one at a time, a shard is written when it is full, and training
+maps the shards. In memory stay 8 bytes for each piece, and while the store is built a hash of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modernbert.errors import BadData
+from modernbert.files import atomic_folder, sha256, write_json
+from modernbert.pretraining.corpus import Corpus
+
+SHARD_TOKENS = 2**24
+TEXTS_AT_ONCE = 256
+# A piece with fewer tokens has nothing to guess a masked one from.
+SHORTEST = 8
+SPLITS = ("train", "held_out")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces of one split: [CLS] tokens [SEP] each, at most one context long."""
+
+    shards: tuple[np.ndarray, ...]
+    firsts: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def open(cls, folder: Path, split: str) -> Pieces:
+        """Map the shards of a split."""
+        files = sorted(folder.glob(f"{split}-*.tokens.npy"))
+        shards = tuple(np.load(file, mmap_mode="r") for file in files)
+        lengths = [np.load(file.with_name(file.name.replace("tokens", "lengths"))) for file in files]
+        every = np.concatenate(lengths) if lengths else np.zeros(0, np.int32)
+        firsts = np.cumsum([0, *(len(shard) for shard in shards)])
+        return cls(shards, firsts, np.concatenate([[0], np.cumsum(every, dtype=np.int64)]))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each piece."""
+        return np.diff(self.starts)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Return a piece's token ids."""
+        start, end = self.starts[number], self.starts[number + 1]
+        shard = int(np.searchsorted(self.firsts, start, side="right")) - 1
+        first = self.firsts[shard]
+        return self.shards[shard][start - first : end - first]
+
+
+def build(
+    corpus: Corpus,
+    tokenizer: Any,
+    folder: Path,
+    *,
+    length: int,
+    held_out: float,
+    on_progress: Callable[[int, int], None] = lambda texts, tokens: None,
+) -> dict[str, Any]:
+    """Tokenise a corpus into `folder`, which appears whole or not at all; return what was found.
+
+    A text that was seen before (white space aside) is left out, and so is a piece. Which texts are held out
+    is decided by a hash of each, so that it does not depend on their order.
+
+    Raises:
+        BadData: no text is left, or none to hold out.
+        DiskFull: nothing stays behind.
+    """
+    counts = {"texts": 0, "characters": 0, "repeated_texts": 0, "repeated_pieces": 0, "short_pieces": 0}
+    with atomic_folder(folder) as temporary:
+        writers = {split: _Writer(temporary, split, len(tokenizer)) for split in SPLITS}
+        seen: set[bytes] = set()
+        for texts in _batched(_unseen(corpus, seen, counts)):
+            ids = tokenizer(
+                texts, add_special_tokens=False, return_attention_mask=False,
+                return_token_type_ids=False, verbose=False,
+            )["input_ids"]  # fmt: skip
+            for text, tokens in zip(texts, ids, strict=True):
+                writer = writers[SPLITS[_share_of(text) < held_out]]
+                for piece in _cut(tokens, tokenizer, length, writer.dtype):
+                    if len(piece) < SHORTEST:
+                        counts["short_pieces"] += 1
+                    elif _is_new(piece.tobytes(), seen):
+                        writer.add(piece)
+                    else:
+                        counts["repeated_pieces"] += 1
+            counts["texts"] += len(texts)
+            on_progress(counts["texts"], sum(writer.tokens for writer in writers.values()))
+        found: dict[str, Any] = {**counts, "left_out": corpus.left_out}
+        found |= {split: writer.close() for split, writer in writers.items()}
+        for split in SPLITS:
+            if not found[split]["pieces"]:
+                raise BadData(
+                    f"the corpus has no text left for {split.replace('_', ' ')} ({counts['texts']} texts)",
+                    fix="Give more text, or another --held-out.",
+                )
+        digests = {file.name: sha256(file) for file in sorted(temporary.glob("*.npy"))}
+        for split in SPLITS:
+            own = json.dumps({name: d for name, d in digests.items() if name.startswith(split)})
+            found[split]["fingerprint"] = hashlib.sha256(own.encode()).hexdigest()
+        write_json(temporary / "store.json", found)
+    return found
+
+
+def is_kept(folder: Path) -> dict[str, Any] | None:
+    """Return what was found when the store in `folder` was built; None if there is none."""
+    path = folder / "store.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+class _Writer:
+    """Collects pieces and writes a shard when there are enough."""
+
+    def __init__(self, folder: Path, split: str, vocabulary: int) -> None:
+        self.folder, self.split = folder, split
+        self.dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
+        self.pieces: list[np.ndarray] = []
+        self.waiting = self.shards = self.tokens = self.count = 0
+
+    def add(self, piece: np.ndarray) -> None:
+        self.pieces.append(piece)
+        self.waiting += len(piece)
+        self.tokens += len(piece)
+        self.count += 1
+        if self.waiting >= SHARD_TOKENS:
+            self._write()
+
+    def _write(self) -> None:
+        name = self.folder / f"{self.split}-{self.shards:05d}"
+        np.save(name.with_suffix(".tokens.npy"), np.concatenate(self.pieces))
+        np.save(name.with_suffix(".lengths.npy"), np.array([len(piece) for piece in self.pieces], np.int32))
+        self.pieces, self.waiting, self.shards = [], 0, self.shards + 1
+
+    def close(self) -> dict[str, Any]:
+        if self.pieces:
+            self._write()
+        return {"pieces": self.count, "tokens": self.tokens}
+
+
+def _unseen(corpus: Corpus, seen: set[bytes], counts: dict[str, int]) -> Iterator[str]:
+    for text in corpus.texts():
+        counts["characters"] += len(text)
+        if _is_new(" ".join(text.split()).encode(), seen):
+            yield text
+        else:
+            counts["repeated_texts"] += 1
+
+
+def _batched(texts: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(itertools.islice(texts, TEXTS_AT_ONCE)):
+        yield batch
+
+
+def _is_new(content: bytes, seen: set[bytes]) -> bool:
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    if digest in seen:
+        return False
+    seen.add(digest)
+    return True
+
+
+def _share_of(text: str) -> float:
+    """Return a number from 0 to 1 that depends on the text alone."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
+
+
+def _cut(tokens: list[int], tokenizer: Any, length: int, dtype: Any) -> Iterator[np.ndarray]:
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    for part in range(0, len(tokens), length - 2):
+        yield np.array([first, *tokens[part : part + length - 2], last], dtype)
