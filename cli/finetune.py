@@ -222,6 +222,8 @@ def show_run_scores(run: Any) -> None:
 
 
 def _use_of(run: Any) -> str:
+    if run.record["kind"] == "pretrain":
+        return f"mbert finetune TASK --model {run.name}, mbert pretrain FILES --model {run.name}"
     head = run.record["config"].get("head")
     if head is None:
         return f"mbert predict --model {run.name} FILE -o out.jsonl"

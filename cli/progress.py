@@ -9,6 +9,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from modernbert.model.locate import UNTRAINED
+from modernbert.training.inputs import Inputs
 from modernbert.training.record import Started
 from modernbert.training.reports import EvaluationReport, Notice, StepReport
 
@@ -89,6 +91,12 @@ class Progress:
             self.bar = None
 
 
+def _start(inputs: Inputs) -> str:
+    if inputs.source.revision == UNTRAINED:
+        return "random weights"
+    return "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in
+
+
 def show_started(started: Started) -> None:
     """Print the run's task, data, model, machine and settings."""
     inputs = started.inputs
@@ -97,7 +105,7 @@ def show_started(started: Started) -> None:
         "task": f"{inputs.task.name}: {inputs.task.summary}",
         **inputs.facts(),
         "model": f"{inputs.source.name}  ({inputs.source.found_in}, revision {inputs.source.revision})",
-        "start": "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in,
+        "start": _start(inputs),
         "new tensors": ", ".join(started.new_tensors) or "none",
         "parameters": f"{started.trained:,} trained, {started.frozen:,} frozen "
         f"({started.trained / total:.1%} trained)",

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import json
+import math
 import re
 import subprocess
 import tarfile
@@ -95,7 +97,7 @@ def licence(content: Path) -> str:
 
 
 def texts(path: Path, pattern: str | None) -> Iterator[str]:
-    """Yield a file's text in parts of at most about LONGEST characters, cut at blank lines."""
+    """Yield a file's text in parts of about LONGEST characters, cut at a blank line if there is one."""
     raw = gzip.decompress(path.read_bytes()) if path.suffix in (".gz", ".dz") else path.read_bytes()
     if b"\0" in raw:
         return
@@ -106,13 +108,14 @@ def texts(path: Path, pattern: str | None) -> Iterator[str]:
         text = "\n\n".join(strings(json.loads(text)))
     if pattern:
         text = "\n\n".join(re.findall(pattern, text))
-    part: list[str] = []
-    for paragraph in re.split(r"\n\s*\n", text):
-        part.append(paragraph)
-        if sum(map(len, part)) > LONGEST:
-            yield "\n\n".join(part)
-            part = []
-    yield "\n\n".join(part)
+    part, size = [], 0
+    for line in text.splitlines():
+        part.append(line)
+        size += len(line)
+        if size > (2 * LONGEST if line.strip() else LONGEST):
+            yield "\n".join(part)
+            part, size = [], 0
+    yield "\n".join(part)
 
 
 def visible(markup: str, kind: str) -> str:
@@ -164,8 +167,15 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         file = REGISTRIES[registry](name, folder)
         content = folder / "content"
         paths = {path for glob in rules["take"] for path in content.glob(glob)}  # type: ignore[attr-defined]
+        # The order of a hash, so that what is cut off at `most` is spread over the package.
+        files = sorted(
+            (path for path in paths if path.is_file() and not path.is_symlink()),
+            key=lambda path: hashlib.sha256(str(path.relative_to(content)).encode()).digest(),
+        )
         with atomic_file(target) as out:
-            for path in sorted(path for path in paths if path.is_file() and not path.is_symlink()):
+            for path in files:
+                if characters > rules.get("most", math.inf):  # type: ignore[operator]
+                    break
                 for text in texts(path, rules.get("pattern")):  # type: ignore[arg-type]
                     if not text.strip():
                         continue
@@ -184,8 +194,9 @@ def data_card(packages: list[Package]) -> str:
     lines = [
         "# What modernbert-nano was trained on",
         "",
-        f"{sum(p.characters for p in packages):,} characters before deduplication. Texts with {OVERLAP} words "
-        "in a row of an evaluation are left out and counted. Licences as each package's metadata names them.",
+        f"{sum(p.characters for p in packages):,} characters before deduplication. Texts with {OVERLAP} "
+        "words in a row of an evaluation are left out and counted. Licences as each package's metadata has "
+        "them.",
         "",
         "| package | registry | file | licence | texts | characters | left out |",
         "|---|---|---|---|---|---|---|",
@@ -206,7 +217,7 @@ def main() -> None:
     options = parser.parse_args()
     rules = tomllib.loads((HERE / "sources.toml").read_text())
     pypi_rules = rules.pop("pypi")
-    rules["pypi"] = {name: {"take": pypi_rules["take"]} for name in pypi_rules["packages"].split()}
+    rules["pypi"] = {name: pypi_rules for name in pypi_rules["packages"].split()}
     train, packages = options.corpus / "train", []
     train.mkdir(parents=True, exist_ok=True)
     left_out = evaluated(options.leave_out)

@@ -20,6 +20,10 @@ from modernbert.runs import RunStore, read_run
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 
 
+# The revision of a folder that holds a configuration and no weights.
+UNTRAINED = "untrained"
+
+
 @dataclass(frozen=True)
 class ModelSource:
     """A checkpoint on this machine.

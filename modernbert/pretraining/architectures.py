@@ -9,7 +9,7 @@ from typing import Any
 from modernbert.errors import BadOption
 from modernbert.files import replaced_folder
 from modernbert.model.loading import quiet_transformers
-from modernbert.model.locate import ModelSource, family_of
+from modernbert.model.locate import UNTRAINED, ModelSource, family_of
 
 _MODERNBERT = {"model_type": "modernbert", "max_position_embeddings": 8192}
 # The paper's first phase has 10,000 in the global layers too (arXiv:2412.13663, section 2.2).
@@ -74,7 +74,7 @@ def untrained(name: str, tokenizer: Any, folder: Path) -> ModelSource:
     with replaced_folder(folder) as temporary, quiet_transformers():
         config.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-    return ModelSource(name, folder, "random weights", "untrained", family_of(folder))
+    return ModelSource(name, folder, "random weights", UNTRAINED, family_of(folder))
 
 
 def _read(name: str) -> dict[str, Any]:
