@@ -15,6 +15,7 @@ from modernbert.version import __version__
 from . import (
     bench,
     catalogue,
+    compare,
     data,
     doctor,
     download,
@@ -61,6 +62,7 @@ def _global_options(
 app.command("finetune")(finetune.finetune)
 app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("index")(search.index)
 app.command("search")(search.search)

@@ -1,0 +1,123 @@
+"""What finished runs did on each example, read back from the run store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modernbert.errors import BadRun
+from modernbert.evaluation.statistics import Sums, sums_of
+from modernbert.runs import RunStore
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One system of one run on one split.
+
+    Attributes:
+        run: the run's name.
+        model: what the comparison calls it: `minilm`, `minilm lora`, `bm25 (english)`.
+        task, split, metric: what was measured; the metric is the task's main one.
+        seed: None for what has no seed.
+        ids: of the examples or queries, sorted.
+        labels: (N,) or (N, C); None for retrieval.
+        predictions: alike; for retrieval each query's score.
+        record: everything that the run keeps about itself.
+    """
+
+    run: str
+    model: str
+    task: str
+    split: str
+    metric: str
+    seed: int | None
+    ids: tuple[str, ...]
+    labels: np.ndarray | None
+    predictions: np.ndarray
+    record: dict[str, Any]
+
+    @property
+    def sums(self) -> Sums:
+        """The metric as sums over examples."""
+        labels = self.predictions if self.labels is None else self.labels
+        return sums_of(self.metric, labels, self.predictions)
+
+    @property
+    def value(self) -> float:
+        """The metric."""
+        sums = self.sums
+        return float(sums.value(sums.parts_NK.sum(0, keepdims=True))[0])
+
+
+def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
+    """Read a finished run: one outcome, or one for each system of an evaluation of retrieval.
+
+    The test split counts if there is one, else the first that was scored.
+
+    Raises:
+        BadRun: not finished, of a kind without comparable scores, or its rows do not fit its record.
+    """
+    record = store.read(name)
+    if record["status"] != "finished":
+        said = f"'{name}' is {record['status']}: only finished runs are compared"
+        raise BadRun(said, fix=f"mbert resume {name}")
+    if record["task"]["kind"] == "pretraining" or not record.get("results"):
+        raise BadRun(f"'{name}' has no scores that could be compared")
+    results = record["results"]
+    split = next((r["split"] for r in results if r["split"].startswith("test")), results[0]["split"])
+    rows = _rows(store, name, f"{split}/")
+    found = []
+    for result in (r for r in results if r["split"] == split):
+        score = result["scores"][0]
+        system = result.get("system")
+        own = [row for row in rows if row.get("system") == system]
+        outcome = _outcome(name, record, model_of(record, system), split, score["metric"], own)
+        if len(own) != score["n"] or abs(outcome.value - score["value"]) > 1e-4:
+            raise BadRun(
+                f"{outcome.metric} of its {len(own)} rows is {outcome.value:.5f}; its record says "
+                f"{score['value']:.5f} of {score['n']}",
+                where=str(store.path(name) / "scores.jsonl"),
+                fix="The file was changed, or is of another run: evaluate or train again.",
+            )
+        found.append(outcome)
+    return found
+
+
+def model_of(record: dict[str, Any], system: str | None = None) -> str:
+    """Return what a comparison calls a run's model, or one system of an evaluation of retrieval."""
+    name, config = str(record["model"]["name"]), record["config"]
+    known_as = Path(name).name if Path(name).is_absolute() else name
+    if system is None:
+        return known_as + (" lora" if config.get("lora") else "")
+    passages = config.get("passages") if name in system else 0
+    return system.replace(name, known_as) + (f" (passages of {passages})" if passages else "")
+
+
+def _rows(store: RunStore, name: str, prefix: str) -> list[dict[str, Any]]:
+    path = store.path(name) / "scores.jsonl"
+    if not path.is_file():
+        raise BadRun(f"'{name}' has no scores.jsonl", where=str(path))
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return sorted((row for row in rows if row["id"].startswith(prefix)), key=lambda row: row["id"])
+
+
+def _outcome(
+    name: str, record: dict[str, Any], model: str, split: str, metric: str, rows: list[dict[str, Any]]
+) -> Outcome:
+    column = "prediction" if record["task"]["kind"] != "retrieval" else metric
+    return Outcome(
+        run=name,
+        model=model,
+        task=record["task"]["name"],
+        split=split,
+        metric=metric,
+        seed=record["seed"],
+        ids=tuple(row["id"] for row in rows),
+        labels=np.array([row["label"] for row in rows]) if column == "prediction" else None,
+        predictions=np.array([row[column] for row in rows]),
+        record=record,
+    )

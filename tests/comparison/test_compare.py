@@ -1,0 +1,180 @@
+"""Comparing runs: what is read, refused, paired and said."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers import request_of, toy_rows, write_csv
+from modernbert.cli.main import app
+from typer.testing import CliRunner
+
+from modernbert.comparison.compare import compare
+from modernbert.comparison.outcomes import read_outcomes
+from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.evaluation.metrics import METRICS
+from modernbert.runs import RunStore, write_run
+from modernbert.training.finetune import finetune
+
+
+def made_run(store: RunStore, name: str, model: str, right: np.ndarray, *, seed: int = 42, **changes) -> None:
+    """Write a finished run of a binary task whose answers are right where `right` says so."""
+    labels = np.arange(len(right)) % 2
+    predictions = np.where(right, labels, 1 - labels)
+    score = {"metric": "accuracy", "value": METRICS["accuracy"](labels, predictions), "n": len(right)}
+    record = {
+        "kind": "finetune",
+        "status": "finished",
+        "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
+        "task": {"name": changes.pop("task", "glue/sst2"), "kind": "single_label", "labels": ["a", "b"]},
+        "model": {"name": model},
+        "init": "plain",
+        "seed": seed,
+        "recipe": {"name": changes.pop("recipe", "default")},
+        "config": {"lora": changes.pop("lora", False)},
+        "request": {"settings": {"seed": seed, **changes.pop("settings", {})}, "limit": None},
+        "data": {
+            "splits": {
+                "train": {"fingerprint": "t"},
+                "validation": {"fingerprint": changes.pop("fingerprint", "v")},
+            }
+        },
+        "parameters": {"trained": 10, "frozen": 5},
+        "results": [{"split": "validation", "scores": [score], "notes": []}],
+        "training": {"minutes": 2.0, "peak_memory_mib": {"process": 100.0}},
+    }
+    assert not changes
+    folder = store.create(name, record)
+    write_run(folder, record | {"format": 1})
+    rows = [
+        {"id": f"validation/{i}", "label": int(label), "prediction": int(prediction)}
+        for i, (label, prediction) in enumerate(zip(labels, predictions, strict=True))
+    ]
+    (folder / "scores.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+
+
+@pytest.fixture
+def two_models(store):
+    """Three seeds of a good model and of a bad one on two tasks."""
+    random = np.random.default_rng(0)
+    for task in ("glue/sst2", "glue/rte"):
+        for seed in (1, 2, 3):
+            for model, share in (("good", 0.9), ("bad", 0.7)):
+                right = random.random(400) < share
+                made_run(store, f"{task[5:]}-{model}-{seed}", model, right, seed=seed, task=task)
+    return store
+
+
+def test_a_better_model_is_found(two_models):
+    found = compare(two_models, [], ["bad"])
+    assert [task.task for task in found.tasks] == ["glue/rte", "glue/sst2"]
+    for task in found.tasks:
+        (contrast,) = task.contrasts
+        assert (contrast.model, contrast.baseline) == ("good", "bad")
+        good, bad = task.models
+        assert contrast.difference.value == pytest.approx(good.mean - bad.mean)
+        assert contrast.difference.low > 0.1
+        assert contrast.difference.p <= contrast.p_corrected < 0.01
+        assert contrast.difference.seeds == (3, 3)
+        assert contrast.mcnemar is None
+        assert (good.parameters, good.minutes, good.memory_mib) == (15, 2.0, 100.0)
+    assert found.averaged == ("glue/rte", "glue/sst2")
+    assert found.averages["good"] == pytest.approx(np.mean([task.models[0].mean for task in found.tasks]))
+
+
+def test_averages_are_over_tasks_that_all_have(two_models):
+    made_run(two_models, "third", "third", np.ones(400, bool), task="glue/sst2")
+    found = compare(two_models, [], ["bad"])
+    assert found.averages == {}
+    assert found.averaged == ("glue/sst2",)
+
+
+def test_the_same_answers_are_no_difference(store):
+    right = np.random.default_rng(0).random(200) < 0.8
+    for model in ("one", "other"):
+        made_run(store, model, model, right)
+    (contrast,) = compare(store, [], ["one"]).tasks[0].contrasts
+    assert contrast.difference.value == 0
+    assert not contrast.difference.is_shown
+    assert contrast.mcnemar == 1.0
+
+
+def test_lora_is_another_model(store):
+    made_run(store, "full", "minilm", np.arange(100) < 90)
+    made_run(store, "lora", "minilm", np.arange(100) < 50, lora=True)
+    (contrast,) = compare(store, [], ["minilm"]).tasks[0].contrasts
+    assert contrast.model == "minilm lora"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"recipe": "paper"}, "recipe: 'paper' and 'default'"),
+        ({"settings": {"epochs": 9.0}}, "settings beside the recipe: {'epochs': 9.0} and {}"),
+    ],
+)
+def test_another_recipe_is_refused_unless_allowed(changes, field, store):
+    made_run(store, "a", "one", np.arange(100) < 90)
+    made_run(store, "b", "other", np.arange(100) < 60, **changes)
+    with pytest.raises(BadRun, match="were not made alike") as caught:
+        compare(store, [], ["one"])
+    assert field in caught.value.what
+    (contrast,) = compare(store, [], ["one"], allow=True).tasks[0].contrasts
+    assert contrast.differing
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_other_examples_are_never_compared(allow, store):
+    made_run(store, "a", "one", np.arange(100) < 90)
+    made_run(store, "b", "other", np.arange(100) < 60, fingerprint="w")
+    with pytest.raises(BadRun, match="data: 'w' and 'v'"):
+        compare(store, [], ["one"], allow=allow)
+
+
+def test_the_newest_run_of_a_seed_counts(store):
+    made_run(store, "a", "one", np.arange(100) < 90)
+    made_run(store, "b", "one", np.arange(100) < 80, created="2026-02-01T00:00:00+00:00")
+    made_run(store, "c", "other", np.arange(100) < 50)
+    found = compare(store, [], ["other"])
+    assert found.tasks[0].models[0].mean == pytest.approx(0.8)
+    assert any("passed over: a, as b is newer" in note for note in found.notes)
+
+
+def test_rows_that_do_not_fit_the_record_are_refused(store):
+    made_run(store, "a", "one", np.arange(100) < 90)
+    path = store.path("a") / "scores.jsonl"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]))
+    with pytest.raises(BadRun, match="of its 99 rows"):
+        read_outcomes(store, "a")
+
+
+def test_unfinished_runs_are_passed_over_or_refused_by_name(two_models):
+    record = two_models.read("sst2-good-1")
+    write_run(two_models.path("sst2-good-1"), record | {"status": "interrupted"})
+    found = compare(two_models, [], ["bad"])
+    assert any("interrupted" in note for note in found.notes)
+    with pytest.raises(BadRun, match="only finished runs"):
+        compare(two_models, ["sst2-good-1", "sst2-bad-1"], ["bad"])
+
+
+def test_an_unknown_baseline_names_what_there_is(two_models):
+    with pytest.raises(UnknownName, match="Did you mean good"):
+        compare(two_models, [], ["goood"])
+    with pytest.raises(BadOption, match="one model alone"):
+        compare(two_models, ["sst2-bad-1"], ["bad"])
+
+
+def test_real_runs_compare_by_command(tmp_path, store, tiny_bert, tiny_modernbert):
+    rows = write_csv(tmp_path / "reviews.csv", toy_rows(120))
+    for model in (tiny_bert, tiny_modernbert):
+        finetune(request_of(rows, model, epochs=1.0), store)
+    done = CliRunner().invoke(app, ["compare", "--baseline", "tiny-bert", "--show-seeds"])
+    assert done.exit_code == 0, done.output
+    for shown in ("own/reviews", "tiny-modernbert", "95 % paired interval", "42: "):
+        assert shown in done.output
+    listed = CliRunner().invoke(app, ["compare", "--baseline", "tiny-bert", "--json"])
+    (task,) = json.loads(listed.output)["tasks"]
+    assert task["n"] == task["contrasts"][0]["difference"]["n"]
+    missing = CliRunner().invoke(app, ["compare"])
+    assert missing.exit_code != 0
