@@ -30,13 +30,20 @@ class Snippet:
 
 
 def snippets_of(path: Path, module: str) -> list[Snippet]:
-    """Return every function, method and class of a file that has a docstring; none if it cannot be parsed."""
+    """Return what `snippets_in` finds in a file; nothing if it is not UTF-8."""
     try:
-        source = path.read_text(encoding="utf-8")
+        return snippets_in(path.read_text(encoding="utf-8"), module)
+    except UnicodeDecodeError:
+        return []
+
+
+def snippets_in(source: str, module: str) -> list[Snippet]:
+    """Return every function, method and class that has a docstring; none if the source cannot be parsed."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of invalid escapes in other people's code
             tree = ast.parse(source)
-    except (SyntaxError, UnicodeDecodeError, ValueError):
+    except (SyntaxError, ValueError):
         return []
     found = list(_definitions(tree, ""))
     dropped = {line for _, node in found for line in _docstring_lines(node)}
