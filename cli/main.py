@@ -24,6 +24,7 @@ from . import (
     output,
     predict,
     pretrain,
+    report,
     runs,
     search,
 )
@@ -63,6 +64,7 @@ app.command("finetune")(finetune.finetune)
 app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("predict")(predict.predict)
 app.command("index")(search.index)
 app.command("search")(search.search)

@@ -87,3 +87,7 @@ class Interrupted(Stopped):
     def __init__(self, signal_number: int, what: str, *, fix: str | None = None) -> None:
         super().__init__(what, fix=fix)
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it pass from a process to its parent."""
+        return type(self), (self.exit_code - 128, self.what), self.__dict__

@@ -141,6 +141,11 @@ def checksums(folder: Path) -> dict[str, str]:
     return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
+def model_checksums(folder: Path) -> dict[str, str]:
+    """Return the checksums of a saved model; its card is left out, as its owner may edit that."""
+    return {name: value for name, value in checksums(folder).items() if name != "README.md"}
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

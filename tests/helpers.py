@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 
@@ -87,3 +88,54 @@ def request_of(target, model, **settings):
     from modernbert.training.inputs import Request
 
     return Request(target=str(target), model=str(model), settings={**SHORT, **settings}, precision="fp32")
+
+
+def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42, **changes) -> None:
+    """Write a finished run of a binary task whose answers are right where `right` says so."""
+    from modernbert.evaluation.metrics import METRICS
+    from modernbert.runs import write_run
+
+    labels = np.arange(len(right)) % 2
+    predictions = np.where(right, labels, 1 - labels)
+    score = {"metric": "accuracy", "value": METRICS["accuracy"](labels, predictions), "n": len(right)}
+    target = changes.pop("task", "glue/sst2")
+    record = {
+        "kind": "finetune",
+        "status": "finished",
+        "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
+        "task": {"name": target, "kind": "single_label", "labels": ["a", "b"]},
+        "model": {"name": model},
+        "init": "plain",
+        "seed": seed,
+        "recipe": {"name": changes.pop("recipe", "default")},
+        "config": {"lora": changes.pop("lora", False)},
+        "request": {
+            "target": target,
+            "model": model,
+            "settings": {"seed": seed, **changes.pop("settings", {})},
+            "limit": 0,
+        },
+        "data": {
+            "splits": {
+                "train": {"fingerprint": "t"},
+                "validation": {"fingerprint": changes.pop("fingerprint", "v")},
+            }
+        },
+        "parameters": {"trained": 10, "frozen": 5},
+        "inference": {"examples_per_second": changes.pop("speed", 100.0)},
+        "results": [{"split": "validation", "scores": [score], "notes": []}],
+        "training": {"minutes": 2.0, "peak_memory_mib": {"process": 100.0}},
+    }
+    assert not changes
+    folder = store.create(name, record)
+    write_run(folder, record | {"format": 1})
+    rows = [
+        {
+            "id": f"validation/{i}",
+            "label": int(label),
+            "prediction": int(prediction),
+            "logits": [0.0, 2.0 * int(prediction) - 1.0],
+        }
+        for i, (label, prediction) in enumerate(zip(labels, predictions, strict=True))
+    ]
+    (folder / "scores.jsonl").write_text("\n".join(json.dumps(row) for row in rows))

@@ -25,10 +25,16 @@ def conditions(outcome: Outcome) -> dict[str, Any]:
     }
     if record["kind"] == "retrieval":
         return held | {"protocol": record["config"]["protocol"]["name"]}
-    settings: Mapping[str, Any] = record["request"]["settings"]
-    return held | {
+    if "request" not in record:  # scored only
+        return held
+    held |= {
         "training data": splits.get("train", {}).get("fingerprint"),
         "rows at most": record["request"].get("limit"),
+    }
+    if record["kind"] == "baseline":  # no recipe
+        return held
+    settings: Mapping[str, Any] = record["request"]["settings"]
+    return held | {
         "recipe": record["recipe"]["name"],
         "settings beside the recipe": {k: v for k, v in sorted(settings.items()) if k not in FREE},
         "init": record["init"],

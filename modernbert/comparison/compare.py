@@ -4,83 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from modernbert.comparison.agreement import differing
-from modernbert.comparison.outcomes import Outcome, read_outcomes
+from modernbert.comparison.analysis import is_right
+from modernbert.comparison.outcomes import Outcome, is_named, read_outcomes
+from modernbert.comparison.published import published_scores
+from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.evaluation.statistics import Difference, difference, holm, mcnemar
+from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
 from modernbert.runs import RunStore
-
-
-@dataclass(frozen=True)
-class ModelScores:
-    """One model on one task.
-
-    Attributes:
-        by_seed: the metric of each run; the key is the seed, or "-" for what has none.
-        deviation: sample standard deviation over seeds; None with one.
-        parameters: all of them; None for what has none.
-        minutes: of training, the seeds' mean.
-        memory_mib: peak, the seeds' largest.
-    """
-
-    model: str
-    runs: tuple[str, ...]
-    by_seed: dict[str, float]
-    mean: float
-    deviation: float | None
-    parameters: int | None
-    minutes: float | None
-    memory_mib: float | None
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A model against a baseline on one task.
-
-    Attributes:
-        p_corrected: p after Holm's correction over all contrasts with this baseline.
-        mcnemar: its exact p, where both have one run and the metric counts right answers.
-        differing: conditions that differ, which the user allowed.
-    """
-
-    model: str
-    baseline: str
-    difference: Difference
-    p_corrected: float
-    mcnemar: float | None
-    differing: dict[str, tuple[Any, Any]]
-
-
-@dataclass(frozen=True)
-class TaskComparison:
-    """All models on one task."""
-
-    task: str
-    split: str
-    metric: str
-    n: int
-    models: tuple[ModelScores, ...]
-    contrasts: tuple[Contrast, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All tasks; `averages` over the tasks that every model has, when these are two or more."""
-
-    baselines: tuple[str, ...]
-    tasks: tuple[TaskComparison, ...]
-    averages: dict[str, float]
-    averaged: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
 
 
 def compare(
@@ -89,7 +23,7 @@ def compare(
     baselines: Sequence[str],
     *,
     tasks: Collection[str] = (),
-    models: Collection[str] = (),
+    models: Sequence[str] = (),
     allow: bool = False,
 ) -> Comparison:
     """Compare runs of the store with each baseline, task by task.
@@ -104,21 +38,20 @@ def compare(
         BadRun: a run cannot be compared, or (without `allow`) conditions differ.
         UnknownName: no run of a baseline.
     """
-    outcomes, notes = _collect(store, runs)
-    wanted = {*models, *baselines} if models else {o.model for o in outcomes}
-    outcomes = [o for o in outcomes if o.model in wanted and (not tasks or o.task in tasks)]
+    outcomes, notes = collect(store, runs)
+    outcomes = [o for o in outcomes if not tasks or o.task in tasks]
+    chosen = _named(outcomes, baselines)
+    if models:
+        wanted = {*chosen, *_named(outcomes, models)}
+        outcomes = [o for o in outcomes if o.model in wanted]
     known = sorted({o.model for o in outcomes})
-    for name in baselines:
-        if name not in known:
-            fix = f"There are finished runs of: {', '.join(known) or 'nothing'}."
-            raise UnknownName.among("compared model", name, known, fix=fix)
     if len(known) < 2:
         raise BadOption("one model alone: nothing to compare it with", fix="mbert runs lists the runs.")
     by_task: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_task.setdefault(outcome.task, []).append(outcome)
-    compared = [_task(found, baselines, allow=allow) for _, found in sorted(by_task.items())]
-    compared = _corrected(compared, baselines)
+    compared = [_task(found, chosen, allow=allow) for _, found in sorted(by_task.items())]
+    compared = _corrected(compared, chosen)
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
     averages = {
         model: statistics.fmean(m.mean for task in shared for m in task.models if m.model == model)
@@ -126,11 +59,24 @@ def compare(
         if len(shared) > 1
     }
     return Comparison(
-        tuple(baselines), tuple(compared), averages, tuple(task.task for task in shared), tuple(notes)
+        tuple(chosen), tuple(compared), averages, tuple(task.task for task in shared), tuple(notes)
     )
 
 
-def _collect(store: RunStore, runs: Sequence[str]) -> tuple[list[Outcome], list[str]]:
+def _named(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[str]:
+    """Return the models that the names mean. Raises UnknownName for one that means none."""
+    known = sorted({outcome.model for outcome in outcomes})
+    found: list[str] = []
+    for name in names:
+        meant = [model for model in known if is_named(model, name)]
+        if not meant:
+            fix = f"There are finished runs of: {', '.join(known) or 'nothing'}."
+            raise UnknownName.among("compared model", name, known, fix=fix)
+        found += meant
+    return found
+
+
+def collect(store: RunStore, runs: Sequence[str]) -> tuple[list[Outcome], list[str]]:
     """Read runs, the newest of each (task, split, model, seed); say which were passed over."""
     found: list[Outcome] = []
     notes: list[str] = []
@@ -163,28 +109,70 @@ def _task(outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool)
         for model in by_model
         if model != baseline and model not in baselines[: baselines.index(baseline)]
     ]
-    models = sorted(map(_scores, by_model.values()), key=lambda scores: -scores.mean)
+    models = sorted(map(_scores, by_model.values()), key=lambda m: -m.mean)
     return TaskComparison(
-        first.task, first.split, first.metric, len(first.ids), tuple(models), tuple(contrasts)
+        task=first.task,
+        kind=first.record["task"]["kind"],
+        split=first.split,
+        metric=first.metric,
+        n=len(first.ids),
+        models=tuple(with_front(models)),
+        contrasts=tuple(contrasts),
     )
 
 
 def _scores(runs: Sequence[Outcome]) -> ModelScores:
     values = [run.value for run in runs]
-    records = [run.record for run in runs]
-    minutes = [r["training"]["minutes"] for r in records if "training" in r]
-    memory = [max(r["training"]["peak_memory_mib"].values()) for r in records if "training" in r]
-    parameters = records[0].get("parameters")
+    first = runs[0]
+    recipe = first.record.get("recipe", {}).get("name", "")
+    low, high = interval([run.sums for run in runs])
     return ModelScores(
-        model=runs[0].model,
+        model=first.model,
         runs=tuple(run.run for run in runs),
         by_seed={str("-" if run.seed is None else run.seed): run.value for run in runs},
         mean=statistics.fmean(values),
+        low=low,
+        high=high,
         deviation=statistics.stdev(values) if len(values) > 1 else None,
-        parameters=parameters["trained"] + parameters["frozen"] if parameters else None,
-        minutes=statistics.fmean(minutes) if minutes else None,
-        memory_mib=max(memory, default=None),
+        cost=cost_of(runs),
+        published=published_scores(first.model, first.task, first.metric, recipe),
     )
+
+
+def cost_of(runs: Sequence[Outcome]) -> Cost:
+    """Return what a model's runs on one task took."""
+    records = [run.record for run in runs]
+    training = [record["training"] for record in records if "training" in record]
+    inference = [record.get("inference", {}) for record in records]
+    parameters = records[0].get("parameters")
+    report = records[0]["data"].get("report") or {"splits": []}
+    cut = [split["truncated"] for split in report["splits"] if split["split"] == runs[0].split]
+    return Cost(
+        parameters=parameters["trained"] + parameters["frozen"] if parameters else None,
+        minutes=_mean([part["minutes"] for part in training]),
+        examples_per_second=_mean([part.get("examples_per_second") for part in inference]),
+        tokens_per_second=_mean([part.get("tokens_per_second") for part in inference]),
+        memory_mib=max((max(part["peak_memory_mib"].values()) for part in training), default=None),
+        truncated=cut[0] if cut else None,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
+
+
+def with_front(models: Sequence[ModelScores]) -> list[ModelScores]:
+    """Mark the models that no other beats in both score and speed (the Pareto front)."""
+    known = [(m, speed) for m in models if (speed := m.cost.examples_per_second) is not None]
+    front = {m.model for m, speed in known if not any(_dominates(*other, m, speed) for other in known)}
+    measured = {m.model for m, _ in known}
+    return [replace(m, on_front=m.model in front if m.model in measured else None) for m in models]
+
+
+def _dominates(one: ModelScores, speed: float, other: ModelScores, other_speed: float) -> bool:
+    as_good = one.mean >= other.mean and speed >= other_speed
+    return as_good and (one.mean > other.mean or speed > other_speed)
 
 
 def _contrast(runs: Sequence[Outcome], baseline: Sequence[Outcome], *, allow: bool) -> Contrast:
@@ -203,13 +191,8 @@ def _contrast(runs: Sequence[Outcome], baseline: Sequence[Outcome], *, allow: bo
         )
     found = difference([run.sums for run in runs], [run.sums for run in baseline])
     one_each = len(runs) == len(baseline) == 1 and runs[0].metric in ("accuracy", "exact_match")
-    exact = mcnemar(_right(runs[0]), _right(baseline[0])) if one_each else None
+    exact = mcnemar(is_right(runs[0]), is_right(baseline[0])) if one_each else None
     return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differences)
-
-
-def _right(outcome: Outcome) -> np.ndarray:
-    right = np.asarray(outcome.labels == outcome.predictions).reshape(len(outcome.ids), -1)
-    return np.asarray(right.all(axis=1))
 
 
 def _corrected(tasks: Sequence[TaskComparison], baselines: Sequence[str]) -> list[TaskComparison]:

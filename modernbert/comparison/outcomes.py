@@ -13,6 +13,9 @@ from modernbert.errors import BadRun
 from modernbert.evaluation.statistics import Sums, sums_of
 from modernbert.runs import RunStore
 
+# What a comparison puts behind the name of a model of which adapters alone were trained.
+LORA = " lora"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -26,6 +29,7 @@ class Outcome:
         ids: of the examples or queries, sorted.
         labels: (N,) or (N, C); None for retrieval.
         predictions: alike; for retrieval each query's score.
+        logits: (N, C), of labelled tasks.
         record: everything that the run keeps about itself.
     """
 
@@ -38,6 +42,7 @@ class Outcome:
     ids: tuple[str, ...]
     labels: np.ndarray | None
     predictions: np.ndarray
+    logits: np.ndarray | None
     record: dict[str, Any]
 
     @property
@@ -92,9 +97,14 @@ def model_of(record: dict[str, Any], system: str | None = None) -> str:
     name, config = str(record["model"]["name"]), record["config"]
     known_as = Path(name).name if Path(name).is_absolute() else name
     if system is None:
-        return known_as + (" lora" if config.get("lora") else "")
+        return known_as + (LORA if config.get("lora") else "")
     passages = config.get("passages") if name in system else 0
     return system.replace(name, known_as) + (f" (passages of {passages})" if passages else "")
+
+
+def is_named(model: str, name: str) -> bool:
+    """Does `name` mean this model? `bm25` means `bm25 (english)` too."""
+    return model == name or model.startswith(f"{name} (")
 
 
 def _rows(store: RunStore, name: str, prefix: str) -> list[dict[str, Any]]:
@@ -119,5 +129,6 @@ def _outcome(
         ids=tuple(row["id"] for row in rows),
         labels=np.array([row["label"] for row in rows]) if column == "prediction" else None,
         predictions=np.array([row[column] for row in rows]),
+        logits=np.array([row["logits"] for row in rows]) if "logits" in rows[0] else None,
         record=record,
     )

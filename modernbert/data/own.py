@@ -41,6 +41,11 @@ def is_own_data(target: str) -> bool:
     return Path(target).exists() or Path(target).suffix.lower() in SUFFIXES
 
 
+def own_name(path: str) -> str:
+    """Return the name of the task that a file or folder makes."""
+    return f"own/{Path(path).stem}"
+
+
 def own_task(data: OwnData) -> tuple[Task, list[str]]:
     """Read the user's data and make a task of it.
 
@@ -61,7 +66,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         splits, note = _with_validation(splits, columns.text, columns.label, columns.kind)
         notes.append(note)
     task = Task(
-        name=f"own/{Path(data.path).stem}",
+        name=own_name(data.path),
         summary=f"own data from {data.path}",
         kind=columns.kind,
         text=columns.text,

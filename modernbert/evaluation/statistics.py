@@ -162,6 +162,16 @@ def difference(
     return Difference(observed, float(low), float(high), p, n, (len(first), len(second)))
 
 
+def interval(runs: Sequence[Sums], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % interval of one model's mean over its runs, made as in `difference`."""
+    random = np.random.default_rng(seed)
+    values = _values(runs, np.ones((1, len(runs[0].parts_NK))))[:, 0]
+    drawn = np.concatenate([part for (part,) in _resampled([runs], resamples, random)], axis=1)
+    around = drawn.mean(0) + _seed_noise(values, drawn, random)
+    low, high = np.quantile(around, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
 def _values(runs: Sequence[Sums], weights_RN: np.ndarray) -> np.ndarray:
     """Return each run's metric under each row of example weights, shape (S, R)."""
     return np.stack([run.value(weights_RN @ run.parts_NK) for run in runs])

@@ -12,7 +12,7 @@ from typing import Any
 from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder, cache_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
-from modernbert.files import checksums
+from modernbert.files import model_checksums
 from modernbert.model.catalogue import CHECKPOINTS, Checkpoint
 from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.runs import RunStore, read_run
@@ -86,7 +86,7 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
             f"the run is {run['status']}: it has no model yet", where=str(folder),
             fix=f"Finish it: mbert resume {folder.name}",
         )  # fmt: skip
-    if run["model_files"] != checksums(folder / "model"):
+    if run["model_files"] != model_checksums(folder / "model"):
         raise BadModel(
             "the run's model was changed or damaged after training: its checksums differ from the record's",
             where=str(folder / "model"),

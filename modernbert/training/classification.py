@@ -6,6 +6,7 @@ Shape suffixes: N texts, C outputs.
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -236,8 +237,16 @@ class ClassificationJob(Job):
         task, network = self.inputs.task, self.network.eval()
         results: list[SplitScores] = []
         rows: list[dict[str, Any]] = []
-        for split in task.scored_splits:
-            logits, examples = self._logits(network, split), self.splits[split].examples
+        began = time.perf_counter()
+        outputs = {split: self._logits(network, split) for split in task.scored_splits}
+        seconds = time.perf_counter() - began
+        tokens = [self.splits[split].tokens.lengths for split in outputs]
+        self.inference = {
+            "examples_per_second": round(sum(map(len, tokens)) / seconds, 1),
+            "tokens_per_second": round(sum(int(part.sum()) for part in tokens) / seconds, 1),
+        }
+        for split, logits in outputs.items():
+            examples = self.splits[split].examples
             results.append(score_split(task, split, examples, logits))
             rows += example_rows(task, split, examples, logits)
         return tuple(results), rows

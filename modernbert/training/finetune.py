@@ -12,13 +12,14 @@ import torch
 
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.scoring import SplitScores
-from modernbert.files import checksums, free_space, write_jsonl
+from modernbert.files import free_space, model_checksums, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.compilation import compile_layers
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
+from modernbert.report.card import write_card
 from modernbert.runs import RunStore, lock, write_run
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
@@ -201,11 +202,13 @@ def _train(
     record = {
         **record,
         "status": "finished",
-        "model_files": checksums(folder / "model"),
         "results": [split.as_dict() for split in splits],
         "training": training_record(work, progress),
+        "inference": dict(job.inference),
         "notes": run_notes(inputs, splits, progress),
     }
+    write_card(folder / "model", record, folder.name)
+    record["model_files"] = model_checksums(folder / "model")
     write_run(folder, record)
     checkpoints.remove()
     return RunResult(name=folder.name, record=record, splits=splits)

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
@@ -107,6 +108,7 @@ class Job(ABC):
         new_tensors: what the checkpoint did not have.
         objective: how a batch becomes gradients.
         data: what the loop trains on.
+        inference: how fast `score` was: examples and tokens a second; empty where it was not measured.
     """
 
     model: Any
@@ -114,6 +116,7 @@ class Job(ABC):
     new_tensors: tuple[str, ...]
     objective: Objective
     data: TrainingData
+    inference: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def evaluate(self, network: nn.Module) -> Evaluation:

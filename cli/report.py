@@ -1,0 +1,34 @@
+"""`mbert report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modernbert.errors import BadOption
+
+from . import options, output
+
+
+def report(
+    what: Annotated[
+        str, typer.Argument(help="A finished run, or the file that `mbert compare -o FILE.json` wrote.")
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """Write one HTML file about a run or a comparison: readable offline, on paper and on a phone."""
+    from modernbert.files import atomic_file
+    from modernbert.report.report import report as make_report
+    from modernbert.runs import RunStore
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise BadOption(f"a report is HTML, not '{out.suffix}'", where=str(out), fix="Use -o report.html.")
+    text = make_report(what, RunStore.at(runs_dir))
+    with atomic_file(out) as file:
+        file.write(text)
+    output.print_line(f"{out}: {len(text.encode()) / 2**20:.1f} MiB, opens in any browser")

@@ -1,0 +1,171 @@
+"""Where models err, alone and against each other; how well they know it.
+
+Shape suffixes: N examples, C classes, B bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from modernbert.comparison.outcomes import Outcome
+from modernbert.data.collections import load_collection
+from modernbert.data.examples import to_texts
+from modernbert.data.sources import bundle_folder, load_split
+from modernbert.errors import MbertError
+from modernbert.evaluation.predict import probabilities
+from modernbert.evaluation.retrieve import retrieval_tasks
+from modernbert.training.classification import resolve_task
+from modernbert.training.inputs import Request
+
+BINS = 10
+# Groups of a number (length, confidence): quarters.
+QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Is a model right as often as it says? Empty bins are left out.
+
+    Attributes:
+        confidence, accuracy: of each bin, shape (B,): mean probability of the answer, share of right answers.
+        counts: examples in each bin, shape (B,).
+        error: expected calibration error, the mean distance of both (Naeini et al. 2015).
+    """
+
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    counts: tuple[int, ...]
+    error: float
+
+
+def calibration(confidence_N: np.ndarray, right_N: np.ndarray) -> Calibration:
+    """Put answers into ten bins of equal width by their confidence."""
+    bins_N = np.minimum((confidence_N * BINS).astype(int), BINS - 1)
+    members = [bins_N == b for b in range(BINS) if (bins_N == b).any()]
+    confidence = tuple(float(confidence_N[m].mean()) for m in members)
+    accuracy = tuple(float(right_N[m].mean()) for m in members)
+    counts = tuple(int(m.sum()) for m in members)
+    gaps = [n * abs(c - a) for n, c, a in zip(counts, confidence, accuracy, strict=True)]
+    return Calibration(confidence, accuracy, counts, sum(gaps) / len(right_N))
+
+
+def confidence_of(outcome: Outcome) -> np.ndarray | None:
+    """Return the probability of each answer, shape (N,); None where answers have none."""
+    if outcome.logits is None or outcome.record["task"]["kind"] != "single_label":
+        return None
+    return np.asarray(probabilities(outcome.logits, "single_label").max(axis=1))
+
+
+def confusion(outcome: Outcome) -> np.ndarray:
+    """Return how often each class (row) was taken for each (column), shape (C, C)."""
+    assert outcome.labels is not None
+    classes = len(outcome.record["task"]["labels"])
+    counts_CC = np.zeros((classes, classes), int)
+    np.add.at(counts_CC, (outcome.labels, outcome.predictions), 1)
+    return counts_CC
+
+
+def is_right(outcome: Outcome) -> np.ndarray:
+    """Return which answers are right, shape (N,); of several labels all must be."""
+    assert outcome.labels is not None
+    return np.asarray((outcome.labels == outcome.predictions).reshape(len(outcome.ids), -1).all(axis=1))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Examples that have something in common, and how many each of two models got right."""
+
+    by: str
+    name: str
+    n: int
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+
+def disagreement(first: Outcome, second: Outcome, lengths_N: np.ndarray | None) -> list[Group]:
+    """Count who is right: over all, by label, by the second model's confidence, by length in characters."""
+    a_N, b_N = is_right(first), is_right(second)
+    parts: list[tuple[str, str, np.ndarray]] = [("all", "", np.ones(len(a_N), bool))]
+    assert first.labels is not None
+    if first.record["task"]["kind"] == "single_label":
+        names = first.record["task"]["labels"]
+        parts += [("label", name, first.labels == i) for i, name in enumerate(names)]
+    if (confidence_N := confidence_of(second)) is not None:
+        parts += _quarters(f"confidence of {second.model}", confidence_N, "{:.2f} to {:.2f}")
+    if lengths_N is not None:
+        parts += _quarters("characters", lengths_N, "{:.0f} to {:.0f}")
+    return [
+        Group(
+            by,
+            name,
+            n=int(m.sum()),
+            both=int((a_N & b_N & m).sum()),
+            only_first=int((a_N & ~b_N & m).sum()),
+            only_second=int((~a_N & b_N & m).sum()),
+            neither=int((~a_N & ~b_N & m).sum()),
+        )
+        for by, name, m in parts
+        if m.any()
+    ]
+
+
+def _quarters(by: str, values_N: np.ndarray, shown: str) -> list[tuple[str, str, np.ndarray]]:
+    order = np.argsort(values_N, kind="stable")
+    parts = []
+    for places in np.array_split(order, QUARTERS):
+        member = np.zeros(len(values_N), bool)
+        member[places] = True
+        if member.any():
+            parts.append((by, shown.format(values_N[places].min(), values_N[places].max()), member))
+    return parts
+
+
+def texts_of(outcome: Outcome) -> list[str] | None:
+    """Return the text of every example (or query) in the outcome's order; None if it cannot be had any more.
+
+    Data that has changed since counts as gone: rows are found by number.
+    """
+    try:
+        named = _queries(outcome) if outcome.labels is None else _rows(outcome)
+    except MbertError:
+        return None
+    return [named[i] for i in outcome.ids] if named and all(i in named for i in outcome.ids) else None
+
+
+def _request(outcome: Outcome) -> Request:
+    record = outcome.record
+    if "request" in record:
+        return Request.from_dict(record["request"])
+    return Request(target=outcome.task, model=record["model"]["name"])
+
+
+def _rows(outcome: Outcome) -> dict[str, str] | None:
+    request = _request(outcome)
+    task, _ = resolve_task(request)
+    folder = bundle_folder(Path(request.data_dir) if request.data_dir else None)
+    loaded = load_split(task, outcome.split, folder)
+    if loaded.record(task)["fingerprint"] != outcome.record["data"]["splits"][outcome.split]["fingerprint"]:
+        return None
+    texts = [" \u2016 ".join(parts) for parts in to_texts(loaded.rows, task.text)]
+    return {f"{outcome.split}/{n}": text for n, text in zip(loaded.rows.numbers, texts, strict=True)}
+
+
+def _queries(outcome: Outcome) -> dict[str, str] | None:
+    request = _request(outcome)
+    folder = Path(request.data_dir) if request.data_dir else None
+    for task in retrieval_tasks(request.target):
+        queries = load_collection(task, outcome.split, folder).collection.queries
+        return {f"{outcome.split}/{name}": text for name, text in queries.items()}
+    return None
+
+
+def extremes(values_N: np.ndarray, k: int) -> Sequence[int]:
+    """Return the places of the k largest values, largest first."""
+    order: list[int] = np.argsort(-values_N, kind="stable")[:k].tolist()
+    return order

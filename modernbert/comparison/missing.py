@@ -1,0 +1,205 @@
+"""Which runs a comparison lacks, and how long they will take."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from modernbert.comparison import baselines
+from modernbert.comparison.agreement import FREE
+from modernbert.comparison.outcomes import LORA, Outcome, is_named
+from modernbert.data.collection import is_collection
+from modernbert.data.collections import folder_task
+from modernbert.data.own import is_own_data, own_name
+from modernbert.data.registry import find_task
+from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.errors import BadOption, UnknownName
+from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.runs import RunStore
+from modernbert.training.inputs import Request
+
+FIRST_SEED = 42
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a comparison should have.
+
+    Attributes:
+        tasks, models, baselines: names; tasks and models empty for those that runs are there of.
+        seeds: how many of each; 0 for those that runs are there of.
+        changes: values of `Request` for new runs (recipe, settings, data_dir, device); what is not said is
+            taken from the newest run of the task.
+    """
+
+    baselines: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    seeds: int = 0
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run that is missing.
+
+    Attributes:
+        seed: None for what has none.
+        request: how to make it; None for an evaluation of retrieval, which `changes` of `Wanted` describe.
+        interrupted: the run to go on with, if one was begun.
+        minutes: estimate; None where nothing like it was ever run here.
+    """
+
+    task: str
+    model: str
+    seed: int | None
+    request: Request
+    is_evaluation: bool = False
+    interrupted: str | None = None
+    minutes: float | None = None
+
+
+def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) -> list[Cell]:
+    """Return every (task, model, seed) that is wanted and not among the outcomes, task by task.
+
+    Raises:
+        BadOption: no task is named, and there is no run to take one from.
+        UnknownName: a task or model that nothing answers to.
+    """
+    targets = wanted.tasks or tuple(dict.fromkeys(outcome.task for outcome in outcomes))
+    if not targets:
+        raise BadOption("no finished run and no task to compare on", fix="Name one: --task glue/rte.")
+    cells = []
+    for target in targets:
+        task = task_name(target)
+        there = [outcome for outcome in outcomes if outcome.task == task]
+        models = wanted.models or tuple(dict.fromkeys(outcome.model for outcome in there))
+        for model in dict.fromkeys((*models, *wanted.baselines)):
+            if (_is_retrieval(target) and model in baselines.NAMES) or model.startswith("bm25"):
+                continue  # of the other kind of task; BM25 comes with any evaluation of retrieval
+            place = _place_of(model, outcomes, store)
+            # What has no seed (an evaluation, TF-IDF) is there or not.
+            if not any(outcome.seed is None and is_named(outcome.model, model) for outcome in there):
+                cells += _cells_of(store, target, model, place, there, wanted)
+    return cells
+
+
+def _place_of(model: str, outcomes: Sequence[Outcome], store: RunStore) -> str:
+    """Return what to ask for to get a model: its short name, or where the runs of it took it from."""
+    name = model.removesuffix(LORA)
+    if name in CHECKPOINTS or name in baselines.NAMES or store.has(name) or "/" in name:
+        return name
+    for outcome in outcomes:
+        if outcome.model.removesuffix(LORA) == name and "request" in outcome.record:
+            return str(outcome.record["request"]["model"])
+    if any(is_named(outcome.model, model) for outcome in outcomes):
+        return name
+    known = [*CHECKPOINTS, *baselines.NAMES]
+    raise UnknownName.among(
+        "model", name, known, fix=f"`mbert models` lists them; add '{LORA}' for adapters."
+    )
+
+
+def _cells_of(
+    store: RunStore, target: str, model: str, place: str, there: Sequence[Outcome], wanted: Wanted
+) -> list[Cell]:
+    request = _request(target, model, place, there, wanted)
+    task = task_name(target)
+    if _is_retrieval(target):
+        is_encoder = " + " not in model and " > " not in model
+        return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
+    if model in baselines.NAMES:
+        return [Cell(task, model, None, request, minutes=1.0)]
+    seeds = range(FIRST_SEED, FIRST_SEED + wanted.seeds) if wanted.seeds else _seeds(there)
+    minutes = _estimate(model, there)
+    own = {outcome.seed for outcome in there if is_named(outcome.model, model)}
+    return [
+        Cell(task, model, seed, request, False, _interrupted(store, request, seed), minutes)
+        for seed in seeds
+        if seed not in own
+    ]
+
+
+def task_name(target: str) -> str:
+    """Return what runs call the task that a target names: a name, a file or a folder."""
+    if is_own_data(target):
+        return folder_task(Path(target)).name if is_collection(Path(target)) else own_name(target)
+    return target
+
+
+def _absolute(target: str) -> str:
+    return str(Path(target).absolute()) if is_own_data(target) else target
+
+
+def _is_retrieval(target: str) -> bool:
+    if is_own_data(target):
+        return is_collection(Path(target))
+    try:
+        return isinstance(find_task(target), RetrievalTask)
+    except UnknownName:
+        return False
+
+
+def _seeds(there: Sequence[Outcome]) -> list[int]:
+    return sorted({outcome.seed for outcome in there if outcome.seed is not None}) or [FIRST_SEED]
+
+
+def _request(target: str, model: str, place: str, there: Sequence[Outcome], wanted: Wanted) -> Request:
+    """Return a request like that of the task's newest run (of the same method, if there is one)."""
+    lora = model.endswith(LORA)
+    trained = sorted(
+        (outcome.record for outcome in there if "request" in outcome.record),
+        key=lambda record: (bool(record["config"].get("lora")) == lora, record["created"]),
+    )
+    base = (
+        Request.from_dict(trained[-1]["request"])
+        if trained
+        else Request(target=_absolute(target), model=place)
+    )
+    kept = {key: value for key, value in base.settings.items() if key not in FREE}
+    if lora:
+        kept |= {key: value for key, value in base.settings.items() if key.startswith("lora")} | {
+            "lora": True
+        }
+    changes = dict(wanted.changes)
+    settings = {**kept, **changes.pop("settings", {})}
+    return replace(base, model=place, settings=settings, name=None, **changes)
+
+
+def _interrupted(store: RunStore, request: Request, seed: int) -> str | None:
+    """Return a run that was begun for the same and not finished."""
+    for name in store.names():
+        record = store.read(name)
+        if record["status"] != "interrupted" or record["seed"] != seed or "target" not in record["request"]:
+            continue
+        begun = Request.from_dict(record["request"])
+        settings = {key: value for key, value in begun.settings.items() if key != "seed"}
+        if replace(begun, settings=settings, name=None) == request:
+            return name
+    return None
+
+
+def _estimate(model: str, there: Sequence[Outcome]) -> float | None:
+    """Return minutes: those of the same model's runs, or of another's in proportion to their sizes."""
+    timed: dict[str, list[float]] = {}
+    for outcome in there:
+        if outcome.seed is not None and "training" in outcome.record:
+            timed.setdefault(outcome.model, []).append(outcome.record["training"]["minutes"])
+    if model in timed:
+        return statistics.fmean(timed[model])
+    size = _size(model)
+    known = [(_size(name), statistics.fmean(minutes)) for name, minutes in timed.items() if _size(name)]
+    return size * known[0][1] / known[0][0] if size and known else None
+
+
+def _size(model: str) -> float:
+    name = model.removesuffix(LORA)
+    return CHECKPOINTS[name].parameters if name in CHECKPOINTS else 0.0
+
+
+def total_minutes(cells: Collection[Cell]) -> tuple[float, int]:
+    """Return the sum of the estimates, and how many cells have none."""
+    return sum(cell.minutes or 0.0 for cell in cells), sum(cell.minutes is None for cell in cells)

@@ -1,0 +1,113 @@
+"""What a comparison says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modernbert.comparison.published import PublishedScore
+from modernbert.evaluation.statistics import Difference
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs on a task; None for what was not measured or does not apply.
+
+    Attributes:
+        parameters: all of them, trained or not.
+        minutes: of training, the seeds' mean.
+        examples_per_second, tokens_per_second: of inference at the task's own lengths, the seeds' mean.
+        memory_mib: peak, the seeds' largest.
+        truncated: share of the scored texts that were cut.
+    """
+
+    parameters: int | None = None
+    minutes: float | None = None
+    examples_per_second: float | None = None
+    tokens_per_second: float | None = None
+    memory_mib: float | None = None
+    truncated: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """One model on one task.
+
+    Attributes:
+        by_seed: the metric of each run; the key is the seed, or "-" for what has none.
+        low, high: the mean's 95 % interval over examples and seeds.
+        deviation: sample standard deviation over seeds; None with one.
+        published: what others report for this model and task, never computed with.
+        on_front: no other model is both better and faster (the Pareto front); None without a speed.
+    """
+
+    model: str
+    runs: tuple[str, ...]
+    by_seed: dict[str, float]
+    mean: float
+    low: float
+    high: float
+    deviation: float | None
+    cost: Cost
+    published: tuple[PublishedScore, ...] = ()
+    on_front: bool | None = None
+
+    @property
+    def is_one_seed(self) -> bool:
+        """Was it trained once, so that nobody knows how much trainings differ?"""
+        return len(self.by_seed) == 1 and "-" not in self.by_seed
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A model against a baseline on one task.
+
+    Attributes:
+        p_corrected: p after Holm's correction over all contrasts with this baseline.
+        mcnemar: its exact p, where both have one run and the metric counts right answers.
+        differing: conditions that differ, which the user allowed.
+    """
+
+    model: str
+    baseline: str
+    difference: Difference
+    p_corrected: float
+    mcnemar: float | None
+    differing: dict[str, tuple[Any, Any]]
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, or `no difference shown`: interval and corrected p must agree."""
+        if self.difference.is_shown and self.p_corrected <= LEVEL:
+            return "better" if self.difference.value > 0 else "worse"
+        return "no difference shown"
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """All models on one task, the best first."""
+
+    task: str
+    kind: str
+    split: str
+    metric: str
+    n: int
+    models: tuple[ModelScores, ...]
+    contrasts: tuple[Contrast, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tasks; `averages` over the tasks that every model has, when these are two or more."""
+
+    baselines: tuple[str, ...]
+    tasks: tuple[TaskComparison, ...]
+    averages: dict[str, float]
+    averaged: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)

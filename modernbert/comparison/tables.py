@@ -1,0 +1,216 @@
+"""A comparison as tables, and tables as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns, with what must be read beside it.
+
+    Attributes:
+        right: columns whose cells are aligned right.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+MODEL_COLUMNS = (
+    "95 % interval",
+    "sd",
+    "seeds",
+    "parameters",
+    "minutes",
+    "examples/s",
+    "tokens/s",
+    "peak MiB",
+    "cut",
+)
+CONTRAST_COLUMNS = ("model", "against", "difference", "95 % interval", "p", "Holm", "McNemar", "verdict")
+
+
+def comparison_tables(comparison: Comparison, *, seeds: bool = False) -> list[Table]:
+    """Return all that a comparison says: models, differences and published scores, task by task.
+
+    Args:
+        seeds: show every seed's score.
+    """
+    tables = [table for task in comparison.tasks for table in task_tables(task, seeds=seeds)]
+    if comparison.averages:
+        best_first = sorted(comparison.averages.items(), key=lambda item: -item[1])
+        rows = tuple((name, f"{value:.4f}") for name, value in best_first)
+        title = f"mean over the tasks that all have ({', '.join(comparison.averaged)})"
+        tables.append(Table(title, ("model", "mean"), rows, ("mean",)))
+    return tables
+
+
+def task_tables(task: TaskComparison, *, seeds: bool = False) -> list[Table]:
+    """Return the tables of one task."""
+    tables = [_models_table(task, seeds=seeds)]
+    if task.contrasts:
+        rows = tuple(_contrast_row(contrast) for contrast in task.contrasts)
+        right = ("difference", "p", "Holm", "McNemar")
+        tables.append(
+            Table(f"{task.task}: differences", CONTRAST_COLUMNS, rows, right, _contrast_notes(task))
+        )
+    if any(model.published for model in task.models):
+        tables.append(_published_table(task))
+    return tables
+
+
+def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
+    columns = ("model", task.metric, *MODEL_COLUMNS, "front", *(["each seed"] if seeds else []))
+    rows = [_model_row(model, seeds=seeds) for model in task.models]
+    filled = [i for i in range(len(columns)) if i < 2 or any(row[i] for row in rows)]
+    once = ", ".join(model.model for model in task.models if model.is_one_seed)
+    notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
+    if any(model.on_front for model in task.models):
+        notes.append("front: no other model is both better and faster")
+    return Table(
+        f"{task.task} ({task.split}, n {task.n:,})",
+        tuple(columns[i] for i in filled),
+        tuple(tuple(row[i] for i in filled) for row in rows),
+        (task.metric, *MODEL_COLUMNS),
+        tuple(notes),
+    )
+
+
+def _model_row(m: ModelScores, *, seeds: bool) -> list[str]:
+    cost = m.cost
+    row = [
+        m.model,
+        f"{m.mean:.4f}",
+        f"{m.low:.4f} to {m.high:.4f}",
+        _number(m.deviation, 4),
+        str(len(m.by_seed)),
+        _number(cost.parameters, 0),
+        _number(cost.minutes, 1),
+        _number(cost.examples_per_second, 0),
+        _number(cost.tokens_per_second, 0),
+        _number(cost.memory_mib, 0),
+        "" if cost.truncated is None else f"{cost.truncated:.1%}",
+        "yes" if m.on_front else "",
+    ]
+    every = "  ".join(f"{seed}: {value:.4f}" for seed, value in m.by_seed.items())
+    return [*row, every] if seeds else row
+
+
+def _contrast_row(contrast: Contrast) -> tuple[str, ...]:
+    d = contrast.difference
+    return (
+        contrast.model,
+        contrast.baseline + (" *" if contrast.differing else ""),
+        f"{d.value:+.4f}",
+        f"{d.low:+.4f} to {d.high:+.4f}",
+        f"{d.p:.4f}",
+        f"{contrast.p_corrected:.4f}",
+        _number(contrast.mcnemar, 4),
+        contrast.verdict,
+    )
+
+
+def _contrast_notes(task: TaskComparison) -> tuple[str, ...]:
+    notes = []
+    for contrast in task.contrasts:
+        if contrast.differing:
+            shown = "; ".join(f"{name}: {a!r} and {b!r}" for name, (a, b) in contrast.differing.items())
+            notes.append(f"* {contrast.model} and {contrast.baseline} were not made alike: {shown}")
+    return tuple(notes)
+
+
+def _published_table(task: TaskComparison) -> Table:
+    rows = tuple(
+        (m.model, f"{p.score:.4f}", p.metric, p.differs, p.source, p.note)
+        for m in task.models
+        for p in m.published
+    )
+    columns = ("model", "published", "metric", "differs in", "source", "how")
+    notes = ("what others report; never subtracted from what was measured here",)
+    return Table(f"{task.task}: published", columns, rows, ("published",), notes)
+
+
+def _number(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:,.{places}f}"
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Return the tables as Markdown."""
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    rule = ["---:" if name in table.right else "---" for name in table.columns]
+    lines = [f"### {table.title}", "", line(table.columns), line(rule), *map(line, table.rows), ""]
+    return "\n".join([*lines, *(f"{note}\n" for note in table.notes)])
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    """Return the tables as LaTeX (`booktabs`)."""
+    return "\n".join(_latex(table) for table in tables)
+
+
+def _latex(table: Table) -> str:
+    def escaped(text: str) -> str:
+        return "".join(LATEX.get(character, character) for character in text)
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(map(escaped, cells)) + r" \\"
+
+    sides = "".join("r" if name in table.right else "l" for name in table.columns)
+    caption = escaped(". ".join([table.title, *table.notes]))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{{sides}}}",
+            r"\toprule",
+            line(table.columns),
+            r"\midrule",
+            *map(line, table.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def to_csv(comparison: Comparison) -> str:
+    """Return one row for each task, model and seed: what any other tool can compute on."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["task", "split", "metric", "n", "model", "seed", "score", "run"])
+    for task in comparison.tasks:
+        for m in task.models:
+            for (seed, value), run in zip(m.by_seed.items(), m.runs, strict=True):
+                writer.writerow([task.task, task.split, task.metric, task.n, m.model, seed, value, run])
+    return out.getvalue()
+
+
+WRITERS = {".md": to_markdown, ".tex": to_latex}
+
+
+def write_tables(comparison: Comparison, suffix: str, *, seeds: bool = False) -> str:
+    """Return a comparison in the format of a file's suffix: .md, .tex or .csv."""
+    if suffix == ".csv":
+        return to_csv(comparison)
+    return WRITERS[suffix](comparison_tables(comparison, seeds=seeds))

@@ -1,0 +1,151 @@
+"""The model card beside a saved model, in the Hub's format, made from the run's record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from modernbert.model.catalogue import CHECKPOINTS
+
+# What the Hub calls our kinds of tasks.
+HUB_TASKS = {
+    "single_label": "text-classification",
+    "multi_label": "text-classification",
+    "regression": "text-classification",
+    "retrieval": "sentence-similarity",
+    "pretraining": "fill-mask",
+}
+CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "fill-mask": "AutoModelForMaskedLM",
+}
+
+
+def model_card(record: dict[str, Any], name: str) -> str:
+    """Return the card of a finished run's model, as README.md.
+
+    Args:
+        record: the run's, with its results.
+        name: the run's.
+    """
+    data = _metadata(record, name)
+    parts = [_about(record, name), _scores(record), _made(record), _use(record, name), _limits(record)]
+    content = f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(parts)
+    return str(ModelCard(content).content)
+
+
+def write_card(folder: Path, record: dict[str, Any], name: str) -> None:
+    """Write the card into a model's folder."""
+    (folder / "README.md").write_text(model_card(record, name), encoding="utf-8")
+
+
+def _hub_task(record: dict[str, Any]) -> str:
+    if record["config"].get("head") == "reranker":
+        return "text-ranking"
+    return HUB_TASKS[record["task"]["kind"]]
+
+
+def _base(record: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the base model's Hub id and its licence, where they are known."""
+    found = CHECKPOINTS.get(record["model"]["name"])
+    return (found.hub_id, found.licence) if found else (None, None)
+
+
+def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
+    base, licence = _base(record)
+    splits = record["data"]["splits"]
+    results = [
+        EvalResult(
+            task_type=_hub_task(record),
+            dataset_type=record["task"]["name"],
+            dataset_name=record["task"]["name"],
+            dataset_split=result["split"],
+            dataset_revision=splits.get(result["split"], {}).get("revision"),
+            metric_type=score["metric"],
+            metric_value=round(score["value"], 6),
+            metric_name=f"{score['metric']} ({score['low']:.4f} to {score['high']:.4f}, n {score['n']})",
+        )
+        for result in record["results"]
+        for score in result["scores"]
+    ]
+    retrieval = record["task"]["kind"] == "retrieval" and _hub_task(record) == "sentence-similarity"
+    return ModelCardData(
+        base_model=base,
+        license=licence if licence and " " not in licence else None,
+        library_name="sentence-transformers" if retrieval else "transformers",
+        pipeline_tag=_hub_task(record),
+        tags=["mbert", *(["lora"] if record["config"].get("lora") else [])],
+        model_name=name,
+        eval_results=results,
+    )
+
+
+def _about(record: dict[str, Any], name: str) -> str:
+    base, _ = _base(record)
+    method = "with LoRA adapters" if record["config"].get("lora") else "all weights"
+    kept = base or Path(record["model"]["name"]).name
+    verb = "trained by masked language modelling" if record["task"]["kind"] == "pretraining" else "fine-tuned"
+    start = "" if record["init"] == "plain" else f", starting from {record['init']['found_in']}"
+    return f"# {name}\n\n`{kept}` {verb} on {record['task']['name']} ({method}){start}.\n"
+
+
+def _scores(record: dict[str, Any]) -> str:
+    lines = ["## Scores", "", "| split | metric | score | 95 % interval | n |", "|---|---|---:|---|---:|"]
+    for result in record["results"]:
+        for s in result["scores"]:
+            lines.append(
+                f"| {result['split']} | {s['metric']} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} "
+                f"| {s['n']:,} |"
+            )
+    notes = [f"- {note}" for note in record["notes"]]
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def _made(record: dict[str, Any]) -> str:
+    config, training = record["config"], record["training"]
+    wanted = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "max_length", "keep")
+    settings = ", ".join(f"{key} {config[key]}" for key in wanted if key in config)
+    rows = ", ".join(f"{split} {part.get('rows', '?')}" for split, part in record["data"]["splits"].items())
+    revisions = {str(part.get("revision")) for part in record["data"]["splits"].values()}
+    versions = record["versions"]
+    packages = ", ".join(f"{p} {versions[p]}" for p in ("mbert", "torch", "transformers") if versions.get(p))
+    facts = [
+        f"- data: {record['task']['name']}, revision {', '.join(sorted(revisions))}; rows: {rows}",
+        f"- recipe: {record['recipe']['name']} ({record['recipe']['source']})",
+        f"- settings: {settings}, seed {record['seed']}, {record['machine']['precision']}",
+        f"- {training['steps']} steps in {training['minutes']:.1f} minutes on {record['machine']['device']}",
+        f"- made with {packages}, {record['created']}",
+    ]
+    return "\n".join(["## How it was made", "", *facts, ""])
+
+
+def _use(record: dict[str, Any], name: str) -> str:
+    task = _hub_task(record)
+    if task == "sentence-similarity":
+        code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
+    elif record["config"].get("lora"):
+        code = [
+            "from peft import AutoPeftModelForSequenceClassification",
+            "",
+            f'AutoPeftModelForSequenceClassification.from_pretrained("{name}")',
+        ]
+    else:
+        kind = CLASSES.get(task, "AutoModelForSequenceClassification")
+        code = [f"from transformers import {kind}", "", f'{kind}.from_pretrained("{name}")']
+    return "\n".join(["## Use", "", "```python", *code, "```", ""])
+
+
+def _limits(record: dict[str, Any]) -> str:
+    length = record["config"].get("max_length")
+    best = record["config"].get("keep") == "best"
+    chosen = (
+        " The best step was chosen on the first split above: its score is slightly optimistic."
+        if best
+        else ""
+    )
+    return (
+        f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "
+        f"than {length} tokens are cut.{chosen * best} It was measured on nothing else.\n"
+    )

@@ -1,0 +1,151 @@
+"""One self-contained HTML file for a run or a comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from modernbert.comparison.compare import collect, compare
+from modernbert.comparison.outcomes import Outcome, read_outcomes
+from modernbert.comparison.results import Comparison
+from modernbert.comparison.tables import Table, comparison_tables
+from modernbert.errors import BadData
+from modernbert.report import plots
+from modernbert.report.sections import (
+    Section,
+    answer_sections,
+    comparison_sections,
+    error_section,
+    learning_sections,
+)
+from modernbert.runs import RunStore
+from modernbert.version import __version__
+
+
+def report(what: str, store: RunStore) -> str:
+    """Return the report of a run, or of a comparison that `mbert compare -o FILE.json` wrote.
+
+    Raises:
+        UnknownName, BadRun: there is no such finished run, or it has no scores.
+        BadData: the file is no comparison.
+    """
+    path = Path(what)
+    if path.suffix != ".json" or not path.is_file():
+        return run_report(what, store)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        runs = [run for task in found["tasks"] for model in task["models"] for run in model["runs"]]
+        baselines = found["baselines"]
+    except (ValueError, KeyError, TypeError):
+        fix = "Write one: mbert compare --baseline MODEL -o comparison.json"
+        raise BadData("this is no comparison", where=what, fix=fix) from None
+    return comparison_report(compare(store, list(dict.fromkeys(runs)), baselines, allow=True), store)
+
+
+def comparison_report(comparison: Comparison, store: RunStore) -> str:
+    """Return the report of a comparison; plots of answers are of each model's first run."""
+    tasks = comparison.tasks
+    sections = [_overview(comparison)] if len(tasks) > 1 else []
+    for task in tasks:
+        names = list(dict.fromkeys(run for model in task.models for run in model.runs))
+        outcomes: dict[str, Outcome] = {}
+        for outcome in collect(store, names)[0]:
+            if outcome.task == task.task:
+                outcomes.setdefault(outcome.model, outcome)
+        sections += comparison_sections(task, outcomes)
+    sections += [Section("Notes", "; ".join(comparison.notes))] if comparison.notes else []
+    names = [run for task in tasks for model in task.models for run in model.runs]
+    title = f"{', '.join(task.task for task in tasks)}: against {', '.join(comparison.baselines)}"
+    return _page(title, [*sections, _provenance(names, store)])
+
+
+def run_report(name: str, store: RunStore) -> str:
+    """Return the report of one finished run. Raises as `read_outcomes`."""
+    outcomes = read_outcomes(store, name)
+    record = store.read(name)
+    sections = [Section("Scores", tables=(_scores_table(record),)), *learning_sections(outcomes)]
+    sections += _loss_section(store.path(name) / "log.jsonl")
+    sections += answer_sections(outcomes)
+    sections += [error_section(outcome) for outcome in outcomes]
+    sections.append(Section("Everything recorded", tables=(_facts_table(record),)))
+    return _page(f"{name}: {record['task']['name']}", [*sections, _provenance([name], store)])
+
+
+def _overview(comparison: Comparison) -> Section:
+    text = f"{len(comparison.tasks)} tasks. Macro averages are over tasks that every model has."
+    averages = comparison_tables(comparison)[-1:] if comparison.averages else []
+    return Section("Overview", text, tables=tuple(averages))
+
+
+def _scores_table(record: dict[str, Any]) -> Table:
+    rows = tuple(
+        (
+            result["split"],
+            result.get("system", ""),
+            score["metric"],
+            f"{score['value']:.4f}",
+            f"{score['low']:.4f} to {score['high']:.4f}",
+            f"{score['n']:,}",
+            score["interval"],
+        )
+        for result in record["results"]
+        for score in result["scores"]
+    )
+    columns = ("split", "system", "metric", "score", "95 % interval", "n", "interval by")
+    return Table(f"{record['task']['name']}", columns, rows, ("score", "n"), tuple(record.get("notes", ())))
+
+
+def _loss_section(path: Path) -> list[Section]:
+    if not path.is_file():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    points = [(line["step"], line["loss"]) for line in lines if line["event"] == "StepReport"]
+    if not points:
+        return []
+    figure = plots.curves({"training loss": points}, "optimiser step", "loss")
+    return [Section("Loss", plots=(plots.to_html(figure, "Training loss"),))]
+
+
+def _facts_table(record: dict[str, Any]) -> Table:
+    wanted = ("model", "init", "recipe", "config", "data", "machine", "attention", "parameters", "training")
+    kept = {key: record[key] for key in wanted if key in record}
+    kept["data"] = {k: v for k, v in kept.get("data", {}).items() if k != "report"}
+    kept["training"] = {k: v for k, v in kept.get("training", {}).items() if k != "history"}
+    rows = tuple(
+        (key, name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, part in kept.items()
+        for name, value in (part.items() if isinstance(part, dict) else [("", part)])
+    )
+    return Table("", ("part", "name", "value"), rows)
+
+
+def _provenance(names: Sequence[str], store: RunStore) -> Section:
+    """Say which runs, made when, on what, with which versions and data."""
+    rows = []
+    for name in dict.fromkeys(names):
+        record = store.read(name)
+        versions, hardware = record["versions"], record["hardware"]
+        data = {split: part.get("revision", "") for split, part in record["data"]["splits"].items()}
+        rows.append(
+            (
+                name,
+                record["created"],
+                str(hardware.get("gpu") or hardware.get("cpu", "")),
+                ", ".join(f"{package} {versions[package]}" for package in versions if versions[package]),
+                "; ".join(sorted(set(map(str, data.values())))),
+            )
+        )
+    columns = ("run", "made", "hardware", "versions", "data revision")
+    return Section("Provenance", tables=(Table("", columns, tuple(rows)),))
+
+
+def _page(title: str, sections: Sequence[Section]) -> str:
+    source = resources.files("modernbert.report").joinpath("page.html").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)
+    return template.render(title=title, sections=sections, plotly=get_plotlyjs(), version=__version__)

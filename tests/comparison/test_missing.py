@@ -1,0 +1,105 @@
+"""What a comparison lacks is found, timed, asked about, and made in a process of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import made_run, request_of, toy_rows, write_csv
+from modernbert.cli.main import app
+from typer.testing import CliRunner
+
+from modernbert.comparison.compare import collect
+from modernbert.comparison.filling import fill
+from modernbert.comparison.missing import Cell, Wanted, missing_cells, total_minutes
+from modernbert.errors import BadOption, Interrupted, MbertError, UnknownName
+from modernbert.training.finetune import finetune
+
+RIGHT = np.arange(100) < 80
+
+
+def lacking(store, **wanted):
+    return missing_cells(store, collect(store, [])[0], Wanted(**wanted))
+
+
+def test_every_missing_seed_is_named_with_its_time(store):
+    made_run(store, "a", "minilm-l12", RIGHT, seed=42)
+    cells = lacking(store, baselines=("bert-base", "tfidf"), seeds=2)
+    assert [(cell.model, cell.seed) for cell in cells] == [
+        ("minilm-l12", 43),
+        ("bert-base", 42),
+        ("bert-base", 43),
+        ("tfidf", None),
+    ]
+    assert cells[0].minutes == 2.0
+    assert cells[1].minutes == pytest.approx(2.0 * 110 / 33)  # by size
+    assert total_minutes(cells)[1] == 0
+
+
+def test_new_runs_are_made_as_the_old_ones_were(store):
+    made_run(store, "a", "minilm", RIGHT, settings={"epochs": 9.0, "log_every": 3})
+    (cell,) = lacking(store, baselines=("bert-base lora",))
+    assert cell.request.settings == {"epochs": 9.0, "lora": True}
+    assert (cell.request.model, cell.request.target, cell.seed) == ("bert-base", "glue/sst2", 42)
+    (cell,) = lacking(
+        store, baselines=("bert-base",), changes={"settings": {"epochs": 1.0}, "recipe": "paper"}
+    )
+    assert (cell.request.settings, cell.request.recipe) == ({"epochs": 1.0}, "paper")
+
+
+def test_nothing_is_missing_when_all_is_there(store):
+    for model in ("minilm", "bert-base"):
+        made_run(store, model, model, RIGHT)
+    assert lacking(store, baselines=("bert-base",)) == []
+
+
+def test_what_does_not_fit_the_task_is_not_missing(store):
+    cells = lacking(
+        store, baselines=("bm25", "tfidf"), models=("minilm",), tasks=("retrieval/scifact", "glue/rte")
+    )
+    assert [(cell.task, cell.model, cell.is_evaluation) for cell in cells] == [
+        ("retrieval/scifact", "minilm", True),
+        ("glue/rte", "minilm", False),
+        ("glue/rte", "tfidf", False),
+    ]
+    assert total_minutes(cells) == (1.0, 2)
+
+
+def test_unknown_names_are_told(store):
+    made_run(store, "a", "minilm", RIGHT)
+    with pytest.raises(UnknownName, match="bert-base"):
+        lacking(store, baselines=("bert-bas",))
+    with pytest.raises(BadOption, match="no task to compare on"):
+        missing_cells(store, [], Wanted(baselines=("tfidf",)))
+
+
+def test_an_interrupted_error_passes_between_processes():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(Interrupted(15, "stopped by SIGTERM", fix="resume")))
+    assert (error.exit_code, error.what, error.fix) == (143, "stopped by SIGTERM", "resume")
+
+
+def test_missing_runs_are_made_by_command(tmp_path, store, tiny_modernbert):
+    rows = write_csv(tmp_path / "reviews.csv", toy_rows(120))
+    finetune(request_of(rows, tiny_modernbert, epochs=1.0), store)
+    command = ["compare", "--baseline", "tfidf", "--baseline", "majority", "--seeds", "2"]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, BadOption) and "--yes" in str(refused.exception)
+    assert len(store.names()) == 1
+    done = CliRunner().invoke(app, [*command, "--yes", "--show-seeds", "-o", "out.md"])
+    assert done.exit_code == 0, done.output
+    models = {run["model"]["name"] for run in map(store.read, store.names())}
+    assert models == {str(tiny_modernbert), "tfidf", "majority"}
+    assert {store.read(name)["seed"] for name in store.names()} == {42, 43, None}
+    assert "| tfidf |" in (tmp_path / "out.md").read_text()
+    again = CliRunner().invoke(app, command)  # nothing is missing any more
+    assert again.exit_code == 0, again.output
+    assert len(store.names()) == 4
+
+
+def test_a_run_that_cannot_be_made_says_why(store, tmp_path):
+    made_run(store, "a", "minilm", RIGHT)
+    (cell,) = lacking(store, baselines=("bert-base",))
+    assert isinstance(cell, Cell)
+    with pytest.raises(MbertError, match="not on this machine"):
+        fill(cell, store)

@@ -1,0 +1,92 @@
+"""Tables in every format, the Pareto front, published scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from helpers import made_run
+
+from modernbert.comparison.compare import compare
+from modernbert.comparison.published import published_scores
+from modernbert.comparison.tables import comparison_tables, to_latex, write_tables
+
+
+@pytest.fixture
+def found(store):
+    """Two seeds of a slow good model, and of a fast bad one, and a slow bad one."""
+    random = np.random.default_rng(0)
+    for seed in (1, 2):
+        for model, share, speed in (("bert-base", 0.9, 10.0), ("fast_one", 0.7, 99.0), ("slow", 0.6, 5.0)):
+            made_run(store, f"{model}-{seed}", model, random.random(300) < share, seed=seed, speed=speed)
+    return compare(store, [], ["fast_one"])
+
+
+def test_the_front_holds_what_nothing_beats(found):
+    assert {m.model: m.on_front for m in found.tasks[0].models} == {
+        "bert-base": True,
+        "fast_one": True,
+        "slow": False,
+    }
+
+
+def test_csv_has_every_seed(found):
+    rows = list(csv.DictReader(io.StringIO(write_tables(found, ".csv"))))
+    assert len(rows) == 6
+    first = next(row for row in rows if row["run"] == "bert-base-1")
+    assert float(first["score"]) == found.tasks[0].models[0].by_seed["1"]
+
+
+def test_markdown_and_latex_hold_every_cell(found):
+    markdown, latex = write_tables(found, ".md", seeds=True), write_tables(found, ".tex")
+    for table in comparison_tables(found):
+        for row in table.rows:
+            for cell in row:
+                assert cell in markdown
+                assert cell.replace("_", r"\_").replace("%", r"\%").replace("&", r"\&") in latex
+    assert "1: 0." in markdown
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}")
+
+
+def test_latex_escapes_what_latex_reads(found):
+    table = comparison_tables(found)[0]
+    hostile = type(table)("50 % & more_", ("a#b",), ((r"\x{y}^~$",),))
+    text = to_latex([hostile])
+    assert r"50 \% \& more\_" in text
+    assert r"\textbackslash{}x\{y\}\textasciicircum{}\textasciitilde{}\$" in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX here")
+def test_latex_compiles(found, tmp_path):
+    body = write_tables(found, ".tex")
+    text = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}"
+    (tmp_path / "t.tex").write_text(text)
+    subprocess.run(["pdflatex", "-interaction=nonstopmode", "t.tex"], cwd=tmp_path, check=True)
+
+
+def test_published_scores_stand_beside_and_say_what_differs(found):
+    (model,) = [m for m in found.tasks[0].models if m.model == "bert-base"]
+    paper = next(p for p in model.published if p.source.startswith("arXiv:2412.13663"))
+    assert paper.score == pytest.approx(0.931)
+    assert paper.differs == "recipe"  # copied there from another paper
+    shown = next(t for t in comparison_tables(found) if t.title == "glue/sst2: published")
+    assert "never subtracted" in shown.notes[0]
+
+
+def test_the_papers_own_recipe_differs_in_nothing_but_an_unnamed_metric():
+    (own,) = [
+        p for p in published_scores("modernbert-base", "glue/sst2", "accuracy", "paper") if not p.differs
+    ]
+    assert own.score == pytest.approx(0.96, abs=0.02)
+    assert all("metric" in p.differs for p in published_scores("modernbert-base", "glue/mrpc", "f1", "paper"))
+    assert published_scores("modernbert-base lora", "glue/sst2", "accuracy", "paper") == ()
+
+
+def test_a_comparison_is_plain_data(found):
+    again = json.loads(json.dumps(found.as_dict()))
+    assert again["tasks"][0]["models"][0]["model"] == "bert-base"

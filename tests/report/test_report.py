@@ -1,0 +1,159 @@
+"""Reports: complete, escaped, and right in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from helpers import made_run, request_of, toy_rows, write_csv
+from modernbert.cli.main import app
+from typer.testing import CliRunner
+
+from modernbert.comparison.analysis import calibration, disagreement
+from modernbert.comparison.compare import compare
+from modernbert.comparison.outcomes import read_outcomes
+from modernbert.errors import BadData, UnknownName
+from modernbert.report.report import comparison_report, report, run_report
+from modernbert.training.finetune import finetune
+
+HOSTILE = "<img src=x onerror=\"document.title='hit'\"></script><script>document.title='hit'</script>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here")
+
+
+class Page(HTMLParser):
+    """Collects the text and the tags of a page, scripts and styles aside."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.is_code = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.is_code = tag in ("script", "style")
+        assert not [name for name, _ in attrs if name.startswith("on")], "no handlers"
+
+    def handle_endtag(self, tag):
+        self.is_code = False
+
+    def handle_data(self, data):
+        if not self.is_code:
+            self.text += data
+
+
+@pytest.fixture
+def runs(tmp_path, store, tiny_modernbert, tiny_bert):
+    """Two trained models on texts, labels and a model name that attack the page."""
+    rows = [{**row, "text": f"{row['text']} {HOSTILE}"} for row in toy_rows(120)]
+    rows = [{**row, "label": f"{row['label']} {HOSTILE}"} for row in rows]
+    path = write_csv(tmp_path / "reviews.csv", rows)
+    for model in (tiny_bert, tiny_modernbert):
+        finetune(request_of(path, model, epochs=2.0, learning_rate=1e-5), store)
+    return store
+
+
+def test_a_run_is_told_whole_and_hostile_text_stays_text(runs):
+    (name,) = [name for name in runs.names() if "modernbert" in name]
+    text = run_report(name, runs)
+    page = Page(text)
+    assert "img" not in page.tags
+    assert HOSTILE in page.text
+    score = runs.read(name)["results"][0]["scores"][0]
+    assert f"{score['value']:.4f}" in page.text
+    for title in ("Scores", "Learning curves", "Calibration", "Confusion", "Worst errors", "Provenance"):
+        assert title in page.text
+    assert not re.search(r"""(src|href)=["']?https?:""", text.split("</script>", 1)[1])
+
+
+def test_a_comparison_can_be_kept_and_reported(runs, tmp_path):
+    done = CliRunner().invoke(app, ["compare", "--baseline", "tiny-bert", "-o", "c.json", "--json"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["report", "c.json", "-o", "c.html"])
+    assert done.exit_code == 0, done.output
+    page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert "tiny-modernbert against tiny-bert" in page.text
+    assert "Who is right" in page.text
+    assert not list(tmp_path.glob(".c.html*"))
+
+
+def test_what_cannot_be_reported_is_told(tmp_path, store):
+    with pytest.raises(UnknownName):
+        report("nothing", store)
+    (tmp_path / "x.json").write_text(json.dumps({"tasks": 3}))
+    with pytest.raises(BadData, match="no comparison"):
+        report(str(tmp_path / "x.json"), store)
+
+
+def test_numbers_are_reported_too(tmp_path, store):
+    rows = [{"text": row["text"], "label": str(i % 7 + 0.5)} for i, row in enumerate(toy_rows(80))]
+    path = write_csv(tmp_path / "numbers.csv", rows)
+    done = CliRunner().invoke(
+        app, ["compare", "-b", "majority", "-t", str(path), "-m", "tfidf", "--yes", "-o", "n.html"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "Largest gains" in Page((tmp_path / "n.html").read_text()).text
+
+
+def test_calibration_is_the_mean_distance_from_the_diagonal():
+    confidence = np.array([0.95, 0.95, 0.65, 0.65])
+    found = calibration(confidence, np.array([True, True, True, False]))
+    assert found.counts == (2, 2)
+    assert found.error == pytest.approx((2 * 0.15 + 2 * 0.05) / 4)
+    assert calibration(np.array([1.0]), np.array([True])).error == 0
+
+
+def test_disagreement_adds_up(store):
+    random = np.random.default_rng(0)
+    made_run(store, "a", "one", random.random(100) < 0.8)
+    made_run(store, "b", "other", random.random(100) < 0.7)
+    (first,), (second,) = read_outcomes(store, "a"), read_outcomes(store, "b")
+    groups = disagreement(first, second, np.arange(100))
+    total = groups[0]
+    assert total.n == total.both + total.only_first + total.only_second + total.neither == 100
+    for by in ("label", "characters"):
+        parts = [group for group in groups if group.by == by]
+        assert sum(part.n for part in parts) == 100
+        assert sum(part.only_first for part in parts) == total.only_first
+
+
+@needs_chromium
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_browser_shows_it_without_errors_or_requests(runs, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "report.html"
+    path.write_text(comparison_report(compare(runs, [], ["tiny-bert"]), runs), encoding="utf-8")
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+        errors: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector(".js-plotly-plot .main-svg")
+        assert errors == []
+        assert requests == [path.as_uri()]
+        assert page.title() != "hit"
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, "nothing sticks out on a phone"
+        drawn = page.locator(".js-plotly-plot").count()
+        assert drawn >= 5
+        assert page.locator(".js-plotly-plot .cartesianlayer .subplot").count() >= drawn
+        ink = page.evaluate("getComputedStyle(document.querySelector('.js-plotly-plot text')).fill")
+        assert ink == "rgb(230, 237, 243)", "dark pages have light letters in plots too"
+        browser.close()
