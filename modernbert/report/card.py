@@ -139,13 +139,10 @@ def _use(record: dict[str, Any], name: str) -> str:
 
 def _limits(record: dict[str, Any]) -> str:
     length = record["config"].get("max_length")
-    best = record["config"].get("keep") == "best"
-    chosen = (
-        " The best step was chosen on the first split above: its score is slightly optimistic."
-        if best
-        else ""
-    )
+    chosen = ""
+    if record["config"].get("keep") == "best":
+        chosen = " The best step was chosen on the first split above: its score is slightly optimistic."
     return (
         f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "
-        f"than {length} tokens are cut.{chosen * best} It was measured on nothing else.\n"
+        f"than {length} tokens are cut.{chosen} It was measured on nothing else.\n"
     )

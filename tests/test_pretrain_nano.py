@@ -1,0 +1,86 @@
+"""The corpus of the embedded model: what is taken, what is left out, and the pairs made of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples" / "pretrain_nano"
+EVALUATED = "one two three four five six seven eight nine ten eleven twelve thirteen"
+CODE = '''
+def add(a, b):
+    """Return the sum of two numbers, whatever they are."""
+    return a + b
+
+
+def undocumented(a):
+    return a
+'''
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(f"nano_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    """A registry of one package of pages, code and an evaluated text."""
+    pytest.importorskip("bs4")
+    corpus = load("corpus")
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "sources.toml").write_text(
+        '[debian.toy]\ntake = ["**/*.html", "**/*.txt"]\n[pypi]\npackages = "toypy"\ntake = ["**/*.py"]\n'
+    )
+
+    def fetch(name: str, folder: Path) -> Path:
+        content = folder / "content" / "usr" / "share" / "doc" / name
+        content.mkdir(parents=True)
+        (content / "copyright").write_text("License: MIT\n")
+        (content / "a.html").write_text("<nav>menu</nav><main><p>Real text.</p><script>x()</script></main>")
+        (content / "b.txt").write_text(f"Before. {EVALUATED} after.")
+        (content / "binary.txt").write_bytes(b"a\0b")
+        (content / "m.py").write_text(CODE)
+        file = folder / f"{name}.deb"
+        file.write_bytes(b"package")
+        return file
+
+    monkeypatch.setattr(corpus, "HERE", here)
+    monkeypatch.setattr(corpus, "REGISTRIES", {"debian": fetch, "pypi": fetch})
+    monkeypatch.setattr(corpus, "evaluated", lambda folders: set(corpus.overlaps(EVALUATED)))
+    monkeypatch.setattr(sys, "argv", ["corpus.py", str(tmp_path / "corpus")])
+    return corpus
+
+
+def test_the_corpus_takes_text_and_leaves_evaluations_out(sources, tmp_path):
+    sources.main()
+    rows = (tmp_path / "corpus" / "train" / "toy.jsonl").read_text().splitlines()
+    assert [json.loads(row)["text"] for row in rows] == ["Real text."]
+    card = (tmp_path / "corpus" / "data_card.md").read_text()
+    assert "| toy | debian | toy.deb | MIT | 1 | 10 | 1 |" in card
+    sources.REGISTRIES.clear()  # a second run fetches nothing
+    sources.main()
+
+
+def test_pairs_are_docstrings_and_the_code_under_them(tmp_path, monkeypatch, capsys):
+    pairs = load("pairs")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "sources.toml").write_text('[pypi]\npackages = "toypy"\n')
+    monkeypatch.setattr(pairs, "HERE", tmp_path / "here")
+    (tmp_path / "train").mkdir()
+    texts = [CODE, CODE, "not python ("]
+    (tmp_path / "train" / "toypy.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    monkeypatch.setattr(sys, "argv", ["pairs.py", str(tmp_path)])
+    pairs.main()
+    (row,) = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    assert row["query"] == "Return the sum of two numbers, whatever they are."
+    assert "return a + b" in row["positive"] and "Return the sum" not in row["positive"]
+    assert "1 near-duplicates merged, 1 texts without" in capsys.readouterr().out
