@@ -38,7 +38,7 @@ def models(json: options.Json = False) -> None:
         rows.append(
             (
                 c.alias,
-                c.hub_id,
+                c.hub_id or "comes with mbert",
                 f"{c.parameters:g} M",
                 c.context,
                 c.licence,

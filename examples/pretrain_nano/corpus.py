@@ -33,6 +33,8 @@ HERE = Path(__file__).parent
 # A text with 13 words in a row of an evaluation is left out (Brown et al. 2020, appendix C).
 OVERLAP = 13
 LONGEST = 50_000
+# Some packages have the licence's first sentence where its name belongs.
+LICENCE_NAME = re.compile(r"(?=.*(\d|[A-Z]{2,}|Apache|License|public-domain))[\w.+()/-]+( [\w.+()/-]+){0,4}")
 WORD = re.compile(r"\w+")
 MARKUP = {".html", ".htm", ".page", ".xml"}
 
@@ -93,7 +95,8 @@ def licence(content: Path) -> str:
         names += re.findall(r"^Classifier: License :: (?:OSI Approved :: )?(.*)$", text, re.MULTILINE)
     for path in content.glob("package/package.json"):
         names.append(str(json.loads(path.read_text())["license"]))
-    return ", ".join(dict.fromkeys(name.strip()[:60] for name in names)) or "see the package"
+    parts = (" ".join(part.split()) for name in names for part in name.split(","))
+    return ", ".join(dict.fromkeys(filter(LICENCE_NAME.fullmatch, parts))) or "see the package"
 
 
 def texts(path: Path, pattern: str | None) -> Iterator[str]:

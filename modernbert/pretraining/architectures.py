@@ -74,7 +74,7 @@ def untrained(name: str, tokenizer: Any, folder: Path) -> ModelSource:
     with replaced_folder(folder) as temporary, quiet_transformers():
         config.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-    return ModelSource(name, folder, "random weights", UNTRAINED, family_of(folder))
+    return ModelSource(Path(name).stem, folder, "random weights", UNTRAINED, family_of(folder))
 
 
 def _read(name: str) -> dict[str, Any]:
