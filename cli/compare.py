@@ -88,7 +88,7 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
 
     from .progress import Progress
 
-    cells = missing_cells(store, collect(store, runs)[0], wanted)
+    cells = missing_cells(store, collect(store, runs, wanted.baselines)[0], wanted)
     if not cells:
         return []
     rows = [

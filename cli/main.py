@@ -17,6 +17,7 @@ from . import (
     catalogue,
     compare,
     data,
+    demo,
     doctor,
     download,
     evaluate,
@@ -60,6 +61,7 @@ def _global_options(
         os.environ["HF_HUB_OFFLINE"] = "1"  # read by the Hub's library when it is imported
 
 
+app.command("demo")(demo.demo)
 app.command("finetune")(finetune.finetune)
 app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)

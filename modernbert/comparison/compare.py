@@ -38,7 +38,7 @@ def compare(
         BadRun: a run cannot be compared, or (without `allow`) conditions differ.
         UnknownName: no run of a baseline.
     """
-    outcomes, notes = collect(store, runs)
+    outcomes, notes = collect(store, runs, baselines)
     outcomes = [o for o in outcomes if not tasks or o.task in tasks]
     chosen = _named(outcomes, baselines)
     if models:
@@ -76,17 +76,20 @@ def _named(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[str]:
     return found
 
 
-def collect(store: RunStore, runs: Sequence[str]) -> tuple[list[Outcome], list[str]]:
-    """Read runs, the newest of each (task, split, model, seed); say which were passed over."""
-    found: list[Outcome] = []
-    notes: list[str] = []
-    for name in runs or store.names():
-        try:
-            found += read_outcomes(store, name)
-        except BadRun as error:
-            if runs:
-                raise
-            notes.append(f"passed over: {error.what}")
+def collect(
+    store: RunStore, runs: Sequence[str], also: Sequence[str] = ()
+) -> tuple[list[Outcome], list[str]]:
+    """Read runs, the newest of each (task, split, model, seed); say which were passed over.
+
+    Args:
+        runs: names; empty takes all of the store.
+        also: models whose runs on the same tasks are taken beside the named ones.
+    """
+    found, notes = _read(store, runs or store.names(), strict=bool(runs))
+    if runs and also:
+        tasks = {outcome.task for outcome in found}
+        others, _ = _read(store, [name for name in store.names() if name not in runs], strict=False)
+        found += [o for o in others if o.task in tasks and any(is_named(o.model, name) for name in also)]
     newest: dict[tuple[Any, ...], Outcome] = {}
     for outcome in sorted(found, key=lambda o: str(o.record["created"])):
         older = newest.get(key := (outcome.task, outcome.model, outcome.seed))
@@ -94,6 +97,19 @@ def collect(store: RunStore, runs: Sequence[str]) -> tuple[list[Outcome], list[s
             notes.append(f"passed over: {older.run}, as {outcome.run} is newer ({older.model}, {older.task})")
         newest[key] = outcome
     return list(newest.values()), list(dict.fromkeys(notes))
+
+
+def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[Outcome], list[str]]:
+    found: list[Outcome] = []
+    notes: list[str] = []
+    for name in names:
+        try:
+            found += read_outcomes(store, name)
+        except BadRun as error:
+            if strict:
+                raise
+            notes.append(f"passed over: {error.what}")
+    return found, notes
 
 
 def _task(outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool) -> TaskComparison:

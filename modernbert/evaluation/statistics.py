@@ -133,7 +133,7 @@ class Difference:
 
 
 def difference(
-    first: Sequence[Sums], second: Sequence[Sums], *, resamples: int = RESAMPLES, seed: int = 0
+    first: Sequence[Sums], second: Sequence[Sums], *, resamples: int = 0, seed: int = 0
 ) -> Difference:
     """Compare the runs of two models on the same examples, in the same order.
 
@@ -141,7 +141,13 @@ def difference(
     exchanging the two models' results on random halves of the examples (approximate randomisation, Noreen
     1989), with one added to both counts (Phipson & Smyth 2010). To both the seeds' share is added: their
     variance, less what resampled examples explain of it, as a t-distributed term.
+
+    Args:
+        first, second: a model's runs.
+        resamples: of each kind; 0 for RESAMPLES.
+        seed: of the resampling.
     """
+    resamples = resamples or RESAMPLES
     groups = [list(first), list(second)]
     n = len(groups[0][0].parts_NK)
     assert all(len(run.parts_NK) == n for group in groups for run in group), "aligned by example"
@@ -162,8 +168,9 @@ def difference(
     return Difference(observed, float(low), float(high), p, n, (len(first), len(second)))
 
 
-def interval(runs: Sequence[Sums], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+def interval(runs: Sequence[Sums], *, resamples: int = 0, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of one model's mean over its runs, made as in `difference`."""
+    resamples = resamples or RESAMPLES
     random = np.random.default_rng(seed)
     values = _values(runs, np.ones((1, len(runs[0].parts_NK))))[:, 0]
     drawn = np.concatenate([part for (part,) in _resampled([runs], resamples, random)], axis=1)

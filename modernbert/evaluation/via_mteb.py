@@ -28,7 +28,7 @@ def mteb_scores(collection: Collection, embedder: Embedder) -> dict[str, float]:
         from mteb.models import ModelMeta
     except ImportError:
         raise NotAvailable("--via mteb needs the Python package 'mteb'", fix="pip install mteb") from None
-    task = _task(AbsTaskRetrieval, mteb.TaskMetadata, collection)
+    task = mteb_task(AbsTaskRetrieval, mteb.TaskMetadata, collection)
     model = _Encoder(embedder, ModelMeta.create_empty({"name": "mbert/model", "revision": "1"}))
     datasets.disable_progress_bars()
     try:
@@ -39,7 +39,7 @@ def mteb_scores(collection: Collection, embedder: Embedder) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
 
 
-def _task(base: Any, metadata: Any, collection: Collection) -> Any:
+def mteb_task(base: Any, metadata: Any, collection: Collection) -> Any:
     """Return an mteb task that holds this collection."""
     from datasets import Dataset
 

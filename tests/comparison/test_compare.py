@@ -105,6 +105,12 @@ def test_the_newest_run_of_a_seed_counts(store):
     assert any("passed over: a, as b is newer" in note for note in found.notes)
 
 
+def test_named_runs_meet_the_baselines_of_the_store(two_models):
+    found = compare(two_models, ["sst2-good-1", "sst2-good-2"], ["bad"])
+    (task,) = found.tasks
+    assert task.contrasts[0].difference.seeds == (2, 3)
+
+
 def test_rows_that_do_not_fit_the_record_are_refused(store):
     made_run(store, "a", "one", np.arange(100) < 90)
     path = store.path("a") / "scores.jsonl"

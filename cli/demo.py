@@ -1,0 +1,32 @@
+"""`mbert demo`."""
+
+from __future__ import annotations
+
+from . import options, output
+
+
+def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
+    """Train the embedded ModernBERT to search Python's own library: no network, a few minutes."""
+    from modernbert.demo import run_demo
+    from modernbert.runs import RunStore
+
+    from .progress import Progress
+
+    with Progress(quiet=json) as progress:
+        found = run_demo(RunStore.at(runs_dir), on_start=progress.start, observe=progress.observe)
+    if json:
+        return output.print_json(found.as_dict())
+    rows = []
+    for system in found.systems:
+        main, *others = system.ranking.scores
+        values = [f"{score.value:.4f}" for score in others]
+        interval = f"{main.low:.4f} to {main.high:.4f}"
+        rows.append((system.system, f"{main.value:.4f}", interval, *values, system.note))
+    names = [score.metric for score in found.systems[0].ranking.scores]
+    title = f"\n{found.queries:,} docstrings, each asking for its own among {found.documents:,} functions"
+    columns = ("system", names[0], "95 % interval", *names[1:], "")
+    output.print_table(f"{title} (modules that training never saw)", columns, rows, right=names)
+    answers = [(a.question, a.found, f"{a.score:.2f}") for a in found.answers]
+    output.print_table("\nasked in other words", ("question", "best answer", "cosine"), answers)
+    output.print_line(f"\nnext: mbert index PATH --model {found.run}, then mbert search 'what you look for'")
+    output.print_line(f"or:   mbert report {found.run} -o report.html; mbert finetune your_texts.csv")
