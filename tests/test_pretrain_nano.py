@@ -84,3 +84,14 @@ def test_pairs_are_docstrings_and_the_code_under_them(tmp_path, monkeypatch, cap
     assert row["query"] == "Return the sum of two numbers, whatever they are."
     assert "return a + b" in row["positive"] and "Return the sum" not in row["positive"]
     assert "1 near-duplicates merged, 1 texts without" in capsys.readouterr().out
+
+
+def test_both_shapes_are_measured(tmp_path, monkeypatch, capsys):
+    speed = load("speed")
+    small = ["--length", "32", "--tokens", "64", "--rounds", "1", "--output", str(tmp_path / "speed.json")]
+    monkeypatch.setattr(sys, "argv", ["speed.py", *small])
+    speed.main()
+    records = json.loads((tmp_path / "speed.json").read_text())
+    assert [record["mode"] for record in records] == ["inference", "training"]
+    assert all(set(record["speedup"]) == {"mbert", "bert"} for record in records)
+    assert "| 32 | inference | bf16 |" in capsys.readouterr().out
