@@ -40,6 +40,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help=f"Write this file too: {', '.join(FORMATS)}.")
     ] = None,
+    texts: options.Texts = True,
     recipe: Annotated[str | None, typer.Option(help="For missing runs: default or paper.")] = None,
     config: Annotated[Path | None, typer.Option(help="For missing runs: TOML file of settings.")] = None,
     data_dir: options.DataDir = None,
@@ -74,7 +75,7 @@ def compare(
     tasks = [task_name(target) for target in task or ()]
     found = compare_runs(store, names, baseline, tasks=tasks, models=model or (), allow=allow)
     if out:
-        _write(found, store, out, seeds=show_seeds)
+        _write(found, store, out, seeds=show_seeds, texts=texts)
     if json:
         return output.print_json(found.as_dict())
     show_comparison(found, seeds=show_seeds)
@@ -121,7 +122,7 @@ def _ask(*, yes: bool) -> None:
         raise BadOption("the missing runs were not made", fix=fix)
 
 
-def _write(found: Any, store: Any, out: Path, *, seeds: bool) -> None:
+def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> None:
     import json
 
     from modernbert.comparison.tables import write_tables
@@ -132,7 +133,7 @@ def _write(found: Any, store: Any, out: Path, *, seeds: bool) -> None:
     elif out.suffix == ".html":
         from modernbert.report.report import comparison_report
 
-        text = comparison_report(found, store)
+        text = comparison_report(found, store, texts=texts)
     else:
         text = write_tables(found, out.suffix, seeds=seeds)
     with atomic_file(out) as file:

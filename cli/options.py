@@ -23,6 +23,9 @@ LabelCol = Annotated[str | None, typer.Option("--label-col", help="Label column.
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Alias (see `mbert models`), run, folder, or Hub id.")
 ]
+Texts = Annotated[
+    bool, typer.Option("--texts/--no-texts", help="In an HTML report: show examples with their text, or ids.")
+]
 MaxLength = Annotated[
     str | None, typer.Option("--max-length", help="Longest text in tokens, or auto (the 99th percentile).")
 ]

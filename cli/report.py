@@ -19,6 +19,7 @@ def report(
     out: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
         "report.html"
     ),
+    texts: options.Texts = True,
     runs_dir: options.RunsDir = None,
 ) -> None:
     """Write one HTML file about a run or a comparison: readable offline, on paper and on a phone."""
@@ -28,7 +29,7 @@ def report(
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise BadOption(f"a report is HTML, not '{out.suffix}'", where=str(out), fix="Use -o report.html.")
-    text = make_report(what, RunStore.at(runs_dir))
+    text = make_report(what, RunStore.at(runs_dir), texts=texts)
     with atomic_file(out) as file:
         file.write(text)
     output.print_line(f"{out}: {len(text.encode()) / 2**20:.1f} MiB, opens in any browser")

@@ -19,13 +19,13 @@ def write_lines(path: Path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def write_collection(folder: Path) -> Path:
+def write_collection(folder: Path, judgements: list[tuple[str, str, int]] = JUDGEMENTS) -> Path:
     (folder / "qrels").mkdir(parents=True)
     write_lines(
         folder / "corpus.jsonl",
         [{"_id": name, "title": title, "text": text} for name, (title, text) in DOCUMENTS.items()],
     )
     write_lines(folder / "queries.jsonl", [{"_id": name, "text": text} for name, text in QUERIES.items()])
-    lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in JUDGEMENTS)]
+    lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in judgements)]
     (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
     return folder

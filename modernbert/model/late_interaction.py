@@ -61,9 +61,9 @@ def max_sim(
     """
     rows = []
     for query_qd, there_q in zip(queries_Qqd, there_Qq, strict=True):
-        cosines_qNn = torch.einsum("qd,Nnd->qNn", query_qd, documents_Nnd)
-        best_qN = cosines_qNn.masked_fill(~there_Nn, float("-inf")).amax(dim=2)
-        rows.append(best_qN.masked_fill(~there_q[:, None], 0.0).sum(dim=0) / there_q.sum())
+        # Queries are padded to the longest document's length: most of their rows would be work for nothing.
+        cosines_qNn = torch.einsum("qd,Nnd->qNn", query_qd[there_q], documents_Nnd)
+        rows.append(cosines_qNn.masked_fill(~there_Nn, float("-inf")).amax(dim=2).mean(dim=0))
     return torch.stack(rows)
 
 

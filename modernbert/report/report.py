@@ -28,8 +28,11 @@ from modernbert.runs import RunStore
 from modernbert.version import __version__
 
 
-def report(what: str, store: RunStore) -> str:
+def report(what: str, store: RunStore, *, texts: bool = True) -> str:
     """Return the report of a run, or of a comparison that `mbert compare -o FILE.json` wrote.
+
+    Args:
+        texts: show examples with their text, where it can be had.
 
     Raises:
         UnknownName, BadRun: there is no such finished run, or it has no scores.
@@ -37,7 +40,7 @@ def report(what: str, store: RunStore) -> str:
     """
     path = Path(what)
     if path.suffix != ".json" or not path.is_file():
-        return run_report(what, store)
+        return run_report(what, store, texts=texts)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         runs = [run for task in found["tasks"] for model in task["models"] for run in model["runs"]]
@@ -45,10 +48,11 @@ def report(what: str, store: RunStore) -> str:
     except (ValueError, KeyError, TypeError):
         fix = "Write one: mbert compare --baseline MODEL -o comparison.json"
         raise BadData("this is no comparison", where=what, fix=fix) from None
-    return comparison_report(compare(store, list(dict.fromkeys(runs)), baselines, allow=True), store)
+    compared = compare(store, list(dict.fromkeys(runs)), baselines, allow=True)
+    return comparison_report(compared, store, texts=texts)
 
 
-def comparison_report(comparison: Comparison, store: RunStore) -> str:
+def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = True) -> str:
     """Return the report of a comparison; plots of answers are of each model's first run."""
     tasks = comparison.tasks
     sections = [_overview(comparison)] if len(tasks) > 1 else []
@@ -58,21 +62,21 @@ def comparison_report(comparison: Comparison, store: RunStore) -> str:
         for outcome in collect(store, names)[0]:
             if outcome.task == task.task:
                 outcomes.setdefault(outcome.model, outcome)
-        sections += comparison_sections(task, outcomes)
+        sections += comparison_sections(task, outcomes, texts=texts)
     sections += [Section("Notes", "; ".join(comparison.notes))] if comparison.notes else []
     names = [run for task in tasks for model in task.models for run in model.runs]
     title = f"{', '.join(task.task for task in tasks)}: against {', '.join(comparison.baselines)}"
     return _page(title, [*sections, _provenance(names, store)])
 
 
-def run_report(name: str, store: RunStore) -> str:
+def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
     """Return the report of one finished run. Raises as `read_outcomes`."""
     outcomes = read_outcomes(store, name)
     record = store.read(name)
     sections = [Section("Scores", tables=(_scores_table(record),)), *learning_sections(outcomes)]
     sections += _loss_section(store.path(name) / "log.jsonl")
     sections += answer_sections(outcomes)
-    sections += [error_section(outcome) for outcome in outcomes]
+    sections += [error_section(outcome, texts=texts) for outcome in outcomes]
     sections.append(Section("Everything recorded", tables=(_facts_table(record),)))
     return _page(f"{name}: {record['task']['name']}", [*sections, _provenance([name], store)])
 

@@ -38,11 +38,14 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def comparison_sections(task: TaskComparison, outcomes: Mapping[str, Outcome]) -> list[Section]:
+def comparison_sections(
+    task: TaskComparison, outcomes: Mapping[str, Outcome], *, texts: bool = True
+) -> list[Section]:
     """Return the sections of one task of a comparison.
 
     Args:
         outcomes: one run of each model.
+        texts: show examples with their text, where it can be had.
     """
     drawn = [
         plots.to_html(plots.scores(task.models, task.metric), "Scores with 95 % intervals"),
@@ -56,7 +59,7 @@ def comparison_sections(task: TaskComparison, outcomes: Mapping[str, Outcome]) -
         sections.append(Section("Speed and score", plots=(plots.to_html(figure, "Score against speed"),)))
     sections += learning_sections(list(outcomes.values()))
     sections += answer_sections(list(outcomes.values()))
-    sections += [_against(c, outcomes) for c in task.contrasts]
+    sections += [_against(c, outcomes, shown=texts) for c in task.contrasts]
     return [sections[0], *(replace(s, title=f"{task.task}: {s.title}") for s in sections[1:])]
 
 
@@ -126,9 +129,9 @@ def answer_sections(outcomes: Sequence[Outcome]) -> list[Section]:
     return sections
 
 
-def error_section(outcome: Outcome) -> Section:
+def error_section(outcome: Outcome, *, texts: bool = True) -> Section:
     """Return the mistakes that one model is surest of (for numbers, the largest)."""
-    texts = texts_of(outcome)
+    known = texts_of(outcome) if texts else None
     if outcome.labels is None:
         badness_N = -outcome.predictions
     elif outcome.labels.dtype.kind == "f" and outcome.labels.ndim == 1:
@@ -137,14 +140,14 @@ def error_section(outcome: Outcome) -> Section:
         confidence_N = confidence_of(outcome)
         badness_N = ~is_right(outcome) * (1.0 if confidence_N is None else confidence_N)
     places = [i for i in extremes(badness_N, SHOWN) if badness_N[i] != 0 or outcome.labels is None]
-    table = _examples(f"Worst of {outcome.model}", [outcome], places, texts)
-    return Section("Worst errors", _missing_texts(texts), (), (table,))
+    table = _examples(f"Worst of {outcome.model}", [outcome], places, known)
+    return Section("Worst errors", _missing_texts(known), (), (table,))
 
 
-def _against(contrast: Contrast, outcomes: Mapping[str, Outcome]) -> Section:
+def _against(contrast: Contrast, outcomes: Mapping[str, Outcome], *, shown: bool) -> Section:
     first, second = outcomes[contrast.model], outcomes[contrast.baseline]
     title = f"{contrast.model} against {contrast.baseline}"
-    texts = texts_of(first)
+    texts = texts_of(first) if shown else None
     if first.labels is None or (first.labels.dtype.kind == "f" and first.labels.ndim == 1):
         return _gains(title, first, second, texts)
     lengths = None if texts is None else np.array([len(text) for text in texts])
@@ -176,7 +179,8 @@ def _gains(title: str, first: Outcome, second: Outcome, texts: list[str] | None)
 
 
 def _missing_texts(texts: list[str] | None) -> str:
-    return "The texts are not on this machine as they were, so ids alone are shown." if texts is None else ""
+    why = "Ids alone are shown: texts were left out, or are not on this machine as they were."
+    return why if texts is None else ""
 
 
 def _groups_table(groups: Sequence[Group], first: str, second: str) -> Table:

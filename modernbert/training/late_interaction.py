@@ -52,8 +52,11 @@ class LateInteractionJob(RetrievalJob):
         """Save encoder and map, adapters folded in; compare a few tokens' vectors."""
         shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
         assert isinstance(self.network, PackedTokenEmbedder)
-        network = self.network.to("cpu").eval()
-        self.model = network.model = merged(self.model.eval())
+        self.model = merged(self.model.to("cpu").eval())
+        # A network of its own: training's has been wrapped to compute in the run's precision.
+        network = PackedTokenEmbedder(self.model)
+        network.projection = self.network.projection.to("cpu")
+        self.network = network.eval()
         save_token_embedder(network, self.inputs.tokenizer, self.inputs.config.max_length, folder)
         fresh = load_token_embedder(
             replace(self.inputs.source, name=folder.parent.name, folder=folder, base=None)

@@ -34,7 +34,7 @@ class Recipe:
 
 # Model family -> peak learning rate, in the middle of the ranges that each model's paper searched
 # (BERT, arXiv:1810.04805, appendix A.3; DeBERTaV3, arXiv:2111.09543, table 11); small models take more.
-RATES = {"modernbert": 5e-5, "bert": 3e-5, "deberta": 2e-5, "minilm": 5e-5}
+RATES = {"modernbert": 5e-5, "bert": 3e-5, "deberta": 2e-5, "minilm": 5e-5, "nano": 5e-4}
 # Adapters want about ten times the rate of full fine-tuning (Biderman et al. 2024, arXiv:2405.09673).
 LORA_RATE = 10
 

@@ -80,6 +80,12 @@ def test_a_comparison_can_be_kept_and_reported(runs, tmp_path):
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
     assert "tiny-modernbert against tiny-bert" in page.text
     assert "Who is right" in page.text
+    assert (text := toy_rows(120)[0]["text"].split()[1]) in page.text
+    assert "Ids alone" not in page.text
+    done = CliRunner().invoke(app, ["report", "c.json", "-o", "c.html", "--no-texts"])
+    assert done.exit_code == 0, done.output
+    page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert "Ids alone" in page.text and text not in page.text
     assert not list(tmp_path.glob(".c.html*"))
 
 

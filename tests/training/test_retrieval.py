@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,15 @@ def test_late_interaction(lora, pairs, tiny_modernbert, store):
     assert scored(held, found).main.value == pytest.approx(result.main, abs=1e-3)
     with pytest.raises(BadOption, match="one vector a text"):
         embedder.search(["w1"], ["w2"], 1, owners=np.zeros(1))
+
+
+@pytest.mark.parametrize("head", ["vectors", "tokens", "reranker"])
+def test_half_precision_is_no_difference_to_the_saved_model(head, pairs, tiny_modernbert, store):
+    """The network that is read back computes in fp32, and training's in bf16: only weights may count."""
+    request = request_of(pairs, tiny_modernbert, **FLAGS | {"epochs": 1.0, "head": head, "max_length": 12})
+    result = finetune(replace(request, precision="bf16"), store)
+    assert result.record["status"] == "finished"
+    assert result.record["machine"]["precision"] == "bf16"
 
 
 def test_mined_negatives(pairs, tiny_modernbert, store):
