@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,6 +67,7 @@ class DemoResult:
 def run_demo(
     store: RunStore,
     *,
+    settings: Mapping[str, Any] = SETTINGS,
     on_start: Callable[[Started], None] = lambda started: None,
     observe: Observe = lambda report: None,
 ) -> DemoResult:
@@ -75,7 +76,7 @@ def run_demo(
     Raises:
         MbertError: as `finetune`.
     """
-    request = Request(target=TASK, model=EMBEDDED, settings=SETTINGS, name=store.free_name("demo"))
+    request = Request(target=TASK, model=EMBEDDED, settings=dict(settings), name=store.free_name("demo"))
     trained = finetune(request, store, on_start=on_start, observe=observe)
     observe(Notice("searching the test modules: before training, after, and with BM25"))
     task = find_task(TASK)

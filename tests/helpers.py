@@ -83,6 +83,17 @@ def tokens_of_lengths(lengths: list[int], seed: int = 0) -> Tokens:
 SHORT = {"epochs": 4.0, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1}
 
 
+def parse_command(arguments: list[str]) -> None:
+    """Parse what follows `mbert` as the program would; nothing is run."""
+    import typer
+    from modernbert.cli.main import app
+
+    command = typer.main.get_command(app)
+    context = command.make_context("mbert", arguments, resilient_parsing=False)
+    name, sub, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+    sub.make_context(name, rest, parent=context)
+
+
 def request_of(target, model, **settings):
     """Return a short training of a tiny model, in fp32."""
     from modernbert.training.inputs import Request

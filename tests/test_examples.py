@@ -114,9 +114,25 @@ def test_evaluation_speed(tmp_path):
     assert scores["sentence-transformers"] == pytest.approx(scores["mbert"], abs=1e-3)
 
 
+def test_the_commands_of_the_comparison_parse(tmp_path):
+    """It takes hours: here a program that only parses what it is given stands in for mbert."""
+    program = tmp_path / "mbert"
+    lines = [f"#!{sys.executable}", "import sys", f"sys.path.insert(0, {str(Path(__file__).parent)!r})"]
+    lines += ["from helpers import parse_command", "parse_command(sys.argv[1:])", "print(*sys.argv[1:])"]
+    program.write_text("\n".join(lines) + "\n")
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    script = EXAMPLES / "comparison" / "run.sh"
+    done = subprocess.run([script, tmp_path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("compare") >= 4
+    assert f"-t {tmp_path}/retrieval/scifact" in done.stdout
+
+
 def test_every_example_is_listed():
     text = (EXAMPLES / "README.md").read_text()
-    for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("benchmarks/*.py")]:
+    scripts = ("*.py", "*.sh", "benchmarks/*.py", "comparison/*.sh")
+    for path in [path for pattern in scripts for path in EXAMPLES.glob(pattern)]:
         assert f"({path.relative_to(EXAMPLES).as_posix()})" in text, path
 
 

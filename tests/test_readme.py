@@ -8,8 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
-from modernbert.cli.main import app
+from helpers import parse_command
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,11 +28,7 @@ def test_there_are_commands():
 @pytest.mark.parametrize("line", commands())
 def test_commands_parse(line):
     """Options and arguments exist; nothing is run."""
-    arguments = shlex.split(line, comments=True)[1:]
-    command = typer.main.get_command(app)
-    context = command.make_context("mbert", arguments, resilient_parsing=False)
-    name, sub, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-    sub.make_context(name, rest, parent=context)
+    parse_command(shlex.split(line, comments=True)[1:])
 
 
 TABLES = re.findall(r"<!-- results: (\w+) -->\n(.*?)<!-- end -->", README, re.DOTALL)

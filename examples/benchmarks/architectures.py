@@ -102,6 +102,18 @@ def table(records: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def place(record: dict) -> tuple[int, int]:
+    return ("fp32", "bf16").index(record["precision"]), list(SHAPES).index(record["work"])
+
+
+def keep(records: list[dict], path: Path) -> None:
+    """Put records into the file, in the place of older ones of the same work."""
+    old = json.loads(path.read_text()) if path.is_file() else []
+    every = {place(r): r for r in [*old, *records]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([every[key] for key in sorted(every)], indent=1) + "\n")
+
+
 def read() -> list[dict]:
     return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
 
@@ -123,8 +135,7 @@ def main() -> None:
         setting = Setting(replace(machine, precision=precision), training=False)
         engines = [Mbert(name, model.eval(), setting) for name, model in make_models(given.share).items()]
         records += [facts | run(engines, shape, given.rounds) for shape in given.shape]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    keep(records, given.output)
     print(table(records))
 
 

@@ -7,8 +7,8 @@ The whole job from the model's files to nDCG@10: reading the collection, tokens,
 scores. Every measurement is a process of its own with one thread, the tools alternate, and the clock is the
 process's own, so that other work on the machine does not count. mbert keeps no vectors here and runs no BM25;
 sentence-transformers (`InformationRetrievalEvaluator`) and mteb (its own loop around sentence-transformers)
-sort texts by length; in bf16 both hold the model in bf16. sentence-transformers knows no grades: where judgements
-exceed 1 its nDCG is another measure, and the table marks it.
+sort texts by length; in bf16 both hold the model in bf16. sentence-transformers knows no grades: where
+judgements exceed 1, its nDCG is another measure.
 """
 
 import argparse

@@ -1,0 +1,48 @@
+"""The embedded model: real, small, and what `mbert demo` makes of it."""
+
+from __future__ import annotations
+
+import email.message
+
+import pytest
+import torch
+from modernbert.cli.main import app
+from typer.testing import CliRunner
+
+from modernbert import demo
+from modernbert.model.catalogue import EMBEDDED
+from modernbert.model.locate import locate_model
+
+LARGEST = 12 * 10**6
+
+
+def test_the_embedded_model_is_small_and_has_learned(store):
+    """It guesses masked words of a docstring far better than the 9.0 of a network that knows nothing."""
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    source = locate_model(EMBEDDED, store=store)
+    assert sum(path.stat().st_size for path in source.folder.iterdir()) <= LARGEST
+    tokenizer = AutoTokenizer.from_pretrained(source.folder)
+    model = AutoModelForMaskedLM.from_pretrained(source.folder, dtype=torch.float32).eval()
+    ids_1L = tokenizer(email.message.Message.__doc__, return_tensors="pt")["input_ids"]
+    hidden_L = torch.arange(ids_1L.shape[1]) % 5 == 2
+    masked_1L = ids_1L.masked_fill(hidden_L, tokenizer.mask_token_id)
+    with torch.inference_mode():
+        logits_LV = model(input_ids=masked_1L).logits[0]
+    assert torch.nn.functional.cross_entropy(logits_LV[hidden_L], ids_1L[0, hidden_L]) < 5
+
+
+@pytest.mark.slow
+def test_demo(store):
+    """A twentieth of the training: what is shown is that of the runs, and answers are given."""
+    found = demo.run_demo(store, settings={"epochs": 0.1, "max_length": 32})
+    assert [system.system.split()[0] for system in found.systems] == ["bm25", EMBEDDED, "demo", "demo"]
+    assert store.read(found.run)["status"] == "finished"
+    assert len(found.answers) == len(demo.QUESTIONS)
+    assert found.systems[1].note == "never trained for search"
+
+
+def test_demo_has_help():
+    done = CliRunner().invoke(app, ["demo", "--help"])
+    assert done.exit_code == 0
+    assert "no network" in done.output
