@@ -141,7 +141,7 @@ def show_retrieval(result: Any) -> None:
     columns = ("system", names[0], "95 % interval", *names[1:], "")
     output.print_table(title, columns, rows, right=names)
     for note in result.notes:
-        output.print_warning(note)
+        output.print_note(note)
 
 
 def show_evaluation(result: Any, *, as_json: bool) -> None:
@@ -158,4 +158,4 @@ def show_evaluation(result: Any, *, as_json: bool) -> None:
         f"{result.model} on {result.task}  ({result.name})", columns, rows, right=("score", "n")
     )
     for note in (*result.notes, *(note for s in result.splits for note in s.notes)):
-        output.print_warning(note)
+        output.print_note(note)

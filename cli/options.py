@@ -20,9 +20,9 @@ TextCol = Annotated[
     list[str] | None, typer.Option("--text-col", help="Text column; give it twice for a pair.")
 ]
 LabelCol = Annotated[str | None, typer.Option("--label-col", help="Label column.")]
-Model = Annotated[
-    str, typer.Option("--model", "-m", help="Alias (see `mbert models`), run, folder, or Hub id.")
-]
+_MODEL = typer.Option("--model", "-m", help="Alias (see `mbert models`), run, folder, or Hub id.")
+Model = Annotated[str, _MODEL]
+MaybeModel = Annotated[str | None, _MODEL]
 Texts = Annotated[
     bool, typer.Option("--texts/--no-texts", help="In an HTML report: show examples with their text, or ids.")
 ]

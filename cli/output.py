@@ -35,6 +35,11 @@ def print_error(error: MbertError) -> None:
         shown.print(escape(error.fix), style="yellow")
 
 
+def print_note(text: str) -> None:
+    """Print what a reader should know of a result, on stderr."""
+    console(error=True).print(f"[bold]Note[/]: {escape(text)}")
+
+
 def print_warning(text: str) -> None:
     """Print a warning to stderr."""
     console(error=True).print(f"[bold yellow]Warning[/]: {escape(text)}")

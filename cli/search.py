@@ -17,7 +17,7 @@ SHOWN = 8
 
 def index(
     path: Annotated[Path, typer.Argument(help="Folder of code or text, or one file.")],
-    model: options.Model = FOR_RETRIEVAL,
+    model: options.MaybeModel = None,
     to: Annotated[Path | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
@@ -29,11 +29,18 @@ def index(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Index source code or text for `mbert search`; again, only what changed is read."""
-    from modernbert.index.build import build_index, default_folder, remove_index
+    """Index source code or text for `mbert search`; again, only what changed is read.
+
+    An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
+    """
+    from modernbert.index.build import FOLDER, build_index, default_folder, remove_index
+    from modernbert.index.store import read_record
 
     folder = to or default_folder(path)
-    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+    if not rebuild and (old := read_record(folder)):
+        model = model or str(old["model"])
+        max_length = max_length or str(old["key"]["max_length"])
+    embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
     if rebuild:
         remove_index(folder)
     with output.console(error=True).status("looking at the files", spinner="dots") as status:
@@ -55,12 +62,15 @@ def index(
         output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
+    inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
+    place = folder.parent if folder.name == FOLDER else folder
+    output.print_line(f"search it: mbert search 'what you look for'{'' if inside else f' --index {place}'}")
 
 
 def search(
     query: Annotated[str, typer.Argument(help="What to look for, in words.")],
     index: Annotated[
-        Path | None, typer.Option(help="The index's folder; the nearest one from here by default.")
+        Path | None, typer.Option(help="An indexed folder; the nearest one from here by default.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with BM25: exact names count too.")] = False,

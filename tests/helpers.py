@@ -119,7 +119,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42,
         "init": "plain",
         "seed": seed,
         "recipe": {"name": changes.pop("recipe", "default")},
-        "config": {"lora": changes.pop("lora", False)},
+        "config": {"lora": changes.pop("lora", False), "head": changes.pop("head", "")},
         "request": {
             "target": target,
             "model": model,

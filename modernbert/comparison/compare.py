@@ -38,8 +38,7 @@ def compare(
         BadRun: a run cannot be compared, or (without `allow`) conditions differ.
         UnknownName: no run of a baseline.
     """
-    outcomes, notes = collect(store, runs, baselines)
-    outcomes = [o for o in outcomes if not tasks or o.task in tasks]
+    outcomes, notes = collect(store, runs, baselines, tasks)
     chosen = _named(outcomes, baselines)
     if models:
         wanted = {*chosen, *_named(outcomes, models)}
@@ -77,19 +76,21 @@ def _named(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[str]:
 
 
 def collect(
-    store: RunStore, runs: Sequence[str], also: Sequence[str] = ()
+    store: RunStore, runs: Sequence[str], also: Sequence[str] = (), tasks: Collection[str] = ()
 ) -> tuple[list[Outcome], list[str]]:
     """Read runs, the newest of each (task, split, model, seed); say which were passed over.
 
     Args:
         runs: names; empty takes all of the store.
         also: models whose runs on the same tasks are taken beside the named ones.
+        tasks: take these only, if any.
     """
     found, notes = _read(store, runs or store.names(), strict=bool(runs))
     if runs and also:
         tasks = {outcome.task for outcome in found}
         others, _ = _read(store, [name for name in store.names() if name not in runs], strict=False)
         found += [o for o in others if o.task in tasks and any(is_named(o.model, name) for name in also)]
+    found = [outcome for outcome in found if not tasks or outcome.task in tasks]
     newest: dict[tuple[Any, ...], Outcome] = {}
     for outcome in sorted(found, key=lambda o: str(o.record["created"])):
         older = newest.get(key := (outcome.task, outcome.model, outcome.seed))

@@ -10,7 +10,7 @@ from typing import Any
 
 from modernbert.comparison import baselines
 from modernbert.comparison.agreement import FREE
-from modernbert.comparison.outcomes import LORA, Outcome, is_named
+from modernbert.comparison.outcomes import LORA, Outcome, is_named, model_of
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
 from modernbert.data.own import is_own_data, own_name
@@ -152,7 +152,11 @@ def _request(target: str, model: str, place: str, there: Sequence[Outcome], want
     lora = model.endswith(LORA)
     trained = sorted(
         (outcome.record for outcome in there if "request" in outcome.record),
-        key=lambda record: (bool(record["config"].get("lora")) == lora, record["created"]),
+        key=lambda record: (
+            model_of(record) == model,
+            bool(record["config"].get("lora")) == lora,
+            record["created"],
+        ),
     )
     base = (
         Request.from_dict(trained[-1]["request"])

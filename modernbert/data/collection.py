@@ -80,9 +80,12 @@ class Collection:
         return digest.hexdigest()
 
 
+FIX_QRELS = "Remove the judgement, or add what it names to corpus.jsonl or queries.jsonl."
+
+
 def is_collection(path: Path) -> bool:
-    """Does this folder have BEIR's layout?"""
-    return (path / "corpus.jsonl").is_file() and (path / "queries.jsonl").is_file()
+    """Does this folder have BEIR's layout, or half of it? (What is missing is said when it is read.)"""
+    return any((path / name).is_file() for name in ("corpus.jsonl", "queries.jsonl"))
 
 
 def splits_of(folder: Path) -> list[str]:
@@ -126,16 +129,31 @@ def checked_collection(
     rows = {query: number for number, query in enumerate(queries, start=1)}
     for query, grades in judgements.items():
         if query not in queries:
-            raise BadData(f"the query '{query}' is not in the collection", where=where)
+            raise BadData(
+                f"the query '{query}' is judged and is not in the collection", where=where, fix=FIX_QRELS
+            )
         if not queries[query].strip():
             raise BadData(f"query '{query}' is empty", where=f"{where}, row {rows[query]}")
         if unknown := [document for document in grades if document not in known]:
-            raise BadData(f"the document '{unknown[0]}' is not in the collection", where=where)
+            raise BadData(
+                f"the document '{unknown[0]}' is judged and is not in the collection",
+                where=where,
+                fix=FIX_QRELS,
+            )
     notes = []
     if empty := sum(not text for text in documents.with_titles()):
-        notes.append(f"{empty} documents are empty: they stay in the corpus and match nothing")
-    if hopeless := sum(not any(grades.values()) for grades in judgements.values()):
-        notes.append(f"{hopeless} queries have no relevant document: trec_eval leaves them out of the means")
+        notes.append(f"documents without text: {empty}; they stay in the corpus and match nothing")
+    hopeless = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
+    if hopeless == len(judgements):
+        raise BadData(
+            "no query has a relevant document",
+            where=where,
+            fix="A relevant document's score in qrels is greater than 0.",
+        )
+    if hopeless:
+        notes.append(
+            f"queries without a relevant document: {hopeless}; trec_eval leaves them out of the means"
+        )
     judged = {query: queries[query] for query in judgements}
     return Collection(name, split, documents, judged, judgements, tuple(notes))
 
@@ -176,12 +194,20 @@ def _read_judgements(path: Path, queries: Mapping[str, str], documents: frozense
             query, document, grade = row["query-id"], row["corpus-id"], int(row["score"])
         except (KeyError, ValueError):
             raise BadData(
-                "a judgement has the columns query-id, corpus-id and score (a whole number)", where=where
+                "a judgement has the columns query-id, corpus-id and score (a whole number); this one is "
+                f"{', '.join(f'{key}: {value!r}' for key, value in row.items())}",
+                where=where,
+                fix="The first line names the columns: query-id, corpus-id, score, with tabs between.",
             ) from None
         for kind, identifier, known in (("query", query, queries), ("document", document, documents)):
             if identifier not in known:
-                raise BadData(f"the {kind} '{identifier}' is not in the collection", where=where)
-        judgements.setdefault(query, {})[document] = grade
+                raise BadData(
+                    f"the {kind} '{identifier}' is judged and is not in the collection",
+                    where=where,
+                    fix=FIX_QRELS,
+                )
+        if judgements.setdefault(query, {}).setdefault(document, grade) != grade:
+            raise BadData(f"'{query}' and '{document}' are judged twice, and differently", where=where)
     if not judgements:
         raise BadData("there are no judgements", where=str(path))
     return judgements

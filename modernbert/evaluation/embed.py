@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from modernbert.data.tokens import tokenize
-from modernbert.errors import BadOption
+from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.predict import predict_logits
 from modernbert.evaluation.search import exact_search, unit
 from modernbert.evaluation.vectors import VectorCache
@@ -24,6 +24,7 @@ from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.embedding import PackedEmbedder, Pooling, embedding_settings
 from modernbert.model.encoder import attention_of
 from modernbert.model.inference import prepare_inference
+from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import context_length, load_config, load_encoder, load_tokenizer
 from modernbert.model.locate import ModelSource
 
@@ -56,6 +57,20 @@ class Estimate:
         rate = self.tokens / max(self.seconds, 1e-9)
         return (
             f"{self.texts:,} documents, about {self.tokens:,} tokens: about {minutes} at {rate:,.0f} tokens/s"
+        )
+
+
+def _require_vectors(source: ModelSource) -> None:
+    """Refuse models whose training was for something else than one vector a text."""
+    if is_late_interaction(source.folder):
+        raise BadModel(
+            f"{source.name} has a vector for each token, not one for each text",
+            fix="mbert eval reads it; an index and mbert embed need a model with --head vectors.",
+        )
+    if any("SequenceClassification" in name for name in load_config(source).architectures or ()):
+        raise BadModel(
+            f"{source.name} judges texts (a classifier or a reranker): it gives no vectors",
+            fix=f"A reranker orders what another model found: mbert eval COLLECTION --rerank {source.name}",
         )
 
 
@@ -92,6 +107,7 @@ class Embedder:
         self.model = network.to(self.accelerator.device).eval()
 
     def _load(self) -> Any:
+        _require_vectors(self.source)
         return PackedEmbedder(load_encoder(self.source), self.settings)
 
     def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:

@@ -52,7 +52,11 @@ def score_ranking(ranking: Ranking, judgements: Judgements) -> RankingScores:
     """
     import pytrec_eval
 
-    relevant = {query: dict(grades) for query, grades in judgements.items() if any(grades.values())}
+    relevant = {
+        query: dict(grades)
+        for query, grades in judgements.items()
+        if any(grade > 0 for grade in grades.values())
+    }
     assert relevant, "no query has a relevant document"
     results = {query: dict(ranking.get(query, {})) for query in relevant}
     full = pytrec_eval.RelevanceEvaluator(relevant, set(MEASURES.values())).evaluate(results)

@@ -5,6 +5,7 @@ Shape suffixes: Q queries, K candidates.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import tokenize
 from modernbert.errors import BadModel, BadOption
+from modernbert.evaluation.embed import Estimate
 from modernbert.evaluation.predict import predict_logits
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, choose_machine
@@ -59,6 +61,17 @@ class Reranker:
         model = _load(source)
         prepare_inference(model, self.machine)
         self.model = PackedClassifier(model).to(self.accelerator.device).eval()
+
+    def estimate(self, queries: Sequence[str], documents: Sequence[str], numbers_QK: np.ndarray) -> Estimate:
+        """Read one query's candidates to tell how long all will take."""
+        pairs = [(queries[0], documents[n]) for n in numbers_QK[0, :DEPTH]]
+        started = time.perf_counter()
+        self.score(pairs)
+        seconds = time.perf_counter() - started
+        lengths = tokenize(self.tokenizer, pairs, self.max_length).lengths
+        times = len(queries)
+        cut = float((lengths >= self.max_length).mean())
+        return Estimate(len(pairs) * times, int(lengths.sum()) * times, seconds * times, cut)
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return one score for each (query, document), fp32."""

@@ -169,6 +169,7 @@ def evaluate_retrieval(
     name = embedder.source.name
     found = [(name, dense, note), (f"bm25 ({analyser})", sparse, ""), (f"{name} + bm25", both, note)]
     if reranker is not None:
+        on_start(f"{collection.name}, read again", reranker.estimate(queries, documents, dense[1]))
         again = rerank(
             reranker.score,
             queries,
@@ -239,3 +240,6 @@ def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: flo
         yield f"{truncated:.1%} of the documents are longer than {length} tokens and were cut"
     if systems[0].ranking.main.value < systems[1].ranking.main.value:
         yield "BM25 alone is better than the model here"
+    for again in (s for s in systems if " > " in s.system):
+        if again.ranking.main.value < systems[0].ranking.main.value:
+            yield f"{again.system}: what was read again is in a worse order than before"

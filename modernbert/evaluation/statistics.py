@@ -10,7 +10,7 @@ Student's t with S - 1 degrees of freedom. With one seed only the examples count
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -19,6 +19,11 @@ RESAMPLES = 10_000
 # Resamples whose weights are in memory at once.
 AT_ONCE = 500
 LEVEL = 0.95
+UNBOUNDED = (-np.inf, np.inf)
+# The values that metrics can have.
+BOUNDS = dict.fromkeys(("spearman", "pearson", "matthews"), (-1.0, 1.0)) | dict.fromkeys(
+    ("accuracy", "exact_match", "f1", "micro_f1", "macro_f1"), (0.0, 1.0)
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,12 @@ class Sums:
     Attributes:
         parts_NK: what each example adds.
         value: (R, K) sums over any N examples -> (R,) values.
+        bounds: the least and the greatest value that the metric can have; an interval ends there.
     """
 
     parts_NK: np.ndarray
     value: Callable[[np.ndarray], np.ndarray]
+    bounds: tuple[float, float] = UNBOUNDED
 
 
 def sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
@@ -40,6 +47,10 @@ def sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
     Spearman's ranks are those of the whole sample, also in a resample. Any other name stands for a mean
     of `predictions`, which are then each example's own score (a query's nDCG).
     """
+    return replace(_sums_of(metric, labels, predictions), bounds=BOUNDS.get(metric, UNBOUNDED))
+
+
+def _sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
     if metric in ("accuracy", "exact_match"):
         right = labels == predictions
         return _mean(right if right.ndim == 1 else right.all(axis=1))
@@ -175,7 +186,7 @@ def interval(runs: Sequence[Sums], *, resamples: int = 0, seed: int = 0) -> tupl
     values = _values(runs, np.ones((1, len(runs[0].parts_NK))))[:, 0]
     drawn = np.concatenate([part for (part,) in _resampled([runs], resamples, random)], axis=1)
     around = drawn.mean(0) + _seed_noise(values, drawn, random)
-    low, high = np.quantile(around, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(around, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).clip(*runs[0].bounds)
     return float(low), float(high)
 
 

@@ -122,7 +122,7 @@ def _require_same(old: dict[str, Any], new: dict[str, Any], folder: Path) -> Non
         raise BadOption(
             f"the index was built with {old['model']}: {', '.join(differing)} differ from {new['model']}'s",
             where=str(folder),
-            fix=f"Use --model {old['model']}, or delete the folder and index again.",
+            fix=f"Use --model {old['model']}, or begin anew with --rebuild.",
         )
 
 

@@ -43,15 +43,16 @@ class Hit:
 
 
 def find_index(given: Path | None) -> Path:
-    """Return the given index, or that of this folder or the nearest one above it.
+    """Return the given index (its own folder, or the one it was made for), or the nearest from here upwards.
 
     Raises:
         BadData: there is none.
     """
     if given is not None:
-        if not read_record(given):
-            raise BadData("there is no index here", where=str(given), fix="Make one: mbert index PATH")
-        return given
+        for folder in (given, given / FOLDER):
+            if read_record(folder):
+                return folder
+        raise BadData("there is no index here", where=str(given), fix="Make one: mbert index PATH")
     here = Path.cwd()
     for folder in (here, *here.parents):
         if read_record(folder / FOLDER):

@@ -48,6 +48,7 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
     return Choice("padded", f"{'; '.join(against)}; {WITHOUT}")
 
 
+@torch.inference_mode(False)  # whoever asks first, the answer is for training too
 def self_test(backend: str, device: torch.device, dtype: torch.dtype = torch.float32) -> str:
     """Compare a backend with `reference` in fp32 on a few short texts, forward and backward.
 
@@ -78,11 +79,7 @@ def self_test(backend: str, device: torch.device, dtype: torch.dtype = torch.flo
 def _with_gradient(
     attend: Attend, qkv_T3HD: torch.Tensor, rotary: Rotary, layout: Layout, window: int | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    with (
-        torch.enable_grad(),
-        torch.inference_mode(False),
-        torch.autocast(qkv_T3HD.device.type, enabled=False),
-    ):
+    with torch.enable_grad(), torch.autocast(qkv_T3HD.device.type, enabled=False):
         leaf_T3HD = qkv_T3HD.clone().requires_grad_()
         out_THD = attend(leaf_T3HD, rotary, layout, window, 0.0)
         out_THD.float().square().sum().backward()  # type: ignore[no-untyped-call]

@@ -39,13 +39,11 @@ from modernbert.model.packing import PackedBatch, pack
 from modernbert.training.inputs import Job, trainable
 from modernbert.training.objectives import PerExample
 from modernbert.training.reports import Evaluation
-from modernbert.training.retrieval import RetrievalInputs, bm25_note
+from modernbert.training.retrieval import CANDIDATES, QUICK_CANDIDATES, RetrievalInputs, bm25_note
 from modernbert.training.signals import StopRequest
 
-# Documents that BM25 finds for a query: negatives are drawn from them, and they are what is ordered anew.
-CANDIDATES = 100
-# In the evaluations during training: candidates of a query, and queries.
-QUICK_CANDIDATES, QUICK_QUERIES = 30, 100
+# Queries in the evaluations during training.
+QUICK_QUERIES = 100
 
 
 def groupwise(logits_N1: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, int]:

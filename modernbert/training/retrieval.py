@@ -37,6 +37,9 @@ EVALUATION_DOCUMENTS = 5000
 DEPTH = 100
 # Results kept of each query.
 RESULTS = 1000
+# Documents that BM25 finds for a query, for a reranker to order anew (its negatives are drawn from them); and
+# how many of them in the evaluations during training.
+CANDIDATES, QUICK_CANDIDATES = 100, 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +70,19 @@ class RetrievalInputs(Inputs):
         return {
             "data": f"{'; '.join(sizes)}  ({next(iter(self.loaded.values())).found_in})",
             "tokens a text": "; ".join(tokens),
-            "vectors": f"{self.settings.pooling} pooling, cosine"
-            + (f", sizes {', '.join(map(str, self.config.dims))}" if self.config.dims else ""),
+            "scores": self._scores(),
         }
+
+    def _scores(self) -> str:
+        if self.config.head == "reranker":
+            return (
+                f"one for each pair; BM25's best {QUICK_CANDIDATES} are ordered anew during training, "
+                f"its best {CANDIDATES} at the end"
+            )
+        if self.config.head == "tokens":
+            return "the mean, over a query's tokens, of the best cosine with a document's tokens"
+        sizes = f", sizes {', '.join(map(str, self.config.dims))}" if self.config.dims else ""
+        return f"cosine of vectors, {self.settings.pooling} pooling{sizes}"
 
     @property
     def warnings(self) -> tuple[str, ...]:

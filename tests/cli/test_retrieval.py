@@ -153,7 +153,7 @@ def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
     assert "documents 4, relevant 4, judged 0 1" in out
     assert "test: 3 of 3 queries stand in training too" in err
     assert "of the documents exceed 5 tokens" in err
-    assert "documents are empty" in err
+    assert "documents without text" in err
     code, out, err = mbert("data", "check", toy, "--json")
     assert json.loads(out)["splits"][0]["rows"] == 3
 

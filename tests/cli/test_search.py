@@ -19,7 +19,11 @@ def test_index_and_search(mbert, tiny_modernbert):
     assert code == 0, err
     assert "2 files, 2 chunks in src/.mbert-index" in out
     assert "was never trained for retrieval" in err
-    code, out, err = mbert("search", "good w1", "--index", "src/.mbert-index", "--precision", "fp32")
+    assert "search it: mbert search 'what you look for' --index src" in out
+    code, out, err = mbert("index", "src", "--precision", "fp32")  # keeps its model
+    assert code == 0, err
+    assert "0 embedded" in out
+    code, out, err = mbert("search", "good w1", "--index", "src", "--precision", "fp32")
     assert code == 0, err
     assert "a.py:1  good" in out
     assert "     2      return w1" in out
@@ -39,6 +43,22 @@ def test_the_nearest_index_above_is_taken(mbert, tiny_modernbert, monkeypatch):
     code, out, err = mbert("search", "good")
     assert code == 0, err
     assert "a.py:1" in out
+
+
+@pytest.mark.parametrize(
+    ("head", "message"), [("tokens", "a vector for each token"), ("reranker", "--rerank")]
+)
+def test_a_model_without_one_vector_a_text_is_refused(head, message, mbert, tiny_modernbert):
+    write_csv(Path("pairs.csv"), [{"query": f"w{i}", "positive": f"w{i + 20} good"} for i in range(20)])
+    flags = ("--head", head, "--epochs", 1, "--batch-size", 4, "--precision", "fp32", "--name", "other")
+    code, _, err = mbert("finetune", "pairs.csv", "--model", tiny_modernbert, *flags)
+    assert code == 0, err
+    Path("src").mkdir()
+    Path("src/a.md").write_text("good w1\n")
+    code, _, err = mbert("index", "src", "-m", "other")
+    assert code == 2
+    assert message in err
+    assert not Path("src/.mbert-index/index.json").exists()
 
 
 def test_embed_keeps_columns_and_order(mbert, tiny_modernbert, monkeypatch):

@@ -46,6 +46,15 @@ def test_new_runs_are_made_as_the_old_ones_were(store):
     assert (cell.request.settings, cell.request.recipe) == ({"epochs": 1.0}, "paper")
 
 
+def test_heads_are_models_of_their_own(store):
+    """What searches with a vector for each token is not the same model as what has one for each text."""
+    made_run(store, "a", "minilm", RIGHT, head="vectors")
+    made_run(store, "b", "minilm", RIGHT, head="tokens", lora=True)
+    found, notes = collect(store, [])
+    assert [outcome.model for outcome in found] == ["minilm", "minilm late interaction lora"]
+    assert notes == []
+
+
 def test_nothing_is_missing_when_all_is_there(store):
     for model in ("minilm", "bert-base"):
         made_run(store, model, model, RIGHT)

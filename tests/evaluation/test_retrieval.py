@@ -52,10 +52,10 @@ def test_a_document_scores_as_its_best_passage(sizes, k, seed):
 
 
 def test_measures_are_those_of_their_definitions():
-    judgements = {"a": {"x": 1}, "b": {"x": 1, "y": 2}, "c": {"x": 0}}
-    ranking = {"a": {"z": 3.0, "x": 2.0}, "b": {"x": 2.0, "y": 1.0}, "c": {"x": 1.0}}
+    judgements = {"a": {"x": 1}, "b": {"x": 1, "y": 2}, "c": {"x": 0}, "d": {"x": -1}}
+    ranking = {"a": {"z": 3.0, "x": 2.0}, "b": {"x": 2.0, "y": 1.0}, "c": {"x": 1.0}, "d": {"x": 1.0}}
     found = score_ranking(ranking, judgements)
-    assert set(found.by_query) == {"a", "b"}, "c has nothing relevant"
+    assert set(found.by_query) == {"a", "b"}, "c and d have nothing relevant"
     log2, log3 = math.log2(2), math.log2(3)
     ideal = 2 / log2 + 1 / log3
     assert found.by_query["a"]["ndcg_at_10"] == pytest.approx(1 / log3)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from modernbert.evaluation.metrics import METRICS
-from modernbert.evaluation.statistics import difference, holm, mcnemar, sums_of
+from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, sums_of
 
 
 def answers(n: int, seeds: int, *, better: float = 0.0, spread: float = 0.1, random: np.random.Generator):
@@ -146,6 +146,14 @@ def test_coverage_and_false_positives(n, seeds, spread):
     positive = np.mean([d.p <= 0.05 for d in found])
     assert 0.93 <= covered <= 0.975
     assert 0.02 <= positive <= 0.065
+
+
+def test_an_interval_ends_where_the_metric_does():
+    """Two seeds far apart: Student's t with one degree of freedom reaches beyond any accuracy."""
+    labels = np.arange(50) % 2
+    runs = [sums_of("accuracy", labels, labels), sums_of("accuracy", labels, np.zeros(50))]
+    low, high = interval(runs)
+    assert (low, high) == (0.0, 1.0)
 
 
 @pytest.mark.slow

@@ -31,6 +31,12 @@ def test_every_backend_passes_its_self_test(backend, dtype):
     assert choice.self_test(backend, torch.device("cpu"), dtype) == ""
 
 
+def test_a_first_question_from_inference_answers_for_training_too():
+    """Negatives are mined before training: what is chosen then stays chosen."""
+    with torch.inference_mode():
+        assert choice.choose(torch.device("cpu"), torch.float32).backend == "blocked"
+
+
 def test_a_leaking_backend_fails_its_self_test(monkeypatch):
     """Texts packed without their bounds: every token sees every other."""
 
