@@ -61,7 +61,7 @@ def pairs_task(
     task = RetrievalTask(
         name=f"own/{path.stem}",
         summary=f"own pairs from {path}",
-        source=MadeCollection(lambda: made, lambda: f"file {path}"),
+        source=MadeCollection(lambda: made, lambda: f"file {path.absolute()}"),
         train="train",
         validation="validation" if validation else None,
         test="test" if test else None,

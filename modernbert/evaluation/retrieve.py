@@ -27,7 +27,7 @@ from modernbert.evaluation.retrieval_record import RetrievalResult, SystemScores
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.locate import ModelSource
-from modernbert.runs import RunStore
+from modernbert.runs import RunStore, read_run
 
 # Results kept per query: what trec_eval's MAP looks at by convention.
 DEPTH = 1000
@@ -192,12 +192,23 @@ def evaluate_retrieval(
         truncated=estimate.cut,
         notes=(
             *collection.notes,
+            *_trained_on_it(embedder.source, loaded.found_in),
             *_notes(embedder, systems, estimate.cut),
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
     keep_result(result, loaded, embedder, store, passages=options.passages)
     return result
+
+
+def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:
+    """Say so when a run is evaluated on the very file of pairs that it was trained on."""
+    folder = source.folder.parent
+    if not (folder / "run.json").is_file():
+        return
+    target = str(read_run(folder).get("request", {}).get("target", ""))
+    if target and found_in == f"file {target}":
+        yield f"{source.name} was trained on most of this file: the score says what it remembers"
 
 
 def _via_mteb(

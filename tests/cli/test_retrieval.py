@@ -167,6 +167,7 @@ def test_a_run_for_retrieval_says_what_it_is_for(mbert, reviews, tiny_modernbert
     assert "use it: mbert eval COLLECTION --model finder, mbert index PATH --model finder" in out
     code, out, err = mbert("eval", "pairs.jsonl", "-m", "finder", "--json")
     assert code == 0, err
+    assert "finder was trained on most of this file" in json.loads(out)["results"][0]["notes"][0]
     assert json.loads(out)["results"][0]["systems"][0]["scores"][0]["n"] == 30
     for command in (("predict", reviews, "-o", "o.jsonl"), ("eval", reviews)):
         code, _, err = mbert(*command, "-m", "finder")
