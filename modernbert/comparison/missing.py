@@ -90,7 +90,8 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
 def _place_of(model: str, outcomes: Sequence[Outcome], store: RunStore) -> str:
     """Return what to ask for to get a model: its short name, or where the runs of it took it from."""
     name = model.removesuffix(LORA)
-    if name in CHECKPOINTS or name in baselines.NAMES or store.has(name) or "/" in name:
+    is_model = store.has(name) and (store.path(name) / "model").is_dir()  # an evaluation is none
+    if name in CHECKPOINTS or name in baselines.NAMES or is_model or "/" in name:
         return name
     for outcome in outcomes:
         if outcome.model.removesuffix(LORA) == name and "request" in outcome.record:

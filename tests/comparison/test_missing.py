@@ -81,6 +81,8 @@ def test_unknown_names_are_told(store):
     made_run(store, "a", "minilm", RIGHT)
     with pytest.raises(UnknownName, match="bert-base"):
         lacking(store, baselines=("bert-bas",))
+    with pytest.raises(UnknownName, match="'a'"):  # a run that kept no model
+        lacking(store, baselines=("a",))
     with pytest.raises(BadOption, match="no task to compare on"):
         missing_cells(store, [], Wanted(baselines=("tfidf",)))
 
