@@ -31,7 +31,8 @@ def evaluate(
     ] = None,
     protocol: Annotated[str, typer.Option(help="Retrieval: mteb (title and text) or coir.")] = "mteb",
     analyser: Annotated[
-        str | None, typer.Option(help="Retrieval: how BM25 reads, english or code; the task's by default.")
+        str | None,
+        typer.Option(help="Retrieval: how BM25 reads, english or code; told from the texts."),
     ] = None,
     passages: Annotated[
         int, typer.Option(help="Retrieval: cut documents into passages of N tokens; the best one counts.")

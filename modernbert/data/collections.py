@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from modernbert.data.collection import (
     read_collection,
     splits_of,
 )
-from modernbert.data.retrieval_task import FolderCollection, HubCollection, MadeCollection, RetrievalTask
+from modernbert.data.readers import iter_rows
+from modernbert.data.retrieval_task import (
+    FolderCollection,
+    HubCollection,
+    MadeCollection,
+    RetrievalTask,
+    guess_analyser,
+)
 from modernbert.data.sources import bundle_folder, cache_folder
 from modernbert.data.splits import hash_split
 from modernbert.errors import BadData, NotAvailable
@@ -54,7 +63,14 @@ def folder_task(folder: Path) -> RetrievalTask:
         train="train" if "train" in splits else None,
         validation=validation,
         test="test" if "test" in splits else None,
+        analyser=guess_analyser(_first_texts(folder / "corpus.jsonl")),
     )
+
+
+def _first_texts(corpus: Path) -> Iterator[str]:
+    """Yield documents up to the first that cannot be read: what is wrong is told by who reads them all."""
+    with suppress(BadData, OSError):
+        yield from (str(row.get("text") or "") for _, row in iter_rows(corpus))
 
 
 def load_collection(task: RetrievalTask, split: str, data_dir: Path | None = None) -> LoadedCollection:

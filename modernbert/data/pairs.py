@@ -9,7 +9,7 @@ from typing import Any
 
 from modernbert.data.collection import Collection, Documents
 from modernbert.data.readers import SUFFIXES, iter_rows
-from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
+from modernbert.data.retrieval_task import MadeCollection, RetrievalTask, guess_analyser
 from modernbert.errors import BadData
 
 QUERY = ("query", "anchor", "question", "title", "sentence1")
@@ -65,6 +65,7 @@ def pairs_task(
         train="train",
         validation="validation" if validation else None,
         test="test" if test else None,
+        analyser=guess_analyser(made["train"].documents.texts),
     )
     return task, notes
 
@@ -75,7 +76,8 @@ def pairs_to_search(path: Path) -> RetrievalTask:
     return RetrievalTask(
         name=f"own/{path.stem}",
         summary=f"own pairs from {path}",
-        source=MadeCollection(lambda: {"test": found}, lambda: f"file {path}"),
+        source=MadeCollection(lambda: {"test": found}, lambda: f"file {path.absolute()}"),
+        analyser=guess_analyser(found.documents.texts),
     )
 
 

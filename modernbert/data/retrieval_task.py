@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,20 @@ class FolderCollection:
     path: Path
 
 
+Analyser = Literal["english", "code"]
+# Texts that are looked at, and the share of marks (neither letters nor digits) among what is no space, above
+# which they are code: 2 to 7 % in BEIR's scientific abstracts and in transcripts, 14 to 21 % in the code of
+# Stack Overflow's answers.
+LOOKED_AT, CODE_MARKS = 512, 0.1
+
+
+def guess_analyser(texts: Iterable[str]) -> Analyser:
+    """Return how BM25 should read texts of one's own: it must not lose because it was told nothing."""
+    sample = "".join("".join(islice(texts, LOOKED_AT)).split())
+    marks = sum(not character.isalnum() for character in sample)
+    return "code" if marks > CODE_MARKS * len(sample) else "english"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetrievalTask:
     """One retrieval task: what it reads and how it is scored.
@@ -61,7 +76,7 @@ class RetrievalTask:
     train: str | None = None
     validation: str | None = None
     test: str | None = "test"
-    analyser: Literal["english", "code"] = "english"
+    analyser: Analyser = "english"
     average: str = ""
     licence: str = "see the source"
     citation: str = ""

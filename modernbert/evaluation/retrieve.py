@@ -207,7 +207,7 @@ def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:
     if not (folder / "run.json").is_file():
         return
     target = str(read_run(folder).get("request", {}).get("target", ""))
-    if target and found_in == f"file {target}":
+    if target and found_in == f"file {Path(target).absolute()}":
         yield f"{source.name} was trained on most of this file: the score says what it remembers"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from collections_toy import JUDGEMENTS, write_collection
 
@@ -9,7 +11,7 @@ from modernbert.data import collections
 from modernbert.data.collection import read_collection
 from modernbert.data.collections import folder_task, hold_out, load_collection
 from modernbert.data.registry import find_task, find_tasks
-from modernbert.data.retrieval_task import MadeCollection
+from modernbert.data.retrieval_task import MadeCollection, guess_analyser
 from modernbert.download import download
 from modernbert.errors import BadData, NotAvailable
 from modernbert.evaluation.retrieve import retrieval_tasks
@@ -107,3 +109,19 @@ def test_names_and_groups():
     pinned = [task.source for task in find_tasks("retrieval/all") + find_tasks("codesearch/all")]
     assert all(isinstance(s, MadeCollection) or len(s.revision) == 40 for s in pinned)
     assert collections.VALIDATION_SHARE == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "analyser"),
+    [
+        ("def f(x):\n    return x[0] + 1\n", "code"),
+        ("SELECT a.b, COUNT(*) FROM t WHERE x = 'y' GROUP BY a.b;", "code"),
+        ("The quick brown fox jumps over the lazy dog, again and again.", "english"),
+        ("", "english"),
+    ],
+)
+def test_bm25_reads_code_as_code_in_folders_too(text, analyser, tmp_path):
+    folder = write_collection(tmp_path / "toy")
+    (folder / "corpus.jsonl").write_text(json.dumps({"_id": "d1", "text": text}) + "\n{broken\n")
+    assert folder_task(folder).analyser == analyser
+    assert guess_analyser([text] * 3) == analyser
