@@ -36,7 +36,8 @@ def test_the_embedded_model_is_small_and_has_learned(store):
 def test_demo(store):
     """A twentieth of the training: what is shown is that of the runs, and answers are given."""
     found = demo.run_demo(store, settings={"epochs": 0.1, "max_length": 32})
-    assert [system.system.split()[0] for system in found.systems] == ["bm25", EMBEDDED, "demo", "demo"]
+    names = ["bm25 (code)", f"{EMBEDDED}, before", found.run, f"{found.run} + bm25"]
+    assert [system.system for system in found.systems] == names
     assert store.read(found.run)["status"] == "finished"
     assert len(found.answers) == len(demo.QUESTIONS)
     assert found.systems[1].note == "never trained for search"
