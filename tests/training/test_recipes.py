@@ -66,6 +66,18 @@ def test_lora_takes_ten_times_the_rate():
     assert lora.settings["learning_rate"] == pytest.approx(10 * full.settings["learning_rate"])
 
 
+@pytest.mark.parametrize(
+    ("family", "lora", "rate"),
+    [("bert", False, 3e-5), ("bert", True, 3e-4), ("nano", False, 5e-4), ("nano", True, 2e-3)],
+)
+@pytest.mark.parametrize("retrieval", [False, True])
+def test_adapters_take_ten_times_the_rate_but_not_the_embedded_models(family, lora, rate, retrieval):
+    recipe = find_recipe(
+        "default", task="x", model="m", family=family, lora=lora, train_rows=10**6, retrieval=retrieval
+    )
+    assert recipe.settings["learning_rate"] == pytest.approx(rate)
+
+
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(BadOption, match="no recipe called 'best'"):
         find_recipe("best", task="glue/rte", model="minilm", family="minilm", lora=False, train_rows=9)
