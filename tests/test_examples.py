@@ -115,6 +115,19 @@ def test_evaluation_speed(tmp_path):
     assert scores["sentence-transformers"] == pytest.approx(scores["mbert"], abs=1e-3)
 
 
+@pytest.mark.slow
+def test_long_training(tmp_path):
+    """A text of 256 tokens through three layers: both tools start from the same logits and are measured."""
+    command = [sys.executable, EXAMPLES / "benchmarks" / "long_training.py", "--precision", "fp32"]
+    small = ["--tokens", "256", "--layers", "3", "--device", "cpu", "--output", tmp_path / "o.json"]
+    done = subprocess.run([*command, *small], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((tmp_path / "o.json").read_text())
+    assert 0 < record["difference"] <= 1e-4
+    assert min(record["mib"].values()) > 0
+    assert record["ratio"] > 0
+
+
 def test_the_commands_of_the_comparison_parse(tmp_path):
     """It takes hours: here a program that only parses what it is given stands in for mbert."""
     program = tmp_path / "mbert"

@@ -106,12 +106,14 @@ def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Pa
         queries = _hub_rows(source, f"{prefix}queries", "queries", split)
         judged = _hub_rows(source, f"{prefix}qrels" if prefix else "default", split)
     except (OSError, ValueError, RuntimeError) as error:
+        reached = network()
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        missing = f"the Hub does not give it ({reason})" if reached.online else "the Hub is out of reach"
         raise NotAvailable(
-            f"{task.name} ({split}) is not on this machine and the Hub does not give it ({reason})\n"
+            f"{task.name} ({split}) is not on this machine and {missing}\n"
             f"  bundle folder: {looked or 'none given (--data-dir or MBERT_DATA)'}\n"
             f"  cache:         {cache_folder()}\n"
-            f"  Hub:           {network().reason}",
+            f"  Hub:           {reached.reason}",
             fix=f"On a machine with network: mbert download {task.name} --to bundle; "
             "then here: --data-dir bundle. Without the Hub: codesearch/stdlib, or a folder of your own.",
         ) from None

@@ -26,6 +26,7 @@ from modernbert.evaluation.rerank import Reranker, rerank
 from modernbert.evaluation.retrieval_record import RetrievalResult, SystemScores, keep_result
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.late_interaction import is_late_interaction
+from modernbert.model.loading import context_length, load_config
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, read_run
 
@@ -104,6 +105,9 @@ def evaluate_tasks(
         )
     loaded = [load_collection(task, split or task.test or "test", data_dir) for task in tasks]
     length = options.passages or options.max_length or chosen.max_length
+    context = context_length(load_config(source))
+    if options.passages > context:
+        raise BadOption(f"--passages {options.passages} exceeds the model's context of {context} tokens")
     kind = LateEmbedder if is_late_interaction(source.folder) else Embedder
     embedder = kind(source, max_length=length, device=device, precision=precision)
     reranker = Reranker(options.rerank, device=device, precision=precision) if options.rerank else None

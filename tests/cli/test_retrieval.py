@@ -54,7 +54,8 @@ def test_tables_and_listing(mbert, toy, tiny_modernbert):
         (("--protocol", "trec"), "no protocol 'trec'"),
         (("--analyser", "latin"), "no analyser 'latin'"),
         (("--split", "dev"), "no split 'dev'"),
-        (("--max-length", "9999"), "exceeds the model's context"),
+        (("--max-length", "9999"), "max_length 9999 exceeds the model's context"),
+        (("--passages", "9999"), "--passages 9999 exceeds the model's context"),
     ],
 )
 def test_mistakes(arguments, message, mbert, toy, tiny_modernbert):

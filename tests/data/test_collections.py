@@ -78,8 +78,11 @@ def test_a_bundle_that_was_downloaded_gives_the_same(hub, tmp_path, store):
 
 
 def test_out_of_reach_names_every_place():
-    with pytest.raises(NotAvailable, match=r"(?s)bundle folder: none given.*cache:.*Hub:.*codesearch/stdlib"):
+    with pytest.raises(
+        NotAvailable, match=r"(?s)bundle folder: none given.*cache:.*Hub:.*codesearch/stdlib"
+    ) as told:
         load_collection(find_task("codesearch/cosqa"), "test")
+    assert "(test) is not on this machine and the Hub is out of reach\n" in str(told.value)
 
 
 def test_queries_are_held_out_by_their_text(tmp_path):
