@@ -17,6 +17,7 @@ from modernbert.model.attention import backend_for
 from modernbert.model.choice import Choice, choose
 from modernbert.model.device import Machine
 from modernbert.model.layout import Layout
+from modernbert.model.lean import feed_forward, linear_after
 from modernbert.model.packing import PackedBatch
 from modernbert.model.rotary import Rotary
 
@@ -129,15 +130,16 @@ def check_length(encoder: Any, batch: PackedBatch) -> None:
 
 
 def _layer(layer: Any, hidden_TD: torch.Tensor, rotary: Rotary, layout: Layout, backend: str) -> torch.Tensor:
-    hidden_TD = hidden_TD + _attention(layer.attn, layer.attn_norm(hidden_TD), rotary, layout, backend)
-    out_TD: torch.Tensor = hidden_TD + layer.mlp(layer.mlp_norm(hidden_TD))
-    return out_TD
+    hidden_TD = hidden_TD + _attention(layer, hidden_TD, rotary, layout, backend)
+    return hidden_TD + feed_forward(layer, hidden_TD)
 
 
 def _attention(
-    module: Any, hidden_TD: torch.Tensor, rotary: Rotary, layout: Layout, backend: str
+    layer: Any, hidden_TD: torch.Tensor, rotary: Rotary, layout: Layout, backend: str
 ) -> torch.Tensor:
-    qkv_T3HD = module.Wqkv(hidden_TD).view(len(hidden_TD), 3, -1, module.head_dim)
+    module = layer.attn
+    qkv_TO = linear_after(layer.attn_norm, module.Wqkv, hidden_TD, random=False)
+    qkv_T3HD = qkv_TO.view(len(hidden_TD), 3, -1, module.head_dim)
     # transformers stores window + 1, as flash attention counts.
     window = None if module.sliding_window is None else module.sliding_window - 1
     dropout = module.attention_dropout if module.training else 0.0

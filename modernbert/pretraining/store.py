@@ -105,7 +105,8 @@ def build(
             if not found[split]["pieces"]:
                 raise BadData(
                     f"the corpus has no text left for {split.replace('_', ' ')} ({counts['texts']} texts)",
-                    fix="Give more text, or another --held-out.",
+                    fix="Texts are held out whole, each by its own hash. Give more texts (a table has one a "
+                    "row), or another --held-out.",
                 )
         digests = {file.name: sha256(file) for file in sorted(temporary.glob("*.npy"))}
         for split in SPLITS:

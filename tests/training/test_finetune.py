@@ -10,15 +10,13 @@ import pytest
 import torch
 from helpers import request_of, toy_rows, write_csv
 
-from modernbert.errors import BadModel, BadOption, BadRun, Interrupted
+from modernbert.errors import BadModel, BadOption, BadRun
 from modernbert.model.loading import load_trained
 from modernbert.model.locate import locate_model
-from modernbert.runs import RunStore, write_run
+from modernbert.runs import RunStore
 from modernbert.training import classification as module
-from modernbert.training.finetune import finetune, resume
-from modernbert.training.inputs import Request
-from modernbert.training.reports import Notice, StepReport
-from modernbert.training.study import plan_study, resume_any, run_study
+from modernbert.training.finetune import finetune
+from modernbert.training.study import plan_study, run_study
 
 
 @pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
@@ -81,53 +79,6 @@ def test_lora_saves_the_whole_head_of_modernbert(reviews, store, tiny_modernbert
     assert any("head.dense.weight" in key for key in keys)
     assert any("Wqkv.lora_A" in key for key in keys)
     assert not any("tok_embeddings" in key for key in keys)
-
-
-def interrupted(request: Request, store: RunStore, step: int) -> str:
-    """Start a run and send it SIGTERM after `step`; return its name."""
-    import os
-    import signal
-
-    def observe(report):
-        if isinstance(report, StepReport) and report.step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(Interrupted) as caught:
-        finetune(request, store, observe=observe)
-    assert caught.value.exit_code == 143
-    assert "mbert resume" in caught.value.fix
-    return store.names()[-1]
-
-
-@pytest.mark.parametrize("lora", [False, True])
-def test_a_resumed_run_equals_an_uninterrupted_one(lora, reviews, tmp_path, tiny_modernbert):
-    from safetensors.torch import load_file
-
-    request = request_of(reviews, tiny_modernbert, lora=lora)
-    whole, broken = RunStore(tmp_path / "a"), RunStore(tmp_path / "b")
-    expected = finetune(request, whole)
-    name = interrupted(request, broken, step=10)
-    assert broken.read(name)["status"] == "interrupted"
-    found = resume(name, broken)
-    file = "adapter_model.safetensors" if lora else "model.safetensors"
-    first, second = (load_file(s.path(name) / "model" / file) for s in (whole, broken))
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    assert [s.as_dict() for s in found.splits] == [s.as_dict() for s in expected.splits]
-    scores = [(s.path(name) / "scores.jsonl").read_bytes() for s in (whole, broken)]
-    assert scores[0] == scores[1]
-
-
-def test_a_finished_run_is_not_resumed(reviews, store, tiny_bert):
-    name = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
-    with pytest.raises(BadRun, match="nothing to resume"):
-        resume(name, store)
-
-
-def test_changed_data_cannot_be_resumed(reviews, store, tiny_bert):
-    name = interrupted(request_of(reviews, tiny_bert), store, step=3)
-    write_csv(reviews, toy_rows(120, seed=9))
-    with pytest.raises(BadRun, match="the data changed since the run began"):
-        resume(name, store)
 
 
 def test_a_run_of_another_format_is_refused(reviews, store, tiny_bert):
@@ -259,44 +210,3 @@ def test_a_study_runs_seeds_and_sums_them_up(reviews, store, tiny_bert):
     values = torch.tensor(list(summary.by_seed.values()), dtype=torch.double)
     assert summary.mean == pytest.approx(float(values.mean()))
     assert summary.deviation == pytest.approx(float(values.std()))
-
-
-def test_an_interrupted_study_goes_on_where_it_stopped(reviews, store, tiny_bert):
-    import os
-    import signal
-
-    request = request_of(reviews, tiny_bert, epochs=1.0)
-    study = plan_study(request, [str(reviews)], 3, store)
-    steps, notices = [], []
-
-    def observe(report):
-        if isinstance(report, StepReport):
-            steps.append(report.step)
-            if len(steps) == 10:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        run_study(request, study, store, observe=observe)
-    assert len(store.names()) == 2
-    result = resume_any(study.name, store, observe=notices.append)
-    assert len(result.runs) == 3
-    texts = [notice.text for notice in notices if isinstance(notice, Notice)]
-    assert "resuming at step 3" in texts[0]
-    with pytest.raises(BadRun, match="finished"):
-        resume_any(study.name, store)
-
-
-def test_two_processes_never_share_a_run(reviews, store, tiny_bert):
-    from modernbert.runs import lock
-
-    name = interrupted(request_of(reviews, tiny_bert), store, step=2)
-    with lock(store.path(name)):
-        assert store.read(name)["status"] == "running"
-        with pytest.raises(BadRun, match="another process"):
-            resume(name, store)
-
-
-def test_a_record_that_says_running_without_a_process_is_interrupted(store):
-    folder = store.create("gone", {"status": "running", "kind": "finetune"})
-    write_run(folder, {"status": "running", "kind": "finetune"})
-    assert store.read("gone")["status"] == "interrupted"
