@@ -115,6 +115,17 @@ def test_evaluation_speed(tmp_path):
     assert scores["sentence-transformers"] == pytest.approx(scores["mbert"], abs=1e-3)
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("usearch"), reason="needs the search extra")
+def test_million(tmp_path):
+    """A million is 3,000 here: all is measured, and the graph finds what a comparison with all finds."""
+    command = [sys.executable, EXAMPLES / "benchmarks" / "million.py", "--chunks", "3000"]
+    done = subprocess.run([*command, "--output", tmp_path / "o.json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((tmp_path / "o.json").read_text())
+    assert record["recall"] > 0.95
+    assert min(record["mib_on_disk"].values()) > 0
+
+
 @pytest.mark.slow
 def test_long_training(tmp_path):
     """A text of 256 tokens through three layers: both tools start from the same logits and are measured."""
@@ -139,9 +150,10 @@ def test_the_commands_of_the_comparison_parse(tmp_path):
     script = EXAMPLES / "comparison" / "run.sh"
     done = subprocess.run([script, tmp_path], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("compare") == 3
-    assert "-t glue/rte -t glue/cola" in done.stdout
-    assert f"-t {tmp_path}/retrieval/scifact" in done.stdout
+    assert done.stdout.count("compare") == 8
+    assert "-t glue/rte -t glue/cola -t glue/mrpc -t glue/stsb -t glue/sst2 --finished" in done.stdout
+    assert done.stdout.count("--seeds 5") == 4
+    assert f"-t {tmp_path}/retrieval/scifact -t {tmp_path}/codesearch/so-python" in done.stdout
 
 
 def test_every_example_is_listed():

@@ -103,11 +103,11 @@ class Searcher:
 
     def _hits(self, store: IndexStore, found: list[tuple[int, float]]) -> list[Hit]:
         stored = store.get([number for number, _ in found])
-        digests, hits = store.digests(), []
+        hits = []
         root = Path(self.record["root"])
         for number, score in found:
             path, chunk = stored[number].path, stored[number].chunk
-            stale = _digest(root / path if root.is_dir() else root) != digests[path]
+            stale = _digest(root / path if root.is_dir() else root) != store.digest(path)
             hits.append(Hit(path, chunk.start, chunk.end, chunk.name, score, chunk.text, stale))
         return hits
 

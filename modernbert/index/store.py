@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ class IndexStore:
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace what the index says of itself."""
         write_json(self.folder / "index.json", {"format": FORMAT, **record})
+
+    def digest(self, path: str) -> str:
+        """Return the digest of one file's text when it was indexed."""
+        return str(self.database.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()[0])
 
     def digests(self) -> dict[str, str]:
         """Return each indexed file's hash."""
@@ -169,12 +174,14 @@ class IndexStore:
             graph.add(keys, vectors_ND)
         temporary = path.with_suffix(".tmp")
         graph.save(str(temporary))
+        _mapped.cache_clear()  # Windows replaces no file that is mapped
         temporary.replace(path)
 
     def by_vector(self, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
         """Return chunks and their cosines with the query, best first; the graph is read as a memory map."""
-        graph = _graph(len(query_D))
-        graph.view(str(self.folder / "vectors.usearch"))
+        path = self.folder / "vectors.usearch"
+        state = path.stat()
+        graph = _mapped(path, state.st_mtime_ns, state.st_ino, len(query_D))
         found = graph.search(query_D.astype(np.float16), k)
         return [(int(key), 1 - float(d)) for key, d in zip(found.keys, found.distances, strict=True)]
 
@@ -187,6 +194,14 @@ def _graph(size: int) -> Any:
             "searching needs the Python package 'usearch'", fix="pip install 'mbert[search]'"
         ) from None
     return Index(ndim=size, metric="cos", dtype="f16")
+
+
+@lru_cache(maxsize=1)
+def _mapped(path: Path, changed_ns: int, inode: int, size: int) -> Any:
+    """Return the graph in `path` as it is since it was last changed; to map it takes time with its size."""
+    graph = _graph(size)
+    graph.view(str(path))
+    return graph
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from modernbert.errors import BadData, BadModel, BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.index import build
+from modernbert.index import store as store_module
 from modernbert.index.build import build_index
 from modernbert.index.files import scan
 from modernbert.index.query import Searcher, find_index
@@ -105,6 +106,20 @@ def test_a_changed_file_is_marked(tree, tmp_path, embedder):
     (tree / "a.py").write_text("x = 1\n")
     marks = {hit.path: hit.stale for hit in Searcher(folder, embedder).search("w1", 10)}
     assert marks == {"a.py": True, "sub/b.md": False}
+
+
+def test_the_graph_is_mapped_once_and_again_after_a_change(tree, tmp_path, embedder, monkeypatch):
+    folder, opened, real = tmp_path / "index", [], store_module._graph
+    monkeypatch.setattr(store_module, "_graph", lambda size: opened.append(size) or real(size))
+    build_index(tree, embedder, folder)
+    opened.clear()
+    searcher = Searcher(folder, embedder)
+    first = {hit.path for hit in searcher.search("w1", 10)}
+    searcher.search("w2", 10)
+    assert len(opened) == 1
+    (tree / "new.txt").write_text("w1 w2\n")
+    build_index(tree, embedder, folder)
+    assert {hit.path for hit in searcher.search("w1", 10)} == first | {"new.txt"}
 
 
 def test_another_model_or_version_is_refused(tree, tmp_path, embedder, tiny_bert):
