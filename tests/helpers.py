@@ -102,19 +102,23 @@ def request_of(target, model, **settings):
 
 
 def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42, **changes) -> None:
-    """Write a finished run of a binary task whose answers are right where `right` says so."""
+    """Write a finished run, of a binary task or of retrieval, that is right where `right` says so."""
     from modernbert.evaluation.metrics import METRICS
     from modernbert.runs import write_run
 
     labels = np.arange(len(right)) % 2
     predictions = np.where(right, labels, 1 - labels)
-    score = {"metric": "accuracy", "value": METRICS["accuracy"](labels, predictions), "n": len(right)}
+    kind = changes.pop("kind", "single_label")
+    metric, value = "accuracy", METRICS["accuracy"](labels, predictions)
+    if kind == "retrieval":
+        metric, value = "ndcg_at_10", float(np.mean(right))
+    score = {"metric": metric, "value": value, "n": len(right)}
     target = changes.pop("task", "glue/sst2")
     record = {
         "kind": "finetune",
         "status": "finished",
         "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
-        "task": {"name": target, "kind": "single_label", "labels": ["a", "b"]},
+        "task": {"name": target, "kind": kind, "labels": ["a", "b"]},
         "model": {"name": model},
         "init": "plain",
         "seed": seed,
@@ -145,6 +149,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42,
             "id": f"validation/{i}",
             "label": int(label),
             "prediction": int(prediction),
+            "ndcg_at_10": float(right[i]),
             "logits": [0.0, 2.0 * int(prediction) - 1.0],
         }
         for i, (label, prediction) in enumerate(zip(labels, predictions, strict=True))

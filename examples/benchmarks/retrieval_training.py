@@ -162,7 +162,7 @@ def before(inputs) -> dict:
 TOOLS = {"mbert": run_mbert, "sentence-transformers": run_sentence_transformers}
 
 
-def measure_one(tool: str, task: str, seed: int, data_dir: str) -> None:
+def measure_one(tool: str, task: str, seed: int, data_dir: str, keep: Path | None) -> None:
     """Measure in this process and print one JSON line."""
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
@@ -174,7 +174,7 @@ def measure_one(tool: str, task: str, seed: int, data_dir: str) -> None:
     target = task if made_here else str(Path(data_dir) / task)
     request = Request(target=target, model=MODEL, settings={**SETTINGS[task], "seed": seed})
     with tempfile.TemporaryDirectory() as folder:
-        store = RunStore(Path(folder))
+        store = RunStore(keep or Path(folder))
         inputs = prepare(request, store)
         clock = time.process_time if inputs.machine.device == "cpu" else time.perf_counter
         started = clock()
@@ -186,8 +186,9 @@ def measure_one(tool: str, task: str, seed: int, data_dir: str) -> None:
     print(json.dumps(record | {"versions": versions(), "hardware": describe_hardware()}))
 
 
-def measure(tool: str, task: str, seed: int, data_dir: str) -> dict:
-    command = [sys.executable, __file__, "--one", tool, task, str(seed), "--data-dir", data_dir]
+def measure(tool: str, task: str, seed: int, given: argparse.Namespace) -> dict:
+    command = [sys.executable, __file__, "--one", tool, task, str(seed), "--data-dir", given.data_dir]
+    command += ["--keep", str(given.keep)] if given.keep else []
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -237,15 +238,16 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
+    parser.add_argument("--keep", type=Path, help="keep mbert's runs in this folder, for mbert compare")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         tool, task, seed = given.one
-        return measure_one(tool, task, int(seed), given.data_dir)
+        return measure_one(tool, task, int(seed), given.data_dir, given.keep)
     for seed in given.seeds:
         for task in given.tasks:
             for tool in given.tools:
-                add(tool, task, seed, given.data_dir)
+                add(tool, task, seed, given)
     print(table(read()))
 
 
@@ -253,11 +255,11 @@ def read() -> list[dict]:
     return json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
 
 
-def add(tool: str, task: str, seed: int, data_dir: str) -> None:
+def add(tool: str, task: str, seed: int, given: argparse.Namespace) -> None:
     key = {"tool": tool, "task": task, "seed": seed}
     if any(all(record[k] == v for k, v in key.items()) for record in read()):
         return
-    record = measure(tool, task, seed, data_dir)
+    record = measure(tool, task, seed, given)
     print(*key.values(), f"nDCG@10 {record['test']:.4f}", f"{record['minutes']:.2f} min", flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps([*read(), record], indent=1) + "\n")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from modernbert.comparison.agreement import differing
@@ -119,8 +120,19 @@ def _task(outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool)
     by_model: dict[str, list[Outcome]] = {}
     for outcome in sorted(outcomes, key=lambda o: (o.model, o.seed or 0)):
         by_model.setdefault(outcome.model, []).append(outcome)
+    # A model's seeds are averaged: they must be alike too.
+    alike = {
+        model: _differences(((run, runs[0]) for run in runs[1:]), allow=allow)
+        for model, runs in by_model.items()
+    }
     contrasts = [
-        _contrast(by_model[model], by_model[baseline], allow=allow)
+        _contrast(
+            by_model[model],
+            by_model[baseline],
+            _differences(product(by_model[model], by_model[baseline]), allow=allow)
+            | alike[model]
+            | alike[baseline],
+        )
         for baseline in baselines
         if baseline in by_model
         for model in by_model
@@ -192,24 +204,31 @@ def _dominates(one: ModelScores, speed: float, other: ModelScores, other_speed: 
     return as_good and (one.mean > other.mean or speed > other_speed)
 
 
-def _contrast(runs: Sequence[Outcome], baseline: Sequence[Outcome], *, allow: bool) -> Contrast:
-    differences = {
-        field: values for run in runs for other in baseline for field, values in differing(run, other).items()
-    }
-    impossible = differences.keys() & {"metric", "split", "data", "examples"}
-    if differences and (impossible or not allow):
-        shown = "; ".join(f"{field}: {one!r} and {other!r}" for field, (one, other) in differences.items())
-        raise BadRun(
-            f"{runs[0].model} ({runs[0].run}) and {baseline[0].model} ({baseline[0].run}) on {runs[0].task} "
-            f"were not made alike: {shown}",
-            fix="Other examples cannot be compared at all."
-            if impossible
-            else "Train them alike, or add --allow to compare them nevertheless; the table will say so.",
-        )
+def _contrast(runs: Sequence[Outcome], baseline: Sequence[Outcome], differing: dict[str, Any]) -> Contrast:
     found = difference([run.sums for run in runs], [run.sums for run in baseline])
     one_each = len(runs) == len(baseline) == 1 and runs[0].metric in ("accuracy", "exact_match")
     exact = mcnemar(is_right(runs[0]), is_right(baseline[0])) if one_each else None
-    return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differences)
+    return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differing)
+
+
+def _differences(pairs: Iterable[tuple[Outcome, Outcome]], *, allow: bool) -> dict[str, tuple[Any, Any]]:
+    """Return what the pairs differ in. Raises BadRun for a pair that may not stand in one table."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for run, other in pairs:
+        own = differing(run, other)
+        impossible = own.keys() & {"metric", "split", "data", "examples"}
+        if own and (impossible or not allow):
+            shown = "; ".join(f"{field}: {one!r} and {two!r}" for field, (one, two) in own.items())
+            raise BadRun(
+                f"{run.model} ({run.run}) and {other.model} ({other.run}) on {run.task} "
+                f"were not made alike: {shown}",
+                fix="Other examples cannot be compared at all."
+                if impossible
+                else "Name the runs that are alike, train them alike, or add --allow to compare them "
+                "nevertheless; the table will say so.",
+            )
+        found |= own
+    return found
 
 
 def _corrected(tasks: Sequence[TaskComparison], baselines: Sequence[str]) -> list[TaskComparison]:

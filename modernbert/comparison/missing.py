@@ -10,7 +10,7 @@ from typing import Any
 
 from modernbert.comparison import baselines
 from modernbert.comparison.agreement import FREE
-from modernbert.comparison.outcomes import LORA, Outcome, is_named, model_of
+from modernbert.comparison.outcomes import HEADS, LORA, TRAINED, Outcome, is_named, model_of
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
 from modernbert.data.own import is_own_data, own_name
@@ -110,7 +110,8 @@ def _cells_of(
     request = _request(target, model, place, there, wanted)
     task = task_name(target)
     if _is_retrieval(target):
-        is_encoder = not any(part in model for part in (" + ", " > ", LORA))  # nothing is trained here
+        made_otherwise = (" + ", " > ", LORA, TRAINED, *HEADS.values())  # nothing is trained here
+        is_encoder = not any(part in model for part in made_otherwise)
         return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
     if model in baselines.NAMES:
         return [Cell(task, model, None, request, minutes=1.0)]

@@ -15,6 +15,8 @@ from modernbert.runs import RunStore
 
 # What a comparison puts behind the name of a model of which adapters alone were trained.
 LORA = " lora"
+# The same of an encoder that was trained to retrieve: as it came, it can be evaluated under its own name.
+TRAINED = " trained"
 # The same of a head that is not the usual one for its task.
 HEADS = {"tokens": " late interaction", "reranker": " reranker"}
 
@@ -99,7 +101,8 @@ def model_of(record: dict[str, Any], system: str | None = None) -> str:
     name, config = str(record["model"]["name"]), record["config"]
     known_as = Path(name).name if Path(name).is_absolute() else name
     if system is None:
-        return known_as + HEADS.get(config.get("head", ""), "") + (LORA if config.get("lora") else "")
+        head = HEADS.get(config.get("head", ""), TRAINED if record["task"]["kind"] == "retrieval" else "")
+        return known_as + head + (LORA if config.get("lora") else "")
     passages = config.get("passages") if name in system else 0
     return system.replace(name, known_as) + (f" (passages of {passages})" if passages else "")
 

@@ -88,6 +88,19 @@ def test_another_recipe_is_refused_unless_allowed(changes, field, store):
     assert contrast.differing
 
 
+def test_seeds_of_one_model_must_be_alike(store):
+    """TF-IDF has no settings to differ from; the two runs that are averaged have."""
+    made_run(store, "a", "one", np.arange(100) < 90, seed=1)
+    made_run(store, "b", "one", np.arange(100) < 80, seed=2, settings={"epochs": 9.0})
+    made_run(store, "c", "other", np.arange(100) < 50)
+    with pytest.raises(BadRun, match=r"one \(b\) and one \(a\) .* not made alike"):
+        compare(store, [], ["other"])
+    (contrast,) = compare(store, ["a", "c"], ["other"]).tasks[0].contrasts
+    assert not contrast.differing
+    (contrast,) = compare(store, [], ["other"], allow=True).tasks[0].contrasts
+    assert "settings beside the recipe" in contrast.differing
+
+
 @pytest.mark.parametrize("allow", [False, True])
 def test_other_examples_are_never_compared(allow, store):
     made_run(store, "a", "one", np.arange(100) < 90)

@@ -48,11 +48,21 @@ def test_new_runs_are_made_as_the_old_ones_were(store):
 
 def test_heads_are_models_of_their_own(store):
     """What searches with a vector for each token is not the same model as what has one for each text."""
-    made_run(store, "a", "minilm", RIGHT, head="vectors")
-    made_run(store, "b", "minilm", RIGHT, head="tokens", lora=True)
+    made_run(store, "a", "minilm", RIGHT, kind="retrieval", head="vectors")
+    made_run(store, "b", "minilm", RIGHT, kind="retrieval", head="tokens", lora=True)
     found, notes = collect(store, [])
-    assert [outcome.model for outcome in found] == ["minilm", "minilm late interaction lora"]
+    assert [outcome.model for outcome in found] == ["minilm trained", "minilm late interaction lora"]
     assert notes == []
+
+
+def test_what_was_trained_to_retrieve_is_not_what_it_came_from(store):
+    """An evaluation of the encoder as it came is missing where only trained ones are there."""
+    for seed in (42, 43):
+        made_run(store, f"s{seed}", "minilm", RIGHT, kind="retrieval", head="vectors", seed=seed,
+                 task="codesearch/stdlib")  # fmt: skip
+    (cell,) = lacking(store, baselines=("minilm",))
+    assert (cell.model, cell.is_evaluation) == ("minilm", True)
+    assert lacking(store, baselines=("minilm trained", "bm25")) == []
 
 
 def test_nothing_is_missing_when_all_is_there(store):
