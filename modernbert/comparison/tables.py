@@ -112,9 +112,9 @@ def _contrast_row(contrast: Contrast) -> tuple[str, ...]:
         contrast.baseline + (" *" if contrast.differing else ""),
         f"{d.value:+.4f}",
         f"{d.low:+.4f} to {d.high:+.4f}",
-        f"{d.p:.4f}",
-        f"{contrast.p_corrected:.4f}",
-        _number(contrast.mcnemar, 4),
+        _probability(d.p),
+        _probability(contrast.p_corrected),
+        _probability(contrast.mcnemar),
         contrast.verdict,
     )
 
@@ -141,6 +141,11 @@ def _published_table(task: TaskComparison) -> Table:
 
 def _number(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:,.{places}f}"
+
+
+def _probability(p: float | None) -> str:
+    """An exact test's p may be tiny, and is never 0."""
+    return f"{p:.1e}" if p is not None and 0 < p < 5e-5 else _number(p, 4)
 
 
 def to_markdown(tables: Sequence[Table]) -> str:

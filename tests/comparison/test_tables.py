@@ -53,6 +53,14 @@ def test_markdown_and_latex_hold_every_cell(found):
     assert latex.count(r"\begin{table}") == latex.count(r"\end{table}")
 
 
+def test_a_tiny_probability_is_not_shown_as_zero(store):
+    made_run(store, "a", "one", np.ones(300, bool))
+    made_run(store, "b", "other", np.arange(300) % 2 == 0)
+    compared = compare(store, [], ["other"])
+    assert 0 < compared.tasks[0].contrasts[0].mcnemar < 1e-40
+    assert "e-4" in write_tables(compared, ".md")
+
+
 def test_latex_escapes_what_latex_reads(found):
     table = comparison_tables(found)[0]
     hostile = type(table)("50 % & more_", ("a#b",), ((r"\x{y}^~$",),))
