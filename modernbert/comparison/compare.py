@@ -10,7 +10,7 @@ from typing import Any
 
 from modernbert.comparison.agreement import differing
 from modernbert.comparison.analysis import is_right
-from modernbert.comparison.outcomes import Outcome, is_named, read_outcomes
+from modernbert.comparison.outcomes import Outcome, is_named, model_of, read_outcomes
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun, UnknownName
@@ -171,6 +171,10 @@ def _scores(runs: Sequence[Outcome]) -> ModelScores:
 def cost_of(runs: Sequence[Outcome]) -> Cost:
     """Return what a model's runs on one task took."""
     records = [run.record for run in runs]
+    if records[0]["kind"] == "retrieval":
+        # The record is of a whole evaluation: what it measured is the encoder's, not BM25's or the fusion's.
+        of_encoder = runs[0].model == model_of(records[0], records[0]["model"]["name"])
+        records = [record if of_encoder else {"data": record["data"]} for record in records]
     training = [record["training"] for record in records if "training" in record]
     inference = [record.get("inference", {}) for record in records]
     parameters = records[0].get("parameters")
@@ -182,7 +186,7 @@ def cost_of(runs: Sequence[Outcome]) -> Cost:
         examples_per_second=_mean([part.get("examples_per_second") for part in inference]),
         tokens_per_second=_mean([part.get("tokens_per_second") for part in inference]),
         memory_mib=max((max(part["peak_memory_mib"].values()) for part in training), default=None),
-        truncated=cut[0] if cut else None,
+        truncated=cut[0] if cut else records[0].get("truncated"),
     )
 
 
@@ -195,7 +199,7 @@ def with_front(models: Sequence[ModelScores]) -> list[ModelScores]:
     """Mark the models that no other beats in both score and speed (the Pareto front)."""
     known = [(m, speed) for m in models if (speed := m.cost.examples_per_second) is not None]
     front = {m.model for m, speed in known if not any(_dominates(*other, m, speed) for other in known)}
-    measured = {m.model for m, _ in known}
+    measured = {m.model for m, _ in known} if len(known) > 1 else set()
     return [replace(m, on_front=m.model in front if m.model in measured else None) for m in models]
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from modernbert.data.collections import LoadedCollection
-from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.embed import Embedder, Estimate
 from modernbert.evaluation.protocols import Protocol
 from modernbert.evaluation.ranking import MEASURES, RankingScores
 from modernbert.files import write_json, write_jsonl
@@ -60,8 +60,13 @@ def keep_result(
     store: RunStore,
     *,
     passages: int,
+    estimate: Estimate,
 ) -> None:
-    """Write the run: its record, every query's figures, and the scores as MTEB writes them."""
+    """Write the run: its record, every query's figures, and the scores as MTEB writes them.
+
+    The encoder's speed is that of the estimate, measured on a sample of the texts at their own lengths:
+    documents' vectors may come from the cache.
+    """
     record = {
         "kind": "retrieval",
         "status": "finished",
@@ -73,6 +78,11 @@ def keep_result(
         "data": {"splits": {result.split: loaded.record()}},
         "machine": asdict(embedder.machine),
         "attention": asdict(embedder.attention),
+        "inference": {
+            "examples_per_second": estimate.texts / max(estimate.seconds, 1e-9),
+            "tokens_per_second": estimate.tokens / max(estimate.seconds, 1e-9),
+        },
+        "truncated": result.truncated,
         "results": result.as_dict()["systems"],
         "notes": result.notes,
         "hardware": describe_hardware(),

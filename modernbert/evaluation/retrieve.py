@@ -201,7 +201,7 @@ def evaluate_retrieval(
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
-    keep_result(result, loaded, embedder, store, passages=options.passages)
+    keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
     return result
 
 

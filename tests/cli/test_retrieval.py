@@ -65,6 +65,18 @@ def test_mistakes(arguments, message, mbert, toy, tiny_modernbert):
     assert not Path("runs").exists()
 
 
+def test_a_comparison_shows_the_encoders_speed_and_not_bm25s(mbert, toy, tiny_modernbert):
+    assert mbert("eval", toy, "-m", tiny_modernbert)[0] == 0
+    code, out, err = mbert("compare", "-b", "bm25", "--finished", "--json")
+    assert code == 0, err
+    models = json.loads(out)["tasks"][0]["models"]
+    assert {m["on_front"] for m in models} == {None}, "one measured speed makes no front"
+    costs = {m["model"]: m["cost"] for m in models}
+    speeds = {model: cost["examples_per_second"] for model, cost in costs.items()}
+    assert speeds.pop(Path(tiny_modernbert).name) > 0
+    assert len(speeds) == 2 and set(speeds.values()) == {None}
+
+
 def test_passages_and_the_cache_of_vectors(mbert, toy, tiny_modernbert, monkeypatch):
     from modernbert.evaluation.embed import Embedder
 
