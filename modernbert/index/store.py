@@ -75,7 +75,7 @@ class IndexStore:
         write_json(self.folder / "index.json", {"format": FORMAT, **record})
 
     def digest(self, path: str) -> str:
-        """Return the digest of one file's text when it was indexed."""
+        """Return the hash that one indexed file had."""
         return str(self.database.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()[0])
 
     def digests(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Of the 24 KiB that a token of ModernBERT-base leaves in each layer in bf16, the norms' outputs and GeGLU's are
 8: the backward pass reads each once, for the gradient of the linear layer after it. To compute them again
-takes about a hundredth of a step. Only a text longer than a whole batch of short ones is worth that.
+takes a hundredth of a step or two. Only a text longer than a whole batch of short ones is worth that.
 
 Shape suffixes: T tokens, I a linear layer's input size, O its output size.
 """
