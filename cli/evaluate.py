@@ -57,7 +57,10 @@ def evaluate(
 ) -> None:
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
     from modernbert.data.own import is_own_data
-    from modernbert.data.registry import find_labelled_task
+    from modernbert.data.registry import find_labelled_task, find_tasks
+
+    if not is_own_data(target):
+        find_tasks(target)  # a wrong name is told before torch is imported, which takes seconds
     from modernbert.evaluation.evaluate import evaluate_model, write_submission
     from modernbert.evaluation.retrieve import SearchOptions, retrieval_tasks
     from modernbert.evaluation.trained_task import task_of_file

@@ -78,7 +78,7 @@ def finetune(
     label_col: options.LabelCol = None,
     kind: Annotated[str | None, typer.Option(help=f"For own data: {', '.join(KINDS)}.")] = None,
     limit: Annotated[int, typer.Option(help="Train on this many rows only; 0 for all.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; several add to it.")] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -121,6 +121,9 @@ def finetune(
     )
     if kind not in (None, *KINDS):
         raise BadOption(f"there is no kind '{kind}'", fix=f"Use {', '.join(KINDS)}.")
+    from modernbert.data.registry import expand_targets
+
+    expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
     from modernbert.training.inputs import Request
 
     request = Request(

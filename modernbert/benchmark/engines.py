@@ -17,7 +17,7 @@ from modernbert.data.batching import split_by_tokens
 from modernbert.data.tokens import Tokens
 from modernbert.model.acceleration import accelerate
 from modernbert.model.device import MAX_TOKENS, Machine
-from modernbert.model.encoder import PackedClassifier, padded_logits
+from modernbert.model.encoder import PackedClassifier, padded_logits, pads
 from modernbert.model.inference import prepare_inference
 from modernbert.model.packing import pack
 
@@ -106,7 +106,7 @@ class Mbert(Engine):
         budget = MAX_TOKENS[self.setting.machine.device]
         for start in range(0, len(tokens), size):
             indices = np.arange(start, min(start + size, len(tokens)))
-            yield list(split_by_tokens(indices, tokens.lengths, budget))
+            yield list(split_by_tokens(indices, tokens.lengths, budget, padded=pads(self.classifier)))
 
     def logits(self, tokens: Tokens, part: np.ndarray) -> torch.Tensor:
         """Run a packed batch."""

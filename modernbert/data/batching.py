@@ -46,15 +46,39 @@ class BatchPlan:
         return [batches[i] for i in random.permutation(len(batches))]
 
 
-def split_by_tokens(indices: np.ndarray, lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Cut a batch into parts of about `max_tokens` tokens, counted as if padded to the longest of a part.
+def split_by_tokens(
+    indices: np.ndarray, lengths: np.ndarray, max_tokens: int, *, padded: bool = True
+) -> Iterator[np.ndarray]:
+    """Cut a batch into parts of about `max_tokens` tokens, sequences of about the same length together.
 
     Sequences are sorted by length, longest first, so that memory runs out on the first part or not at all.
     A sequence longer than the budget is a part of its own.
+
+    Args:
+        indices: the batch's sequences.
+        lengths: tokens of all sequences.
+        max_tokens: the budget.
+        padded: whether a part is padded to its longest sequence: then padding counts as well. Otherwise the
+            parts get about the same number of tokens.
     """
     ordered = indices[np.argsort(-lengths[indices], kind="stable")]
     start = 0
+    left = int(lengths[ordered].sum())
     while start < len(ordered):
-        size = max(1, max_tokens // max(1, int(lengths[ordered[start]])))
-        yield ordered[start : start + size]
-        start += size
+        size_of = _if_padded if padded else _if_packed
+        size = size_of(lengths[ordered[start : start + max_tokens]], left, max_tokens)
+        part = ordered[start : start + max(1, size)]
+        yield part
+        start += len(part)
+        left -= int(lengths[part].sum())
+
+
+def _if_padded(lengths: np.ndarray, _: int, max_tokens: int) -> int:
+    """Return how many of the first sequences fit, each as long as the first."""
+    return max_tokens // max(1, int(lengths[0]))
+
+
+def _if_packed(lengths: np.ndarray, total: int, max_tokens: int) -> int:
+    """Return how many of the first sequences make one of equally large parts of `total` tokens."""
+    parts = max(1, -(-total // max_tokens))
+    return int(np.searchsorted(np.cumsum(lengths), total / parts, side="right"))

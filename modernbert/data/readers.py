@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,14 @@ def iter_rows(path: Path) -> Iterator[Record]:
 
 
 def _iter_csv(path: Path) -> Iterator[Record]:
+    # Closed here: an error keeps its traceback, and with it the lines and their file, alive for a while.
+    with closing(_lines(path)) as lines:
+        yield from _csv_rows(path, lines)
+
+
+def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.reader(_lines(path), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = next(reader, None)
         if header is None:
@@ -80,8 +87,13 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _iter_jsonl(path: Path) -> Iterator[Record]:
+    with closing(_lines(path)) as lines:
+        yield from _json_rows(path, lines)
+
+
+def _json_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
     number = 0
-    for line_number, line in enumerate(_lines(path), start=1):
+    for line_number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         number += 1
@@ -107,7 +119,7 @@ def _iter_parquet(path: Path) -> Iterator[Record]:
         raise BadData(f"not a valid Parquet file ({error})", where=str(path)) from None
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Generator[str, None, None]:
     """Yield the lines of a UTF-8 file (a byte order mark is dropped), naming a line that is not."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 
+from modernbert.data.own import is_own_data
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, UnknownName
@@ -48,6 +50,11 @@ def find_task(name: str) -> AnyTask:
     return task
 
 
+def may_be_hub_data(name: str) -> bool:
+    """Is `name` like a Hub data set's, `owner/name`, and no task of a family here?"""
+    return name.count("/") == 1 and name.split("/")[0] not in families()
+
+
 def find_labelled_task(name: str) -> Task:
     """Return a task of labelled texts. Raises UnknownName, or BadOption for a retrieval task."""
     task = find_task(name)
@@ -68,3 +75,20 @@ def find_tasks(name: str) -> list[AnyTask]:
         return [find_task(name)]
     members = module.GROUPS[group] if group else getattr(module, "DEFAULT", tuple(module.TASKS))
     return [module.TASKS[member] for member in members]
+
+
+def expand_targets(targets: Sequence[str]) -> list[str]:
+    """Return what is trained for `targets`: the members of families and groups, files as they are.
+
+    Raises:
+        UnknownName: a target is no task, file or family.
+    """
+    return list(dict.fromkeys(name for target in targets for name in _expand(target)))
+
+
+def _expand(target: str) -> list[str]:
+    if is_own_data(target) or may_be_hub_data(target):
+        return [target]
+    # MNLI first: the paper starts three other tasks from it. A set without training data needs no run.
+    tasks = [task for task in find_tasks(target) if not (isinstance(task, Task) and task.trains_on)]
+    return sorted((task.name for task in tasks), key=lambda name: name != "glue/mnli")

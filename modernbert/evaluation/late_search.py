@@ -18,6 +18,7 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.embed import CHUNK, Embedder, Kind
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.device import MAX_TOKENS
+from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import (
     PackedTokenEmbedder,
     load_token_embedder,
@@ -86,7 +87,7 @@ def token_vectors(
     """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts."""
     results: dict[int, np.ndarray] = {}
     with torch.inference_mode():
-        for part in split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens):
+        for part in split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(network)):
             check_stop()
             batch = pack(tokens, part).to(accelerator.device)
             with accelerator.autocast():

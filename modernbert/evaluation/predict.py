@@ -14,6 +14,7 @@ import torch
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.task import Kind
 from modernbert.data.tokens import Tokens
+from modernbert.model.encoder import pads
 from modernbert.model.packing import pack
 
 
@@ -42,7 +43,7 @@ def predict_logits(
     order = np.arange(len(tokens))
     results: dict[int, np.ndarray] = {}
     with torch.inference_mode():
-        for part in split_by_tokens(order, tokens.lengths, max_tokens):
+        for part in split_by_tokens(order, tokens.lengths, max_tokens, padded=pads(model)):
             check_stop()
             with accelerator.autocast():
                 logits_NC = model(pack(tokens, part).to(accelerator.device))

@@ -60,6 +60,12 @@ def is_modernbert(model: Any) -> bool:
     return bool(model.config.model_type == "modernbert")
 
 
+def pads(network: Any) -> bool:
+    """Does a network pad its batches? Of the networks that hold a `model`, ModernBERT's do not."""
+    model = getattr(network, "model", None)
+    return model is None or not is_modernbert(base_of(model))
+
+
 def padded_logits(model: Any, batch: PackedBatch) -> torch.Tensor:
     """Run transformers' own forward; logits of shape (N, C)."""
     logits: torch.Tensor = model(**padded_inputs(model, batch)).logits

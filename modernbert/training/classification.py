@@ -19,7 +19,7 @@ from modernbert.data.batching import BatchPlan
 from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.own import OwnData, is_own_data, own_task
-from modernbert.data.registry import families, find_labelled_task
+from modernbert.data.registry import find_labelled_task, may_be_hub_data
 from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
 from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
@@ -122,8 +122,7 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
     try:
         task = find_labelled_task(request.target)
     except UnknownName:
-        family = request.target.split("/")[0]
-        if request.target.count("/") != 1 or family in families():
+        if not may_be_hub_data(request.target):
             raise
         return own_task(own)
     given = [n for n in ("validation", "test", "text", "label", "kind") if getattr(request, n)]

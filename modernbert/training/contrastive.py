@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.data.tokens import Tokens
+from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import max_sim, pad_rows
 from modernbert.model.packing import pack
 from modernbert.training.objectives import Sums
@@ -188,7 +189,8 @@ class Contrastive:
         """Add the gradients of a whole batch up, with at most `max_tokens` tokens under a graph at once."""
         pairs = data.batch(indices)
         lengths_S = data.tokens.lengths[pairs.texts_S]
-        places = list(split_by_tokens(np.arange(len(lengths_S)), lengths_S, max_tokens))
+        every = np.arange(len(lengths_S))
+        places = list(split_by_tokens(every, lengths_S, max_tokens, padded=pads(network)))
         order = np.argsort(np.concatenate(places))
 
         def embed(place: np.ndarray) -> torch.Tensor:

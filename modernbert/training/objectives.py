@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.data.task import Kind
+from modernbert.model.encoder import pads
 
 Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, int]]
 
@@ -105,7 +106,7 @@ class PerExample:
         """Run each part forward and backward."""
         device = accelerator.device
         total, count, tokens = torch.zeros((), device=device), 0, 0
-        for part in split_by_tokens(indices, data.plan.lengths, max_tokens):
+        for part in split_by_tokens(indices, data.plan.lengths, max_tokens, padded=pads(network)):
             batch, labels = data.batch(part)
             with accelerator.autocast():
                 logits = network(batch.to(device))

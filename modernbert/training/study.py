@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.own import is_own_data
-from modernbert.data.registry import families, find_tasks
+from modernbert.data.registry import expand_targets, find_tasks
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.metrics import Score
@@ -72,20 +71,12 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
     """
     if seeds < 1:
         raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more.")
-    expanded = list(dict.fromkeys(name for target in targets for name in _expand(target)))
+    expanded = expand_targets(targets)
     first = int(request.settings.get("seed", 42))
     model = Path(request.model).name
     label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"
     wanted = request.name or f"{label.replace('/', '-')}-{model}-study"
     return Study(store.free_name(wanted), tuple(expanded), tuple(range(first, first + seeds)))
-
-
-def _expand(target: str) -> list[str]:
-    if is_own_data(target) or target.split("/")[0] not in families():
-        return [target]
-    # MNLI first: the paper starts three other tasks from it. A set without training data needs no run.
-    tasks = [task for task in find_tasks(target) if not (isinstance(task, Task) and task.trains_on)]
-    return sorted((task.name for task in tasks), key=lambda name: name != "glue/mnli")
 
 
 def run_study(
@@ -103,22 +94,28 @@ def run_study(
     Raises:
         MbertError: as `finetune`.
     """
-    requests = {t: dataclasses.replace(request, target=t, name=None) for t in study.targets}
+    requests = {t: dataclasses.replace(request, target=t) for t in study.targets}
     _require_data(requests)
     record = {"name": study.name, "targets": list(study.targets), "seeds": list(study.seeds)}
     results = []
     for target, seed in study.jobs():
         there = _run_of(study.name, target, seed, store)
         if there is None:
-            result = finetune(
-                requests[target], store, seed=seed, study=record, on_start=on_start, observe=observe
-            )
+            name = _run_name(study, target, seed, store) if request.name else None
+            named = dataclasses.replace(requests[target], name=name)
+            result = finetune(named, store, seed=seed, study=record, on_start=on_start, observe=observe)
         elif store.read(there)["status"] == "finished":
             result = read_result(there, store)
         else:
             result = resume(there, store, on_start=on_start, observe=observe)
         results.append(result)
     return summarize(study, results)
+
+
+def _run_name(study: Study, target: str, seed: int, store: RunStore) -> str:
+    """Return the name of one run of a study that was given a name."""
+    parts = [study.name, *([Path(target).stem] if len(study.targets) > 1 else []), f"s{seed}"]
+    return store.free_name("-".join(parts))
 
 
 def _require_data(requests: dict[str, Request]) -> None:

@@ -43,3 +43,20 @@ def test_parts_keep_the_budget_and_lose_nothing(lengths, budget):
     assert sorted(np.concatenate(parts)) == list(range(len(lengths)))
     for part in parts:
         assert len(part) == 1 or len(part) * lengths[part].max() <= budget
+
+
+@given(lengths, st.integers(1, 2000))
+def test_without_padding_parts_are_few_and_even(lengths, budget):
+    parts = list(split_by_tokens(np.arange(len(lengths)), lengths, budget, padded=False))
+    assert sorted(np.concatenate(parts)) == list(range(len(lengths)))
+    sizes = [int(lengths[part].sum()) for part in parts]
+    assert all(len(part) == 1 or size <= budget for part, size in zip(parts, sizes, strict=True))
+    # A part stays below its even share by less than one sequence.
+    if lengths.max() <= budget // 4:
+        assert len(parts) <= 1 + -(-lengths.sum() * 4 // (3 * budget))
+
+
+def test_padding_does_not_count_where_there_is_none():
+    lengths = np.array([100, *[10] * 50])
+    parts = [list(split_by_tokens(np.arange(51), lengths, 600, padded=padded)) for padded in (True, False)]
+    assert [len(found) for found in parts] == [2, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_changed_data_cannot_be_resumed(reviews, store, tiny_bert):
 
 
 def test_an_interrupted_study_goes_on_where_it_stopped(reviews, store, tiny_bert):
-    request = request_of(reviews, tiny_bert, epochs=1.0)
+    request = replace(request_of(reviews, tiny_bert, epochs=1.0), name="mine")
     study = plan_study(request, [str(reviews)], 3, store)
     steps, notices = [], []
 
@@ -77,7 +78,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(reviews, store, tiny_bert
         run_study(request, study, store, observe=observe)
     assert len(store.names()) == 2
     result = resume_any(study.name, store, observe=notices.append)
-    assert len(result.runs) == 3
+    assert [run.name for run in result.runs] == ["mine-s42", "mine-s43", "mine-s44"]
     texts = [notice.text for notice in notices if isinstance(notice, Notice)]
     assert "resuming at step 3" in texts[0]
     with pytest.raises(BadRun, match="finished"):
