@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from modernbert.model.half import MIN_KEYS, attend_half
 from modernbert.model.rotary import Rotary
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -128,9 +129,12 @@ class BlockedAttention(torch.autograd.Function):
         out_THD, sums = q_THD.new_empty(q_THD.shape, dtype=qkv_T3HD.dtype), []
         for piece in pieces:
             views = piece.queries.of(q_THD), piece.keys.of(k_THD), piece.keys.of(v_THD)
-            out_BHQD, sums_BQH = _flash(*views, attn_mask=piece.mask)
+            if not ctx.needs_input_grad[0] and _is_faster_in_half(piece, qkv_T3HD.dtype):
+                out_BHQD = attend_half(*views)
+            else:
+                out_BHQD, sums_BQH = _flash(*views, attn_mask=piece.mask)
+                sums.append(sums_BQH)
             piece.queries.of(out_THD).copy_(out_BHQD)
-            sums.append(sums_BQH)
         ctx.rotary, ctx.pieces = rotary, pieces
         ctx.save_for_backward(qkv_T3HD, out_THD, *sums)
         return out_THD
@@ -161,6 +165,10 @@ class BlockedAttention(torch.autograd.Function):
             grad_T3HD[:, i].copy_(back_THD)
         grad_T3HD[:, 2].copy_(dv_THD)
         return grad_T3HD, None, None
+
+
+def _is_faster_in_half(piece: Piece, dtype: torch.dtype) -> bool:
+    return dtype == torch.bfloat16 and piece.mask_QK is None and piece.keys.length >= MIN_KEYS
 
 
 def _rotated(qkv_T3HD: torch.Tensor, rotary: Rotary) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

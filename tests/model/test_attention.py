@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modernbert.model import half
 from modernbert.model.attention import BACKENDS
 from modernbert.model.blocked import cut, group_lengths
 from modernbert.model.layout import Layout
@@ -87,6 +88,27 @@ def test_bf16_is_no_further_from_fp32_than_torchs_own_bf16(window):
     ours, torchs = (run(name, lengths, window, torch.bfloat16) for name in ("blocked", "reference"))
     for found, peer, true in zip(ours, torchs, exact, strict=True):
         assert (found.float() - true).abs().mean() <= (peer.float() - true).abs().mean()
+
+
+def test_bf16_products_are_about_as_close_to_fp32_as_torchs_own_bf16(monkeypatch):
+    """Without gradients, longer texts go through products in bf16: one block of queries, and many.
+
+    Scores are rounded as well, which torch's fused kernel does not do; of a whole model, see test_parity.
+    """
+    lengths = [5, 128, 700, 300, 300]
+    layout = Layout(PackedBatch.of_lengths(lengths))
+    qkv = torch.randn(sum(lengths), 3, HEADS, SIZE, generator=torch.Generator().manual_seed(0))
+    angles = layout.batch.positions_T[:, None, None] * torch.logspace(0, -3, SIZE // 2)
+    rotary = Rotary(angles.cos(), angles.sin())
+    with torch.no_grad():
+        exact = BACKENDS["reference"](qkv, rotary, layout, None, 0.0)
+        peer = BACKENDS["reference"](qkv.bfloat16(), rotary, layout, None, 0.0)
+        for scores in (half.MAX_SCORES, 2 * 700 * 33):
+            monkeypatch.setattr(half, "MAX_SCORES", scores)
+            found = BACKENDS["blocked"](qkv.bfloat16(), rotary, layout, None, 0.0)
+            assert found.dtype == torch.bfloat16
+            assert (found.float() - exact).abs().mean() <= 1.5 * (peer.float() - exact).abs().mean()
+            assert (found.float() - exact).abs().max() < 0.03
 
 
 def test_a_planted_leak_between_texts_is_noticed(monkeypatch):
