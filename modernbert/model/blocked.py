@@ -3,6 +3,7 @@
 torch's fused CPU kernel takes strided views, so sequences of equal length that stand side by side are one
 call without a copy, and a long sequence's local attention is one call over overlapping blocks of keys. The
 kernel computes in fp32 whatever the inputs are; in bf16 it is slower, and its backward pass twice as slow.
+`half` replaces it where no gradient is asked for.
 
 Shape suffixes: T tokens of all sequences, B pieces side by side, H heads, Q queries, K keys, D head size.
 """

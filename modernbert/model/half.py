@@ -23,7 +23,7 @@ def attend_half(q_BHQD: torch.Tensor, k_BHKD: torch.Tensor, v_BHKD: torch.Tensor
         Attended values, bf16, shape (B, H, Q, D).
     """
     scale = q_BHQD.shape[-1] ** -0.5
-    out_BHQD = torch.empty(q_BHQD.shape, dtype=torch.bfloat16)
+    out_BHQD = q_BHQD.new_empty(q_BHQD.shape, dtype=torch.bfloat16)
     for q_HQD, k_HKD, v_HKD, out_HQD in zip(q_BHQD, k_BHKD, v_BHKD, out_BHQD, strict=True):
         q_HQD = (q_HQD * scale).bfloat16().contiguous()
         k_HDK = k_HKD.transpose(1, 2).bfloat16().contiguous()
