@@ -1,37 +1,99 @@
-"""Attention in bf16 on the CPU, for asking a model: plain matrix products over blocks of queries.
+"""Attention in bf16 on the CPU, unmasked: plain matrix products over blocks of scores.
 
 torch's fused kernel for the CPU computes in fp32 whatever its inputs are. oneDNN's bf16 products are so much
-faster that scores which go through memory, in blocks that stay in the cache, still win.
+faster that scores which go through memory, in blocks that stay in the cache, still win. When a model is
+asked, scores are rounded to bf16, as in transformers' eager attention. For gradients they are not: a score of
+20 is off by up to 0.06 then, a weight by 6 %, and its gradient with it.
 
-Shape suffixes: B sequences side by side, H heads, Q queries, K keys, D head size.
+Shape suffixes: B sequences side by side, H heads, G sequences times heads, Q queries, K keys, D head size,
+E head size and the columns that take the softmax's part of the gradient.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import torch
 
-# Scores in memory at once: 16 MiB in bf16.
-MAX_SCORES = 2**23
+# Scores in memory at once: 2 MiB in bf16, a core's cache.
+MAX_SCORES = 2**20
 # Fewer keys are as fast in the fused kernel.
 MIN_KEYS = 128
 
 
 def attend_half(q_BHQD: torch.Tensor, k_BHKD: torch.Tensor, v_BHKD: torch.Tensor) -> torch.Tensor:
-    """Attend without a mask. Scores and weights are rounded to bf16, sums are taken in fp32.
+    """Attend without a mask.
 
     Returns:
         Attended values, bf16, shape (B, H, Q, D).
     """
-    scale = q_BHQD.shape[-1] ** -0.5
-    out_BHQD = q_BHQD.new_empty(q_BHQD.shape, dtype=torch.bfloat16)
-    for q_HQD, k_HKD, v_HKD, out_HQD in zip(q_BHQD, k_BHKD, v_BHKD, out_BHQD, strict=True):
-        q_HQD = (q_HQD * scale).bfloat16().contiguous()
-        k_HDK = k_HKD.transpose(1, 2).bfloat16().contiguous()
-        v_HKD = v_HKD.bfloat16().contiguous()
-        rows = max(1, MAX_SCORES // (k_HDK.shape[0] * k_HDK.shape[2]))
-        for start in range(0, q_HQD.shape[1], rows):
-            part = slice(start, start + rows)
-            weights_HQK = torch.bmm(q_HQD[:, part], k_HDK)
-            torch.softmax(weights_HQK, -1, out=weights_HQK)
-            out_HQD[:, part] = torch.bmm(weights_HQK, v_HKD)
-    return out_BHQD
+    q_GQD, k_GKD, v_GKD = _flat(_scaled(q_BHQD)), _flat(k_BHKD), _flat(v_BHKD)
+    out_GQD = torch.empty_like(q_GQD)
+    for group, rows in _blocks(len(q_GQD), q_GQD.shape[1], k_GKD.shape[1]):
+        weights_GQK = _weights(q_GQD[group, rows], k_GKD[group])
+        out_GQD[group, rows] = torch.bmm(weights_GQK, v_GKD[group])
+    return out_GQD.view(q_BHQD.shape)
+
+
+def differentiate_half(
+    grad_BHQD: torch.Tensor,
+    out_BHQD: torch.Tensor,
+    q_BHQD: torch.Tensor,
+    k_BHKD: torch.Tensor,
+    v_BHKD: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the gradients of queries, keys and values, fp32, in the shapes of what they belong to.
+
+    Weights are computed again, from exact scores. What a softmax subtracts from each row of its gradient is
+    known beforehand (Dao et al. 2022, arXiv:2205.14135, appendix B.2) and so goes into the product before
+    anything is rounded, as two more columns: its bf16 value and the rest.
+
+    Args:
+        grad_BHQD: the gradient of the attended values.
+        out_BHQD: the attended values.
+        q_BHQD: queries.
+        k_BHKD: keys.
+        v_BHKD: values.
+    """
+    sum_BHQ1 = (grad_BHQD.float() * out_BHQD).sum(-1, keepdim=True)
+    high_BHQ1 = sum_BHQ1.bfloat16()
+    one_BHK1 = v_BHKD.new_ones(*v_BHKD.shape[:3], 1)
+    grad_GQE = _flat(torch.cat((grad_BHQD, -high_BHQ1, high_BHQ1 - sum_BHQ1), -1))
+    v_GKE = _flat(torch.cat((v_BHKD, one_BHK1, one_BHK1), -1))
+    exact_GQD, exact_GKD = _flat(_scaled(q_BHQD), torch.float32), _flat(k_BHKD, torch.float32)
+    grad_GQD, q_GQD, k_GKD = _flat(grad_BHQD), exact_GQD.bfloat16(), exact_GKD.bfloat16()
+    dq_GQD = torch.empty_like(exact_GQD)
+    dk_GKD, dv_GKD = torch.zeros_like(exact_GKD), torch.zeros_like(exact_GKD)
+    for group, rows in _blocks(len(q_GQD), q_GQD.shape[1], k_GKD.shape[1]):
+        weights_GQK = _weights(exact_GQD[group, rows], exact_GKD[group])
+        dv_GKD[group] += torch.bmm(weights_GQK.transpose(1, 2), grad_GQD[group, rows])
+        scores_GQK = torch.bmm(grad_GQE[group, rows], v_GKE[group].transpose(1, 2)).mul_(weights_GQK)
+        dq_GQD[group, rows] = torch.bmm(scores_GQK, k_GKD[group])
+        dk_GKD[group] += torch.bmm(scores_GQK.transpose(1, 2), q_GQD[group, rows])
+    return _scaled(dq_GQD).view(q_BHQD.shape), dk_GKD.view(k_BHKD.shape), dv_GKD.view(v_BHKD.shape)
+
+
+def _flat(x_BHLD: torch.Tensor, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+    return x_BHLD.to(dtype, memory_format=torch.contiguous_format).flatten(0, 1)
+
+
+def _scaled(q: torch.Tensor) -> torch.Tensor:
+    return q / math.sqrt(q.shape[-1])
+
+
+def _blocks(groups: int, queries: int, keys: int) -> Iterator[tuple[slice, slice]]:
+    """Cut the scores into blocks of at most `MAX_SCORES`: which groups, which queries."""
+    rows = max(1, min(queries, MAX_SCORES // keys))
+    some = max(1, MAX_SCORES // (rows * keys))
+    for group in range(0, groups, some):
+        for row in range(0, queries, rows):
+            yield slice(group, group + some), slice(row, row + rows)
+
+
+def _weights(q_GQD: torch.Tensor, k_GKD: torch.Tensor) -> torch.Tensor:
+    """Return the softmax of the scores, computed in the dtype of queries and keys, in bf16."""
+    with torch.autocast("cpu", enabled=False):
+        scores_GQK = torch.bmm(q_GQD, k_GKD.transpose(1, 2))
+    torch.softmax(scores_GQK, -1, out=scores_GQK)
+    return scores_GQK.bfloat16()

@@ -10,8 +10,8 @@ from functools import cached_property
 
 import torch
 
-from modernbert.model.blocked import Piece, cut
 from modernbert.model.packing import PackedBatch
+from modernbert.model.pieces import Piece, cut
 
 
 class Layout:
