@@ -12,11 +12,11 @@ E head size and the columns that take the softmax's part of the gradient.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
-# Scores in memory at once: 2 MiB in bf16, a core's cache.
+# Scores that a thread works on at once: 2 MiB in bf16, about a core's cache.
 MAX_SCORES = 2**20
 # Fewer keys are as fast in the fused kernel.
 MIN_KEYS = 128
@@ -30,8 +30,11 @@ def attend_half(q_BHQD: torch.Tensor, k_BHKD: torch.Tensor, v_BHKD: torch.Tensor
     """
     q_GQD, k_GKD, v_GKD = _flat(_scaled(q_BHQD)), _flat(k_BHKD), _flat(v_BHKD)
     out_GQD = torch.empty_like(q_GQD)
-    for group, rows in _blocks(len(q_GQD), q_GQD.shape[1], k_GKD.shape[1]):
-        weights_GQK = _weights(q_GQD[group, rows], k_GKD[group])
+    blocks = _Blocks(len(q_GQD), q_GQD.shape[1], k_GKD.shape[1])
+    space = blocks.space()
+    for group, rows in blocks:
+        weights_GQK = _product(q_GQD[group, rows], k_GKD[group], space)
+        torch.softmax(weights_GQK, -1, out=weights_GQK)
         out_GQD[group, rows] = torch.bmm(weights_GQK, v_GKD[group])
     return out_GQD.view(q_BHQD.shape)
 
@@ -65,10 +68,14 @@ def differentiate_half(
     grad_GQD, q_GQD, k_GKD = _flat(grad_BHQD), exact_GQD.bfloat16(), exact_GKD.bfloat16()
     dq_GQD = torch.empty_like(exact_GQD)
     dk_GKD, dv_GKD = torch.zeros_like(exact_GKD), torch.zeros_like(exact_GKD)
-    for group, rows in _blocks(len(q_GQD), q_GQD.shape[1], k_GKD.shape[1]):
-        weights_GQK = _weights(exact_GQD[group, rows], exact_GKD[group])
+    blocks = _Blocks(len(q_GQD), q_GQD.shape[1], k_GKD.shape[1])
+    exact, space, weights = blocks.space(torch.float32), blocks.space(), blocks.space()
+    for group, rows in blocks:
+        exact_GQK = _product(exact_GQD[group, rows], exact_GKD[group], exact)
+        torch.softmax(exact_GQK, -1, out=exact_GQK)
+        weights_GQK = _shaped(weights, exact_GQK.shape).copy_(exact_GQK)
         dv_GKD[group] += torch.bmm(weights_GQK.transpose(1, 2), grad_GQD[group, rows])
-        scores_GQK = torch.bmm(grad_GQE[group, rows], v_GKE[group].transpose(1, 2)).mul_(weights_GQK)
+        scores_GQK = _product(grad_GQE[group, rows], v_GKE[group], space).mul_(weights_GQK)
         dq_GQD[group, rows] = torch.bmm(scores_GQK, k_GKD[group])
         dk_GKD[group] += torch.bmm(scores_GQK.transpose(1, 2), q_GQD[group, rows])
     return _scaled(dq_GQD).view(q_BHQD.shape), dk_GKD.view(k_BHKD.shape), dv_GKD.view(v_BHKD.shape)
@@ -82,18 +89,33 @@ def _scaled(q: torch.Tensor) -> torch.Tensor:
     return q / math.sqrt(q.shape[-1])
 
 
-def _blocks(groups: int, queries: int, keys: int) -> Iterator[tuple[slice, slice]]:
-    """Cut the scores into blocks of at most `MAX_SCORES`: which groups, which queries."""
-    rows = max(1, min(queries, MAX_SCORES // keys))
-    some = max(1, MAX_SCORES // (rows * keys))
-    for group in range(0, groups, some):
-        for row in range(0, queries, rows):
-            yield slice(group, group + some), slice(row, row + rows)
-
-
-def _weights(q_GQD: torch.Tensor, k_GKD: torch.Tensor) -> torch.Tensor:
-    """Return the softmax of the scores, computed in the dtype of queries and keys, in bf16."""
+def _product(a_GQD: torch.Tensor, b_GKD: torch.Tensor, space: torch.Tensor) -> torch.Tensor:
+    """Return a b^T in the memory of `space`, in its dtype."""
+    out_GQK = _shaped(space, (a_GQD.shape[0], a_GQD.shape[1], b_GKD.shape[1]))
     with torch.autocast("cpu", enabled=False):
-        scores_GQK = torch.bmm(q_GQD, k_GKD.transpose(1, 2))
-    torch.softmax(scores_GQK, -1, out=scores_GQK)
-    return scores_GQK.bfloat16()
+        return torch.bmm(a_GQD, b_GKD.transpose(1, 2), out=out_GQK)
+
+
+def _shaped(space: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    return space[: math.prod(shape)].view(shape)
+
+
+class _Blocks:
+    """How the scores are cut: which groups, which queries.
+
+    All blocks share their memory: getting it anew each time takes as long as a product. A thread takes whole groups, at most `MAX_SCORES`: torch's fp32 product would not share one.
+    """
+
+    def __init__(self, groups: int, queries: int, keys: int) -> None:
+        self.groups, self.queries, self.keys = groups, queries, keys
+        self.rows = max(1, min(queries, MAX_SCORES // keys))
+        self.some = min(groups, max(1, MAX_SCORES // (self.rows * keys)) * torch.get_num_threads())
+
+    def __iter__(self) -> Iterator[tuple[slice, slice]]:
+        for group in range(0, self.groups, self.some):
+            for row in range(0, self.queries, self.rows):
+                yield slice(group, group + self.some), slice(row, row + self.rows)
+
+    def space(self, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+        """Return memory for one block."""
+        return torch.empty(self.some * self.rows * self.keys, dtype=dtype)
