@@ -103,7 +103,8 @@ def _shaped(space: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 class _Blocks:
     """How the scores are cut: which groups, which queries.
 
-    All blocks share their memory: getting it anew each time takes as long as a product. A thread takes whole groups, at most `MAX_SCORES`: torch's fp32 product would not share one.
+    All blocks share their memory: getting it anew each time takes as long as a product. A thread takes whole
+    groups, at most `MAX_SCORES`: torch's fp32 product would not share one.
     """
 
     def __init__(self, groups: int, queries: int, keys: int) -> None:
