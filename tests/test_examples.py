@@ -46,6 +46,19 @@ def test_search_code(tmp_path):
 
 
 @pytest.mark.slow
+def test_time_shares(tmp_path):
+    """One layer of the base model: every kind of operation is found, and products within the ceiling."""
+    output = tmp_path / "shares.json"
+    small = ["--layers", "1", "--work", "512", "--precision", "bf16", "--output", output]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "time_shares.py", *small]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for record in json.loads(output.read_text()):
+        assert all(seconds > 0 for seconds in record["seconds"].values())
+        assert 0.1 < record["linear_of_ceiling"] < 2
+
+
+@pytest.mark.slow
 def test_speed(tmp_path):
     """One layer of the base model: parity is checked and every engine runs; the figures mean nothing."""
     output = tmp_path / "speed.json"
