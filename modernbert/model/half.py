@@ -90,10 +90,9 @@ def _scaled(q: torch.Tensor) -> torch.Tensor:
 
 
 def _product(a_GQD: torch.Tensor, b_GKD: torch.Tensor, space: torch.Tensor) -> torch.Tensor:
-    """Return a b^T in the memory of `space`, in its dtype."""
+    """Return a b^T in the memory of `space`, in its dtype (autocast changes no product with an `out`)."""
     out_GQK = _shaped(space, (a_GQD.shape[0], a_GQD.shape[1], b_GKD.shape[1]))
-    with torch.autocast("cpu", enabled=False):
-        return torch.bmm(a_GQD, b_GKD.transpose(1, 2), out=out_GQK)
+    return torch.bmm(a_GQD, b_GKD.transpose(1, 2), out=out_GQK)
 
 
 def _shaped(space: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

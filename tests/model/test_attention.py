@@ -117,13 +117,16 @@ def test_asking_in_bf16_is_nearly_as_close_to_fp32_as_torchs_own(window, scores,
 
 
 def test_autocast_does_not_round_the_scores_of_training():
+    """Neither forwards nor where the backward pass is run inside it."""
     qkv, rotary, layout = values([300])
     qkv = (4 * qkv).bfloat16().requires_grad_()
-    outs = []
+    found = []
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            outs.append(BACKENDS["blocked"](qkv, rotary, layout, None, 0.0))
-    assert torch.equal(*outs)
+            out = BACKENDS["blocked"](qkv, rotary, layout, None, 0.0)
+            found.append((out, *torch.autograd.grad(out.float().square().sum(), qkv)))
+    for plain, mixed in zip(*found, strict=True):
+        assert torch.equal(plain, mixed)
 
 
 def test_a_planted_leak_between_texts_is_noticed(monkeypatch):
