@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
 from modernbert.benchmark.engines import Mbert, Setting
-from modernbert.benchmark.measure import matmul_rate
+from modernbert.benchmark.measure import linear_operations, matmul_rate
 from modernbert.benchmark.workloads import MIXES, named
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
@@ -42,13 +42,6 @@ def shares(engine: Mbert, tokens) -> dict[str, float]:
         kind = "attention" if any(part in event.key for part in ATTENTION) else kind
         found[kind] += event.self_cpu_time_total / 1e6
     return found
-
-
-def linear_operations(config, tokens: int, *, training: bool) -> float:
-    """Return multiplications and additions of all layers' linear maps, the backward pass counted twice."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    weights = (4 * hidden**2 + 3 * hidden * inner) * config.num_hidden_layers
-    return 2.0 * tokens * weights * (3 if training else 1)
 
 
 def run_one(config, work: str, precision: str, mode: str) -> dict:
@@ -87,7 +80,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=22)
     parser.add_argument("--work", nargs="+", default=["short", "512", "2048"], choices=list(MIXES))
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
-    parser.add_argument("--mode", nargs="+", default=["inference", "training"])
+    modes = ["inference", "training"]
+    parser.add_argument("--mode", nargs="+", default=modes, choices=modes)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args()
     prepare_cpu_memory()

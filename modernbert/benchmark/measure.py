@@ -145,16 +145,22 @@ def _product_seconds(product: nn.Module, a_NN: torch.Tensor) -> float:
     return time.perf_counter() - started
 
 
+def linear_operations(config: Any, tokens: int, *, training: bool) -> float:
+    """Return multiplications and additions of all layers' linear maps, the backward pass counted twice."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    weights = (4 * hidden**2 + 3 * hidden * inner) * config.num_hidden_layers
+    return float(2 * tokens * weights * (3 if training else 1))
+
+
 def modernbert_operations(config: Any, lengths: np.ndarray, *, training: bool) -> float:
     """Return multiplications and additions of the layers' linear maps and attention, padding not counted.
 
     The backward pass is counted as twice the forward pass.
     """
-    hidden, inner = config.hidden_size, config.intermediate_size
-    linear = 2 * lengths.sum() * (4 * hidden**2 + 3 * hidden * inner) * config.num_hidden_layers
     attention = 0.0
     for kind in config.layer_types:
         local = kind != "full_attention"
         seen = np.minimum(lengths, 2 * (config.local_attention // 2) + 1) if local else lengths
-        attention += float(4 * hidden * (lengths * seen).sum())
-    return float(linear + attention) * (3 if training else 1)
+        attention += float(4 * config.hidden_size * (lengths * seen).sum())
+    linear = linear_operations(config, int(lengths.sum()), training=training)
+    return linear + attention * (3 if training else 1)
