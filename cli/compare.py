@@ -26,7 +26,7 @@ def compare(
     task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Take this task alone.")] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Take this model alone ('minilm lora': adapters)."),
+        typer.Option("--model", "-m", help="This model alone ('minilm lora', 'minilm random')."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each; those that are there by default.")] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make missing runs without asking.")] = False,

@@ -47,6 +47,10 @@ def finetune(
         bool | None, typer.Option("--compile", help="Use torch.compile; where it fails, go on without.")
     ] = None,
     checkpoint_minutes: Annotated[float | None, typer.Option(help="Time between checkpoints.")] = None,
+    random_weights: Annotated[
+        bool | None,
+        typer.Option("--random-weights", help="Draw all weights anew: what is pretraining worth?"),
+    ] = None,
     lora: Annotated[bool | None, typer.Option("--lora", help="Train low-rank adapters only.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
     lora_alpha: Annotated[float | None, typer.Option(help="Scale of the adapters times their rank.")] = None,
@@ -104,6 +108,7 @@ def finetune(
         recompute=recompute,
         compile=compile,
         checkpoint_minutes=checkpoint_minutes,
+        random_weights=random_weights,
         lora=lora,
         lora_rank=lora_rank,
         lora_alpha=lora_alpha,

@@ -114,6 +114,8 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42,
         metric, value = "ndcg_at_10", float(np.mean(right))
     score = {"metric": metric, "value": value, "n": len(right)}
     target = changes.pop("task", "glue/sst2")
+    config = {"lora": changes.pop("lora", False), "head": changes.pop("head", "")}
+    config["random_weights"] = changes.pop("random", False)
     record = {
         "kind": "finetune",
         "status": "finished",
@@ -123,7 +125,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42,
         "init": "plain",
         "seed": seed,
         "recipe": {"name": changes.pop("recipe", "default")},
-        "config": {"lora": changes.pop("lora", False), "head": changes.pop("head", "")},
+        "config": config,
         "request": {
             "target": target,
             "model": model,

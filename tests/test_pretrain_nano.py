@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from modernbert.data.collection import Collection, Documents
+
 FOLDER = Path(__file__).parents[1] / "examples" / "pretrain_nano"
 EVALUATED = "one two three four five six seven eight nine ten eleven twelve thirteen"
 CODE = '''
@@ -70,20 +72,47 @@ def test_the_corpus_takes_text_and_leaves_evaluations_out(sources, tmp_path):
     sources.main()
 
 
+SCORED = "def escape(text, quote=True):\n    return text.replace('&', '&amp;').replace('<', '&lt;')"
+
+
 def test_pairs_are_docstrings_and_the_code_under_them(tmp_path, monkeypatch, capsys):
+    """Repeats are one; what is evaluated on is left out by its words, its question and its code."""
+    monkeypatch.syspath_prepend(FOLDER)
     pairs = load("pairs")
-    (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "sources.toml").write_text('[pypi]\npackages = "toypy"\n')
-    monkeypatch.setattr(pairs, "HERE", tmp_path / "here")
-    (tmp_path / "train").mkdir()
-    texts = [CODE, CODE, "not python ("]
-    (tmp_path / "train" / "toypy.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    documented = [
+        CODE,
+        CODE.replace("sum of two", "total of two"),  # the same code again
+        CODE.replace("Return the sum", EVALUATED),
+        'def other():\n    """What a test query asks."""\n    return 1\n',
+        SCORED.replace(":\n", ':\n    """Make a text safe to show."""\n', 1),
+        "not python (",
+    ]
+
+    def fetch(name: str, folder: Path) -> Path:
+        (folder / "content" / "tests").mkdir(parents=True)
+        for number, text in enumerate(documented):
+            (folder / "content" / f"m{number}.py").write_text(text)
+        (folder / "content" / "tests" / "m.py").write_text(CODE.replace("sum", "result"))
+        file = folder / f"{name}.whl"
+        file.write_bytes(b"package")
+        return file
+
+    (tmp_path / "sources.toml").write_text('[pypi]\npackages = "toypy"\n[pairs]\npackages = ""\n')
+    scored = Collection(
+        "toy", "test", Documents(["d"], [""], [SCORED]), {"q": "What a Test query asks."}, {"q": {"d": 1}}
+    )
+    monkeypatch.setattr(pairs, "HERE", tmp_path)
+    monkeypatch.setattr(pairs, "HELD_OUT", 0)
+    monkeypatch.setattr(pairs, "stdlib", lambda: {"test": scored, "validation": scored})
+    monkeypatch.setattr(pairs, "evaluated", lambda folders: set(pairs.overlaps(EVALUATED)))
+    monkeypatch.setitem(pairs.REGISTRIES, "pypi", fetch)
     monkeypatch.setattr(sys, "argv", ["pairs.py", str(tmp_path)])
     pairs.main()
     (row,) = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
-    assert row["query"] == "Return the sum of two numbers, whatever they are."
-    assert "return a + b" in row["positive"] and "Return the sum" not in row["positive"]
-    assert "1 near-duplicates merged, 1 texts without" in capsys.readouterr().out
+    assert row["query"].endswith("of two numbers, whatever they are.")
+    assert "return a + b" in row["positive"] and "Return the" not in row["positive"]
+    assert "1 pairs; 3 repeat" in capsys.readouterr().out
+    assert "| toypy | pypi | toypy.whl |" in (tmp_path / "pairs_card.md").read_text()
 
 
 def test_both_shapes_are_measured(tmp_path, monkeypatch, capsys):

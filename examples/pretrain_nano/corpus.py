@@ -192,15 +192,9 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         )
 
 
-def data_card(packages: list[Package]) -> str:
-    """Return the list of sources as Markdown."""
+def table(packages: list[Package]) -> str:
+    """Return packages as a table in Markdown."""
     lines = [
-        "# What modernbert-nano was trained on",
-        "",
-        f"{sum(p.characters for p in packages):,} characters before deduplication. Texts with {OVERLAP} "
-        "words in a row of an evaluation are left out and counted. Licences as each package's metadata has "
-        "them.",
-        "",
         "| package | registry | file | licence | texts | characters | left out |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -212,6 +206,16 @@ def data_card(packages: list[Package]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def data_card(packages: list[Package]) -> str:
+    """Return the list of sources as Markdown."""
+    return (
+        "# What modernbert-nano was trained on\n\n"
+        f"{sum(p.characters for p in packages):,} characters before deduplication. Texts with {OVERLAP} "
+        "words in a row of an evaluation are left out and counted. Licences as each package's metadata has "
+        f"them.\n\n{table(packages)}"
+    )
+
+
 def main() -> None:
     """Collect every source of sources.toml."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -219,6 +223,7 @@ def main() -> None:
     parser.add_argument("--leave-out", type=Path, nargs="*", default=[], help="folders of evaluation data")
     options = parser.parse_args()
     rules = tomllib.loads((HERE / "sources.toml").read_text())
+    rules.pop("pairs", None)  # see pairs.py
     pypi_rules = rules.pop("pypi")
     rules["pypi"] = {name: pypi_rules for name in pypi_rules["packages"].split()}
     train, packages = options.corpus / "train", []

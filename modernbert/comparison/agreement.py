@@ -7,10 +7,11 @@ from typing import Any
 
 from modernbert.comparison.outcomes import Outcome
 
-# Settings that say how a run is carried out, not what is trained; LoRA is part of the model's name.
+# Settings that say how a run is carried out, not what is trained; LoRA and random weights are part
+# of the model's name.
 FREE = {
     "seed", "max_tokens", "recompute", "compile", "checkpoint_minutes", "log_every",
-    "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets",
+    "random_weights", "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets",
 }  # fmt: skip
 
 

@@ -10,7 +10,17 @@ from typing import Any
 
 from modernbert.comparison import baselines
 from modernbert.comparison.agreement import FREE
-from modernbert.comparison.outcomes import HEADS, LORA, TRAINED, Outcome, is_named, model_of
+from modernbert.comparison.outcomes import (
+    HEADS,
+    LORA,
+    RANDOM,
+    TRAINED,
+    Outcome,
+    is_named,
+    method_of,
+    model_of,
+    split_method,
+)
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
 from modernbert.data.own import is_own_data, own_name
@@ -89,18 +99,18 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
 
 def _place_of(model: str, outcomes: Sequence[Outcome], store: RunStore) -> str:
     """Return what to ask for to get a model: its short name, or where the runs of it took it from."""
-    name = model.removesuffix(LORA)
+    name, _ = split_method(model)
     is_model = store.has(name) and (store.path(name) / "model").is_dir()  # an evaluation is none
     if name in CHECKPOINTS or name in baselines.NAMES or is_model or "/" in name:
         return name
     for outcome in outcomes:
-        if outcome.model.removesuffix(LORA) == name and "request" in outcome.record:
+        if split_method(outcome.model)[0] == name and "request" in outcome.record:
             return str(outcome.record["request"]["model"])
     if any(is_named(outcome.model, model) for outcome in outcomes):
         return name
     known = [*CHECKPOINTS, *baselines.NAMES]
     raise UnknownName.among(
-        "model", name, known, fix=f"`mbert models` lists them; add '{LORA}' for adapters."
+        "model", name, known, fix=f"`mbert models` lists them; add '{LORA}' or '{RANDOM}' for these."
     )
 
 
@@ -110,7 +120,7 @@ def _cells_of(
     request = _request(target, model, place, there, wanted)
     task = task_name(target)
     if _is_retrieval(target):
-        made_otherwise = (" + ", " > ", LORA, TRAINED, *HEADS.values())  # nothing is trained here
+        made_otherwise = (" + ", " > ", LORA, RANDOM, TRAINED, *HEADS.values())  # nothing is trained here
         is_encoder = not any(part in model for part in made_otherwise)
         return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
     if model in baselines.NAMES:
@@ -151,12 +161,12 @@ def _seeds(there: Sequence[Outcome]) -> list[int]:
 
 def _request(target: str, model: str, place: str, there: Sequence[Outcome], wanted: Wanted) -> Request:
     """Return a request like that of the task's newest run (of the same method, if there is one)."""
-    lora = model.endswith(LORA)
+    _, method = split_method(model)
     trained = sorted(
         (outcome.record for outcome in there if "request" in outcome.record),
         key=lambda record: (
             model_of(record) == model,
-            bool(record["config"].get("lora")) == lora,
+            method_of(record["config"]) == method,
             record["created"],
         ),
     )
@@ -166,10 +176,12 @@ def _request(target: str, model: str, place: str, there: Sequence[Outcome], want
         else Request(target=_absolute(target), model=place)
     )
     kept = {key: value for key, value in base.settings.items() if key not in FREE}
-    if lora:
+    if method == LORA:
         kept |= {key: value for key, value in base.settings.items() if key.startswith("lora")} | {
             "lora": True
         }
+    if method == RANDOM:
+        kept["random_weights"] = True
     changes = dict(wanted.changes)
     settings = {**kept, **changes.pop("settings", {})}
     return replace(base, model=place, settings=settings, name=None, **changes)
@@ -202,7 +214,7 @@ def _estimate(model: str, there: Sequence[Outcome]) -> float | None:
 
 
 def _size(model: str) -> float:
-    name = model.removesuffix(LORA)
+    name, _ = split_method(model)
     return CHECKPOINTS[name].parameters if name in CHECKPOINTS else 0.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from modernbert.runs import RunStore
 
 # What a comparison puts behind the name of a model of which adapters alone were trained.
 LORA = " lora"
+# The same of a model whose weights were drawn anew before training.
+RANDOM = " random"
 # The same of an encoder that was trained to retrieve: as it came, it can be evaluated under its own name.
 TRAINED = " trained"
 # The same of a head that is not the usual one for its task.
@@ -102,9 +105,20 @@ def model_of(record: dict[str, Any], system: str | None = None) -> str:
     known_as = Path(name).name if Path(name).is_absolute() else name
     if system is None:
         head = HEADS.get(config.get("head", ""), TRAINED if record["task"]["kind"] == "retrieval" else "")
-        return known_as + head + (LORA if config.get("lora") else "")
+        return known_as + head + method_of(config)
     passages = config.get("passages") if name in system else 0
     return system.replace(name, known_as) + (f" (passages of {passages})" if passages else "")
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """Return what of a run's settings belongs to its model's name: adapters, random weights, or nothing."""
+    return LORA if config.get("lora") else RANDOM if config.get("random_weights") else ""
+
+
+def split_method(model: str) -> tuple[str, str]:
+    """Return a compared model's own name, and its method (`LORA`, `RANDOM` or nothing)."""
+    method = next((method for method in (LORA, RANDOM) if model.endswith(method)), "")
+    return model.removesuffix(method), method
 
 
 def is_named(model: str, name: str) -> bool:

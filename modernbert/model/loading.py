@@ -136,6 +136,12 @@ def load_trained(source: ModelSource, task: Task) -> Any:
     return loaded.model.eval()
 
 
+def with_random_weights(model: Any) -> Any:
+    """Return a model of the same kind and configuration; weights are drawn from the current random state."""
+    with quiet_transformers():
+        return type(model)(model.config).train(model.training)
+
+
 def load_encoder(source: ModelSource) -> Any:
     """Load the encoder of a checkpoint without any head, in fp32 and in evaluation mode.
 

@@ -48,6 +48,7 @@ class TrainingConfig:
     compile: bool = _help("compile ModernBERT's feed-forward blocks: a minute first, faster on a GPU", False)
     checkpoint_minutes: float = _help("time between checkpoints; each evaluation saves one too", 5.0)
     log_every: int = _help("steps between progress lines", 10)
+    random_weights: bool = _help("draw all weights anew: shows what the model's pretraining is worth", False)
     lora: bool = _help("train low-rank adapters instead of all weights", False)
     lora_rank: int = _help("rank of the adapters", 16)
     lora_alpha: float = _help("scale of the adapters times their rank", 32.0)
@@ -70,6 +71,8 @@ class TrainingConfig:
             _require(getattr(self, name) >= 0, name, self, "0 or more")
         for name in ("beta1", "beta2", "warmup", "lora_dropout"):
             _require(0 <= getattr(self, name) < 1, name, self, "at least 0 and below 1")
+        adapts = self.lora and self.random_weights
+        _require(not adapts, "lora", self, "off: adapters cannot change weights that know nothing")
         _require(0 <= self.decay <= 1, "decay", self, "from 0 to 1")
         for name in ("optimizer", "schedule", "keep"):
             choices = get_args(_hints(self)[name])
@@ -144,6 +147,7 @@ class PretrainingConfig(TrainingConfig):
         _require(self.max_length >= 16, "max_length", self, "16 or more")
         _require(self.rotary_base >= 0, "rotary_base", self, "0 or more")
         _require(not self.lora, "lora", self, "off: pretraining changes all weights")
+        _require(not self.random_weights, "random_weights", self, "off: --from-scratch does that")
         for name in ("mask", "held_out"):
             _require(0 < getattr(self, name) < 1, name, self, "above 0 and below 1")
 

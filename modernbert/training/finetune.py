@@ -151,7 +151,7 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
             attention_reason=attention.reason,
             trained=trained,
             frozen=frozen,
-            new_tensors=job.new_tensors,
+            new_tensors=("all: random weights",) if inputs.config.random_weights else job.new_tensors,
             # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
             checkpoint_bytes=trained * 4 * 4 * 2,
             free_bytes=free_space(store.root),

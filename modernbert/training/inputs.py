@@ -21,6 +21,7 @@ from modernbert.data.tokens import TokenLengths, auto_max_length
 from modernbert.errors import BadOption
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine
+from modernbert.model.loading import with_random_weights
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
@@ -194,7 +195,9 @@ def settle(
 
 
 def trainable(model: Any, config: TrainingConfig, *, head: bool) -> Any:
-    """Return the model as it will be trained: whole, or with adapters when these are asked for."""
+    """Return the model as it will be trained: whole, or with adapters or anew when that is asked for."""
+    if config.random_weights:
+        return with_random_weights(model)
     if not config.lora:
         return model
     return add_lora(

@@ -38,9 +38,10 @@ class Started:
 
 def default_name(inputs: Inputs) -> str:
     """Return a run's name: task, model, method, seed."""
-    method = "-lora" if inputs.config.lora else ""
+    config = inputs.config
+    method = "-lora" if config.lora else "-random" if config.random_weights else ""
     model = Path(inputs.source.name).name
-    return f"{Path(inputs.task.name).name}-{model}{method}-s{inputs.config.seed}"
+    return f"{Path(inputs.task.name).name}-{model}{method}-s{config.seed}"
 
 
 def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:

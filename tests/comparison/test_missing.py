@@ -46,6 +46,16 @@ def test_new_runs_are_made_as_the_old_ones_were(store):
     assert (cell.request.settings, cell.request.recipe) == ({"epochs": 1.0}, "paper")
 
 
+def test_random_weights_are_a_model_of_their_own(store):
+    """What pretraining is worth: the same settings, and no name shared with the pretrained model's runs."""
+    made_run(store, "a", "minilm", RIGHT, settings={"epochs": 9.0})
+    (cell,) = lacking(store, baselines=("minilm random",))
+    assert (cell.request.model, cell.request.settings) == ("minilm", {"epochs": 9.0, "random_weights": True})
+    made_run(store, "b", "minilm", RIGHT, random=True, settings={"epochs": 9.0, "random_weights": True})
+    assert [outcome.model for outcome in collect(store, [])[0]] == ["minilm", "minilm random"]
+    assert lacking(store, baselines=("minilm", "minilm random")) == []
+
+
 def test_heads_are_models_of_their_own(store):
     """What searches with a vector for each token is not the same model as what has one for each text."""
     made_run(store, "a", "minilm", RIGHT, kind="retrieval", head="vectors")

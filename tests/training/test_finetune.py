@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers import request_of, toy_rows, write_csv
+from safetensors.torch import load_file
 
 from modernbert.errors import BadModel, BadOption, BadRun
 from modernbert.model.loading import load_trained
@@ -40,6 +41,31 @@ def test_a_run_is_kept_whole(model, lora, reviews, store, request):
     assert set(json.loads(rows[0])) == {"id", "label", "prediction", "logits"}
     assert (record["parameters"]["frozen"] > 0) is lora
     assert not (store.path(result.name) / "checkpoints").exists()
+
+
+def test_random_weights_are_another_draw_for_each_seed(reviews, store, tiny_modernbert):
+    """Nothing of the checkpoint is left; a seed draws the same weights again."""
+
+    def embeddings(folder):
+        weights = load_file(folder / "model.safetensors")
+        return next(tensor for name, tensor in weights.items() if name.endswith("tok_embeddings.weight"))
+
+    def drawn(seed):
+        settings = {"random_weights": True, "seed": seed, "epochs": 0.01, "learning_rate": 1e-12}
+        run = finetune(request_of(reviews, tiny_modernbert, **settings), store)
+        assert run.record["new_tensors"] == ("all: random weights",)
+        assert "random" in run.name
+        return embeddings(store.path(run.name) / "model")
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert (first - embeddings(tiny_modernbert)).abs().mean() > 1e-3
+
+
+def test_adapters_on_random_weights_are_refused(reviews, store, tiny_bert):
+    with pytest.raises(BadOption, match="adapters cannot change weights that know nothing"):
+        finetune(request_of(reviews, tiny_bert, random_weights=True, lora=True), store)
 
 
 @pytest.mark.parametrize("lora", [False, True])
