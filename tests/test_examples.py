@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from collections_toy import JUDGEMENTS, write_collection
+from helpers import toy_rows
+
+from modernbert.files import write_jsonl
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -150,6 +153,39 @@ def test_long_training(tmp_path):
     assert 0 < record["difference"] <= 1e-4
     assert min(record["mib"].values()) > 0
     assert record["ratio"] > 0
+
+
+def test_nano_speed(tmp_path):
+    """Both shapes are measured, asked and trained."""
+    output = tmp_path / "o.json"
+    command = [sys.executable, EXAMPLES / "benchmarks" / "nano_speed.py", "--output", output]
+    small = ["--length", "32", "--tokens", "64", "--rounds", "1"]
+    done = subprocess.run([*command, *small], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    records = json.loads(output.read_text())
+    assert [record["mode"] for record in records] == ["inference", "training"]
+    assert all(set(record["speedup"]) == {"mbert", "bert"} for record in records)
+    assert "| 32 | inference | bf16 |" in done.stdout
+
+
+@pytest.mark.slow
+def test_nano(tmp_path):
+    """A few labelled texts: pretrained and random weights, TF-IDF, what they differ by, and nothing twice."""
+    rows = [{"sentence": row["text"], "label": int(row["label"] == "positive")} for row in toy_rows(60)]
+    bundle = tmp_path / "bundle"
+    (bundle / "glue" / "sst2").mkdir(parents=True)
+    for split, part in {"train": rows[20:], "validation": rows[:20]}.items():
+        write_jsonl(bundle / f"glue/sst2/{split}.jsonl", part)
+    command = [sys.executable, EXAMPLES / "benchmarks" / "nano.py", "--tasks", "glue/sst2", "--seeds", "1"]
+    command += ["2", "--data-dir", bundle, "--runs", tmp_path / "runs", "--output", tmp_path / "o.json"]
+    for shown in (4, 0):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(" min\n") == shown
+    (record,) = json.loads((tmp_path / "o.json").read_text())
+    models = {model["model"]: len(model["by_seed"]) for model in record["comparison"]["models"]}
+    assert models == {"modernbert-nano": 2, "modernbert-nano random": 2, "tfidf": 1}
+    assert len(record["comparison"]["contrasts"]) == 3
 
 
 def test_the_commands_of_the_comparison_parse(tmp_path):

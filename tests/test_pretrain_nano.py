@@ -8,8 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from helpers import tiny_modernbert_config
+from transformers import AutoModelForMaskedLM
 
 from modernbert.data.collection import Collection, Documents
+from modernbert.model.embedding import embedding_settings
+from modernbert.model.locate import ModelSource
 
 FOLDER = Path(__file__).parents[1] / "examples" / "pretrain_nano"
 EVALUATED = "one two three four five six seven eight nine ten eleven twelve thirteen"
@@ -115,12 +120,36 @@ def test_pairs_are_docstrings_and_the_code_under_them(tmp_path, monkeypatch, cap
     assert "| toypy | pypi | toypy.whl |" in (tmp_path / "pairs_card.md").read_text()
 
 
-def test_both_shapes_are_measured(tmp_path, monkeypatch, capsys):
-    speed = load("speed")
-    small = ["--length", "32", "--tokens", "64", "--rounds", "1", "--output", str(tmp_path / "speed.json")]
-    monkeypatch.setattr(sys, "argv", ["speed.py", *small])
-    speed.main()
-    records = json.loads((tmp_path / "speed.json").read_text())
-    assert [record["mode"] for record in records] == ["inference", "training"]
-    assert all(set(record["speedup"]) == {"mbert", "bert"} for record in records)
-    assert "| 32 | inference | bf16 |" in capsys.readouterr().out
+def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny_tokenizer):
+    """A masked-language model in half precision that is an embedder too, with the cards of both trainings."""
+    ship = load("ship")
+    config = tiny_modernbert_config()
+    first, second = AutoModelForMaskedLM.from_config(config), AutoModelForMaskedLM.from_config(config)
+    training = {"steps": 3, "tokens": 30, "minutes": 1.0, "examples": 5}
+    history = [{"step": 0, "metrics": {"loss": 2.5, "masked_accuracy": 0.25, "ndcg_at_10": 0.75}}]
+    score = {"metric": "loss", "value": 2.0, "low": 1.0, "high": 3.0, "n": 7}
+    record = {"training": training | {"history": history}, "results": [{"scores": [score]}]}
+    for name, model in {"masked": first, "pairs": second.model}.items():
+        model.save_pretrained(tmp_path / name / "model")
+        tiny_tokenizer.save_pretrained(tmp_path / name / "model")
+        own = record | {"config": {"of": name}, "parameters": {"trained": 1234}}
+        (tmp_path / name / "run.json").write_text(json.dumps(own))
+    for name in ("data_card.md", "pairs_card.md"):
+        (tmp_path / name).write_text(f"about {name}\n")
+    monkeypatch.setattr(ship, "TARGET", tmp_path / "shipped")
+    paths = [str(tmp_path / "masked"), str(tmp_path / "pairs"), "--corpus", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["ship.py", *paths])
+    ship.main()
+    shipped = AutoModelForMaskedLM.from_pretrained(tmp_path / "shipped", dtype=torch.float32)
+    weights = [model.model.layers[1].mlp.Wi.weight for model in (first, second, shipped)]
+    between = torch.lerp(weights[0], weights[1], ship.SHARE)
+    torch.testing.assert_close(weights[2], between, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(shipped.head.dense.weight, first.head.dense.weight, atol=1e-3, rtol=1e-2)
+    source = ModelSource("shipped", tmp_path / "shipped", "", "", "")
+    assert embedding_settings(source).tuned
+    text = (tmp_path / "shipped" / "README.md").read_text()
+    assert "1,234 parameters" in text and "| 0 | 2.500 | 0.250 |" in text and "| 0 | 0.750 |" in text
+    assert (
+        "about data_card.md\n\n## Pairs\n\nabout pairs_card.md"
+        in (tmp_path / "shipped" / "DATA.md").read_text()
+    )

@@ -1,62 +1,100 @@
-"""Put a finished pretraining run into mbert as its embedded model: half precision, with its cards.
+"""Put the two finished trainings into mbert as its embedded model: half precision, with its cards.
 
-python examples/pretrain_nano/ship.py runs/nano --corpus CORPUS
+    python examples/pretrain_nano/ship.py runs/nano runs/nano-pairs --corpus CORPUS
+
+The encoder's weights lie between those of masked language modelling and those of contrastive training: the
+shipped model still guesses masked words and already finds code (Wortsman et al. 2022, arXiv:2109.01903).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from modernbert.files import replaced_folder
+from modernbert.model.embedding import EmbeddingSettings, save_embedder
 
 TARGET = Path(__file__).parents[2] / "modernbert" / "nano"
 LIMIT = 12 * 2**20
+# How far from the first training's encoder (0) to the second's (1).
+SHARE = 0.75
+# Tokens of a text that its vector is made of, unless another number is given.
+LENGTH = 512
 
 
-def card(record: dict, notes: str) -> str:
-    """Return the model card: what it is, how it was made, its loss curve."""
-    training, result = record["training"], record["results"][0]
-    scores = {score["metric"]: score for score in result["scores"]}
-    shown = [
-        f"| {name} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} | {s['n']:,} |"
-        for name, s in scores.items()
-    ]
-    curve = [
-        f"| {point['step']} | {point['metrics']['loss']:.3f} | {point['metrics']['masked_accuracy']:.3f} |"
-        for point in training["history"]
-    ]
+def blended(masked: Any, encoder: Any, share: float) -> Any:
+    """Return the masked-language model with its encoder's weights moved by `share` towards `encoder`'s."""
+    towards: Mapping[str, torch.Tensor] = encoder.state_dict()
+    with torch.no_grad():
+        for name, weight in masked.base_model.named_parameters():
+            weight.lerp_(towards[name], share)
+    return masked
+
+
+def card(masked: dict, pairs: dict, notes: str) -> str:
+    """Return the model card: what it is, how it was made, its curves."""
+    training, search = masked["training"], pairs["training"]
     return notes.format(
         steps=training["steps"],
         tokens=f"{training['tokens']:,}",
         minutes=f"{training['minutes']:.0f}",
-        parameters=f"{sum(record['parameters'].values()):,}",
-        scores="\n".join(shown),
-        curve="\n".join(curve),
-        settings=json.dumps(record["config"]),
+        parameters=f"{sum(masked['parameters'].values()):,}",
+        scores=scores(masked),
+        curve=curve(training, {"loss": "loss", "masked accuracy": "masked_accuracy"}),
+        settings=json.dumps(masked["config"]),
+        share=SHARE,
+        pair_count=f"{search['examples']:,}",
+        pair_tokens=f"{search['tokens']:,}",
+        pair_minutes=f"{search['minutes']:.0f}",
+        pair_scores=scores(pairs),
+        pair_curve=curve(search, {"nDCG@10": "ndcg_at_10"}),
+        pair_settings=json.dumps(pairs["config"]),
     )
+
+
+def scores(record: dict) -> str:
+    """Return the rows of a training's final scores."""
+    return "\n".join(
+        f"| {s['metric']} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} | {s['n']:,} |"
+        for s in record["results"][0]["scores"]
+    )
+
+
+def curve(training: dict, columns: dict[str, str]) -> str:
+    """Return a table of what was measured on held-out data during a training."""
+    lines = [f"| step | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    for point in training["history"]:
+        values = [f"{point['metrics'][metric]:.3f}" for metric in columns.values()]
+        lines.append(f"| {point['step']} | {' | '.join(values)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Write the folder, and refuse one that is too large."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("masked", type=Path, help="run of mbert pretrain")
+    parser.add_argument("pairs", type=Path, help="run of mbert finetune on the pairs")
     parser.add_argument("--corpus", type=Path, required=True)
     options = parser.parse_args()
-    record = json.loads((options.run / "run.json").read_text())
-    model = AutoModelForMaskedLM.from_pretrained(options.run / "model", dtype=torch.float32).half()
+    masked, pairs = (json.loads((run / "run.json").read_text()) for run in (options.masked, options.pairs))
+    model = AutoModelForMaskedLM.from_pretrained(options.masked / "model", dtype=torch.float32)
+    encoder = AutoModel.from_pretrained(options.pairs / "model", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(options.masked / "model")
     notes = (Path(__file__).parent / "model_card.md").read_text()
     with replaced_folder(TARGET) as folder:
-        model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(options.run / "model").save_pretrained(folder)
-        shutil.copyfile(options.corpus / "data_card.md", folder / "DATA.md")
-        (folder / "README.md").write_text(card(record, notes))
-        size = sum(file.stat().st_size for file in folder.iterdir())
+        folder.rmdir()  # save_embedder makes it
+        settings = EmbeddingSettings(max_length=LENGTH)
+        save_embedder(blended(model, encoder, SHARE).half(), tokenizer, settings, folder)
+        sources = [(options.corpus / name).read_text() for name in ("data_card.md", "pairs_card.md")]
+        (folder / "DATA.md").write_text("\n## Pairs\n\n".join(sources))
+        (folder / "README.md").write_text(card(masked, pairs, notes))
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     assert size <= LIMIT, f"{size:,} bytes"
     print(f"{TARGET}: {size / 2**20:.1f} MiB")
 

@@ -95,7 +95,7 @@ def _from_hub(task: Task, source: HubData, split: str, looked: Path | None) -> L
             f"  Hub:           {network().reason}",
             fix=f"On a machine with network: mbert download {task.name} --to bundle; "
             "then here: --data-dir bundle.\n"
-            "Without any network: mbert finetune codesearch/stdlib --model modernbert-nano.",
+            "Without any network: mbert demo, or mbert finetune codesearch/stdlib --model modernbert-nano.",
         )
     rows = Rows.of(read_rows(path).columns, f"{source.repo} {source.config}/{split}")
     return LoadedSplit(split, rows, f"Hub {source.repo}", source.revision)

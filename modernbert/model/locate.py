@@ -145,7 +145,8 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
             f"  cache:         {cache_folder()} ({checkpoint.hub_id})\n"
             f"  Hub:           {network().reason}",
             fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle\n"
-            f"A small model that comes with mbert and needs no network: --model {EMBEDDED}",
+            f"A small model that comes with mbert and needs no network: --model {EMBEDDED} "
+            "(`mbert demo` shows it)",
         )
     return _source(checkpoint, snapshot, f"Hub {checkpoint.hub_id}", snapshot.name)
 

@@ -82,11 +82,13 @@ def test_offline_names_every_place_and_the_command(mbert, tiny_bert, reviews):
         "cache:",
         "Hub: offline",
         "mbert download glue/sst2 --to bundle",
+        "Without any network: mbert demo",
     )
     refused(
         mbert("finetune", "reviews.csv", "-m", "modernbert-base"),
         "modernbert-base",
         "mbert download modernbert-base --to bundle",
+        "`mbert demo` shows it",
     )
     refused(mbert("finetune", "someone/their-data", "-m", tiny_bert), "someone/their-data", "Hub: offline")
 

@@ -1,6 +1,6 @@
 """modernbert-nano's shape against a BERT of the same size: tokens a second at four lengths, side by side.
 
-    python examples/pretrain_nano/speed.py
+    python examples/benchmarks/nano_speed.py
 
 Weights are random; BERT gets 8,192 positions for the long texts, of which the trained one has 1,024. Both run
 as mbert runs them, on the same random tokens.
@@ -22,7 +22,7 @@ from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.pretraining.architectures import ARCHITECTURES
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parents[1] / "benchmarks" / "results" / "nano_speed.json"
+OUTPUT = Path(__file__).parent / "results" / "nano_speed.json"
 NAMES = {"mbert": "nano", "bert": "bert-nano"}
 LENGTHS = (128, 512, 2048, 8192)
 VOCABULARY = 8192
