@@ -40,7 +40,7 @@ def test_demo(store):
     assert [system.system for system in found.systems] == names
     assert store.read(found.run)["status"] == "finished"
     assert len(found.answers) == len(demo.QUESTIONS)
-    assert found.systems[1].note == "never trained for search"
+    assert found.systems[1].note == "as it comes"
 
 
 def test_demo_has_help():

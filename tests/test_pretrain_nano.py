@@ -125,14 +125,14 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
     ship = load("ship")
     config = tiny_modernbert_config()
     first, second = AutoModelForMaskedLM.from_config(config), AutoModelForMaskedLM.from_config(config)
-    training = {"steps": 3, "tokens": 30, "minutes": 1.0, "examples": 5}
+    training = {"steps": 3, "tokens": 30, "minutes": 1.0}
     history = [{"step": 0, "metrics": {"loss": 2.5, "masked_accuracy": 0.25, "ndcg_at_10": 0.75}}]
     score = {"metric": "loss", "value": 2.0, "low": 1.0, "high": 3.0, "n": 7}
     record = {"training": training | {"history": history}, "results": [{"scores": [score]}]}
     for name, model in {"masked": first, "pairs": second.model}.items():
         model.save_pretrained(tmp_path / name / "model")
         tiny_tokenizer.save_pretrained(tmp_path / name / "model")
-        own = record | {"config": {"of": name}, "parameters": {"trained": 1234}}
+        own = record | {"config": {"of": name, "batch_size": 2}, "parameters": {"trained": 1234}}
         (tmp_path / name / "run.json").write_text(json.dumps(own))
     for name in ("data_card.md", "pairs_card.md"):
         (tmp_path / name).write_text(f"about {name}\n")

@@ -49,7 +49,7 @@ def card(masked: dict, pairs: dict, notes: str) -> str:
         curve=curve(training, {"loss": "loss", "masked accuracy": "masked_accuracy"}),
         settings=json.dumps(masked["config"]),
         share=SHARE,
-        pair_count=f"{search['examples']:,}",
+        pair_count=f"{search['steps'] * pairs['config']['batch_size']:,}",
         pair_tokens=f"{search['tokens']:,}",
         pair_minutes=f"{search['minutes']:.0f}",
         pair_scores=scores(pairs),
