@@ -69,11 +69,15 @@ def test_lora_takes_ten_times_the_rate():
 @pytest.mark.parametrize(
     ("family", "lora", "rate", "retrieval"),
     [
-        (*row, retrieval)
-        for row in (("bert", False, 3e-5), ("bert", True, 3e-4), ("nano", True, 2e-3))
-        for retrieval in (False, True)
-    ]
-    + [("nano", False, 5e-4, False), ("nano", False, 2e-4, True)],
+        ("bert", False, 3e-5, False),
+        ("bert", False, 3e-5, True),
+        ("bert", True, 3e-4, False),
+        ("bert", True, 3e-4, True),
+        ("nano", False, 5e-4, False),
+        ("nano", False, 2e-4, True),
+        ("nano", True, 2e-3, False),
+        ("nano", True, 2e-3, True),
+    ],
 )
 def test_adapters_take_ten_times_the_rate_but_not_the_embedded_models(family, lora, rate, retrieval):
     recipe = find_recipe(
