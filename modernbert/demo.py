@@ -21,7 +21,7 @@ from modernbert.training.record import Started
 from modernbert.training.reports import Notice, Observe
 
 TASK = "codesearch/stdlib"
-SETTINGS = {"epochs": 2.0, "max_length": 128}
+SETTINGS = {"epochs": 1.0, "max_length": 128, "max_tokens": 16384}
 QUESTIONS = (
     "remove html tags and escape special characters",
     "wait until a process ends and get its exit status",

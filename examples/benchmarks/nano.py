@@ -3,9 +3,9 @@
     python examples/benchmarks/nano.py --data-dir BUNDLE --runs runs/nano
     python examples/benchmarks/nano.py --data-dir BUNDLE --runs runs/nano --models small-nano small-bert
 
-SST-2 beside TF-IDF with logistic regression, search in Python's library beside BM25. Every network has the
-same settings and three seeds, which draw the random weights too; these get the rate at which `mbert pretrain`
-starts from scratch. `--models` takes names and folders as `mbert finetune --model` does. What is in `--runs`
+SST-2 beside TF-IDF with logistic regression, search in Python's library beside BM25. Every network has three
+seeds, which draw the random weights too, and the same settings, except that random weights get more (see
+`RANDOM`). `--models` takes names and folders as `mbert finetune --model` does. What is in `--runs`
 already is not trained again.
 """
 
@@ -27,9 +27,12 @@ from modernbert.versions import versions
 OUTPUT = Path(__file__).parent / "results" / "nano.json"
 SETTINGS = {
     "glue/sst2": {"epochs": 1.0, "max_length": 128, "learning_rate": 5e-4},
-    "codesearch/stdlib": {"epochs": 2.0, "max_length": 128, "learning_rate": 2e-4, "max_tokens": 16384},
+    "codesearch/stdlib": {"epochs": 1.0, "max_length": 128, "learning_rate": 2e-4, "max_tokens": 16384},
 }
-RANDOM = {"random_weights": True, "learning_rate": 1e-3}
+# What knows nothing gets more: the rate at which `mbert pretrain` starts from scratch, and in search, where one
+# epoch is 66 steps, a second epoch, which helped it on the validation queries.
+FROM_SCRATCH = {"random_weights": True, "learning_rate": 1e-3}
+RANDOM = {"glue/sst2": FROM_SCRATCH, "codesearch/stdlib": {**FROM_SCRATCH, "epochs": 2.0}}
 WITHOUT_NETWORK = {"glue/sst2": "tfidf", "codesearch/stdlib": "bm25 (code)"}
 
 
@@ -39,7 +42,7 @@ def train(task: str, model: str, seed: int, *, random: bool, given: argparse.Nam
     name = f"{Path(task).name}-{Path(model).name}{kind}-s{seed}"
     if store.has(name) and store.read(name)["status"] == "finished":
         return
-    settings = {**SETTINGS[task], **(RANDOM if random else {}), "seed": seed}
+    settings = {**SETTINGS[task], **(RANDOM[task] if random else {}), "seed": seed}
     request = Request(target=task, model=model, settings=settings, data_dir=given.data_dir, name=name)
     done = finetune(request, store)
     print(
@@ -64,7 +67,7 @@ def compared(task: str, given: argparse.Namespace) -> dict:
     bases = [WITHOUT_NETWORK[task], f"{EMBEDDED}{trained} random"]
     names = [f"{Path(model).name}{trained}" for model in given.models]
     chosen = [f"{EMBEDDED}{trained}", *names]
-    # The rate of the random weights is another one: allowed, and kept with the differences.
+    # What the random weights get more is allowed, and kept with the differences.
     found = compare(RunStore(given.runs), [], bases, tasks=[task], models=chosen, allow=True)
     return found.as_dict()["tasks"][0]
 

@@ -23,7 +23,7 @@ from modernbert.model.embedding import EmbeddingSettings, save_embedder
 TARGET = Path(__file__).parents[2] / "modernbert" / "nano"
 LIMIT = 12 * 2**20
 # How far from the first training's encoder (0) to the second's (1).
-SHARE = 0.75
+SHARE = 0.95
 # Tokens of a text that its vector is made of, unless another number is given.
 LENGTH = 512
 
