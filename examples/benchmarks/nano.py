@@ -29,8 +29,8 @@ SETTINGS = {
     "glue/sst2": {"epochs": 1.0, "max_length": 128, "learning_rate": 5e-4},
     "codesearch/stdlib": {"epochs": 1.0, "max_length": 128, "learning_rate": 2e-4, "max_tokens": 16384},
 }
-# What knows nothing gets more: the rate at which `mbert pretrain` starts from scratch, and in search, where one
-# epoch is 66 steps, a second epoch, which helped it on the validation queries.
+# What knows nothing gets more: the rate at which `mbert pretrain` starts from scratch, and in search, where
+# one epoch is 66 steps, a second epoch, which helped it on the validation queries.
 FROM_SCRATCH = {"random_weights": True, "learning_rate": 1e-3}
 RANDOM = {"glue/sst2": FROM_SCRATCH, "codesearch/stdlib": {**FROM_SCRATCH, "epochs": 2.0}}
 WITHOUT_NETWORK = {"glue/sst2": "tfidf", "codesearch/stdlib": "bm25 (code)"}
