@@ -5,8 +5,8 @@
 
 SST-2 beside TF-IDF with logistic regression, search in Python's library beside BM25. Every network has three
 seeds, which draw the random weights too; what is not the embedded model gets more training (see `MORE`).
-`--models` takes names and folders as `mbert finetune --model` does. What is in `--runs` already is not trained
-again.
+`--models` takes names and folders as `mbert finetune --model` does. What is in `--runs` already is not
+trained again.
 """
 
 import argparse
