@@ -84,6 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     masked, pairs = (json.loads((run / "run.json").read_text()) for run in (options.masked, options.pairs))
     model = AutoModelForMaskedLM.from_pretrained(options.masked / "model", dtype=torch.float32)
+    model.config.classifier_pooling = "mean"  # of all tokens, as in the second training
     encoder = AutoModel.from_pretrained(options.pairs / "model", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(options.masked / "model")
     notes = (Path(__file__).parent / "model_card.md").read_text()
