@@ -168,6 +168,27 @@ def test_nano_speed(tmp_path):
     assert "| 32 | inference | bf16 |" in done.stdout
 
 
+def test_nano_pretraining(tmp_path):
+    """Losses of both runs at the same steps; what is no finished pretraining is refused."""
+    history = [{"step": step, "metrics": {"loss": 9.0 - step}} for step in range(4)]
+    score = {"value": 6.0, "low": 5.5, "high": 6.5}
+    record = {"kind": "pretrain", "status": "finished", "parameters": {"trained": 1234}}
+    record |= {name: {} for name in ("config", "seed", "data", "hardware", "versions")}
+    record |= {"training": {"history": history, "tokens": 99, "minutes": 2.4}}
+    record["results"] = [{"scores": [{"metric": name, **score} for name in ("loss", "masked_accuracy")]}]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "nano_pretraining.py"]
+    for name, kind in {"a": "pretrain", "b": "pretrain", "c": "finetune"}.items():
+        (tmp_path / name / "model").mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text(json.dumps(record | {"kind": kind}))
+        (tmp_path / name / "model" / "config.json").write_text(json.dumps({"model_type": f"type {name}"}))
+    given = ["a", "b", "--output", "o.json"]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, cwd=tmp_path)
+    assert "| type b | 1,234 | 99 | 8.00 | 7.00 | 6.000 (5.500 to 6.500) |" in done.stdout, done.stderr
+    assert len(json.loads((tmp_path / "o.json").read_text())) == 2
+    refused = subprocess.run([*command, "c"], capture_output=True, text=True, cwd=tmp_path)
+    assert "c is no finished pretraining" in refused.stderr
+
+
 @pytest.mark.slow
 def test_nano(tmp_path):
     """A few labelled texts: pretrained and random weights, TF-IDF, what they differ by, and nothing twice."""
