@@ -24,8 +24,9 @@ TARGET = Path(__file__).parents[2] / "modernbert" / "nano"
 LIMIT = 12 * 2**20
 # How far from the first training's encoder (0) to the second's (1).
 SHARE = 0.95
-# Tokens of a text that its vector is made of, unless another number is given.
-LENGTH = 512
+# Tokens of a text that its vector is made of, unless another number is given: those of the second training.
+# On codesearch/stdlib's validation queries nDCG@10 is 0.595 so, and 0.582 with 512.
+LENGTH = 128
 
 
 def blended(masked: Any, encoder: Any, share: float) -> Any:
