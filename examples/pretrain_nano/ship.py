@@ -2,8 +2,8 @@
 
     python examples/pretrain_nano/ship.py runs/nano runs/nano-pairs --corpus CORPUS
 
-The encoder's weights lie between those of masked language modelling and those of contrastive training: the
-shipped model still guesses masked words and already finds code (Wortsman et al. 2022, arXiv:2109.01903).
+The encoder's weights lie between those of masked language modelling and those of contrastive training
+(Wortsman et al. 2022, arXiv:2109.01903), near the second: it finds code and still guesses some masked words.
 """
 
 from __future__ import annotations
