@@ -92,7 +92,7 @@ class Progress:
 
 
 def _start(inputs: Inputs) -> str:
-    if inputs.source.revision == UNTRAINED:
+    if inputs.source.revision == UNTRAINED or inputs.config.random_weights:
         return "random weights"
     return "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in
 

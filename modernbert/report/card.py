@@ -72,7 +72,7 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
     ]
     retrieval = record["task"]["kind"] == "retrieval" and _hub_task(record) == "sentence-similarity"
     return ModelCardData(
-        base_model=base,
+        base_model=None if record["config"].get("random_weights") else base,
         license=licence if licence and " " not in licence else None,
         library_name="sentence-transformers" if retrieval else "transformers",
         pipeline_tag=_hub_task(record),
@@ -88,6 +88,8 @@ def _about(record: dict[str, Any], name: str) -> str:
     kept = base or Path(record["model"]["name"]).name
     verb = "trained by masked language modelling" if record["task"]["kind"] == "pretraining" else "fine-tuned"
     start = "" if record["init"] == "plain" else f", starting from {record['init']['found_in']}"
+    if record["config"].get("random_weights"):
+        verb, start = "trained", ", from random weights: only its architecture and tokenizer are that model's"
     return f"# {name}\n\n`{kept}` {verb} on {record['task']['name']} ({method}){start}.\n"
 
 

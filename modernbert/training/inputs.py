@@ -188,6 +188,10 @@ def settle(
     """Resolve a request's settings; also return what to tell about them."""
     recipe, config = resolve_settings(request, task, source, train_rows=train_rows, base=base)
     start = find_start(request, recipe, source, store)
+    if config.random_weights and start is not source:
+        raise BadOption(
+            f"random weights cannot start from {start.name}", fix="Add --init-from none, or leave them out."
+        )
     machine = choose_machine(request.device, request.precision)
     config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
     notes = [] if start is source else [f"starting from {start.found_in}"]
@@ -262,7 +266,8 @@ def find_start(request: Request, recipe: Recipe, source: ModelSource, store: Run
 def _is_run_of(store: RunStore, name: str, task: str, model: str) -> bool:
     run = store.read(name)
     same = run["task"]["name"] == task and run["model"]["name"] == model
-    return bool(same and run["status"] == "finished" and run["kind"] == "finetune")
+    pretrained = not run["config"].get("random_weights")
+    return bool(same and pretrained and run["status"] == "finished" and run["kind"] == "finetune")
 
 
 def with_max_length(config: TrainingConfig, lengths: TokenLengths, context: int) -> TrainingConfig:

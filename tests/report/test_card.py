@@ -24,6 +24,12 @@ def test_a_trained_model_has_a_card_with_its_scores(lora, tmp_path, store, tiny_
     assert "README.md" not in done.record["model_files"], "its owner may edit it"
 
 
+def test_a_model_from_random_weights_claims_no_base(reviews, store, tiny_bert):
+    done = finetune(request_of(reviews, tiny_bert, epochs=0.1, random_weights=True), store)
+    card = ModelCard.load(store.path(done.name) / "model" / "README.md")
+    assert "from random weights" in card.text and "fine-tuned on" not in card.text
+
+
 def test_a_catalogue_model_is_named_as_the_base():
     from modernbert.report.card import _base
 

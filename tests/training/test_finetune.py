@@ -63,6 +63,13 @@ def test_random_weights_are_another_draw_for_each_seed(reviews, store, tiny_mode
     assert (first - embeddings(tiny_modernbert)).abs().mean() > 1e-3
 
 
+def test_random_weights_start_from_no_run(reviews, store, tiny_bert):
+    first = finetune(request_of(reviews, tiny_bert, epochs=0.1), store)
+    request = request_of(reviews, tiny_bert, random_weights=True)
+    with pytest.raises(BadOption, match=f"random weights cannot start from {first.name}"):
+        finetune(replace(request, init_from=first.name), store)
+
+
 def test_adapters_on_random_weights_are_refused(reviews, store, tiny_bert):
     with pytest.raises(BadOption, match="adapters cannot change weights that know nothing"):
         finetune(request_of(reviews, tiny_bert, random_weights=True, lora=True), store)
