@@ -77,8 +77,11 @@ def _open(path: Path, *, binary: bool) -> IO[Any]:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that takes the name `path` (which must not exist) when the block ends well.
+
+    Args:
+        shared: another process may make the same folder meanwhile; the first that is whole stays.
 
     Raises:
         DiskFull: no space was left; nothing stays behind.
@@ -91,7 +94,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield temporary
             for file in temporary.rglob("*"):
                 flush_to_disk(file)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not (shared and path.is_dir()):
+                    raise
             flush_to_disk(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -63,6 +63,17 @@ def test_a_folder_appears_when_it_is_whole(tmp_path):
     assert names(tmp_path) == ["model"]
 
 
+def test_of_two_that_make_a_shared_folder_the_first_wins(tmp_path):
+    with atomic_folder(tmp_path / "model", shared=True) as folder:
+        (folder / "weights").write_text("second")
+        (tmp_path / "model").mkdir()  # another process, meanwhile
+        (tmp_path / "model" / "weights").write_text("first")
+    assert (tmp_path / "model" / "weights").read_text() == "first"
+    assert names(tmp_path) == ["model"]
+    with pytest.raises(OSError, match="not empty"), atomic_folder(tmp_path / "model") as folder:
+        (folder / "weights").write_text("third")
+
+
 def test_a_folder_is_replaced_only_by_a_whole_one(tmp_path):
     for text in ("old", "new"):
         with replaced_folder(tmp_path / "task") as folder:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption
-from modernbert.files import replaced_folder
+from modernbert.files import atomic_folder
 from modernbert.model.loading import quiet_transformers
 from modernbert.model.locate import UNTRAINED, ModelSource, family_of
 
@@ -53,13 +54,13 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 
 
-def untrained(name: str, tokenizer: Any, folder: Path) -> ModelSource:
+def untrained(name: str, tokenizer: Any, cache: Path) -> ModelSource:
     """Write a configuration and a tokenizer, without weights, and return them as a model's source.
 
     Args:
         name: one of `ARCHITECTURES`, or a path to a transformers `config.json`.
         tokenizer: fills in the vocabulary's size and the special tokens' ids.
-        folder: replaced if it exists.
+        cache: the folder lies in here, named after what is in it. Once made it stays, for runs may share it.
 
     Raises:
         BadOption: there is no such architecture.
@@ -69,11 +70,12 @@ def untrained(name: str, tokenizer: Any, folder: Path) -> ModelSource:
     values = {**_read(name), **_special_ids(tokenizer)}
     # A multiple of 64 lets matrix products run at full speed.
     values["vocab_size"] = -(-len(tokenizer) // 64) * 64
-    with quiet_transformers():
-        config = AutoConfig.for_model(**values)
-    with replaced_folder(folder) as temporary, quiet_transformers():
-        config.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
+    content = json.dumps(values, sort_keys=True) + tokenizer.backend_tokenizer.to_str()
+    folder = cache / f"{Path(name).stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        with atomic_folder(folder, shared=True) as temporary, quiet_transformers():
+            AutoConfig.for_model(**values).save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
     return ModelSource(Path(name).stem, folder, "random weights", UNTRAINED, family_of(folder))
 
 

@@ -147,8 +147,7 @@ def _start(request: PretrainingRequest, corpus: Corpus, store: RunStore) -> tupl
     """Return the model to start from, and its tokenizer."""
     if request.scratch is not None:
         tokenizer = _new_tokenizer(request, corpus) if request.vocabulary else _old_tokenizer(request, store)
-        folder = own_cache() / "untrained" / f"{Path(request.scratch).stem}-{_digest(tokenizer)}"
-        return untrained(request.scratch, tokenizer, folder), tokenizer
+        return untrained(request.scratch, tokenizer, own_cache() / "untrained"), tokenizer
     if request.vocabulary:
         raise BadOption(
             "a trained model cannot take a new vocabulary: its embeddings belong to the old one",
@@ -176,7 +175,7 @@ def _new_tokenizer(request: PretrainingRequest, corpus: Corpus) -> Any:
     folder = own_cache() / "vocabularies" / _key(corpus, request.vocabulary)
     if not folder.is_dir():
         learnt = train_tokenizer(corpus.sample(VOCABULARY_CHARACTERS), request.vocabulary, 8192)
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, shared=True) as temporary:
             learnt.save_pretrained(temporary)
     return load_tokenizer(ModelSource("vocabulary", folder, str(folder), "", ""))
 

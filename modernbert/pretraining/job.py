@@ -82,8 +82,9 @@ class PretrainingJob(Job):
         special = tuple(sorted(tokenizer.all_special_ids))
         self.masking = Masking(config.mask, tokenizer.mask_token_id, special, len(tokenizer))
         pieces = Pieces.open(inputs.folder, "train")
-        rows = pack_rows(pieces.lengths, config.max_length, config.seed)
-        lengths = np.array([pieces.lengths[row].sum() for row in rows])
+        sizes = pieces.lengths
+        rows = pack_rows(sizes, config.max_length, config.seed)
+        lengths = np.array([sizes[row].sum() for row in rows])
         plan = BatchPlan(lengths, config.batch_size, config.seed, sort=False)
         self.data = PretrainingData(pieces, rows, plan, self.masking)
         self.held_out = Pieces.open(inputs.folder, "held_out")

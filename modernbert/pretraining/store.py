@@ -80,7 +80,7 @@ def build(
         DiskFull: nothing stays behind.
     """
     counts = {"texts": 0, "characters": 0, "repeated_texts": 0, "repeated_pieces": 0, "short_pieces": 0}
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, shared=True) as temporary:
         writers = {split: _Writer(temporary, split, len(tokenizer)) for split in SPLITS}
         seen: set[bytes] = set()
         for texts in _batched(_unseen(corpus, seen, counts)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from helpers import tiny_modernbert_config
@@ -58,8 +60,9 @@ def model_of(kind: str):
     return BertForMaskedLM(BertConfig(vocab_size=128, **sizes)).eval()
 
 
-@pytest.mark.parametrize("kind", ["modernbert", "bert"])
-def test_packed_logits_and_gradients_are_transformers_own(kind):
+@pytest.mark.parametrize(("kind", "at_once"), [("modernbert", 0), ("bert", 0), ("bert", 150), ("bert", 1024)])
+def test_packed_logits_and_gradients_are_transformers_own(kind, at_once, monkeypatch):
+    monkeypatch.setattr("modernbert.pretraining.network.PADDED_AT_ONCE", at_once)
     model = model_of(kind)
     lengths = [3, 40, 17, 100, 17]
     masked, targets_M = MASKING.apply(batch_of(lengths), torch.Generator().manual_seed(0))
@@ -91,7 +94,7 @@ def test_no_document_sees_another(kind):
 
 @pytest.mark.parametrize("name", ["nano", "bert-nano"])
 def test_architectures_start_from_the_seed(name, tmp_path, tiny_tokenizer):
-    source = untrained(name, tiny_tokenizer, tmp_path / "model")
+    source = untrained(name, tiny_tokenizer, tmp_path)
     weights = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -105,7 +108,7 @@ def test_architectures_start_from_the_seed(name, tmp_path, tiny_tokenizer):
 def test_both_nanos_have_about_as_many_parameters(tmp_path, tiny_tokenizer):
     sizes = []
     for name in ("nano", "bert-nano"):
-        model, _ = load_masked_lm(untrained(name, tiny_tokenizer, tmp_path / name))
+        model, _ = load_masked_lm(untrained(name, tiny_tokenizer, tmp_path))
         sizes.append(model.num_parameters() - model.get_input_embeddings().weight.numel())
     assert sizes[0] == pytest.approx(sizes[1], rel=0.12)
 
@@ -113,9 +116,13 @@ def test_both_nanos_have_about_as_many_parameters(tmp_path, tiny_tokenizer):
 def test_an_architecture_of_ones_own(tmp_path, tiny_tokenizer):
     path = tmp_path / "mine.json"
     path.write_text(tiny_modernbert_config().to_json_string())
-    model, _ = load_masked_lm(untrained(str(path), tiny_tokenizer, tmp_path / "model"))
+    model, _ = load_masked_lm(untrained(str(path), tiny_tokenizer, tmp_path))
     assert model.config.hidden_size == 32
     assert model.config.vocab_size == 128
+    path.write_text(tiny_modernbert_config(hidden_size=64).to_json_string())
+    changed = untrained(str(path), tiny_tokenizer, tmp_path)
+    assert json.loads((changed.folder / "config.json").read_text())["hidden_size"] == 64
+    assert untrained(str(path), tiny_tokenizer, tmp_path).folder == changed.folder
 
 
 @pytest.mark.parametrize(
@@ -127,16 +134,16 @@ def test_an_unknown_architecture_is_refused(text, message, tmp_path, tiny_tokeni
     if text is not None:
         path.write_text(text)
     with pytest.raises(BadOption, match=message):
-        untrained(str(path), tiny_tokenizer, tmp_path / "model")
+        untrained(str(path), tiny_tokenizer, tmp_path)
 
 
 def test_the_rotary_base_changes_global_layers_only(tmp_path, tiny_tokenizer):
-    source = untrained("nano", tiny_tokenizer, tmp_path / "model")
+    source = untrained("nano", tiny_tokenizer, tmp_path)
     model, _ = load_masked_lm(source, rotary_base=160_000.0)
     bases = {kind: values["rope_theta"] for kind, values in model.config.rope_parameters.items()}
     assert bases == {"full_attention": 160_000.0, "sliding_attention": 10_000.0}
     with pytest.raises(BadOption, match="rotary_base is for ModernBERT"):
-        load_masked_lm(untrained("bert-nano", tiny_tokenizer, tmp_path / "bert"), rotary_base=1e5)
+        load_masked_lm(untrained("bert-nano", tiny_tokenizer, tmp_path), rotary_base=1e5)
 
 
 def test_a_checkpoint_without_its_encoder_is_refused(tmp_path, tiny_modernbert, store):
