@@ -75,7 +75,9 @@ class Progress:
 
     def _evaluation(self, report: EvaluationReport) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
-        best = "  (best)" if report.is_best and report.step else "  (untrained)" if not report.step else ""
+        best = (
+            "  (best)" if report.is_best and report.step else "  (before training)" if not report.step else ""
+        )
         self._print(f"step {report.step}/{report.total}  evaluation: {values}{best}")
         if report.step:
             for note in report.evaluation.notes:

@@ -168,35 +168,45 @@ def test_nano_speed(tmp_path):
     assert "| 32 | inference | bf16 |" in done.stdout
 
 
-def test_nano_pretraining(tmp_path):
-    """Losses of both runs at the same steps; what is no finished pretraining is refused."""
-    history = [{"step": step, "metrics": {"loss": 9.0 - step}} for step in range(4)]
-    score = {"value": 6.0, "low": 5.5, "high": 6.5}
-    record = {"kind": "pretrain", "status": "finished", "parameters": {"trained": 1234}}
-    record |= {name: {} for name in ("config", "seed", "data", "hardware", "versions")}
-    record |= {"training": {"history": history, "tokens": 99, "minutes": 2.4}}
-    record["results"] = [{"scores": [{"metric": name, **score} for name in ("loss", "masked_accuracy")]}]
-    command = [sys.executable, EXAMPLES / "benchmarks" / "nano_pretraining.py"]
-    for name, kind in {"a": "pretrain", "b": "pretrain", "c": "finetune"}.items():
-        (tmp_path / name / "model").mkdir(parents=True)
-        (tmp_path / name / "run.json").write_text(json.dumps(record | {"kind": kind}))
-        (tmp_path / name / "model" / "config.json").write_text(json.dumps({"model_type": f"type {name}"}))
-    given = ["a", "b", "--output", "o.json"]
-    done = subprocess.run([*command, *given], capture_output=True, text=True, cwd=tmp_path)
-    assert "| type b | 1,234 | 99 | 8.00 | 7.00 | 6.000 (5.500 to 6.500) |" in done.stdout, done.stderr
-    assert len(json.loads((tmp_path / "o.json").read_text())) == 2
-    refused = subprocess.run([*command, "c"], capture_output=True, text=True, cwd=tmp_path)
-    assert "c is no finished pretraining" in refused.stderr
+@pytest.mark.slow
+def test_nano_pretraining(tmp_path, tiny_modernbert, tiny_bert):
+    """Two tiny models on held-out text and a few labelled ones: what they differ by, and nothing twice."""
+    write_jsonl(
+        tmp_path / "corpus.jsonl", [{"text": f"w{i % 60} w{i % 7} " * 9 + f"w{i}"} for i in range(2000)]
+    )
+    bundle = sst2_bundle(tmp_path)
+    command = [sys.executable, EXAMPLES / "benchmarks" / "nano_pretraining.py", tmp_path / "corpus.jsonl"]
+    command += [tiny_modernbert, tiny_bert, "--lengths", "64", "--tasks", "glue/sst2", "--seeds", "1", "2"]
+    command += ["--data-dir", bundle, "--runs", tmp_path / "runs", "--output", tmp_path / "o.json"]
+    for shown in (4, 0):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(" min\n") == shown
+    record = json.loads((tmp_path / "o.json").read_text())
+    loss, accuracy, sst2 = record["measures"]
+    for one in (loss, accuracy, sst2):
+        first, second = (score["value"] for score in one["scores"])
+        assert one["difference"]["value"] == pytest.approx(first - second)
+        assert all(score["low"] <= score["value"] <= score["high"] for score in one["scores"])
+    assert 3 < loss["scores"][0]["value"] < 7
+    assert sst2["difference"]["seeds"] == [2, 2]
+    assert "| measure | n | ModernBERT | BERT | difference |" in done.stdout
+
+
+def sst2_bundle(folder: Path) -> Path:
+    """Write a few labelled texts as a bundle's SST-2."""
+    rows = [{"sentence": row["text"], "label": int(row["label"] == "positive")} for row in toy_rows(60)]
+    target = folder / "bundle" / "glue" / "sst2"
+    target.mkdir(parents=True)
+    for split, part in {"train": rows[20:], "validation": rows[:20]}.items():
+        write_jsonl(target / f"{split}.jsonl", part)
+    return folder / "bundle"
 
 
 @pytest.mark.slow
 def test_nano(tmp_path):
     """A few labelled texts: pretrained and random weights, TF-IDF, what they differ by, and nothing twice."""
-    rows = [{"sentence": row["text"], "label": int(row["label"] == "positive")} for row in toy_rows(60)]
-    bundle = tmp_path / "bundle"
-    (bundle / "glue" / "sst2").mkdir(parents=True)
-    for split, part in {"train": rows[20:], "validation": rows[:20]}.items():
-        write_jsonl(bundle / f"glue/sst2/{split}.jsonl", part)
+    bundle = sst2_bundle(tmp_path)
     command = [sys.executable, EXAMPLES / "benchmarks" / "nano.py", "--tasks", "glue/sst2", "--seeds", "1"]
     command += ["2", "--data-dir", bundle, "--runs", tmp_path / "runs", "--output", tmp_path / "o.json"]
     for shown in (4, 0):
