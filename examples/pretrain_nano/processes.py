@@ -63,6 +63,11 @@ def work(rank: int, size: int, meeting: str, arguments: list[str]) -> None:
             if rank:  # the same weights, other masks
                 torch.manual_seed(self.inputs.config.seed + rank)
 
+        def save(self, folder: Path) -> float:
+            if rank:
+                raise SystemExit  # all have the same weights, and the first one saves them
+            return super().save(folder)
+
     job.PretrainingJob = SharedJob
     if rank:
         distributed.barrier()
