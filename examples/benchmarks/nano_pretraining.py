@@ -33,11 +33,12 @@ SETTINGS = {
     "glue/sst2": {"epochs": 1.0, "max_length": 128},
     "codesearch/stdlib": {"epochs": 1.0, "max_length": 128, "max_tokens": 16384},
 }
-# Of each architecture the better of two with seed 42, where nothing below is measured: 2e-4 and 5e-4 on 5,000
-# texts of SST-2's training split (after 15,000 others), 5e-4 and 1e-3 on stdlib's validation queries.
+# Chosen with seed 42 where nothing below is measured: on 5,000 texts of SST-2's training split (after 15,000
+# others) both did better with this than with 2e-4; on stdlib's validation queries ModernBERT did better with
+# this than with 5e-4, and BERT's was not searched.
 RATES = {
     "glue/sst2": {"modernbert": 5e-4, "bert": 5e-4},
-    "codesearch/stdlib": {"modernbert": 1e-3, "bert": 1e-3},
+    "codesearch/stdlib": {"modernbert": 1e-3, "bert": 5e-4},
 }
 
 
