@@ -75,10 +75,10 @@ class Progress:
 
     def _evaluation(self, report: EvaluationReport) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
-        best = (
-            "  (best)" if report.is_best and report.step else "  (before training)" if not report.step else ""
-        )
-        self._print(f"step {report.step}/{report.total}  evaluation: {values}{best}")
+        mark = "  (best)" if report.is_best else ""
+        if not report.step:
+            mark = "  (before training)"
+        self._print(f"step {report.step}/{report.total}  evaluation: {values}{mark}")
         if report.step:
             for note in report.evaluation.notes:
                 output.print_warning(note)

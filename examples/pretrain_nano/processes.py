@@ -9,6 +9,8 @@ run that was stopped goes on in one process (`mbert resume`).
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -72,9 +74,9 @@ def work(rank: int, size: int, meeting: str, arguments: list[str]) -> None:
     if rank:
         distributed.barrier()
         arguments = [*arguments, "--runs-dir", str(Path(meeting).with_name(f"runs-{rank}"))]
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.argv = ["mbert", "pretrain", *arguments]
-    mbert()
+    with contextlib.redirect_stdout(io.StringIO()) if rank else contextlib.nullcontext():
+        mbert()
 
 
 def main() -> None:
