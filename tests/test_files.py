@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from modernbert.errors import BadOption, DiskFull
-from modernbert.files import atomic_file, atomic_folder, replaced_folder, sha256, write_json, write_jsonl
+from modernbert.files import (
+    atomic_file,
+    atomic_folder,
+    held,
+    is_held,
+    own_cache,
+    replaced_folder,
+    sha256,
+    sweep,
+    write_json,
+    write_jsonl,
+)
 
 
 def names(folder):
@@ -87,3 +102,81 @@ def test_a_folder_is_replaced_only_by_a_whole_one(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     assert sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+# Writes a file, a folder and a replaced folder, and is killed inside the innermost block.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from modernbert.files import atomic_file, atomic_folder, replaced_folder
+with atomic_file(Path("a")), atomic_folder(Path("b")) as b, replaced_folder(Path("c")) as c:
+    (b / "in").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer_and_nothing_else_is(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / ".mine.tmp").write_text("")
+    done = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 5
+    with atomic_file(tmp_path / "held"):  # its own is held by a living process: this one
+        sweep(tmp_path)
+        assert len([name for name in names(tmp_path) if name.startswith(".held")]) == 1
+    assert names(tmp_path) == [".mine.tmp", "c", "held"]
+
+
+def test_a_replacement_killed_between_its_two_renames_puts_the_old_folder_back(tmp_path):
+    (tmp_path / ".task.v1.0123456789abcdef.mbert-old").mkdir()
+    sweep(tmp_path)
+    assert names(tmp_path) == ["task.v1"]
+    (tmp_path / ".task.v1.0123456789abcdef.mbert-old").mkdir()
+    sweep(tmp_path)
+    assert names(tmp_path) == ["task.v1"]
+
+
+def test_links_that_look_like_temporary_files_are_not_followed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("")
+    (tmp_path / ".x.0.mbert-tmp").symlink_to(tmp_path / "precious")
+    os.mkfifo(tmp_path / ".y.0.mbert-tmp")
+    sweep(tmp_path)
+    assert (tmp_path / "precious/file").exists()
+
+
+def test_new_files_have_the_usual_permissions(tmp_path):
+    write_json(tmp_path / "a", {})
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_name_that_is_too_long_and_a_read_only_folder_are_the_users_errors(tmp_path):
+    with pytest.raises(BadOption, match="File name too long"):
+        write_json(tmp_path / ("n" * 300), {})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadOption, match="Not a directory"):
+        write_json(tmp_path / "file" / "a", {})
+    with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "in/a".replace("in/", "")):
+        (tmp_path.parent / "elsewhere").read_text()  # not about what is written: as it is
+
+
+def test_a_held_folder_is_busy_for_others(tmp_path):
+    code = (
+        "from modernbert.files import held\nfrom modernbert.errors import BadRun\nfrom pathlib import Path\n"
+    )
+    code += "with held(Path('.'), BadRun('busy')): pass"
+    with held(tmp_path):
+        assert is_held(tmp_path)
+        other = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert "MbertError: busy" in other.stderr
+    assert not is_held(tmp_path)
+    with held(tmp_path, BadOption("busy")):
+        pass
+
+
+def test_without_a_home_folder_the_cache_must_be_named(monkeypatch):
+    monkeypatch.delenv("MBERT_CACHE")
+    monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(BadOption, match="MBERT_CACHE"):
+        own_cache()

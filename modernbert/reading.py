@@ -1,0 +1,109 @@
+"""Files of JSON that mbert wrote, or a user: read whole, checked, and named when they are wrong.
+
+Every JSON in the package is parsed here. What Python's parser lets through and nothing else can carry on
+(lone surrogates), or fails on in ways of its own (deep nesting, numbers of thousands of digits), is an error
+with the file's name and the line, as is a value of another type than the one that is expected.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Hashable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from modernbert.errors import BadData, MbertError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+def parse_json(text: str | bytes, *, where: str, error: type[MbertError] = BadData) -> Any:
+    """Parse JSON.
+
+    Raises:
+        error: it is not valid, nests too deep, has a number that is too long, or half a character.
+    """
+    try:
+        decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(decoded)
+        if "\\u" in decoded:  # the only way to half a surrogate pair, which UTF-8 cannot hold
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as problem:
+        raise error(f"not valid JSON ({problem.msg})", where=where) from None
+    except UnicodeDecodeError:
+        raise error("not UTF-8", where=where) from None
+    except UnicodeEncodeError:
+        raise error("half of a character (a lone surrogate), which no text can hold", where=where) from None
+    except RecursionError:
+        raise error("JSON that nests too deep", where=where) from None
+    except ValueError:
+        raise error("a number of too many digits", where=where) from None
+    return value
+
+
+def read_bytes(path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> bytes:
+    """Read a whole file. Raises `error` when it is missing, a folder, a pipe or a device, or unreadable."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for one
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise error(f"{what} cannot be read (it is no file)", where=str(path))
+            return file.read()
+    except OSError as problem:
+        raise error(f"{what} cannot be read ({problem.strerror})", where=str(path)) from None
+
+
+def read_json(path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> Any:
+    """Read a file of JSON. Raises `error`, with the file's name, as `read_bytes` and `parse_json` do."""
+    return parse_json(read_bytes(path, error, what=what), where=str(path), error=error)
+
+
+def read_object(path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> dict[str, Any]:
+    """Read a file that holds one JSON object. Raises `error` as `read_json`, or for another value."""
+    return checked(dict[str, Any], read_json(path, error, what=what), where=str(path), error=error)
+
+
+def read_lines(
+    path: Path, error: type[MbertError] = BadData, *, what: str = "the file"
+) -> Iterator[tuple[str, Any]]:
+    """Yield (file and line, value) of a file with one JSON value a line; blank lines are left out.
+
+    Lines end with a newline and nothing else: JSON may hold U+2028 and its like as they are.
+    """
+    for number, line in enumerate(read_bytes(path, error, what=what).split(b"\n"), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, parse_json(line, where=where, error=error)
+
+
+def checked(kind: type[T], value: Any, *, where: str, error: type[MbertError] = BadData) -> T:
+    """Return `value` if it is what `kind` (a type, TypedDict or dataclass) says; nothing is converted.
+
+    JSON has lists, so `kind` says `list` where it means a sequence; `pydantic.FiniteFloat` leaves out NaN.
+
+    Raises:
+        error: it is not; the message names the place in the value and what is expected there.
+    """
+    from pydantic import ValidationError
+
+    adapter: TypeAdapter[T] = _adapter(kind)
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise error(f"{place}: {message}" if place else message, where=where) from None
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
