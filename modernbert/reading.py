@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from modernbert.errors import BadData, MbertError
 
@@ -92,7 +92,7 @@ def checked(kind: type[T], value: Any, *, where: str, error: type[MbertError] = 
     """
     from pydantic import ValidationError
 
-    adapter: TypeAdapter[T] = _adapter(kind)
+    adapter: TypeAdapter[T] = _adapter(cast(Any, kind))  # a type is hashable, which mypy does not see
     try:
         return adapter.validate_python(value, strict=True)
     except ValidationError as problem:
