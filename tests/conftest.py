@@ -54,7 +54,7 @@ def tiny_tokenizer():
 
 
 def _saved(model, tokenizer, folder: Path) -> Path:
-    from modernbert.model.loading import quiet_transformers
+    from modernbert.model.pretrained import quiet_transformers
 
     with quiet_transformers():
         model.save_pretrained(folder)

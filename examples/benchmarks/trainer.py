@@ -57,8 +57,9 @@ def run_trainer(inputs, store) -> dict:
 
     from modernbert.evaluation.scoring import quick_metrics
     from modernbert.memory import peak_memory, start_measuring_memory
-    from modernbert.model.loading import load_classifier, quiet_transformers
+    from modernbert.model.loading import load_classifier
     from modernbert.model.lora import add_lora
+    from modernbert.model.pretrained import quiet_transformers
     from modernbert.training.classification import make_dataset
 
     task, config = inputs.task, inputs.config

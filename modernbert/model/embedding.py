@@ -5,13 +5,14 @@ Shape suffixes: T tokens of all texts, N texts, L longest text, D hidden size.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 import torch
+from pydantic import Field
 from torch import nn
+from typing_extensions import TypedDict
 
 from modernbert.errors import BadModel
 from modernbert.files import atomic_folder, write_json
@@ -22,11 +23,33 @@ from modernbert.model.encoder import (
     modernbert_hidden,
     padded_inputs,
 )
-from modernbert.model.loading import context_length, load_config, load_encoder, quiet_transformers
+from modernbert.model.loading import context_length, load_config, load_encoder
 from modernbert.model.locate import ModelSource
 from modernbert.model.packing import PackedBatch
+from modernbert.model.pretrained import quiet_transformers
+from modernbert.reading import checked, read_json
 
 Pooling = Literal["mean", "cls"]
+
+
+class Module(TypedDict):
+    """An entry of sentence-transformers' `modules.json`."""
+
+    type: str
+    path: str
+
+
+class Prompts(TypedDict):
+    """What mbert reads of `config_sentence_transformers.json`."""
+
+    prompts: NotRequired[dict[str, str] | None]
+    similarity_fn_name: NotRequired[str | None]
+
+
+class Length(TypedDict):
+    """What mbert reads of `sentence_bert_config.json`."""
+
+    max_seq_length: NotRequired[Annotated[int, Field(ge=3)] | None]
 
 
 @dataclass(frozen=True)
@@ -61,38 +84,40 @@ def embedding_settings(source: ModelSource) -> EmbeddingSettings:
     path = folder / "modules.json"
     if not path.is_file():
         return EmbeddingSettings(max_length=context)
-    kinds = {module["type"].rsplit(".", 1)[-1]: module["path"] for module in _read(path)}
+    modules = checked(list[Module], read_json(path, BadModel), where=str(path), error=BadModel)
+    kinds = {module["type"].rsplit(".", 1)[-1]: module["path"] for module in modules}
     if unknown := set(kinds) - {"Transformer", "Pooling", "Normalize"}:
         raise BadModel(f"the model has modules that mbert does not know: {', '.join(sorted(unknown))}",
                        where=str(path))  # fmt: skip
-    said = _read(folder / "config_sentence_transformers.json")
+    said: Prompts = _read(folder / "config_sentence_transformers.json", Prompts)
     prompts = said.get("prompts") or {}
     similarity = said.get("similarity_fn_name") or "cosine"
     if similarity not in ("cosine", "dot"):
         raise BadModel(f"mbert does not know the similarity '{similarity}'", where=str(folder))
-    length = _read(folder / "sentence_bert_config.json").get("max_seq_length") or context
+    length: Length = _read(folder / "sentence_bert_config.json", Length)
     return replace(
         EmbeddingSettings(tuned=True),
         pooling=_pooling(folder / kinds.get("Pooling", "1_Pooling") / "config.json"),
         normalize="Normalize" in kinds,
         similarity="dot" if similarity == "dot" else "cosine",
-        max_length=min(int(length), context),
+        max_length=min(length.get("max_seq_length") or context, context),
         query_prompt=prompts.get("query", ""),
         document_prompt=prompts.get("document", prompts.get("passage", "")),
     )
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _read(path: Path, kind: Any) -> Any:
+    """Return what a configuration says, checked; nothing when there is no such file."""
+    return checked(kind, read_json(path, BadModel) if path.exists() else {}, where=str(path), error=BadModel)
 
 
 def _pooling(path: Path) -> Pooling:
-    config = _read(path)
+    config: dict[str, Any] = _read(path, dict[str, Any])
     chosen = {
         name.removeprefix("pooling_mode_")
         for name, on in config.items()
         if name.startswith("pooling_mode_") and on is True
-    } or {config.get("pooling_mode", "mean_tokens")}
+    } or {str(config.get("pooling_mode", "mean_tokens"))}
     known: dict[str, Pooling] = {
         "mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls",
     }  # fmt: skip

@@ -9,25 +9,35 @@ N documents, q and n their tokens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import nn
+from typing_extensions import TypedDict
 
 from modernbert.errors import BadModel
 from modernbert.files import atomic_folder, write_json
 from modernbert.model.embedding import hidden_states
-from modernbert.model.loading import load_encoder, quiet_transformers
+from modernbert.model.loading import load_encoder
 from modernbert.model.locate import ModelSource
 from modernbert.model.packing import PackedBatch
+from modernbert.model.pretrained import damage_is_an_error, quiet_transformers
+from modernbert.reading import checked, read_json
 
 RECORD, WEIGHTS = "late_interaction.json", "projection.safetensors"
 # Numbers of a token's vector: as in ColBERT.
 SIZE = 128
+
+
+class Record(TypedDict):
+    """What a model's folder says of it: numbers of a token's vector, and tokens of a text that are read."""
+
+    size: Annotated[int, Field(ge=1, le=2**16)]
+    max_length: Annotated[int, Field(ge=1)]
 
 
 class PackedTokenEmbedder(nn.Module):
@@ -74,12 +84,9 @@ def is_late_interaction(folder: Path) -> bool:
 
 def load_token_embedder(source: ModelSource) -> PackedTokenEmbedder:
     """Load a model that `save_token_embedder` wrote, in evaluation mode. Raises BadModel if it is damaged."""
-    record = json.loads((source.folder / RECORD).read_text(encoding="utf-8"))
-    model = PackedTokenEmbedder(load_encoder(source), record["size"])
-    try:
+    model = PackedTokenEmbedder(load_encoder(source), _record(source.folder)["size"])
+    with damage_is_an_error(source.folder):
         model.projection.load_state_dict(load_file(source.folder / WEIGHTS))
-    except (OSError, RuntimeError) as error:
-        raise BadModel(f"the projection cannot be read ({error})", where=str(source.folder)) from None
     return model.eval()
 
 
@@ -94,7 +101,12 @@ def save_token_embedder(model: PackedTokenEmbedder, tokenizer: Any, max_length: 
 
 def trained_length(folder: Path) -> int:
     """Return the length in tokens that a model was trained to read."""
-    return int(json.loads((folder / RECORD).read_text(encoding="utf-8"))["max_length"])
+    return _record(folder)["max_length"]
+
+
+def _record(folder: Path) -> Record:
+    path = folder / RECORD
+    return checked(Record, read_json(path, BadModel), where=str(path), error=BadModel)
 
 
 def split_rows(rows_Td: torch.Tensor, batch: PackedBatch) -> Iterator[torch.Tensor]:

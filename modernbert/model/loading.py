@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,12 @@ import torch
 from modernbert.data.task import Task
 from modernbert.errors import BadModel
 from modernbert.files import atomic_folder
+from modernbert.model import pretrained
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.locate import ModelSource
 from modernbert.model.lora import merge_lora
 from modernbert.model.packing import PackedBatch
+from modernbert.model.pretrained import load_weights, quiet_transformers
 
 # A checkpoint without a task head lacks these; anything else missing would be a random encoder.
 HEAD_NAMES = ("classifier.", "head.", "pooler.", "score.")
@@ -30,46 +30,12 @@ PROBLEM_TYPES = {
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and notices off the screen; mbert says what matters itself."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def damage_is_an_error(folder: Path) -> Iterator[None]:
-    """Turn whatever a library says of an unreadable checkpoint into BadModel."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise BadModel(
-            f"the checkpoint cannot be read: {str(error).splitlines()[0]}",
-            where=str(folder),
-            fix="It is damaged or of a kind that transformers does not know; fetch or train it again.",
-        ) from error
-
-
 def load_tokenizer(source: ModelSource) -> Any:
     """Load the tokenizer of a model. Raises BadModel when it cannot be read or is not a fast one."""
-    from transformers import AutoTokenizer
-
     # Without these files transformers makes up an empty vocabulary, and every prediction is nonsense.
     if not any(next(source.folder.glob(pattern), None) for pattern in TOKENIZER_FILES):
         raise BadModel("the model has no tokenizer (such as tokenizer.json)", where=str(source.folder))
-    with quiet_transformers(), damage_is_an_error(source.folder):
-        tokenizer = AutoTokenizer.from_pretrained(source.folder)
+    tokenizer = pretrained.load_tokenizer(source.folder)
     if not tokenizer.is_fast:
         raise BadModel("the model has no fast tokenizer (tokenizer.json)", where=str(source.folder))
     return tokenizer
@@ -77,11 +43,7 @@ def load_tokenizer(source: ModelSource) -> Any:
 
 def load_config(source: ModelSource) -> Any:
     """Load the transformers configuration of a model (of the base, for an adapter)."""
-    from transformers import AutoConfig
-
-    folder = source.base.folder if source.base else source.folder
-    with quiet_transformers(), damage_is_an_error(folder):
-        return AutoConfig.from_pretrained(folder)
+    return pretrained.load_config(source.base.folder if source.base else source.folder)
 
 
 def context_length(config: Any) -> int:
@@ -152,14 +114,7 @@ def load_encoder(source: ModelSource) -> Any:
 
     if source.base is not None:
         raise BadModel(f"{source.name} is an adapter trained for labels: it has no vectors of its own")
-    with quiet_transformers(), damage_is_an_error(source.folder):
-        model, info = AutoModel.from_pretrained(source.folder, dtype=torch.float32, output_loading_info=True)
-    lost = sorted(key for key in info["missing_keys"] if not key.startswith(HEAD_NAMES))
-    if lost:
-        raise BadModel(
-            f"the checkpoint lacks {len(lost)} encoder tensors ({', '.join(lost[:3])}, ...)",
-            where=str(source.folder),
-        )
+    model, _ = load_weights(AutoModel, source.folder, HEAD_NAMES)
     return model.eval()
 
 
@@ -168,39 +123,21 @@ def _shown(labels: tuple[str, ...]) -> str:
 
 
 def _config(folder: Path, labels: tuple[str, ...], kind: str) -> Any:
-    from transformers import AutoConfig
-
     names = labels or ("score",)
-    with quiet_transformers(), damage_is_an_error(folder):
-        return AutoConfig.from_pretrained(
-            folder,
-            num_labels=len(names),
-            id2label=dict(enumerate(names)),
-            label2id={name: i for i, name in enumerate(names)},
-            problem_type=PROBLEM_TYPES[kind],
-        )
+    return pretrained.load_config(
+        folder,
+        num_labels=len(names),
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        problem_type=PROBLEM_TYPES[kind],
+    )
 
 
 def _load(folder: Path, config: Any) -> LoadedClassifier:
     from transformers import AutoModelForSequenceClassification
 
-    with quiet_transformers(), damage_is_an_error(folder):
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    missing = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
-    prefix = f"{model.base_model_prefix}."
-    lost = sorted(key for key in missing if not key.removeprefix(prefix).startswith(HEAD_NAMES))
-    if lost:
-        raise BadModel(
-            f"the checkpoint lacks {len(lost)} encoder tensors ({', '.join(lost[:3])}, ...)",
-            where=str(folder),
-        )
-    return LoadedClassifier(model, tuple(sorted(missing)))
+    loader = AutoModelForSequenceClassification
+    return LoadedClassifier(*load_weights(loader, folder, HEAD_NAMES, config, ignore_mismatched_sizes=True))
 
 
 def _load_run(source: ModelSource) -> Any:
@@ -213,8 +150,7 @@ def _load_run(source: ModelSource) -> Any:
             raise BadModel(f"the run's model lacks {', '.join(loaded.new_tensors)}", where=str(source.folder))
         return loaded.model
     base = _load(source.base.folder, _config(source.base.folder, source.labels, kind)).model
-    with damage_is_an_error(source.folder):
-        return merge_lora(base, source.folder)
+    return merge_lora(base, source.folder)
 
 
 def _with_new_head(model: Any, source: ModelSource, task: Task) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
 from modernbert.network import network, show_downloads_on_terminals_only
+from modernbert.reading import read_object
 from modernbert.runs import RunStore, read_run
 from modernbert.version import __version__
 
@@ -121,7 +121,7 @@ def family_of(folder: Path) -> str:
     path = folder / "config.json"
     if not path.is_file():
         raise BadModel("the folder has no config.json: it is no transformers model", where=str(folder))
-    kind = json.loads(path.read_text(encoding="utf-8")).get("model_type", "")
+    kind = str(read_object(path, BadModel).get("model_type"))
     return {"modernbert": "modernbert", "deberta-v2": "deberta"}.get(kind, "bert")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption
+from modernbert.model.pretrained import load_adapter
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,9 @@ def add_lora(
 
 
 def merge_lora(model: Any, folder: Path) -> Any:
-    """Return `model` with the adapters saved in `folder` folded into its weights."""
-    from peft import PeftModel
-
+    """Return `model` with the adapters of `folder` folded into its weights. Raises BadModel if damaged."""
     with _quiet_peft():
-        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        return load_adapter(model, folder).merge_and_unload()
 
 
 def merged(model: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 from modernbert.errors import BadOption
 from modernbert.files import atomic_folder
-from modernbert.model.loading import quiet_transformers
 from modernbert.model.locate import UNTRAINED, ModelSource, family_of
+from modernbert.model.pretrained import make_config, quiet_transformers
+from modernbert.reading import read_object
 
 _MODERNBERT = {"model_type": "modernbert", "max_position_embeddings": 8192}
 # The paper's first phase has 10,000 in the global layers too (arXiv:2412.13663, section 2.2).
@@ -63,10 +64,8 @@ def untrained(name: str, tokenizer: Any, cache: Path) -> ModelSource:
         cache: the folder lies in here, named after what is in it. Once made it stays, for runs may share it.
 
     Raises:
-        BadOption: there is no such architecture.
+        BadOption, BadModel: there is no such architecture, or its values make no sense.
     """
-    from transformers import AutoConfig
-
     values = {**_read(name), **_special_ids(tokenizer)}
     # A multiple of 64 lets matrix products run at full speed.
     values["vocab_size"] = -(-len(tokenizer) // 64) * 64
@@ -74,7 +73,7 @@ def untrained(name: str, tokenizer: Any, cache: Path) -> ModelSource:
     folder = cache / f"{Path(name).stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         with atomic_folder(folder, shared=True) as temporary, quiet_transformers():
-            AutoConfig.for_model(**values).save_pretrained(temporary)
+            make_config(values, Path(name)).save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
     return ModelSource(Path(name).stem, folder, "random weights", UNTRAINED, family_of(folder))
 
@@ -88,10 +87,7 @@ def _read(name: str) -> dict[str, Any]:
             f"there is no architecture '{name}'",
             fix=f"Use {', '.join(ARCHITECTURES)}, or a path to a config.json of transformers.",
         )
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadOption(f"not valid JSON ({error})", where=str(path)) from None
+    values = read_object(path, BadOption)
     if values.get("model_type") not in ("modernbert", "bert"):
         raise BadOption("its model_type must be modernbert or bert", where=str(path))
     return values

@@ -20,8 +20,8 @@ from modernbert.data.batching import BatchPlan
 from modernbert.evaluation.metrics import ratio_score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.files import atomic_folder
-from modernbert.model.loading import quiet_transformers
 from modernbert.model.packing import PackedBatch
+from modernbert.model.pretrained import quiet_transformers
 from modernbert.pretraining.inputs import PretrainingInputs
 from modernbert.pretraining.masking import MaskedBatch, Masking
 from modernbert.pretraining.network import PackedMaskedLM, load_masked_lm

@@ -15,9 +15,9 @@ from torch import nn
 from modernbert.data.batching import split_by_tokens
 from modernbert.errors import BadModel, BadOption
 from modernbert.model.encoder import modernbert_hidden, padded_inputs
-from modernbert.model.loading import damage_is_an_error, quiet_transformers
 from modernbert.model.locate import ModelSource
 from modernbert.model.packing import PackedBatch
+from modernbert.model.pretrained import load_config, load_weights, random_model
 from modernbert.pretraining.masking import MaskedBatch
 
 # What predicts a token from its hidden state, by architecture; both take a tensor of any leading shape.
@@ -82,12 +82,11 @@ def load_masked_lm(source: ModelSource, rotary_base: float = 0.0) -> tuple[Any, 
     Raises:
         BadModel: unreadable, with encoder tensors missing, or an architecture without packed training.
     """
-    from transformers import AutoConfig, AutoModelForMaskedLM
+    from transformers import AutoModelForMaskedLM
 
     if source.base is not None:
         raise BadModel(f"{source.name} is an adapter: there is no whole model to train further")
-    with quiet_transformers(), damage_is_an_error(source.folder):
-        config = AutoConfig.from_pretrained(source.folder)
+    config = load_config(source.folder)
     if config.model_type not in HEADS:
         raise BadModel(
             f"{source.name} is a {config.model_type} model; pretraining knows {', '.join(HEADS)}",
@@ -95,18 +94,9 @@ def load_masked_lm(source: ModelSource, rotary_base: float = 0.0) -> tuple[Any, 
         )
     if rotary_base:
         set_rotary_base(config, rotary_base)
-    with quiet_transformers(), damage_is_an_error(source.folder):
-        if not has_weights(source.folder):
-            return AutoModelForMaskedLM.from_config(config, dtype=torch.float32), ("all: random weights",)
-        model, info = AutoModelForMaskedLM.from_pretrained(
-            source.folder, config=config, dtype=torch.float32, output_loading_info=True
-        )
-    lost = sorted(key for key in info["missing_keys"] if not key.startswith(HEAD_NAMES))
-    if lost:
-        raise BadModel(
-            f"the checkpoint lacks encoder tensors ({', '.join(lost[:3])})", where=str(source.folder)
-        )
-    return model, tuple(sorted(info["missing_keys"]))
+    if not has_weights(source.folder):
+        return random_model(AutoModelForMaskedLM, config, source.folder), ("all: random weights",)
+    return load_weights(AutoModelForMaskedLM, source.folder, HEAD_NAMES, config)
 
 
 def has_weights(folder: Path) -> bool:
