@@ -43,6 +43,13 @@ def evaluate(
     via: Annotated[
         str | None, typer.Option(help="Retrieval: mteb, to check against that package's own evaluation.")
     ] = None,
+    ignore_identical_ids: Annotated[
+        bool | None,
+        typer.Option(
+            "--ignore-identical-ids/--keep-identical-ids",
+            help="Retrieval: leave a document with the query's id out of its results; the task decides.",
+        ),
+    ] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Retrieval: do not keep the documents' vectors.")
     ] = False,
@@ -82,6 +89,7 @@ def evaluate(
             passages=passages,
             cache=None if no_cache else VectorCache.default(),
             via_mteb=via == "mteb",
+            ignore_identical=ignore_identical_ids,
             rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
         )
         return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)
@@ -104,7 +112,8 @@ def evaluate(
 
 
 def _retrieval(tasks: Any, source: Any, store: Any, search: Any, *, as_json: bool, **settings: Any) -> None:
-    from modernbert.evaluation.retrieve import averages, evaluate_tasks
+    from modernbert.evaluation.averages import averages
+    from modernbert.evaluation.retrieve import evaluate_tasks
 
     screen = output.console(error=True)
 
@@ -116,13 +125,15 @@ def _retrieval(tasks: Any, source: Any, store: Any, search: Any, *, as_json: boo
         results = evaluate_tasks(
             tasks, source, store, search, on_start=on_start, on_progress=status.update, **settings
         )
-    means = averages(results)
+    means = averages(tasks, results)
     if as_json:
-        return output.print_json({"results": [r.as_dict() for r in results], "averages": means})
+        found = {"results": [r.as_dict() for r in results], "averages": [vars(mean) for mean in means]}
+        return output.print_json(found)
     for result in results:
         show_retrieval(result)
-    for system, mean in means.items():
-        output.print_line(f"nDCG@10 over {len(results)} tasks, {system}: {mean:.4f}", style="bold")
+    for mean in means:
+        for system, value in mean.by_system.items():
+            output.print_line(f"{mean}, {system}: {value:.4f}", style="bold")
 
 
 def show_retrieval(result: Any) -> None:

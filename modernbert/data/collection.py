@@ -52,6 +52,7 @@ class Collection:
         judgements: grade by query id and document id; 0 is judged and not relevant.
         notes: what a careful reader should know of the data.
         teacher: a stronger model's score by query id and document id, to learn from.
+        ignore_identical: is a document whose id is the query's left out of that query's results?
     """
 
     name: str
@@ -61,6 +62,20 @@ class Collection:
     judgements: Judgements
     notes: tuple[str, ...] = ()
     teacher: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ignore_identical: bool = False
+
+    def identical(self) -> int:
+        """Return how many queries have the id of a document."""
+        return len(self.queries.keys() & set(self.documents.ids))
+
+    def to_learn_from(self) -> Collection:
+        """Return the collection with judgements of its own documents alone: others have no text."""
+        known = frozenset(self.documents.ids)
+        judgements = {
+            query: {document: grade for document, grade in grades.items() if document in known}
+            for query, grades in self.judgements.items()
+        }
+        return replace(self, judgements=judgements)
 
     def only(self, queries: Sequence[str]) -> Collection:
         """Return the collection with these of its queries alone; all documents stay."""
@@ -97,8 +112,8 @@ def read_collection(folder: Path, split: str = "test", *, name: str = "") -> Col
     """Read one split.
 
     Raises:
-        BadData: a file or split is missing, a row is malformed, an id occurs twice, a query is empty, or a
-            judgement names an unknown id; the message names file and row.
+        BadData: a file or split is missing, a row is malformed, an id occurs twice, a query is empty, a
+            judgement names an unknown query, or none names a document here; the message names file and row.
     """
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
@@ -106,7 +121,7 @@ def read_collection(folder: Path, split: str = "test", *, name: str = "") -> Col
         raise BadData(f"there is no split '{split}'", where=str(path), fix=f"Splits here: {found}.")
     documents = _read_documents(folder / "corpus.jsonl")
     queries = dict(_texts_by_id(folder / "queries.jsonl"))
-    judgements = _read_judgements(path, queries, frozenset(documents.ids))
+    judgements = _read_judgements(path, queries)
     where = str(folder / "queries.jsonl")
     return checked_collection(name or folder.name, split, documents, queries, judgements, where=where)
 
@@ -122,25 +137,30 @@ def checked_collection(
 ) -> Collection:
     """Put a collection together, with the judged queries alone, and note what a reader should know.
 
+    A judged document that the corpus lacks stays judged: if it is relevant, it is one that is not found, as
+    in trec_eval and mteb.
+
     Raises:
-        BadData: a judged query is unknown or empty, or a judgement names an unknown document.
+        BadData: a judged query is unknown or empty, or no judged document is in the corpus.
     """
+    documents, notes = _first_of_each(documents)
     known = frozenset(documents.ids)
     rows = {query: number for number, query in enumerate(queries, start=1)}
-    for query, grades in judgements.items():
+    for query in judgements:
         if query not in queries:
             raise BadData(
                 f"the query '{query}' is judged and is not in the collection", where=where, fix=FIX_QRELS
             )
         if not queries[query].strip():
             raise BadData(f"query '{query}' is empty", where=f"{where}, row {rows[query]}")
-        if unknown := [document for document in grades if document not in known]:
-            raise BadData(
-                f"the document '{unknown[0]}' is judged and is not in the collection",
-                where=where,
-                fix=FIX_QRELS,
-            )
-    notes = []
+    judged_documents = {document for grades in judgements.values() for document in grades}
+    if lost := judged_documents - known:
+        if lost == judged_documents:
+            raise BadData("no judged document is in the collection", where=where, fix=FIX_QRELS)
+        notes.append(
+            f"judged documents that the corpus lacks: {len(lost)}, such as {min(lost)}; relevant ones count "
+            "as not found"
+        )
     if empty := sum(not text for text in documents.with_titles()):
         notes.append(f"documents without text: {empty}; they stay in the corpus and match nothing")
     hopeless = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
@@ -156,6 +176,15 @@ def checked_collection(
         )
     judged = {query: queries[query] for query in judgements}
     return Collection(name, split, documents, judged, judgements, tuple(notes))
+
+
+def _first_of_each(documents: Documents) -> tuple[Documents, list[str]]:
+    """Leave out documents whose id another one before them has, and note how many."""
+    places = {identifier: place for place, identifier in reversed(list(enumerate(documents.ids)))}
+    if not (repeated := len(documents) - len(places)):
+        return documents, []
+    note = f"documents with the id of another one: {repeated}; the first of each is kept"
+    return documents.take(sorted(places.values())), [note]
 
 
 def _read_documents(path: Path) -> Documents:
@@ -186,7 +215,7 @@ def _rows_by_id(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, row
 
 
-def _read_judgements(path: Path, queries: Mapping[str, str], documents: frozenset[str]) -> Judgements:
+def _read_judgements(path: Path, queries: Mapping[str, str]) -> Judgements:
     judgements: dict[str, dict[str, int]] = {}
     for number, row in iter_rows(path):
         where = f"{path}, row {number}"
@@ -199,13 +228,10 @@ def _read_judgements(path: Path, queries: Mapping[str, str], documents: frozense
                 where=where,
                 fix="The first line names the columns: query-id, corpus-id, score, with tabs between.",
             ) from None
-        for kind, identifier, known in (("query", query, queries), ("document", document, documents)):
-            if identifier not in known:
-                raise BadData(
-                    f"the {kind} '{identifier}' is judged and is not in the collection",
-                    where=where,
-                    fix=FIX_QRELS,
-                )
+        if query not in queries:
+            raise BadData(
+                f"the query '{query}' is judged and is not in the collection", where=where, fix=FIX_QRELS
+            )
         if judgements.setdefault(query, {}).setdefault(document, grade) != grade:
             raise BadData(f"'{query}' and '{document}' are judged twice, and differently", where=where)
     if not judgements:

@@ -74,12 +74,17 @@ def _first_texts(corpus: Path) -> Iterator[str]:
 
 
 def load_collection(task: RetrievalTask, split: str, data_dir: Path | None = None) -> LoadedCollection:
-    """Find one split of a task.
+    """Find one split of a task, searched by the task's rule on identical ids.
 
     Raises:
         NotAvailable: it is in none of the places; the message names them and the command that fetches it.
         BadData: it was found and cannot be read, or its checksum differs.
     """
+    found = _load(task, split, data_dir)
+    return replace(found, collection=replace(found.collection, ignore_identical=task.ignore_identical_ids))
+
+
+def _load(task: RetrievalTask, split: str, data_dir: Path | None) -> LoadedCollection:
     if isinstance(task.source, FolderCollection):
         collection = read_collection(task.source.path, split, name=task.name)
         return LoadedCollection(collection, f"folder {task.source.path}", "fingerprint only")

@@ -67,7 +67,8 @@ class RetrievalTask:
         validation: the split that selects the checkpoint; None holds a tenth of the training queries out.
         test: the split that is reported.
         analyser: how BM25 reads its texts.
-        average: the benchmark whose mean it belongs to.
+        average: the benchmark whose mean it belongs to; `benchmark/set` where several tasks are one set.
+        ignore_identical_ids: is a document whose id is the query's left out of that query's results?
     """
 
     name: str
@@ -78,6 +79,7 @@ class RetrievalTask:
     test: str | None = "test"
     analyser: Analyser = "english"
     average: str = ""
+    ignore_identical_ids: bool = False
     licence: str = "see the source"
     citation: str = ""
     kind: Literal["retrieval"] = "retrieval"

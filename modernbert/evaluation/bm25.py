@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.evaluation.ranking import NOTHING
+
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
@@ -77,7 +79,10 @@ class Bm25:
         return self.vocabulary.setdefault(word, len(self.vocabulary))
 
     def search(self, queries: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores and document numbers, best first, both of shape (queries, k)."""
+        """Return scores and document numbers, best first, both of shape (queries, k).
+
+        A document that shares no word with the query is no result: its place stays empty (`NOTHING`).
+        """
         k = min(k, self.size)
         scores, places = [], []
         for query in queries:
@@ -86,7 +91,9 @@ class Bm25:
             best = best[np.argsort(-every[best], kind="stable")]
             scores.append(every[best])
             places.append(best)
-        return np.stack(scores), np.stack(places)
+        scores_QK, numbers_QK = np.stack(scores), np.stack(places)
+        found_QK = scores_QK > 0
+        return np.where(found_QK, scores_QK, -np.inf), np.where(found_QK, numbers_QK, NOTHING)
 
     def _scores(self, query: str) -> np.ndarray:
         known = [self.vocabulary[word] for word in self.words(query) if word in self.vocabulary]

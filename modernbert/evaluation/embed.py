@@ -74,6 +74,14 @@ def _require_vectors(source: ModelSource) -> None:
         )
 
 
+def require_finite(vectors: np.ndarray, source: ModelSource) -> None:
+    """Raise BadModel for vectors that are not finite: NaN would rank first for every query."""
+    if not np.isfinite(vectors).all():
+        raise BadModel(
+            f"{source.name} gives vectors that are not finite", fix="Try --precision fp32, or another model."
+        )
+
+
 class Embedder:
     """A loaded encoder with its tokenizer and settings, ready to give vectors."""
 
@@ -117,7 +125,9 @@ class Embedder:
     def _chunk(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
         tokens = tokenize(self.tokenizer, self._prompted(texts, kind), self.settings.max_length)
         budget = MAX_TOKENS[self.machine.device]
-        return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        vectors_ND = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        require_finite(vectors_ND, self.source)
+        return vectors_ND
 
     def _prompted(self, texts: Sequence[str], kind: Kind) -> list[tuple[str]]:
         prompt = self.settings.query_prompt if kind == "query" else self.settings.document_prompt

@@ -15,7 +15,7 @@ import torch
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.tokens import Tokens, tokenize
 from modernbert.errors import BadOption
-from modernbert.evaluation.embed import CHUNK, Embedder, Kind
+from modernbert.evaluation.embed import CHUNK, Embedder, Kind, require_finite
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.device import MAX_TOKENS
 from modernbert.model.encoder import pads
@@ -46,7 +46,10 @@ class LateEmbedder(Embedder):
         """Return each text's vectors, of shape (L, d)."""
         tokens = tokenize(self.tokenizer, [(text,) for text in texts], self.settings.max_length)
         budget = MAX_TOKENS[self.machine.device]
-        return token_vectors(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        rows = token_vectors(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        for vectors_Ld in rows:
+            require_finite(vectors_Ld, self.source)
+        return rows
 
     def search(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modernbert.errors import BadOption
 
@@ -21,6 +21,27 @@ class Protocol:
     titles: bool
     max_length: int
     source: str
+
+    def as_followed(
+        self, *, max_length: int = 0, passages: int = 0, identical: bool | None = None
+    ) -> Protocol:
+        """Return what becomes of the protocol when its user wants it otherwise: another name, never its own.
+
+        Args:
+            max_length: tokens of a text that are read; 0 for the protocol's own.
+            passages: tokens of a passage that documents are cut into; 0 for whole documents.
+            identical: are documents with the query's id left out? None where it is as the task says.
+        """
+        changes = []
+        if max_length and max_length != self.max_length:
+            changes.append(f"{max_length} tokens")
+        if passages:
+            changes.append(f"passages of {passages} tokens")
+        if identical is not None:
+            changes.append(f"identical ids {'left out' if identical else 'kept'}")
+        if not changes:
+            return self
+        return replace(self, name=f"{self.name}, but {', '.join(changes)}", max_length=passages or max_length)
 
 
 PROTOCOLS = {

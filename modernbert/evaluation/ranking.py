@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ MEASURES = {
 MRR = "mrr_at_10"
 
 Ranking = Mapping[str, Mapping[str, float]]
+# Scores and document numbers of each query, best first, both of shape (Q, K).
+Hits = tuple[np.ndarray, np.ndarray]
+# The number of a place in the results that no document fills; its score is minus infinity.
+NOTHING = -1
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,44 @@ class RankingScores:
         return self.scores[0]
 
 
+def depth(collection: Collection, k: int) -> int:
+    """Return how many results to ask a search for, so that `k` are left by `without_identical`."""
+    return k + collection.ignore_identical
+
+
+def without_identical(collection: Collection, hits: Hits, k: int) -> Hits:
+    """Leave a query's own document (of the same id) out where the collection says so, and cut to `k`."""
+    scores_QK, numbers_QK = hits
+    if collection.ignore_identical:
+        places = {identifier: place for place, identifier in enumerate(collection.documents.ids)}
+        own_Q1 = np.array([places.get(query, NOTHING) for query in collection.queries])[:, None]
+        scores_QK, numbers_QK = _put_last(scores_QK, numbers_QK, numbers_QK == own_Q1)
+    return scores_QK[:, :k], numbers_QK[:, :k]
+
+
+def _put_last(scores_QK: np.ndarray, numbers_QK: np.ndarray, out_QK: np.ndarray) -> Hits:
+    """Move the places that are out behind all others, and empty them."""
+    order_QK = np.argsort(out_QK, axis=1, kind="stable")
+    scores = np.take_along_axis(np.where(out_QK, -np.inf, scores_QK), order_QK, 1)
+    numbers = np.take_along_axis(np.where(out_QK, NOTHING, numbers_QK), order_QK, 1)
+    return scores, numbers
+
+
+def as_hits(rows: Sequence[Sequence[tuple[int, float]]], k: int) -> Hits:
+    """Return rows of (document number, score), each best first and at most `k` long, as arrays."""
+    scores = np.full((len(rows), k), -np.inf, np.float32)
+    numbers = np.full((len(rows), k), NOTHING, np.int64)
+    for place, row in enumerate(rows):
+        for rank, (number, score) in enumerate(row[:k]):
+            scores[place, rank], numbers[place, rank] = score, number
+    return scores, numbers
+
+
 def ranking_of(collection: Collection, scores_QK: np.ndarray, numbers_QK: np.ndarray) -> Ranking:
     """Name the documents that a search found, by query."""
     ids = collection.documents.ids
     return {
-        query: {ids[n]: float(s) for n, s in zip(numbers_K, scores_K, strict=True)}
+        query: {ids[n]: float(s) for n, s in zip(numbers_K, scores_K, strict=True) if n != NOTHING}
         for query, numbers_K, scores_K in zip(collection.queries, numbers_QK, scores_QK, strict=True)
     }
 

@@ -17,6 +17,7 @@ from modernbert.data.tokens import tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.embed import Estimate
 from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.ranking import NOTHING, as_hits
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.encoder import PackedClassifier
@@ -64,7 +65,8 @@ class Reranker:
 
     def estimate(self, queries: Sequence[str], documents: Sequence[str], numbers_QK: np.ndarray) -> Estimate:
         """Read one query's candidates to tell how long all will take."""
-        pairs = [(queries[0], documents[n]) for n in numbers_QK[0, :DEPTH]]
+        first = next((row for row in numbers_QK if row[0] != NOTHING), numbers_QK[0])
+        pairs = [(queries[0], documents[n]) for n in first[:DEPTH] if n != NOTHING] or [(queries[0], "")]
         started = time.perf_counter()
         self.score(pairs)
         seconds = time.perf_counter() - started
@@ -99,7 +101,7 @@ def rerank(
     depth: int = DEPTH,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Order the first `depth` documents of each query anew; what stood behind them is left out.
+    """Order the first `depth` documents of each query anew; what stood behind them stays behind them.
 
     Args:
         score: of pairs (query, document).
@@ -110,13 +112,16 @@ def rerank(
         on_progress: told how many queries are done.
 
     Returns:
-        Scores and document numbers, best first, both of shape (Q, depth or fewer).
+        Scores and document numbers, best first, both of shape (Q, K). What was not read has falling scores
+        below the lowest that was given.
     """
-    scores, numbers = [], []
-    for done, (query, row) in enumerate(zip(queries, numbers_QK[:, :depth], strict=True), start=1):
-        found = score([(query, documents[n]) for n in row])
-        order = np.argsort(-found, kind="stable")
-        scores.append(found[order])
-        numbers.append(row[order])
+    rows = []
+    for done, (query, row) in enumerate(zip(queries, numbers_QK, strict=True), start=1):
+        there = row[row != NOTHING].tolist()
+        read, behind = there[:depth], there[depth:]
+        found = score([(query, documents[n]) for n in read]) if read else np.zeros(0, np.float32)
+        ordered = [(read[i], float(found[i])) for i in np.argsort(-found, kind="stable")]
+        lowest = float(found.min(initial=0))
+        rows.append([*ordered, *((n, lowest - rank) for rank, n in enumerate(behind, start=1))])
         on_progress(done)
-    return np.stack(scores), np.stack(numbers)
+    return as_hits(rows, numbers_QK.shape[1])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernbert.data.collection import is_collection
+from modernbert.data.collection import Collection, is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, load_collection
 from modernbert.data.own import is_own_data
 from modernbert.data.pairs import is_pairs_file, pairs_to_search
@@ -19,8 +19,15 @@ from modernbert.evaluation.bm25 import ANALYSERS, Bm25
 from modernbert.evaluation.embed import Embedder, Estimate
 from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.passages import cut_into_passages
-from modernbert.evaluation.protocols import find_protocol
-from modernbert.evaluation.ranking import ranking_of, score_ranking
+from modernbert.evaluation.protocols import Protocol, find_protocol
+from modernbert.evaluation.ranking import (
+    NOTHING,
+    as_hits,
+    depth,
+    ranking_of,
+    score_ranking,
+    without_identical,
+)
 from modernbert.evaluation.rerank import DEPTH as RERANKED
 from modernbert.evaluation.rerank import Reranker, rerank
 from modernbert.evaluation.retrieval_record import RetrievalResult, SystemScores, keep_result
@@ -64,6 +71,7 @@ class SearchOptions:
         passages: cut documents into passages of this many tokens, the best of which counts; 0 for whole ones.
         cache: where documents' vectors are kept; None keeps none.
         rerank: a cross-encoder that orders the model's best documents anew.
+        ignore_identical: leave a document whose id is the query's out of its results; the task's own if None.
         via_mteb: let the mteb package evaluate the same data too, and compare.
     """
 
@@ -74,6 +82,12 @@ class SearchOptions:
     cache: VectorCache | None = None
     rerank: ModelSource | None = None
     via_mteb: bool = False
+    ignore_identical: bool | None = None
+
+    def for_task(self, task: RetrievalTask) -> SearchOptions:
+        """Return the options with the task's own way for what was left to it."""
+        identical = task.ignore_identical_ids if self.ignore_identical is None else self.ignore_identical
+        return replace(self, analyser=self.analyser or task.analyser, ignore_identical=identical)
 
 
 def evaluate_tasks(
@@ -113,20 +127,18 @@ def evaluate_tasks(
     reranker = Reranker(options.rerank, device=device, precision=precision) if options.rerank else None
     results = []
     for task, found in zip(tasks, loaded, strict=True):
-        own = replace(options, analyser=options.analyser or task.analyser)
-        results.append(evaluate_retrieval(found, embedder, store, own, reranker, on_start, on_progress))
+        own = options.for_task(task)
+        protocol = chosen.as_followed(
+            max_length=options.max_length,
+            passages=options.passages,
+            identical=None if own.ignore_identical == task.ignore_identical_ids else own.ignore_identical,
+        )
+        collection = replace(found.collection, ignore_identical=bool(own.ignore_identical))
+        found = replace(found, collection=collection)
+        results.append(
+            evaluate_retrieval(found, embedder, store, own, protocol, reranker, on_start, on_progress)
+        )
     return results
-
-
-def averages(results: Sequence[RetrievalResult]) -> dict[str, float]:
-    """Return each system's mean nDCG@10 over several tasks; BM25 by whatever analyser is one system."""
-    if len(results) < 2:
-        return {}
-    by_place = zip(*(result.systems for result in results), strict=True)
-    return {
-        systems[0].system.split(" (")[0]: sum(s.ranking.main.value for s in systems) / len(systems)
-        for systems in by_place
-    }
 
 
 def evaluate_retrieval(
@@ -134,6 +146,7 @@ def evaluate_retrieval(
     embedder: Embedder,
     store: RunStore,
     options: SearchOptions,
+    protocol: Protocol,
     reranker: Reranker | None = None,
     on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
     on_progress: Callable[[str], None] = lambda line: None,
@@ -145,11 +158,12 @@ def evaluate_retrieval(
         embedder: the encoder; its maximum length must be that of the options, where they have one.
         store: keeps the run.
         options: how to search.
+        protocol: the options' own, or what became of it.
         reranker: orders the encoder's best documents anew.
         on_start: told how long it will take.
         on_progress: told what is being done.
     """
-    collection, protocol = loaded.collection, find_protocol(options.protocol)
+    collection = loaded.collection
     documents = collection.documents.with_titles() if protocol.titles else list(collection.documents.texts)
     queries = list(collection.queries.values())
     texts, owners = documents, None
@@ -161,13 +175,14 @@ def evaluate_retrieval(
     dense = embedder.search(
         queries,
         texts,
-        DEPTH,
+        depth(collection, DEPTH),
         owners=owners,
         cache=options.cache,
         on_progress=lambda n: on_progress(f"{n:,} of {len(texts):,} texts"),
     )
     on_progress("BM25")
-    sparse = Bm25(documents, analyser).search(queries, DEPTH)
+    sparse = Bm25(documents, analyser).search(queries, depth(collection, DEPTH))
+    dense, sparse = (without_identical(collection, hits, DEPTH) for hits in (dense, sparse))
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
     name = embedder.source.name
@@ -196,6 +211,7 @@ def evaluate_retrieval(
         truncated=estimate.cut,
         notes=(
             *collection.notes,
+            *_identical(collection),
             *_trained_on_it(embedder.source, loaded.found_in),
             *_notes(embedder, systems, estimate.cut),
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
@@ -203,6 +219,20 @@ def evaluate_retrieval(
     )
     keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
     return result
+
+
+def _identical(collection: Collection) -> Iterator[str]:
+    """Say so where queries of an own collection may find themselves; a task's protocol has decided that."""
+    count = collection.identical()
+    if not count:
+        return
+    if collection.ignore_identical:
+        yield f"{count} queries have the id of a document: each one's own was left out of its results"
+    elif collection.name.startswith("own/"):
+        yield (
+            f"{count} queries have the id of a document, and were free to find it. If it is the query "
+            "itself, as in ArguAna or Quora, --ignore-identical-ids leaves it out"
+        )
 
 
 def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:
@@ -235,16 +265,14 @@ def fuse(rankings: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray
     Returns:
         Scores and document numbers, best first.
     """
-    scores, numbers = [], []
+    fused = []
     for rows in zip(*rankings, strict=True):
         found: dict[int, float] = {}
         for row in rows:
-            for rank, number in enumerate(row.tolist(), start=1):
+            for rank, number in enumerate(row[row != NOTHING].tolist(), start=1):
                 found[number] = found.get(number, 0.0) + 1 / (FUSION + rank)
-        best = sorted(found.items(), key=lambda item: (-item[1], item[0]))[: min(k, len(rows[0]))]
-        numbers.append([number for number, _ in best])
-        scores.append([value for _, value in best])
-    return np.array(scores, np.float32), np.array(numbers)
+        fused.append(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return as_hits(fused, k)
 
 
 def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: float) -> Iterator[str]:

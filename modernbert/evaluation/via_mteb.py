@@ -50,6 +50,7 @@ def mteb_task(base: Any, metadata: Any, collection: Collection) -> Any:
         "OwnRetrieval",
         (base,),
         {
+            "ignore_identical_ids": collection.ignore_identical,
             "metadata": metadata(
                 name="OwnRetrieval",
                 description=f"{collection.name}, as mbert reads it",
@@ -61,7 +62,7 @@ def mteb_task(base: Any, metadata: Any, collection: Collection) -> Any:
                 eval_splits=[collection.split],
                 eval_langs=["eng-Latn"],
                 main_score="ndcg_at_10",
-            )
+            ),
         },
     )
     task = kind()

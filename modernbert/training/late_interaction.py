@@ -12,7 +12,7 @@ from torch import nn
 from modernbert.data.collection import Collection
 from modernbert.errors import BadOption
 from modernbert.evaluation.late_search import max_sim_search, token_vectors
-from modernbert.evaluation.ranking import RankingScores
+from modernbert.evaluation.ranking import RankingScores, depth
 from modernbert.model.late_interaction import PackedTokenEmbedder, load_token_embedder, save_token_embedder
 from modernbert.model.lora import merged
 from modernbert.model.packing import pack
@@ -46,7 +46,8 @@ class LateInteractionJob(RetrievalJob):
             )
             for tokens in (searched.queries, searched.documents)
         ]
-        return scored(searched.collection, max_sim_search(found[0], found[1], RESULTS)), []
+        hits = max_sim_search(found[0], found[1], depth(searched.collection, RESULTS))
+        return scored(searched.collection, hits), []
 
     def save(self, folder: Path) -> float:
         """Save encoder and map, adapters folded in; compare a few tokens' vectors."""

@@ -45,11 +45,12 @@ def mine(
     judgements: dict[str, dict[str, int]] = {}
     for i, query in enumerate(collection.queries):
         grades = dict(collection.judgements[query])
-        positives = [place[d] for d, grade in grades.items() if grade > 0]
+        positives = [place[d] for d, grade in grades.items() if grade > 0 and d in place]
         if positives:
             limit = GUARD * float((documents_ND[positives] @ queries_QD[i]).min())
             candidates = [(int(n), float(s)) for n, s in zip(numbers[i], scores[i], strict=True)]
-            unjudged = [(n, s) for n, s in candidates if ids[n] not in grades]
+            own = query if collection.ignore_identical else None
+            unjudged = [(n, s) for n, s in candidates if ids[n] not in grades and ids[n] != own]
             safe = [n for n, s in unjudged if s <= limit]
             guarded += len(unjudged) - len(safe)
             grades |= {ids[n]: 0 for n in _drawn(safe, per_query, draw)}

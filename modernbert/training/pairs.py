@@ -28,6 +28,7 @@ def pair_data(
 
     A document judged above 0 makes a pair; one judged 0 is a negative of its query.
     """
+    collection = collection.to_learn_from()
     every_query, every_document = texts_of(collection, settings)
     judged = {document for grades in collection.judgements.values() for document in grades}
     texts = {

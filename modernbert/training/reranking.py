@@ -23,7 +23,14 @@ from modernbert.data.collection import Collection
 from modernbert.data.tokens import Tokens, tokenize
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.predict import predict_logits
-from modernbert.evaluation.ranking import RankingScores, ranking_of, score_ranking
+from modernbert.evaluation.ranking import (
+    NOTHING,
+    RankingScores,
+    depth,
+    ranking_of,
+    score_ranking,
+    without_identical,
+)
 from modernbert.evaluation.rerank import RERANKING, rerank
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.encoder import PackedClassifier
@@ -72,21 +79,35 @@ def make_groups(train: Collection, analyser: str, size: int, seed: int) -> list[
     Negatives are documents judged 0, then some that BM25 finds, then any: never one known to be relevant.
     """
     draw = np.random.default_rng(seed)
+    train = train.to_learn_from()
     documents = train.documents.with_titles()
     place = {identifier: i for i, identifier in enumerate(train.documents.ids)}
-    _, found = Bm25(documents, analyser).search(list(train.queries.values()), CANDIDATES)
+    found = _candidates(train, analyser)
     groups = []
     for (query, text), row in zip(train.queries.items(), found, strict=True):
         grades = {place[document]: grade for document, grade in train.judgements[query].items()}
         relevant = {documents[i] for i, grade in grades.items() if grade > 0}
+        if train.ignore_identical and query in place:
+            relevant.add(documents[place[query]])
         given = [i for i, grade in grades.items() if grade <= 0]
         for positive in (i for i, grade in grades.items() if grade > 0):
-            others = [*given, *draw.permutation(row).tolist(), *draw.integers(0, len(documents), size * 4)]
+            others = [
+                *given,
+                *draw.permutation(row[row != NOTHING]).tolist(),
+                *draw.integers(0, len(documents), size * 4),
+            ]
             wrong = [documents[i] for i in dict.fromkeys(others) if documents[i] not in relevant]
             group = [documents[positive], *wrong[: size - 1]]
             if len(group) == size:
                 groups.append([(text, document) for document in group])
     return groups
+
+
+def _candidates(collection: Collection, analyser: str) -> np.ndarray:
+    """Return the documents that BM25 finds best, shape (queries, CANDIDATES or fewer)."""
+    bm25 = Bm25(collection.documents.with_titles(), analyser)
+    hits = bm25.search(list(collection.queries.values()), depth(collection, CANDIDATES))
+    return without_identical(collection, hits, CANDIDATES)[1]
 
 
 class RerankingJob(Job):
@@ -109,16 +130,12 @@ class RerankingJob(Job):
         self.data: Groups = Groups(tokens, size, BatchPlan(longest_B, config.batch_size, config.seed))
         first, *_ = inputs.held_out.values()
         self.quick = first.only(list(first.queries)[:QUICK_QUERIES])
-        self.found = {id(self.quick): self._candidates(self.quick)}
+        self.found = {id(self.quick): _candidates(self.quick, inputs.task.analyser)}
 
     def _tokens(self, pairs: Sequence[tuple[str, str]]) -> Tokens:
         return tokenize(self.inputs.tokenizer, pairs, self.inputs.config.max_length)
 
-    def _candidates(self, collection: Collection) -> np.ndarray:
-        bm25 = Bm25(collection.documents.with_titles(), self.inputs.task.analyser)
-        return bm25.search(list(collection.queries.values()), CANDIDATES)[1]
-
-    def _ranked(self, network: nn.Module, collection: Collection, depth: int) -> RankingScores:
+    def _ranked(self, network: nn.Module, collection: Collection, read: int) -> RankingScores:
         def score(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
             return predict_logits(
                 network,
@@ -133,8 +150,8 @@ class RerankingJob(Job):
             score,
             list(collection.queries.values()),
             collection.documents.with_titles(),
-            self._candidates(collection) if candidates is None else candidates,
-            depth=depth,
+            _candidates(collection, self.inputs.task.analyser) if candidates is None else candidates,
+            depth=read,
         )
         return score_ranking(ranking_of(collection, *found), collection.judgements)
 

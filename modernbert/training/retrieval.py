@@ -17,7 +17,13 @@ from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.tokens import TokenLengths, Tokens, tokenize
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.predict import predict_logits
-from modernbert.evaluation.ranking import RankingScores, ranking_of, score_ranking
+from modernbert.evaluation.ranking import (
+    RankingScores,
+    depth,
+    ranking_of,
+    score_ranking,
+    without_identical,
+)
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.evaluation.search import exact_search, unit
 from modernbert.model.embedding import EmbeddingSettings, PackedEmbedder, load_embedder, save_embedder
@@ -210,10 +216,11 @@ class RetrievalJob(Job):
         """Return the scores of an exact search, and those of smaller vectors in words."""
         collection = searched.collection
         queries_QD, documents_ND = self._vectors(network, searched)
-        scores = scored(collection, exact_search(queries_QD, [documents_ND], RESULTS))
+        results = depth(collection, RESULTS)
+        scores = scored(collection, exact_search(queries_QD, [documents_ND], results))
         notes = []
         for size in self.inputs.config.dims:
-            found = exact_search(unit(queries_QD[:, :size]), [unit(documents_ND[:, :size])], RESULTS)
+            found = exact_search(unit(queries_QD[:, :size]), [unit(documents_ND[:, :size])], results)
             value = scored(collection, found).main.value
             notes.append(f"the first {size} numbers of each vector: nDCG@10 {value:.4f}")
         return scores, notes
@@ -222,15 +229,16 @@ class RetrievalJob(Job):
 def bm25_note(collection: Collection, analyser: str, value: float) -> str:
     """Return how BM25 does on a collection, beside a model's nDCG@10."""
     documents = collection.documents.with_titles()
-    found = Bm25(documents, analyser).search(list(collection.queries.values()), DEPTH)
+    found = Bm25(documents, analyser).search(list(collection.queries.values()), depth(collection, DEPTH))
     bm25 = scored(collection, found).main.value
     verdict = "better than" if bm25 > value else "below" if bm25 < value else "as good as"
     return f"BM25 ({analyser}) scores nDCG@10 {bm25:.4f}: {verdict} this model"
 
 
 def scored(collection: Collection, found: tuple[np.ndarray, np.ndarray]) -> RankingScores:
-    """Score what a search found."""
-    return score_ranking(ranking_of(collection, *found), collection.judgements)
+    """Score what a search found, which was asked for `depth(collection, RESULTS)` documents of each query."""
+    hits = without_identical(collection, found, RESULTS)
+    return score_ranking(ranking_of(collection, *hits), collection.judgements)
 
 
 def sample(collection: Collection, size: int) -> Collection:

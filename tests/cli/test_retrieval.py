@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from collections_toy import write_collection
+from collections_toy import write_collection, write_lines
 
 from modernbert.data.collection import read_collection
 from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
@@ -37,7 +37,7 @@ def test_every_system_is_scored_and_the_run_kept(mbert, toy, tiny_modernbert):
 def test_tables_and_listing(mbert, toy, tiny_modernbert):
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--protocol", "coir", "--max-length", 64)
     assert code == 0, err
-    assert "own/toy (test, 3 queries, coir)" in out
+    assert "own/toy (test, 3 queries, coir, but 64 tokens)" in out
     assert "was never trained for retrieval" in err
     code, out, _ = mbert("runs")
     assert "retrieval" in out
@@ -188,3 +188,38 @@ def test_a_run_for_retrieval_says_what_it_is_for(mbert, reviews, tiny_modernbert
         assert "trained for retrieval (own/pairs): it predicts no labels" in err
     code, out, err = mbert("finetune", reviews, "-m", "finder", "--epochs", 1, "--precision", "fp32")
     assert code == 0, "an encoder trained for retrieval can learn labels"
+
+
+ARGUMENTS = {
+    "arg-0": "Cats should be kept indoors because roads are dangerous for them.",
+    "arg-1": "Cats should roam outdoors because they need exercise.",
+    "arg-2": "Tea is better than coffee since it is gentle on the stomach.",
+    "arg-3": "Coffee is better than tea since it wakes people up.",
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of what mteb imports
+def test_queries_that_are_documents_find_others_when_told_to(mbert, tmp_path):
+    """Every query is a document; what is relevant is its counter-argument. mteb must agree."""
+    pytest.importorskip("mteb")
+    folder = tmp_path / "argu"
+    (folder / "qrels").mkdir(parents=True)
+    write_lines(folder / "corpus.jsonl", [{"_id": i, "title": "", "text": t} for i, t in ARGUMENTS.items()])
+    write_lines(folder / "queries.jsonl", [{"_id": i, "text": t} for i, t in ARGUMENTS.items()])
+    other = {"arg-0": "arg-1", "arg-1": "arg-0", "arg-2": "arg-3", "arg-3": "arg-2"}
+    lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{document}\t1" for query, document in other.items())]
+    (folder / "qrels/test.tsv").write_text("\n".join(lines) + "\n")
+    common = ("eval", folder, "-m", "modernbert-nano", "--json", "--via", "mteb")
+    code, out, err = mbert(*common)
+    assert code == 0, err
+    found = json.loads(out)["results"][0]
+    # The query itself stands first, its counter-argument second: 1 / log2(3).
+    assert [s["scores"][0]["value"] for s in found["systems"]] == pytest.approx([0.6309] * 3, abs=1e-4)
+    assert any("4 queries have the id of a document, and were free" in note for note in found["notes"])
+    assert any("they agree" in note for note in found["notes"])
+    code, out, err = mbert(*common, "--ignore-identical-ids")
+    assert code == 0, err
+    found = json.loads(out)["results"][0]
+    assert [s["scores"][0]["value"] for s in found["systems"]] == [1, 1, 1]
+    assert any("they agree" in note for note in found["notes"])
+    assert found["protocol"]["name"] == "mteb, but identical ids left out"

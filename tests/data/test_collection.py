@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from collections_toy import write_collection
 
-from modernbert.data.collection import is_collection, read_collection
+from modernbert.data.collection import Documents, checked_collection, is_collection, read_collection
 from modernbert.errors import BadData
+from modernbert.evaluation.ranking import score_ranking
 
 
 @pytest.fixture
@@ -53,8 +56,8 @@ def test_queries_without_a_relevant_document_are_counted(folder):
         ),
         (
             "qrels/test.tsv",
-            lambda t: t + "q1\td9\t1\n",
-            r"test.tsv, row 6: the document 'd9' is judged and is not in",
+            lambda t: t + "q9\td1\t1\n",
+            r"test.tsv, row 6: the query 'q9' is judged and is not in",
         ),
         ("qrels/test.tsv", lambda t: t + "q1\td2\tyes\n", r"row 6: a judgement has the .* score: 'yes'"),
         ("qrels/test.tsv", lambda t: t + "q1\td1\t1\n", r"row 6: 'q1' and 'd1' are judged twice"),
@@ -85,3 +88,27 @@ def test_an_unknown_split_names_those_that_are_there(folder):
     with pytest.raises(BadData, match="no split 'dev'") as error:
         read_collection(folder, "dev")
     assert error.value.fix == "Splits here: test."
+
+
+def test_a_judged_document_that_the_corpus_lacks_is_relevant_and_not_found(folder):
+    """As trec_eval counts it: q2 has one of its two first, so nDCG is 1 / (1 + 1 / log2(3))."""
+    with (folder / "qrels/test.tsv").open("a") as file:
+        file.write("q2\tgone\t1\n")
+    collection = read_collection(folder)
+    assert any("judged documents that the corpus lacks: 1, such as gone" in n for n in collection.notes)
+    found = score_ranking({"q2": {"d2": 1.0}}, {"q2": collection.judgements["q2"]})
+    assert found.main.value == pytest.approx(1 / (1 + 1 / math.log2(3)))
+    assert "gone" not in collection.to_learn_from().judgements["q2"]
+
+
+def test_judgements_of_another_corpus_are_told(folder):
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tx\t1\nq2\ty\t1\n")
+    with pytest.raises(BadData, match="no judged document is in the collection"):
+        read_collection(folder)
+
+
+def test_of_documents_with_one_id_the_first_is_kept():
+    documents = Documents(["a", "b", "a"], ["", "", ""], ["first", "other", "second"])
+    found = checked_collection("t", "test", documents, {"q": "x"}, {"q": {"a": 1}}, where="hub")
+    assert (found.documents.ids, found.documents.texts) == (["a", "b"], ["first", "other"])
+    assert found.notes == ("documents with the id of another one: 1; the first of each is kept",)

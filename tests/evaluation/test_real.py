@@ -10,6 +10,7 @@ from helpers import SHARED_DATA, needs_shared_data
 from modernbert.data.collection import read_collection
 from modernbert.data.collections import LoadedCollection
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.protocols import find_protocol
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_retrieval
 from modernbert.model.locate import locate_model
 from modernbert.training.finetune import finetune
@@ -27,7 +28,7 @@ def test_minilm_on_cranfield(store):
     collection = read_collection(SHARED_DATA / "retrieval" / "cranfield")
     embedder = Embedder(locate_model("minilm", store=store), device="cpu", precision="fp32")
     loaded = LoadedCollection(collection, "test", "test")
-    result = evaluate_retrieval(loaded, embedder, store, SearchOptions())
+    result = evaluate_retrieval(loaded, embedder, store, SearchOptions(), find_protocol("mteb"))
     dense, bm25, both = (system.ranking.main.value for system in result.systems)
     assert dense == pytest.approx(0.4996, abs=0.001)
     assert bm25 == pytest.approx(0.490, abs=0.005)

@@ -50,8 +50,8 @@ def test_only_the_best_are_read_and_the_order_is_the_models():
 
     documents = ["0", "1", "2", "3"]
     scores, numbers = rerank(score, ["q"], documents, np.array([[2, 0, 3, 1]]), depth=3)
-    assert numbers.tolist() == [[3, 2, 0]]
-    assert scores.tolist() == [[3.0, 2.0, 0.0]]
+    assert numbers.tolist() == [[3, 2, 0, 1]]
+    assert scores.tolist() == [[3.0, 2.0, 0.0, -1.0]]
     assert len(read) == 3
 
 
