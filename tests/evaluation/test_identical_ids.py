@@ -1,4 +1,4 @@
-"""A query's own document is left out of its results, before anything is cut; what has no document is no hit."""
+"""A query's own document is left out of its results, before anything is cut; no document is no hit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.ranking import NOTHING, depth, ranking_of, score_ranking, without_identical
 from modernbert.evaluation.rerank import rerank
 from modernbert.evaluation.retrieve import fuse
-from modernbert.evaluation.search import exact_search
+from modernbert.evaluation.search import exact_search, unit
 from modernbert.training.negatives import mine
 from modernbert.training.reranking import make_groups
 
@@ -112,12 +112,9 @@ def test_mteb_agrees_with_and_without(ignore):
             return np.stack([vectors[text] for text in texts])
 
     embedder = Embedder()
-    queries = embedder.encode(list(collection.queries.values()))
-    unit = [
-        rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        for rows in (queries, np.stack([*vectors.values()]))
-    ]
-    found = without_identical(collection, exact_search(unit[0], [unit[1]], depth(collection, 20)), 20)
+    queries = unit(embedder.encode(list(collection.queries.values())))
+    hits = exact_search(queries, [unit(np.stack([*vectors.values()]))], depth(collection, 20))
+    found = without_identical(collection, hits, 20)
     ours = score_ranking(ranking_of(collection, *found), collection.judgements).main.value
     theirs = via_mteb.mteb_scores(collection, embedder)["ndcg_at_10"]
     assert ours == pytest.approx(theirs, abs=1e-4)
