@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from modernbert.evaluation.vectors import VectorCache
 from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, choose_machine
-from modernbert.model.embedding import PackedEmbedder, Pooling, embedding_settings
+from modernbert.model.embedding import Kind, PackedEmbedder, Pooling, embedding_settings
 from modernbert.model.encoder import attention_of
 from modernbert.model.inference import prepare_inference
 from modernbert.model.late_interaction import is_late_interaction
@@ -32,8 +32,6 @@ from modernbert.model.locate import ModelSource
 CHUNK = 4096
 # Texts that are embedded to tell how long all of them will take, and those whose tokens are counted.
 PROBE, COUNTED = 16, 512
-
-Kind = Literal["query", "document"]
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,7 @@ class Embedder:
         return vectors_ND
 
     def _prompted(self, texts: Sequence[str], kind: Kind) -> list[tuple[str]]:
-        prompt = self.settings.query_prompt if kind == "query" else self.settings.document_prompt
-        return [(prompt + text,) for text in texts]
+        return [(self.settings.read(text, kind),) for text in texts]
 
     def encode_cached(
         self,
@@ -178,6 +175,8 @@ class Embedder:
             "normalize": settings.normalize,
             "max_length": settings.max_length,
             "prompt": settings.document_prompt,
+            "lower_case": settings.lower_case,
+            "special_tokens": "read as text",
             "precision": self.machine.precision,
             "device": self.machine.device,
             "attention": self.attention.backend,

@@ -16,8 +16,9 @@ import numpy as np
 from modernbert.data.columns import TEXTS
 from modernbert.data.readers import Record, iter_rows
 from modernbert.errors import BadData, BadOption
-from modernbert.evaluation.embed import Embedder, Kind
+from modernbert.evaluation.embed import Embedder
 from modernbert.files import atomic_file
+from modernbert.model.embedding import Kind
 
 CHUNK_ROWS = 4096
 VECTOR = "vector"

@@ -15,9 +15,10 @@ import torch
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.tokens import Tokens, tokenize
 from modernbert.errors import BadOption
-from modernbert.evaluation.embed import CHUNK, Embedder, Kind, require_finite
+from modernbert.evaluation.embed import CHUNK, Embedder, require_finite
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.device import MAX_TOKENS
+from modernbert.model.embedding import Kind
 from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import (
     PackedTokenEmbedder,

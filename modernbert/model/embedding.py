@@ -30,6 +30,7 @@ from modernbert.model.pretrained import quiet_transformers
 from modernbert.reading import checked, read_json
 
 Pooling = Literal["mean", "cls"]
+Kind = Literal["query", "document"]
 
 
 class Module(TypedDict):
@@ -50,6 +51,7 @@ class Length(TypedDict):
     """What mbert reads of `sentence_bert_config.json`."""
 
     max_seq_length: NotRequired[Annotated[int, Field(ge=3)] | None]
+    do_lower_case: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class EmbeddingSettings:
         similarity: how two vectors are compared: `cosine`, or `dot` (their product as they are).
         max_length: tokens of a text that are read.
         query_prompt, document_prompt: put before every text.
+        lower_case: are texts read in lower case?
         tuned: was the model made for embeddings? If not, its vectors mean little.
     """
 
@@ -71,7 +74,13 @@ class EmbeddingSettings:
     max_length: int = 512
     query_prompt: str = ""
     document_prompt: str = ""
+    lower_case: bool = False
     tuned: bool = False
+
+    def read(self, text: str, kind: Kind = "document") -> str:
+        """Return what the tokenizer gets to see of a text, as sentence-transformers does it."""
+        whole = (self.query_prompt if kind == "query" else self.document_prompt) + text
+        return whole.lower() if self.lower_case else whole
 
 
 def embedding_settings(source: ModelSource) -> EmbeddingSettings:
@@ -95,14 +104,19 @@ def embedding_settings(source: ModelSource) -> EmbeddingSettings:
     if similarity not in ("cosine", "dot"):
         raise BadModel(f"mbert does not know the similarity '{similarity}'", where=str(folder))
     length: Length = _read(folder / "sentence_bert_config.json", Length)
+    pooling = folder / kinds.get("Pooling", "1_Pooling") / "config.json"
+    if any(prompts.values()) and _read(pooling, dict[str, Any]).get("include_prompt") is False:
+        raise BadModel("mbert does not leave a prompt's tokens out of the mean (include_prompt)",
+                       where=str(pooling))  # fmt: skip
     return replace(
         EmbeddingSettings(tuned=True),
-        pooling=_pooling(folder / kinds.get("Pooling", "1_Pooling") / "config.json"),
+        pooling=_pooling(pooling),
         normalize="Normalize" in kinds,
         similarity="dot" if similarity == "dot" else "cosine",
         max_length=min(length.get("max_seq_length") or context, context),
         query_prompt=prompts.get("query", ""),
         document_prompt=prompts.get("document", prompts.get("passage", "")),
+        lower_case=length.get("do_lower_case", False),
     )
 
 
@@ -177,7 +191,7 @@ def save_embedder(encoder: Any, tokenizer: Any, settings: EmbeddingSettings, fol
         write_json(temporary / "modules.json", rows)
         write_json(
             temporary / "sentence_bert_config.json",
-            {"max_seq_length": settings.max_length, "do_lower_case": False},
+            {"max_seq_length": settings.max_length, "do_lower_case": settings.lower_case},
         )
         pooling = {f"pooling_mode_{name}": False for name in ("max_tokens", "mean_sqrt_len_tokens")}
         pooling |= {

@@ -98,7 +98,7 @@ def make_config(values: Mapping[str, Any], where: Path) -> Any:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer in a folder.
+    """Load the tokenizer in a folder; it reads the names of special tokens in a text as text.
 
     Raises:
         BadModel: it needs code of its own, is damaged, or has ids for which the model has no embedding.
@@ -109,6 +109,8 @@ def load_tokenizer(folder: Path) -> Any:
     if has_model:
         require_plain(folder)
     tokenizer = _from_pretrained(AutoTokenizer, folder)
+    # A text that holds "[SEP]" is about it, and gets no separator; not saved with the tokenizer.
+    tokenizer.split_special_tokens = True
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if has_model and largest >= (size := load_config(folder).vocab_size):
         raise BadModel(

@@ -16,8 +16,8 @@ from modernbert.training.contrastive import PairData
 
 def texts_of(collection: Collection, settings: EmbeddingSettings) -> tuple[list[str], list[str]]:
     """Return queries and documents as a model reads them: prompts first, titles before texts."""
-    queries = [settings.query_prompt + text for text in collection.queries.values()]
-    documents = [settings.document_prompt + text for text in collection.documents.with_titles()]
+    queries = [settings.read(text, "query") for text in collection.queries.values()]
+    documents = [settings.read(text) for text in collection.documents.with_titles()]
     return queries, documents
 
 

@@ -57,6 +57,27 @@ def test_vectors_equal_sentence_transformers(model, pooling, normalize, tmp_path
     assert found.estimate(TEXTS).cut == 0.25
 
 
+def test_lower_case_is_read_as_sentence_transformers_reads_it(tmp_path, tiny_modernbert, store):
+    st = pytest.importorskip("sentence_transformers")
+    folder = as_sentence_transformer(tiny_modernbert, tmp_path / "st", "mean_tokens")
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20, "do_lower_case": true}')
+    texts = ["GOOD W1", "Bad", "fine AWFUL w2"]
+    expected = st.SentenceTransformer(str(folder), device="cpu").encode(texts)
+    found = Embedder(locate_model(str(folder), store=store), device="cpu", precision="fp32")
+    np.testing.assert_allclose(found.encode(texts), expected, atol=1e-5)
+    assert not np.allclose(
+        found.encode(["GOOD"]), st.SentenceTransformer(str(tiny_modernbert)).encode(["GOOD"])
+    )
+
+
+def test_a_mean_without_the_prompt_is_refused(tmp_path, tiny_modernbert, store):
+    folder = as_sentence_transformer(tiny_modernbert, tmp_path / "st", "mean_tokens")
+    path = folder / "1_Pooling" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"include_prompt": False}))
+    with pytest.raises(BadModel, match="include_prompt"):
+        Embedder(locate_model(str(folder), store=store))
+
+
 def test_prompts_and_order(tmp_path, tiny_modernbert, store, monkeypatch):
     folder = as_sentence_transformer(tiny_modernbert, tmp_path / "st", "mean_tokens")
     embedder = Embedder(locate_model(str(folder), store=store), device="cpu", precision="fp32")

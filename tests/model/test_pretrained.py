@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import modernbert
 from modernbert.data.task import FileData, Task
 from modernbert.errors import BadModel
 from modernbert.model.embedding import load_embedder
@@ -236,3 +237,19 @@ def test_an_adapter_never_leads_to_the_model_that_it_names(folder, tmp_path):
     )
     with pytest.raises(BadModel, match="holds an adapter"):
         load_embedder(source_of(folder))
+
+
+@pytest.mark.parametrize("name", ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "[UNK]"])
+def test_a_special_tokens_name_in_a_text_is_text(name, tmp_path):
+    """The tokens between the outer two are those of the characters; a saved tokenizer is as it came."""
+    from transformers import AutoTokenizer
+
+    source = ModelSource("nano", Path(modernbert.__file__).parent / "nano", "", "", "nano")
+    tokenizer = load_tokenizer(source)
+    first, *inner, last = tokenizer(f"a {name} b")["input_ids"]
+    assert (first, last) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    assert not set(inner) & set(tokenizer.all_special_ids)
+    assert tokenizer.decode(inner) == f"a {name} b"
+    tokenizer.save_pretrained(tmp_path)
+    as_it_came = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.convert_tokens_to_ids(name) in as_it_came(f"a {name} b")["input_ids"][1:-1]
