@@ -11,6 +11,7 @@ from modernbert.errors import BadOption
 
 from . import options, output
 from .finetune import _length
+from .scores import show_scores
 
 # What retrieval is evaluated with when no model is named: the catalogue's ModernBERT that was made for it.
 FOR_RETRIEVAL = "gte-modernbert-base"
@@ -163,14 +164,7 @@ def show_evaluation(result: Any, *, as_json: bool) -> None:
     """Print the scores of an evaluation."""
     if as_json:
         return output.print_json(result.as_dict())
-    rows = [
-        (s.split, v.metric, f"{v.value:.4f}", f"{v.low:.4f} to {v.high:.4f}", v.n, v.interval)
-        for s in result.splits
-        for v in s.scores
-    ]
-    columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
-    output.print_table(
-        f"{result.model} on {result.task}  ({result.name})", columns, rows, right=("score", "n")
-    )
+    title = f"{result.model} on {result.task}  ({result.name})"
+    show_scores(title, [split.as_dict() for split in result.splits])
     for note in (*result.notes, *(note for s in result.splits for note in s.notes)):
         output.print_note(note)

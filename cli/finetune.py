@@ -10,6 +10,7 @@ import typer
 from modernbert.errors import BadOption
 
 from . import options, output
+from .scores import show_scores
 
 KINDS = ("single_label", "multi_label", "regression", "retrieval")
 
@@ -203,20 +204,7 @@ def show_study(result: Any, *, as_json: bool) -> None:
 
 def show_run_scores(run: Any) -> None:
     """Print one run's scores with n and interval, its cost and its notes."""
-    rows = [
-        (
-            split.split,
-            score.metric,
-            f"{score.value:.4f}",
-            f"{score.low:.4f} to {score.high:.4f}",
-            score.n,
-            score.interval,
-        )
-        for split in run.splits
-        for score in split.scores
-    ]
-    columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
-    output.print_table(f"\n{run.name}", columns, rows, right=("score", "n"))
+    show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
     training = run.record["training"]
     memory = ", ".join(f"{value:.0f} MiB {name}" for name, value in training["peak_memory_mib"].items())
     output.print_line(

@@ -9,6 +9,7 @@ import typer
 from modernbert.runs import RunStore
 
 from . import options, output
+from .scores import show_scores
 
 app = typer.Typer(help="List the runs; `mbert runs show NAME` for one.", invoke_without_command=True)
 
@@ -54,20 +55,7 @@ def show(
     if json:
         return output.print_json({"name": name, **record})
     output.print_facts(name, _facts(record))
-    rows = [
-        (
-            " ".join(filter(None, (s["split"], s.get("system")))),
-            v["metric"],
-            f"{v['value']:.4f}",
-            f"{v['low']:.4f} to {v['high']:.4f}",
-            v["n"],
-        )
-        for s in record.get("results", [])
-        for v in s["scores"]
-    ]
-    if rows:
-        columns = ("split", "metric", "score", "95 % interval", "n")
-        output.print_table("scores", columns, rows, right=("score", "n"))
+    show_scores("scores", record.get("results", []))
     history = record.get("training", {}).get("history", [])
     if history:
         names = list(history[0]["metrics"])

@@ -25,6 +25,7 @@ from modernbert.data.examples import Examples, to_examples
 from modernbert.data.sources import bundle_folder
 from modernbert.data.task import Kind, Task
 from modernbert.evaluation.metrics import METRICS
+from modernbert.evaluation.multi_label import with_thresholds
 from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.files import write_jsonl
 from modernbert.memory import peak_memory
@@ -151,6 +152,7 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
     began = time.perf_counter()
     logits = {split: model.logits(examples[split].texts) for split in task.scored_splits}
     seconds = time.perf_counter() - began
+    task = with_thresholds(task, examples[task.validation[0]].labels, logits[task.validation[0]])
     results = [score_split(task, split, examples[split], part) for split, part in logits.items()]
     record = {
         "kind": "baseline",

@@ -15,6 +15,8 @@ from modernbert.data.task import FileData, Task
 from modernbert.errors import BadData
 
 LABEL_SEPARATORS = ("|", ";", ",")
+# The largest in fp32, in which labels are learnt.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,6 @@ def _number(task: Task, rows: Rows, index: int, value: Any) -> float:
     except (TypeError, ValueError):
         raise BadData(f"label {value!r} is not a number", where=rows.where(index)) from None
     low, high = task.label_range or (-math.inf, math.inf)
-    if not math.isfinite(number) or not low <= number <= high:
+    if not abs(number) <= LARGEST_NUMBER or not low <= number <= high:
         raise BadData(f"label {number:g} is out of range {low:g} to {high:g}", where=rows.where(index))
     return number

@@ -73,6 +73,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         label=columns.label,
         labels=labels,
         metrics=_metrics(columns.kind, labels),
+        standardised=columns.kind == "regression",
         source=FileData(splits, Path(data.path)),
         test=("test",) if "test" in splits else (),
     )
@@ -81,7 +82,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
 
 def _metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
     if kind == "regression":
-        return ("spearman", "pearson", "mean_absolute_error")
+        return ("r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman")
     if kind == "multi_label":
         return ("micro_f1", "macro_f1", "exact_match")
     return ("accuracy", "macro_f1", *(("matthews",) if len(labels) == 2 else ()))

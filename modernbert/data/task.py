@@ -44,6 +44,13 @@ class Task:
 
     The first of `metrics` is the main one: it selects the checkpoint. The first of `validation` is the
     split it is computed on. `hidden` names splits whose labels are not published.
+
+    Attributes:
+        standardised: are numbers learnt on the scale of their mean and deviation? A benchmark's own protocol
+            says no; predictions are in the labels' unit all the same.
+        mean: of the training labels, for numbers: what a model must beat. None where it is not known.
+        thresholds: for several labels a text, as tuned on the validation split: each label is given where
+            its probability is greater. Empty for 0.5.
     """
 
     name: str
@@ -53,6 +60,9 @@ class Task:
     label: str = "label"
     labels: tuple[str, ...] = ()
     label_range: tuple[float, float] | None = None
+    standardised: bool = False
+    mean: float | None = None
+    thresholds: tuple[float, ...] = ()
     metrics: tuple[str, ...]
     source: HubData | PackageData | FileData
     train: str = "train"

@@ -185,7 +185,7 @@ def write_submission(
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for split, name in task.submission.items():
-        predictions = decide(scorer.logits(examples[split].texts), task.kind)
+        predictions = decide(scorer.logits(examples[split].texts), task.kind, task.thresholds)
         with atomic_file(folder / name) as file:
             file.write("index\tprediction\n")
             file.writelines(

@@ -90,10 +90,31 @@ def mean_absolute_error(labels: np.ndarray, predictions: np.ndarray) -> float:
     return float(np.abs(labels - predictions).mean())
 
 
+def root_mean_squared_error(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Root of the mean squared error, in the label's unit (smaller is better)."""
+    return float(np.sqrt(_squares(labels, predictions).mean()))
+
+
+def r2(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of the labels' variance that is explained; 0 is what their mean gives, and for equal labels."""
+    spread = _squares(labels, labels.astype(np.float64).mean()).sum()
+    return float(1 - _squares(labels, predictions).sum() / spread) if spread > 0 else 0.0
+
+
+def _squares(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
+    return np.square(first.astype(np.float64) - second)
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Precision at each text that has a label, averaged; texts are ordered by one label's scores (N,)."""
+    return float(sk.average_precision_score(labels, scores))
+
+
 METRICS: dict[str, Metric] = {
     function.__name__: function
     for function in (
         accuracy, f1, macro_f1, micro_f1, exact_match, matthews, pearson, spearman, mean_absolute_error,
+        root_mean_squared_error, r2,
     )
 }  # fmt: skip
 

@@ -51,12 +51,19 @@ def predict_logits(
     return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
 
 
-def decide(logits_NC: np.ndarray, kind: Kind) -> np.ndarray:
-    """Return class indices (N,), zeros and ones (N, C) at 0.5, or numbers (N,)."""
+def decide(logits_NC: np.ndarray, kind: Kind, thresholds: tuple[float, ...] = ()) -> np.ndarray:
+    """Return class indices (N,), zeros and ones (N, C), or numbers (N,).
+
+    Args:
+        logits_NC: what the network gives.
+        kind: what that means.
+        thresholds: of each label: it is given where its probability is greater; 0.5 when empty.
+    """
     if kind == "single_label":
         return np.asarray(logits_NC.argmax(axis=1))
     if kind == "multi_label":
-        return (logits_NC > 0).astype(np.float32)
+        given_NC = probabilities(logits_NC, kind) > np.array(thresholds) if thresholds else logits_NC > 0
+        return given_NC.astype(np.float32)
     return np.asarray(logits_NC[:, 0])
 
 

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from modernbert.data.examples import Examples
 from modernbert.data.task import Task
 from modernbert.evaluation.metrics import METRICS, Score, score
+from modernbert.evaluation.multi_label import LabelScore, label_scores
 from modernbert.evaluation.predict import decide, probabilities
+
+# Errors and what is explained of them: one answer throughout has no correlation with anything.
+OF_THE_MEAN = ("r2", "mean_absolute_error", "root_mean_squared_error")
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """The scores of one split; the first is the task's main metric."""
+    """The scores of one split; the first is the task's main metric.
+
+    Attributes:
+        split: its name.
+        scores: one for each metric.
+        notes: what a reader should know of them.
+        mean: for numbers, what predicting the training labels' mean for every text scores.
+        labels: for several labels a text, the figures of each.
+    """
 
     split: str
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
+    mean: tuple[Score, ...] = ()
+    labels: tuple[LabelScore, ...] = ()
 
     @property
     def main(self) -> Score:
@@ -33,20 +47,63 @@ class SplitScores:
             "split": self.split,
             "scores": [score.as_dict() for score in self.scores],
             "notes": list(self.notes),
+            "mean": [score.as_dict() for score in self.mean],
+            "labels": [asdict(label) for label in self.labels],
         }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read back what `as_dict` gave."""
+        return cls(
+            values["split"],
+            tuple(Score(**score) for score in values["scores"]),
+            tuple(values["notes"]),
+            tuple(Score(**score) for score in values.get("mean", ())),
+            tuple(LabelScore(**label) for label in values.get("labels", ())),
+        )
 
 
 def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarray) -> SplitScores:
     """Score one split from its logits, shape (N, C)."""
-    assert examples.labels is not None
-    predictions = decide(logits_NC, task.kind)
-    scores = tuple(score(metric, examples.labels, predictions) for metric in task.metrics)
-    return SplitScores(split, scores, collapse_notes(task, predictions))
+    labels = examples.labels
+    assert labels is not None
+    predictions = decide(logits_NC, task.kind, task.thresholds)
+    scores = tuple(score(metric, labels, predictions) for metric in task.metrics)
+    notes = (*collapse_notes(task, predictions), *mean_notes(task, labels, predictions))
+    by_label: tuple[LabelScore, ...] = ()
+    if task.kind == "multi_label":
+        by_label = label_scores(task.labels, task.thresholds, labels, predictions, logits_NC)
+    return SplitScores(split, scores, notes, mean_scores(task, labels), by_label)
+
+
+def mean_scores(task: Task, labels: np.ndarray) -> tuple[Score, ...]:
+    """Return what the training labels' mean scores for every text, where that is known."""
+    if task.mean is None:
+        return ()
+    always = np.full_like(labels, task.mean)
+    return tuple(score(metric, labels, always) for metric in task.metrics if metric in OF_THE_MEAN)
+
+
+def mean_notes(task: Task, labels: np.ndarray, predictions: np.ndarray) -> tuple[str, ...]:
+    """Call out a model of numbers that is not better than the training labels' mean."""
+    if task.mean is None:
+        return ()
+    always = np.full_like(labels, task.mean)
+    pairs = {
+        name: (METRICS[name](labels, predictions), METRICS[name](labels, always))
+        for name in ("mean_absolute_error", "root_mean_squared_error")
+    }
+    return tuple(
+        f"NOT BETTER THAN THE MEAN: {name} is {own:.4g}; predicting {task.mean:.4g} for every text gives "
+        f"{simple:.4g}"
+        for name, (own, simple) in pairs.items()
+        if own >= simple
+    )
 
 
 def quick_metrics(task: Task, labels: np.ndarray, logits_NC: np.ndarray) -> dict[str, float]:
     """Return the task's metrics without intervals, for evaluations during training."""
-    predictions = decide(logits_NC, task.kind)
+    predictions = decide(logits_NC, task.kind, task.thresholds)
     return {name: METRICS[name](labels, predictions) for name in task.metrics}
 
 
@@ -66,7 +123,7 @@ def example_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per example: its id (split and row number), label, prediction and logits."""
     assert examples.labels is not None
-    predictions = decide(logits_NC, task.kind)
+    predictions = decide(logits_NC, task.kind, task.thresholds)
     for i, number in enumerate(examples.rows.numbers):
         yield {
             "id": f"{split}/{number}",
@@ -83,10 +140,12 @@ def readable_prediction(task: Task, logits_C: np.ndarray) -> dict[str, Any]:
     of names) and `probabilities`; regression: `prediction` (a number).
     """
     if task.kind == "regression":
-        return {"prediction": round(float(logits_C[0]), 6)}
+        return {"prediction": float(f"{logits_C[0]:.7g}")}  # all digits that fp32 knows
     shares = probabilities(logits_C[None], task.kind)[0]
     named = {name: round(float(share), 6) for name, share in zip(task.labels, shares, strict=True)}
     if task.kind == "multi_label":
-        return {"prediction": [n for n, share in named.items() if share > 0.5], "probabilities": named}
+        given = decide(logits_C[None], task.kind, task.thresholds)[0]
+        chosen = [name for name, yes in zip(task.labels, given, strict=True) if yes]
+        return {"prediction": chosen, "probabilities": named}
     best = task.labels[int(shares.argmax())]
     return {"prediction": best, "confidence": named[best], "probabilities": named}

@@ -56,6 +56,8 @@ def _sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
         return _mean(right if right.ndim == 1 else right.all(axis=1))
     if metric == "mean_absolute_error":
         return _mean(np.abs(labels - predictions))
+    if metric in ("root_mean_squared_error", "r2"):
+        return _squared_error(metric, labels.astype(float), predictions.astype(float))
     if metric == "spearman":
         return _correlation(stats.rankdata(labels), stats.rankdata(predictions))
     if metric == "pearson":
@@ -68,6 +70,19 @@ def _sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
 def _mean(values: np.ndarray) -> Sums:
     parts = np.stack([values.astype(float), np.ones(len(values))], axis=1)
     return Sums(parts, lambda sums: sums[:, 0] / sums[:, 1])
+
+
+def _squared_error(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    y = labels - labels.mean()  # against cancellation
+    parts = np.stack([np.ones(len(y)), (labels - predictions) ** 2, y, y * y], axis=1)
+    return Sums(parts, _r2_of if metric == "r2" else lambda sums: np.sqrt(sums[:, 1] / sums[:, 0]))
+
+
+def _r2_of(sums_RK: np.ndarray) -> np.ndarray:
+    n, error, y, yy = sums_RK.T
+    spread = yy - y * y / n
+    known = spread > 1e-12 * yy
+    return np.where(known, 1 - error / np.where(known, spread, 1.0), 0.0)
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> Sums:

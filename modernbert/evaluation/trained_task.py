@@ -30,6 +30,8 @@ def task_of_run(record: dict[str, Any]) -> Task:
         label=record["data"]["label"],
         labels=tuple(kept["labels"]),
         metrics=tuple(kept["metrics"]),
+        mean=record["data"].get("target", {}).get("mean"),
+        thresholds=tuple(record.get("thresholds", {}).values()),
         source=FileData({}, Path()),
         validation=(),
     )
@@ -52,6 +54,8 @@ def task_of_file(
         label=label or trained.label,
         labels=trained.labels,
         metrics=trained.metrics,
+        mean=trained.mean,
+        thresholds=trained.thresholds,
         source=FileData({"test": read_rows(path)}, path),
         validation=(),
         test=("test",),

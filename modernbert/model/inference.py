@@ -53,7 +53,7 @@ def prepare_inference(model: nn.Module, machine: Machine) -> None:
 def round_linear_weights(model: nn.Module) -> None:
     """Round linear layers' weights to bf16, in place."""
     for module in model.modules():
-        if isinstance(module, nn.Linear):
+        if type(module) is nn.Linear:
             module.to(torch.bfloat16)
 
 

@@ -15,6 +15,7 @@ from modernbert.model import pretrained
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.locate import ModelSource
 from modernbert.model.lora import merge_lora
+from modernbert.model.output import exact_output
 from modernbert.model.packing import PackedBatch
 from modernbert.model.pretrained import load_weights, quiet_transformers
 
@@ -101,7 +102,7 @@ def load_trained(source: ModelSource, task: Task) -> Any:
 def with_random_weights(model: Any) -> Any:
     """Return a model of the same kind and configuration; weights are drawn from the current random state."""
     with quiet_transformers():
-        return type(model)(model.config).train(model.training)
+        return exact_output(type(model)(model.config).train(model.training))
 
 
 def load_encoder(source: ModelSource) -> Any:
@@ -137,7 +138,8 @@ def _load(folder: Path, config: Any) -> LoadedClassifier:
     from transformers import AutoModelForSequenceClassification
 
     loader = AutoModelForSequenceClassification
-    return LoadedClassifier(*load_weights(loader, folder, HEAD_NAMES, config, ignore_mismatched_sizes=True))
+    model, new = load_weights(loader, folder, HEAD_NAMES, config, ignore_mismatched_sizes=True)
+    return LoadedClassifier(exact_output(model), new)
 
 
 def _load_run(source: ModelSource) -> Any:
@@ -166,7 +168,7 @@ def _with_new_head(model: Any, source: ModelSource, task: Task) -> Any:
     for field in ("num_labels", "id2label", "label2id", "problem_type"):
         setattr(model.config, field, getattr(config, field))
     model.num_labels = task.num_outputs
-    return model
+    return exact_output(model)
 
 
 def recompute_layers(model: Any) -> None:

@@ -96,13 +96,28 @@ def _about(record: dict[str, Any], name: str) -> str:
 def _scores(record: dict[str, Any]) -> str:
     lines = ["## Scores", "", "| split | metric | score | 95 % interval | n |", "|---|---|---:|---|---:|"]
     for result in record["results"]:
-        for s in result["scores"]:
-            lines.append(
-                f"| {result['split']} | {s['metric']} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} "
-                f"| {s['n']:,} |"
-            )
+        for key, what in (("scores", ""), ("mean", ", predicting the mean")):
+            lines += [
+                f"| {result['split']} | {s['metric']}{what} | {s['value']:.4f} "
+                f"| {s['low']:.4f} to {s['high']:.4f} | {s['n']:,} |"
+                for s in result.get(key, ())
+            ]
     notes = [f"- {note}" for note in record["notes"]]
-    return "\n".join([*lines, "", *notes, ""])
+    return "\n".join([*lines, "", *notes, "", *_labels(record["results"])])
+
+
+def _labels(results: list[dict[str, Any]]) -> list[str]:
+    """Return the figures of each label, of a task with several a text."""
+    names = ("n", "threshold", "precision", "recall", "f1", "average_precision")
+    lines = []
+    for result in (r for r in results if r.get("labels")):
+        lines += [f"{result['split']}: a label is given where its probability is above its threshold.", ""]
+        lines += [f"| label | {' | '.join(names)} |", "|---" * 7 + "|"]
+        for label in result["labels"]:
+            numbers = ("none" if label[name] is None else f"{label[name]:.4g}" for name in names)
+            lines.append(f"| {label['label']} | {' | '.join(numbers)} |")
+        lines.append("")
+    return lines
 
 
 def _made(record: dict[str, Any]) -> str:

@@ -92,14 +92,15 @@ def _scores_table(record: dict[str, Any]) -> Table:
         (
             result["split"],
             result.get("system", ""),
-            score["metric"],
+            score["metric"] + what,
             f"{score['value']:.4f}",
             f"{score['low']:.4f} to {score['high']:.4f}",
             f"{score['n']:,}",
             score["interval"],
         )
         for result in record["results"]
-        for score in result["scores"]
+        for key, what in (("scores", ""), ("mean", ", predicting the mean"))
+        for score in result.get(key, ())
     )
     columns = ("split", "system", "metric", "score", "95 % interval", "n", "interval by")
     return Table(f"{record['task']['name']}", columns, rows, ("score", "n"), tuple(record.get("notes", ())))

@@ -24,6 +24,7 @@ from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
 from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
 from modernbert.errors import BadOption, UnknownName
+from modernbert.evaluation.multi_label import macro_average_precision, with_thresholds
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import (
     SplitScores,
@@ -49,21 +50,22 @@ from modernbert.runs import RunStore
 from modernbert.training.inputs import Inputs, Job, Request, limited, settle, trainable, with_max_length
 from modernbert.training.objectives import LOSSES, PerExample
 from modernbert.training.reports import Evaluation
+from modernbert.training.scale import Scale
 from modernbert.training.signals import StopRequest
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Tokenised examples, as the loop and the evaluation take them."""
+    """Tokenised examples, as the loop and the evaluation take them; `targets` is what to learn of each."""
 
     tokens: Tokens
     examples: Examples
+    targets: np.ndarray
     plan: BatchPlan
 
     def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
-        """Return the examples at `indices` and their labels."""
-        assert self.examples.labels is not None
-        return pack(self.tokens, indices), torch.from_numpy(self.examples.labels[indices])
+        """Return the examples at `indices` and what to learn of them."""
+        return pack(self.tokens, indices), torch.from_numpy(self.targets[indices])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +77,28 @@ class LabelledInputs(Inputs):
     examples: dict[str, Examples]
     report: DataReport
 
+    @property
+    def target(self) -> Scale | None:
+        """Mean and deviation of the training labels, if they are numbers."""
+        labels = self.examples[self.task.train].labels
+        assert labels is not None
+        return Scale.of(labels) if self.task.kind == "regression" else None
+
+    @property
+    def scale(self) -> Scale | None:
+        """The scale on which numbers are learnt; None for labels as they are."""
+        return self.target if self.task.standardised else None
+
     def facts(self) -> dict[str, str]:
         """Return sizes, where the data is from, and how long its texts are."""
         splits = self.report.splits
         sizes = ", ".join(f"{s.split} {s.rows:,}" for s in splits)
         longest, cut = splits[0].tokens, splits[0].truncated or 0.0
+        learnt = "learnt on that scale, predicted in their own unit" if self.scale else "learnt as they are"
+        target = {"labels": f"{self.target}; {learnt}"} if self.target else {}
         return {
             "data": f"{sizes}  ({next(iter(self.loaded.values())).found_in})",
+            **target,
             "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
             f"longest {longest['max']}; {cut:.1%} cut at {self.config.max_length}",
         }
@@ -93,7 +110,9 @@ class LabelledInputs(Inputs):
 
     def data_record(self) -> dict[str, Any]:
         """Return columns, splits with fingerprints, and what the look at the data found."""
+        target = {"target": self.target.as_dict()} if self.target else {}
         return {
+            **target,
             "text": self.task.text,
             "label": self.task.label,
             "splits": {name: split.record(self.task) for name, split in self.loaded.items()},
@@ -174,9 +193,11 @@ def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedS
 def make_dataset(inputs: LabelledInputs, split: str) -> Dataset:
     """Tokenise one split."""
     examples = inputs.examples[split]
+    assert examples.labels is not None
+    targets = inputs.scale.to_learn(examples.labels) if inputs.scale else examples.labels
     tokens = tokenize(inputs.tokenizer, examples.texts, inputs.config.max_length)
     plan = BatchPlan(tokens.lengths, inputs.config.batch_size, inputs.config.seed)
-    return Dataset(tokens, examples, plan)
+    return Dataset(tokens, examples, targets, plan)
 
 
 class ClassificationJob(Job):
@@ -186,6 +207,11 @@ class ClassificationJob(Job):
         """Load the model; its head is drawn from the current random state."""
         loaded = load_classifier(inputs.start, inputs.task)
         self.inputs, self.accelerator, self.stop = inputs, accelerator, stop
+        self.task = replace(inputs.task, mean=inputs.target.mean if inputs.target else None)
+        # What the network's output stands for until it is saved; then it is in the labels' own unit.
+        self.scale = inputs.scale
+        if self.scale and not loaded.new_tensors:
+            self.scale.take_out(loaded.model)
         self.model = trainable(loaded.model, inputs.config, head=True)
         self.network = PackedClassifier(self.model)
         self.new_tensors = loaded.new_tensors
@@ -194,27 +220,41 @@ class ClassificationJob(Job):
         self.data = self.splits[inputs.task.train]
 
     def evaluate(self, network: nn.Module) -> Evaluation:
-        """Score the first validation split, without intervals."""
-        task, split = self.inputs.task, self.inputs.task.validation[0]
-        logits = self._logits(network, split)
-        labels = self.splits[split].examples.labels
+        """Score the first validation split, without intervals.
+
+        Several labels a text are judged by how well texts are ordered: that needs no thresholds, which are
+        tuned for each evaluation anew.
+        """
+        split = self.task.validation[0]
+        logits, labels = self._logits(network, split), self.splits[split].examples.labels
         assert labels is not None
+        task = with_thresholds(self.task, labels, logits)
         metrics = quick_metrics(task, labels, logits)
-        return Evaluation(metrics, metrics[task.metrics[0]], collapse_notes(task, decide(logits, task.kind)))
+        main = task.metrics[0]
+        if task.kind == "multi_label":
+            main = "macro_average_precision"
+            metrics[main] = macro_average_precision(labels, logits)
+        notes = collapse_notes(task, decide(logits, task.kind, task.thresholds))
+        return Evaluation(metrics, metrics[main], notes)
 
     def _logits(self, network: nn.Module, split: str) -> np.ndarray:
-        return predict_logits(
+        outputs = predict_logits(
             network,
             self.splits[split].tokens,
             max_tokens=self.inputs.config.max_tokens,
             accelerator=self.accelerator,
             check_stop=self.stop.raise_if_requested,
         )
+        return self.scale.to_labels(outputs) if self.scale else outputs
 
     def save(self, folder: Path) -> float:
         """Save, read back into a fresh object, and compare logits on a few texts."""
         inputs = self.inputs
         model = self.model.to("cpu").eval()
+        unit = self.scale.unit if self.scale else 1.0
+        if self.scale:
+            self.scale.fold_in(model)
+            self.scale = None
         shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
         save_classifier(model, inputs.tokenizer, folder)
         source = replace(
@@ -229,11 +269,11 @@ class ClassificationJob(Job):
         fresh = load_trained(source, inputs.task)
         difference = largest_difference(logits_of(model, batch), logits_of(fresh, batch))
         self.model.to(self.accelerator.device)
-        return difference
+        return difference / unit
 
     def score(self) -> tuple[tuple[SplitScores, ...], list[dict[str, Any]]]:
         """Score every held-out split with known labels."""
-        task, network = self.inputs.task, self.network.eval()
+        task, network = self.task, self.network.eval()
         results: list[SplitScores] = []
         rows: list[dict[str, Any]] = []
         began = time.perf_counter()
@@ -244,6 +284,9 @@ class ClassificationJob(Job):
             "examples_per_second": round(sum(map(len, tokens)) / seconds, 1),
             "tokens_per_second": round(sum(int(part.sum()) for part in tokens) / seconds, 1),
         }
+        first = task.validation[0]
+        task = with_thresholds(task, self.splits[first].examples.labels, outputs[first])
+        self.thresholds = dict(zip(task.labels, task.thresholds, strict=False))
         for split, logits in outputs.items():
             examples = self.splits[split].examples
             results.append(score_split(task, split, examples, logits))

@@ -190,6 +190,7 @@ def _train(
         accelerator=machinery.accelerator,
         stop=machinery.stop,
         observe=logged(folder / "log.jsonl", observe),
+        new_head=bool(started.new_tensors),
     )
     try:
         progress = fit(work, resume=resume)
@@ -205,6 +206,7 @@ def _train(
         "results": [split.as_dict() for split in splits],
         "training": training_record(work, progress),
         "inference": dict(job.inference),
+        "thresholds": dict(job.thresholds),
         "notes": run_notes(inputs, splits, progress),
     }
     write_card(folder / "model", record, folder.name)

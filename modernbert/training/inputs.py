@@ -110,6 +110,7 @@ class Job(ABC):
         objective: how a batch becomes gradients.
         data: what the loop trains on.
         inference: how fast `score` was: examples and tokens a second; empty where it was not measured.
+        thresholds: from which probability on each label is given, of several a text; empty elsewhere.
     """
 
     model: Any
@@ -118,6 +119,7 @@ class Job(ABC):
     objective: Objective
     data: TrainingData
     inference: Mapping[str, float] = MappingProxyType({})
+    thresholds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def evaluate(self, network: nn.Module) -> Evaluation:

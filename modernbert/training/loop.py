@@ -152,7 +152,8 @@ def _evaluate(work: Fit) -> None:
     progress = work.progress
     work.model.eval()
     evaluation = work.evaluate(work.model)
-    is_best = evaluation.main > progress.best_score
+    # Before the first step a new head is noise: whatever it scores, it is not kept.
+    is_best = evaluation.main > progress.best_score and not (work.new_head and progress.step == 0)
     if is_best:
         progress.best_step, progress.best_score = progress.step, evaluation.main
     # The untrained model at step 0 shows where training starts from; it costs no patience.

@@ -31,6 +31,7 @@ class Fit:
     accelerator: Any
     stop: StopRequest
     observe: Observe
+    new_head: bool = False
     optimizer: Any = field(init=False)
     progress: Progress = field(init=False)
     total: int = field(init=False)

@@ -12,7 +12,6 @@ from typing import Any
 from modernbert.data.registry import expand_targets, find_tasks
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
-from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
 from modernbert.training.finetune import RunResult, finetune, resume
@@ -179,10 +178,7 @@ def read_result(name: str, store: RunStore) -> RunResult:
     record = store.read(name)
     if record["status"] != "finished":
         raise BadRun(f"'{name}' is {record['status']}", fix=f"mbert resume {name}")
-    splits = tuple(
-        SplitScores(split["split"], tuple(Score(**s) for s in split["scores"]), tuple(split["notes"]))
-        for split in record["results"]
-    )
+    splits = tuple(map(SplitScores.from_dict, record["results"]))
     return RunResult(name=name, record=record, splits=splits)
 
 

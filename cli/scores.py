@@ -1,0 +1,44 @@
+"""How scores are shown: by training, by evaluation, and of a run that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import output
+
+
+def show_scores(title: str, results: Iterable[Mapping[str, Any]]) -> None:
+    """Print each split's scores with n and interval, beside them what the mean scores, then each label's."""
+    results = list(results)
+    rows = [
+        (
+            " ".join(filter(None, (result["split"], result.get("system")))),
+            score["metric"] + what,
+            f"{score['value']:.4f}",
+            f"{score['low']:.4f} to {score['high']:.4f}",
+            score["n"],
+            score["interval"],
+        )
+        for result in results
+        for key, what in (("scores", ""), ("mean", ", predicting the mean"))
+        for score in result.get(key, ())
+    ]
+    if rows:
+        columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
+        output.print_table(title, columns, rows, right=("score", "n"))
+    for result in results:
+        if result.get("labels"):
+            _show_labels(result["split"], result["labels"])
+
+
+def _show_labels(split: str, labels: Iterable[Mapping[str, Any]]) -> None:
+    numbers = ("n", "threshold", "precision", "recall", "f1", "average_precision")
+    rows = [(label["label"], *(_number(label[name]) for name in numbers)) for label in labels]
+    output.print_table(f"\n{split}, label by label", ("label", *numbers), rows, right=numbers)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "none"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
