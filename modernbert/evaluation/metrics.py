@@ -97,8 +97,10 @@ def root_mean_squared_error(labels: np.ndarray, predictions: np.ndarray) -> floa
 
 def r2(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Share of the labels' variance that is explained; 0 is what their mean gives, and for equal labels."""
+    if np.ptp(labels) == 0:
+        return 0.0
     spread = _squares(labels, labels.astype(np.float64).mean()).sum()
-    return float(1 - _squares(labels, predictions).sum() / spread) if spread > 0 else 0.0
+    return float(1 - _squares(labels, predictions).sum() / spread)
 
 
 def _squares(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:

@@ -34,7 +34,12 @@ def test_equal_texts_stay_on_one_side(tmp_path):
         (["no", "yes"], "single_label", ("no", "yes"), ("accuracy", "macro_f1", "matthews")),
         ([2, 10, 1], "single_label", ("1", "2", "10"), ("accuracy", "macro_f1")),
         ([["a"], ["a", "b"]], "multi_label", ("a", "b"), ("micro_f1", "macro_f1", "exact_match")),
-        ([0.1, 0.25, 3.5], "regression", (), ("spearman", "pearson", "mean_absolute_error")),
+        (
+            [0.1, 0.25, 3.5],
+            "regression",
+            (),
+            ("r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman"),
+        ),
     ],
 )
 def test_labels_decide_kind_names_and_metrics(tmp_path, labels, kind, names, metrics):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as sk
 
 from modernbert.evaluation import metrics
 from modernbert.evaluation.metrics import METRICS, score, wilson
@@ -41,6 +42,25 @@ def test_correlations():
     assert metrics.spearman(labels, predictions) == pytest.approx(1)
     assert metrics.pearson(labels, predictions) == pytest.approx(np.corrcoef(labels, predictions)[0, 1])
     assert metrics.mean_absolute_error(labels, predictions) == pytest.approx(20 / 4)
+
+
+def test_errors_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    labels = random.uniform(27, 208, 60).astype(np.float32)
+    predictions = labels + random.normal(0, 20, 60).astype(np.float32)
+    wide = labels.astype(float), predictions.astype(float)
+    assert metrics.r2(labels, predictions) == pytest.approx(sk.r2_score(*wide))
+    assert metrics.root_mean_squared_error(labels, predictions) == pytest.approx(
+        sk.root_mean_squared_error(*wide)
+    )
+    assert metrics.r2(labels, np.full(60, labels.astype(float).mean())) == pytest.approx(0, abs=1e-9)
+    assert metrics.r2(np.full(7, 0.1, np.float32), np.arange(7.0)) == 0  # nothing to explain
+    assert metrics.root_mean_squared_error(np.float32([3e20, 0]), np.float32([0, 0])) > 1e20  # no overflow
+
+
+def test_average_precision():
+    """Texts in the order of their scores: yes, no, yes. Precision at each yes: 1 and 2/3."""
+    assert metrics.average_precision(np.array([0, 1, 1]), np.array([0.4, 0.9, 0.1])) == pytest.approx(5 / 6)
 
 
 def test_predictions_that_tell_nothing_apart_score_zero_without_a_warning():

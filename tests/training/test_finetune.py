@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from helpers import request_of, toy_rows, write_csv
@@ -216,7 +217,13 @@ def test_regression_and_pairs(tmp_path, store, tiny_bert):
     result = finetune(request_of(write_csv(tmp_path / "pairs.csv", rows), tiny_bert), store)
     assert result.record["task"]["kind"] == "regression"
     assert result.record["data"]["text"] == ("sentence1", "sentence2")
-    assert [s.metric for s in result.splits[0].scores] == ["spearman", "pearson", "mean_absolute_error"]
+    assert [s.metric for s in result.splits[0].scores] == [
+        "r2",
+        "mean_absolute_error",
+        "root_mean_squared_error",
+        "pearson",
+        "spearman",
+    ]
 
 
 def test_multi_label(tmp_path, store, tiny_bert):
@@ -227,6 +234,35 @@ def test_multi_label(tmp_path, store, tiny_bert):
     result = finetune(request_of(write_csv(tmp_path / "tags.csv", rows), tiny_bert), store)
     assert result.record["task"]["labels"] == ("long", "negative", "positive")
     assert result.splits[0].main.metric == "micro_f1"
+    assert set(result.record["training"]["history"][0]["metrics"]) >= {"micro_f1", "macro_average_precision"}
+
+
+def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, store, tiny_bert):
+    """None of them reaches a probability of 0.5 in a short training: at 0.5 nothing would be predicted."""
+    from modernbert.evaluation.evaluate import Scorer
+    from modernbert.evaluation.stream import predict_file
+    from modernbert.evaluation.trained_task import task_of_run
+
+    rows = [
+        {"text": r["text"], "labels": "|".join(["common", *["rare"][i % 5 :], *["other"][i % 7 :]])}
+        for i, r in enumerate(toy_rows(120))
+    ]
+    path = write_csv(tmp_path / "tags.csv", rows)
+    run = finetune(request_of(path, tiny_bert, epochs=1.0), store)
+    assert run.record["training"]["best_step"] > 0, "a new head is never what is kept"
+    kept = [json.loads(x) for x in (store.path(run.name) / "scores.jsonl").read_text().splitlines()]
+    names = run.record["task"]["labels"]
+    assert tuple(run.record["thresholds"]) == names
+    assert run.record["thresholds"]["rare"] < 0.5
+    task = task_of_run(run.record)
+    scorer = Scorer(locate_model(run.name, store=store), task, max_length=32, precision="fp32")
+    predict_file(scorer, path, tmp_path / "out.jsonl")
+    given = [json.loads(line)["prediction"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    for row in kept:
+        expected = [name for name, yes in zip(names, row["prediction"], strict=True) if yes]
+        assert given[int(row["id"].split("/")[1]) - 1] == expected
+    assert any("rare" in chosen for chosen in given)
+    assert [label.n for label in run.splits[0].labels] == np.sum([r["label"] for r in kept], axis=0).tolist()
 
 
 def test_one_class_predictions_are_called_out(reviews, store, tiny_bert):

@@ -289,3 +289,17 @@ def test_reports_say_which_evaluation_is_best(tmp_path):
     best = max(evaluations, key=lambda r: r.evaluation.main)
     assert best.is_best
     assert sum(r.evaluation.main == best.evaluation.main and r.is_best for r in evaluations) == 1
+
+
+@pytest.mark.parametrize("new_head", [True, False])
+def test_a_new_head_never_wins_before_training(new_head, tmp_path):
+    """By chance it may score best; a head that was trained before may well be the best there is."""
+    work = work_of(tmp_path)
+    scores = iter([0.9, 0.2, 0.3, 0.1])
+    work.evaluate = lambda model: Evaluation({"accuracy": (score := next(scores))}, score)
+    work.new_head = new_head
+    seen = []
+    work.observe = lambda report: seen.append(report)
+    progress = fit(work)
+    best = [report.step for report in seen if isinstance(report, EvaluationReport) and report.is_best]
+    assert progress.best_step == best[-1] == (16 if new_head else 0)
