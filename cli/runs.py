@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modernbert.runs import RunStore
+from modernbert.runs import RunStore, rows_of
 
 from . import options, output
 from .scores import show_scores
@@ -79,7 +79,7 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
         "machine": f"{record['machine']['device']}, {record['machine']['precision']}",
         "settings": ", ".join(f"{k} {v}" for k, v in record["config"].items()),
         "data": "; ".join(
-            f"{n}: {s['rows']} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()
+            f"{n}: {rows_of(s)} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()
         ),
         "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items() if v),
     }

@@ -88,6 +88,12 @@ class RunStore:
         return next(name for name in names if not self.path(name).exists())
 
 
+def rows_of(split: dict[str, Any]) -> str:
+    """Return how many rows of a split were used, and of how many when not all were."""
+    rows, used = split.get("rows", "?"), split.get("used")
+    return f"{rows}" if used in (None, rows) else f"{used} of {rows}"
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """Return a run's record; a run that says `running` while nobody holds its lock is `interrupted`.
 

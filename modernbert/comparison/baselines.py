@@ -166,7 +166,10 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
         "data": {
             "text": task.text,
             "label": task.label,
-            "splits": {split: part.record(task) for split, part in loaded.items()},
+            "splits": {
+                split: part.record(task) | {"used": len(train if split == task.train else examples[split])}
+                for split, part in loaded.items()
+            },
         },
         "results": [part.as_dict() for part in results],
         "training": {"minutes": round(minutes, 3), "peak_memory_mib": peak_memory()},

@@ -119,7 +119,7 @@ def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]
     """Texts (letter case and spaces aside) that stand in training and elsewhere, or with two labels."""
     warnings = []
     names = list(splits)
-    keys = {name: [_key(parts) for parts in examples.texts] for name, examples in splits.items()}
+    keys = {name: [text_key(parts) for parts in examples.texts] for name, examples in splits.items()}
     seen = set(keys[names[0]]) if names else set()
     for name in names[1:]:
         again = sum(key in seen for key in keys[name])
@@ -135,5 +135,6 @@ def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]
     return warnings
 
 
-def _key(parts: tuple[str, ...]) -> str:
+def text_key(parts: tuple[str, ...]) -> str:
+    """Return what two texts must share to count as the same: all but letter case and spaces."""
     return "\x1f".join(" ".join(part.split()).lower() for part in parts)

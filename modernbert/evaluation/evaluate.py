@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
+from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes
 from modernbert.files import atomic_file, write_jsonl
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
@@ -126,7 +127,7 @@ def evaluate_model(
         )
     report = check_data(task, examples, lengths=lengths, max_length=scorer.max_length)
     logits = {name: scorer.logits(part.texts) for name, part in examples.items()}
-    splits = tuple(score_split(task, name, examples[name], logits[name]) for name in wanted)
+    splits = tuple(_scored(task, source, name, examples[name], logits[name]) for name in wanted)
     name = store.free_name(f"eval-{task.short_name}-{Path(source.name).name}")
     record = _record(task, scorer, loaded, splits, report.as_dict())
     folder = store.create(name, record | {"status": "running"})
@@ -134,6 +135,17 @@ def evaluate_model(
     write_jsonl(folder / "scores.jsonl", rows)
     write_run(folder, record)
     return EvaluationResult(name, task.name, source.name, splits, report.warnings)
+
+
+def _scored(
+    task: Task, source: ModelSource, split: str, examples: Examples, logits: np.ndarray
+) -> SplitScores:
+    """Score a split; say which of its texts a run was trained on."""
+    scores = score_split(task, split, examples, logits)
+    if source.task is None:
+        return scores
+    told = seen_notes(source.folder.parent / TRAINED_TEXTS, task, split, examples, logits)
+    return replace(scores, notes=(*scores.notes, *told))
 
 
 def trained_length(source: ModelSource, store: RunStore) -> int:

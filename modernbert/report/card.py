@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.runs import rows_of
 
 # What the Hub calls our kinds of tasks.
 HUB_TASKS = {
@@ -115,7 +116,8 @@ def _labels(results: list[dict[str, Any]]) -> list[str]:
         lines += [f"| label | {' | '.join(names)} |", "|---" * 7 + "|"]
         for label in result["labels"]:
             numbers = ("none" if label[name] is None else f"{label[name]:.4g}" for name in names)
-            lines.append(f"| {label['label']} | {' | '.join(numbers)} |")
+            name = label["label"].replace("|", "\\|")
+            lines.append(f"| {name} | {' | '.join(numbers)} |")
         lines.append("")
     return lines
 
@@ -124,7 +126,7 @@ def _made(record: dict[str, Any]) -> str:
     config, training = record["config"], record["training"]
     wanted = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "max_length", "keep")
     settings = ", ".join(f"{key} {config[key]}" for key in wanted if key in config)
-    rows = ", ".join(f"{split} {part.get('rows', '?')}" for split, part in record["data"]["splits"].items())
+    rows = ", ".join(f"{split} {rows_of(part)}" for split, part in record["data"]["splits"].items())
     revisions = {str(part.get("revision")) for part in record["data"]["splits"].values()}
     versions = record["versions"]
     packages = ", ".join(f"{p} {versions[p]}" for p in ("mbert", "torch", "transformers") if versions.get(p))
@@ -158,7 +160,8 @@ def _limits(record: dict[str, Any]) -> str:
     length = record["config"].get("max_length")
     chosen = ""
     if record["config"].get("keep") == "best":
-        chosen = " The best step was chosen on the first split above: its score is slightly optimistic."
+        more = " and the labels' thresholds were" if record.get("thresholds") else " was"
+        chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (
         f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "
         f"than {length} tokens are cut.{chosen} It was measured on nothing else.\n"

@@ -115,7 +115,10 @@ class LabelledInputs(Inputs):
             **target,
             "text": self.task.text,
             "label": self.task.label,
-            "splits": {name: split.record(self.task) for name, split in self.loaded.items()},
+            "splits": {
+                name: split.record(self.task) | {"used": len(self.examples[name])}
+                for name, split in self.loaded.items()
+            },
             "report": self.report.as_dict(),
         }
 
@@ -218,6 +221,7 @@ class ClassificationJob(Job):
         self.objective = PerExample(LOSSES[inputs.task.kind])
         self.splits = {split: make_dataset(inputs, split) for split in inputs.examples}
         self.data = self.splits[inputs.task.train]
+        self.trained_texts = self.data.examples.texts
 
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Score the first validation split, without intervals.

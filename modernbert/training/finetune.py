@@ -12,6 +12,7 @@ import torch
 
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.scoring import SplitScores
+from modernbert.evaluation.seen import TRAINED_TEXTS, remember
 from modernbert.files import free_space, model_checksums, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
@@ -195,6 +196,8 @@ def _train(
     try:
         progress = fit(work, resume=resume)
         _save(folder, job, observe)
+        if job.trained_texts:
+            remember(folder / TRAINED_TEXTS, job.trained_texts)
         splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
     except Stopped as stopped:

@@ -110,6 +110,7 @@ class Job(ABC):
         objective: how a batch becomes gradients.
         data: what the loop trains on.
         inference: how fast `score` was: examples and tokens a second; empty where it was not measured.
+        trained_texts: what it learns from, where that is labelled texts.
         thresholds: from which probability on each label is given, of several a text; empty elsewhere.
     """
 
@@ -119,6 +120,7 @@ class Job(ABC):
     objective: Objective
     data: TrainingData
     inference: Mapping[str, float] = MappingProxyType({})
+    trained_texts: Sequence[tuple[str, ...]] = ()
     thresholds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod

@@ -13,6 +13,7 @@ from helpers import request_of, toy_rows, write_csv
 from safetensors.torch import load_file
 
 from modernbert.errors import BadModel, BadOption, BadRun
+from modernbert.evaluation import metrics
 from modernbert.model.loading import load_trained
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
@@ -237,12 +238,24 @@ def test_multi_label(tmp_path, store, tiny_bert):
     assert set(result.record["training"]["history"][0]["metrics"]) >= {"micro_f1", "macro_average_precision"}
 
 
-def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, store, tiny_bert):
+def test_the_record_and_the_card_say_how_many_rows_were_used(reviews, store, tiny_bert):
+    from modernbert.runs import rows_of
+
+    run = finetune(replace(request_of(reviews, tiny_bert, epochs=1.0), limit=40), store)
+    splits = store.read(run.name)["data"]["splits"]
+    assert [rows_of(splits[name]) for name in ("train", "validation")] == ["40 of 108", "12"]
+    assert (
+        "rows: train 40 of 108, validation 12" in (store.path(run.name) / "model" / "README.md").read_text()
+    )
+
+
+def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, store, tiny_bert, monkeypatch):
     """None of them reaches a probability of 0.5 in a short training: at 0.5 nothing would be predicted."""
     from modernbert.evaluation.evaluate import Scorer
     from modernbert.evaluation.stream import predict_file
     from modernbert.evaluation.trained_task import task_of_run
 
+    monkeypatch.setattr(metrics, "RESAMPLES", 20)
     rows = [
         {"text": r["text"], "labels": "|".join(["common", *["rare"][i % 5 :], *["other"][i % 7 :]])}
         for i, r in enumerate(toy_rows(120))

@@ -97,6 +97,7 @@ def test_any_unit_gives_the_same_model(low, high, lora, tmp_path, store, tiny_mo
     assert r2("other", low, high) == pytest.approx(r2("prices", 27, 208), abs=2e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's
 @pytest.mark.parametrize("lora", [False, True])
 def test_plain_transformers_reads_prices(lora, prices, store, tiny_modernbert):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -142,7 +143,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(lora, prices, tmp_path, tiny_
     expected = finetune(request, whole)
 
     def stop(report):
-        if isinstance(report, StepReport) and report.step == 15:
+        if isinstance(report, StepReport) and report.step == 10:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted):
@@ -185,8 +186,7 @@ def test_half_precision_keeps_prices_apart(prices, store, tiny_modernbert):
 
 def test_a_model_that_learnt_nothing_is_called_out_loudly(prices, store, tiny_bert):
     run = finetune(asked(prices, tiny_bert, epochs=0.1, learning_rate=1e-9, keep="last"), store)
-    (note, *_) = (note for note in run.record["notes"] if "NOT BETTER THAN THE MEAN" in note)
-    assert note.startswith("validation: NOT BETTER THAN THE MEAN: mean_absolute_error is ")
+    assert any(note.startswith("validation: NOT BETTER THAN THE MEAN: ") for note in run.record["notes"])
 
 
 def test_equal_prices_are_no_division_by_zero(tmp_path, store, tiny_bert):
