@@ -198,11 +198,20 @@ def evaluate_retrieval(
             *collection.notes,
             *_trained_on_it(embedder.source, loaded.found_in),
             *_notes(embedder, systems, estimate.cut),
+            *_taken(options.cache),
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
     keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
     return result
+
+
+def _taken(cache: VectorCache | None) -> list[str]:
+    """Return what the cache has to say, once: the next task has a cache's notes of its own."""
+    notes = list(cache.notes) if cache else []
+    if cache:
+        cache.notes.clear()
+    return notes
 
 
 def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:
