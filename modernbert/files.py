@@ -218,7 +218,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove what is at `path`, if anything is: a file, a link, a pipe, or a folder with all that it holds."""
+    """Remove what is at `path`, if anything is: a file, a link, a pipe, or a folder with all it holds."""
     with no_space_is_an_error(path):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

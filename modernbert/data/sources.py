@@ -63,7 +63,7 @@ def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSp
         return LoadedSplit(split, rows, str(task.source.path), "fingerprint only")
     bundle = bundle_folder(data_dir)
     path = bundle / task.name / f"{split}.jsonl" if bundle else None
-    if bundle and path and path.is_file():
+    if bundle and path and os.path.lexists(path):
         state = verify(bundle, path)
         return LoadedSplit(split, read_rows(path), f"bundle {path} ({state})", state)
     if isinstance(task.source, PackageData):

@@ -98,7 +98,7 @@ class VectorCache:
             on_progress(start + len(part))
         if unusable:
             self.notes.append(
-                f"{unusable} of the kept files of vectors were damaged or of an older mbert, and were made again"
+                f"{unusable} kept files of vectors were damaged or of an older mbert, and were made again"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def family_of(folder: Path) -> str:
 def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSource:
     bundle = bundle_folder(data_dir)
     folder = bundle / "models" / checkpoint.alias.replace("/", "--") if bundle else None
-    if bundle and folder and folder.is_dir():
+    if bundle and folder and os.path.lexists(folder):
         state = verify(bundle, folder)
         return _source(checkpoint, folder, f"bundle {folder} ({state})", state)
     if checkpoint.package and importlib.util.find_spec(checkpoint.package):
