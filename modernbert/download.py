@@ -18,8 +18,9 @@ from modernbert.data.sources import load_split
 from modernbert.data.task import Task
 from modernbert.errors import NotAvailable, UnknownName
 from modernbert.files import held, make_folder, replaced_folder, sweep
+from modernbert.hub import PLAIN_FILES
 from modernbert.model.catalogue import CHECKPOINTS
-from modernbert.model.locate import PLAIN_FILES, ModelSource, locate_model
+from modernbert.model.locate import ModelSource, locate_model
 from modernbert.runs import RunStore
 
 

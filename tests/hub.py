@@ -8,7 +8,7 @@ import http.server
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # /datasets/owner/name/resolve/REVISION/file, or without `datasets/` for a model.
@@ -21,6 +21,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     root: Path
     asked: list[str]
+    # (part, what it does in place of the right answer): a part is api, head or body.
+    fault: tuple[str, Callable[[Handler], None]] | None = None
+    over: threading.Event
 
     def do_HEAD(self):
         self.answer(body=False)
@@ -32,9 +35,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.asked.append(self.path)
         if self.path == "/":
             return self.send(b"ok", {}, body=body)
+        part = "api" if self.path.startswith("/api/") else "body" if body else "head"
+        if self.fault and self.fault[0] == part:
+            return self.fault[1](self)
+        self.answer_well(body=body)
+
+    def answer_well(self, *, body: bool) -> None:
         if listing := LISTING.match(self.path):
             return self.list_files(*listing.groups())
-        found = FILE.match(self.path)
+        found = FILE.match(self.path.removeprefix("/again"))
         kind, repo, revision, name = found.groups() if found else ("", "", "", "")
         path = self.root / (kind or "models") / repo / name
         if not found or not path.is_file() or revision == "gone":
@@ -74,11 +83,17 @@ def revision_id(revision: str) -> str:
 
 
 @contextlib.contextmanager
-def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
+def serve(
+    root: Path, fault: tuple[str, Callable[[Handler], None]] | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """Serve `root`; yield the address and the list of paths asked for."""
     asked: list[str] = []
-    handler = type("Bound", (Handler,), {"root": root, "asked": asked})
+    over = threading.Event()
+    handler = type("Bound", (Handler,), {"root": root, "asked": asked, "fault": fault, "over": over})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            over.set()
+            server.shutdown()

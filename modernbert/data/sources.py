@@ -13,7 +13,8 @@ from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
-from modernbert.network import network, show_downloads_on_terminals_only
+from modernbert.hub import cache_folder, hub_file
+from modernbert.network import network
 
 
 @dataclass(frozen=True)
@@ -99,39 +100,3 @@ def _from_hub(task: Task, source: HubData, split: str, looked: Path | None) -> L
         )
     rows = Rows.of(read_rows(path).columns, f"{source.repo} {source.config}/{split}")
     return LoadedSplit(split, rows, f"Hub {source.repo}", source.revision)
-
-
-def cache_folder() -> str:
-    """Return the Hugging Face cache folder."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return str(HF_HUB_CACHE)
-
-
-def hub_file(repo: str, file: str, revision: str | None, *, repo_type: str) -> Path | None:
-    """Return a Hub file's path from the cache, else from the Hub; None when neither has it.
-
-    Raises:
-        NotAvailable: the Hub answers, and does not have the file at that revision.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    def get(*, local: bool) -> Path:
-        return Path(
-            hf_hub_download(repo, file, revision=revision, repo_type=repo_type, local_files_only=local)
-        )
-
-    try:
-        return get(local=True)
-    except LocalEntryNotFoundError:
-        pass
-    if not network().online:
-        return None
-    show_downloads_on_terminals_only()
-    try:
-        return get(local=False)
-    except LocalEntryNotFoundError:
-        return None
-    except HfHubHTTPError as error:
-        raise NotAvailable(f"the Hub refused {repo}/{file} at {revision or 'main'}: {error}") from error
