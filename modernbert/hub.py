@@ -46,9 +46,10 @@ def hub_file(repo: str, file: str, revision: str | None, *, repo_type: str) -> P
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    named = {"revision": revision, "repo_type": repo_type}
     with _one_sentence(f"{repo}/{file}", revision), contextlib.suppress(LocalEntryNotFoundError):
-        return Path(hf_hub_download(repo, file, local_files_only=True, **named))
+        return Path(
+            hf_hub_download(repo, file, revision=revision, repo_type=repo_type, local_files_only=True)
+        )
     return _fetch(repo, file, revision, repo_type) if network().online else None
 
 
@@ -188,13 +189,13 @@ def _one_sentence(what: str, revision: str | None, *faults: type[Exception]) -> 
 
 
 def _reason(error: BaseException) -> str:
-    """Return an error's first line, or that of what it came of; a server's words may hold anything."""
+    """Return an error's text on one line, or that of its cause; a server's words may hold anything."""
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).splitlines() or [type(error).__name__]
-    shown = "".join(letter if letter.isprintable() else "?" for letter in lines[0])[:200]
+    text = " ".join(str(error).split()) or type(error).__name__
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
     plain = isinstance(error, (OSError, http().HTTPError, HFValidationError))
     return shown if plain else f"what it answers makes no sense ({shown})"
 

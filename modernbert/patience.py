@@ -174,7 +174,8 @@ def _require_usable(response: Any, limit: float) -> None:
     wait = response.headers.get("Retry-After", "")
     if response.status_code in NOT_NOW and wait.isdecimal() and int(wait[:9]) > limit:
         raise NotAvailable(
-            f"the Hub asks to wait {wait:.9} s (HTTP {response.status_code})", fix="Try again after that time."
+            f"the Hub asks to wait {wait:.9} s (HTTP {response.status_code})",
+            fix="Try again after that time.",
         )
     for name in NAMES:
         value = response.headers.get(name)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 # /datasets/owner/name/resolve/REVISION/file, or without `datasets/` for a model.
 FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
-LISTING = re.compile(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/?]+)")
+LISTING = re.compile(r"/api/(models|datasets)/([^/?]+/[^/?]+)(?:/(revision|tree|paths-info)/([^/?]+))?")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -53,8 +53,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         etag = hashlib.sha256(content).hexdigest()
         self.send(content, {"ETag": f'"{etag}"', "X-Repo-Commit": revision_id(revision)}, body=body)
 
-    def list_files(self, repo: str, what: str, revision: str) -> None:
-        folder = self.root / "models" / repo
+    def do_POST(self):
+        self.sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(body=True)
+
+    def list_files(self, kind: str, repo: str, what: str | None, revision: str | None) -> None:
+        folder = self.root / kind / repo
         if not folder.is_dir():
             return self.send(b"", {"X-Error-Code": "RepoNotFound"}, body=True, status=404)
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
@@ -62,8 +66,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         tree = [
             {"type": "file", "path": n, "size": (folder / n).stat().st_size, "oid": "0" * 40} for n in names
         ]
-        info = {"id": repo, "sha": revision_id(revision), "siblings": siblings}
-        self.send(json.dumps(tree if what == "tree" else info).encode(), {}, body=True)
+        info = {"id": repo, "sha": revision_id(revision or "main"), "siblings": siblings}
+        if what == "paths-info":
+            tree = [entry for entry in tree if entry["path"] in json.loads(self.sent)["paths"]]
+        self.send(json.dumps(info if what in (None, "revision") else tree).encode(), {}, body=True)
 
     def send(self, content: bytes, headers: dict[str, str], *, body: bool, status: int = 200) -> None:
         self.send_response(status)
