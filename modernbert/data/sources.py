@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modernbert.data.bundle import verify
+from modernbert.data.bundle import sweep_bundle, verify
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, HubData, PackageData, Task
@@ -45,6 +45,8 @@ def bundle_folder(data_dir: Path | None) -> Path | None:
     named = data_dir or (Path(os.environ["MBERT_DATA"]) if os.environ.get("MBERT_DATA") else None)
     if named is not None and not named.is_dir():
         raise BadData("there is no such bundle folder", where=str(named), fix="See --data-dir.")
+    if named is not None:
+        sweep_bundle(named)
     return named
 
 
