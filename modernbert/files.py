@@ -217,6 +217,15 @@ def _is_at(handle: int, path: Path) -> bool:
         return False
 
 
+def remove(path: Path) -> None:
+    """Remove what is at `path`, if anything is: a file, a link, a pipe, or a folder with all it holds."""
+    with no_space_is_an_error(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def sweep(folder: Path) -> None:
     """Remove temporary files and folders that processes left here when they were killed."""
     try:

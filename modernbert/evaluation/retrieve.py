@@ -214,6 +214,7 @@ def evaluate_retrieval(
             *_identical(collection),
             *_trained_on_it(embedder.source, loaded.found_in),
             *_notes(embedder, systems, estimate.cut),
+            *_taken(options.cache),
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
@@ -233,6 +234,14 @@ def _identical(collection: Collection) -> Iterator[str]:
             f"{count} queries have the id of a document, and were free to find it. If it is the query "
             "itself, as in ArguAna or Quora, --ignore-identical-ids leaves it out"
         )
+
+
+def _taken(cache: VectorCache | None) -> list[str]:
+    """Return what the cache has to say, once: the next task has a cache's notes of its own."""
+    notes = list(cache.notes) if cache else []
+    if cache:
+        cache.notes.clear()
+    return notes
 
 
 def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:
