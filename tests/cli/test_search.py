@@ -58,7 +58,7 @@ def test_a_model_without_one_vector_a_text_is_refused(head, message, mbert, tiny
     code, _, err = mbert("index", "src", "-m", "other")
     assert code == 2
     assert message in err
-    assert not Path("src/.mbert-index/index.json").exists()
+    assert not Path("src/.mbert-index/mbert-index.json").exists()
 
 
 def test_embed_keeps_columns_and_order(mbert, tiny_modernbert, monkeypatch):
