@@ -13,7 +13,7 @@ from modernbert.evaluation.embed import Embedder
 from modernbert.files import held, make_folder
 from modernbert.index.chunks import Chunk, cut_file
 from modernbert.index.files import Scan, scan
-from modernbert.index.made import FILE, Made, open_made
+from modernbert.index.made import Made, open_made
 from modernbert.index.record import (
     FOLDER,
     FORMAT,
@@ -24,9 +24,9 @@ from modernbert.index.record import (
     has_index,
     index_root,
     read_record,
-    remove,
     restored_record,
     switch_to,
+    tidy,
 )
 from modernbert.index.store import IndexStore, open_store
 from modernbert.index.write import with_graph, write_chunks
@@ -228,11 +228,11 @@ def _update(
                 for file in files:
                     store.add(file.path, file.digest, cut[file.path], made.vectors(texts[file.path]))
 
-            record = write_chunks(folder, about, fill, old=record and folder / record["chunks"])
+            record = write_chunks(folder, about, fill, old=record)
     record, chunks = with_graph(folder, record, size)
     if record != before.record or before.trouble:
         switch_to(folder, record)
-    remove(folder / FILE)
+    tidy(folder, record)
     return Indexed(
         folder=folder,
         files=len(before.digests) - len(known) + len(now),

@@ -14,11 +14,14 @@ from typing import Any
 
 from modernbert.errors import BadData, NotAvailable
 from modernbert.files import atomic_file, flush_to_disk, own_cache, temporary_file
+from modernbert.index.record import take_name
 from modernbert.index.store import IndexStore
 from modernbert.reading import read_bytes
 
 NAME = "graph.{}.usearch"
 KEY_BYTES = 32
+# The share of its chunks that may come and go before a graph is made again.
+CHANGED = 0.1
 
 
 def write_graph(folder: Path, store: IndexStore, size: int) -> str:
@@ -31,7 +34,7 @@ def write_graph(folder: Path, store: IndexStore, size: int) -> str:
         graph.save(str(temporary))
         flush_to_disk(temporary)
         name = NAME.format(_code(temporary, key))
-        temporary.replace(folder / name)
+        take_name(temporary, folder / name)
     return name
 
 
@@ -43,6 +46,18 @@ def open_graph(path: Path, size: int) -> Any | None:
     graph = _library()(ndim=size, metric="cos", dtype="f16")
     graph.view(str(path))
     return graph
+
+
+def last_of(graph: Any) -> int:
+    """Return the largest number of a chunk in a graph."""
+    return int(graph.keys[:].max(initial=0))
+
+
+def covers(graph: Any, store: IndexStore) -> bool:
+    """Is a graph still worth using, now that chunks went and others came?"""
+    chunks, came = store.count(), store.count(after=last_of(graph))
+    went = len(graph) - (chunks - came)
+    return came + went <= CHANGED * chunks
 
 
 def _library() -> Any:

@@ -18,10 +18,9 @@ import numpy as np
 
 from modernbert.errors import BadData
 from modernbert.files import no_space_is_an_error
-from modernbert.index.record import remove
+from modernbert.index.record import MADE, remove
 from modernbert.reading import read_bytes
 
-FILE = "vectors.part"
 HASH, CHECK = 16, 4
 
 
@@ -61,7 +60,7 @@ def open_made(folder: Path, model: Any, size: int) -> Iterator[Made]:
         model: what the vectors depend on besides the text.
         size: numbers of a vector.
     """
-    path = folder / FILE
+    path = folder / MADE
     content, length = _content(path), HASH + 2 * size + CHECK
     known: dict[bytes, bytes] = {}
     for start in range(0, len(content) - length + 1, length):

@@ -15,11 +15,13 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from modernbert.errors import BadData, MbertError
-from modernbert.files import sha256, write_json
+from modernbert.files import sha256, sweep, write_json
 from modernbert.index.store import open_store
 from modernbert.reading import checked, read_object
 
 FOLDER, RECORD, LOCK = ".mbert-index", "mbert-index.json", ".lock"
+# Vectors of an index that has not ended.
+MADE = "vectors.part"
 FORMAT = 2
 CHUNKS_NAME = "chunks.{}.sqlite"
 _CHUNKS, _GRAPH = r"chunks\.([0-9a-f]{64})\.sqlite", r"graph\.([0-9a-f]{64})\.usearch"
@@ -139,15 +141,20 @@ def index_root(folder: Path, about: About) -> Path:
 
 
 def switch_to(folder: Path, record: Record) -> None:
-    """Make this the index's record, and remove the files that it does not name."""
+    """Make this the index's record."""
     if (folder / RECORD).is_dir():
-        shutil.rmtree(folder / RECORD)
+        remove(folder / RECORD)
     write_json(folder / RECORD, record)
+
+
+def tidy(folder: Path, record: Record) -> None:
+    """Remove an index's files that its record does not name: those from before, and unfinished ones."""
+    sweep(folder)
     kept = {record["chunks"], record["graph"]}
     old = (OLD_RECORD, *OLD_FILES) if _is_old(folder) else ()
     for path in folder.iterdir():
         ours = re.fullmatch(f"{_CHUNKS}|{_GRAPH}", path.name)
-        if (ours and path.name not in kept) or path.name in old:
+        if (ours and path.name not in kept) or path.name in old or path.name == MADE:
             remove(path)
 
 
@@ -157,6 +164,13 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def take_name(temporary: Path, path: Path) -> None:
+    """Give a file that was written its name, whatever is there."""
+    if path.is_dir():
+        remove(path)
+    temporary.replace(path)
 
 
 def _fits(path: Path) -> bool:

@@ -28,8 +28,9 @@ from modernbert.reading import checked, parse_json
 _SCHEMA = """
 CREATE TABLE about (record TEXT NOT NULL);
 CREATE TABLE files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
-CREATE TABLE chunks (id INTEGER PRIMARY KEY, path TEXT NOT NULL, first INTEGER NOT NULL,
-    last INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL);
+CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    name TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE INDEX chunks_by_place ON chunks (path, first, id);
 CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = "unicode61 tokenchars '_'");
 """
@@ -74,9 +75,20 @@ class IndexStore:
         row = self.database.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()
         return str(row[0]) if row else ""
 
-    def count(self) -> int:
-        """Return the number of chunks."""
-        return int(self.database.execute("SELECT count(*) FROM chunks").fetchone()[0])
+    def count(self, *, after: int = 0) -> int:
+        """Return how many chunks there are, or how many with larger numbers than `after`."""
+        query = "SELECT count(*) FROM chunks WHERE id > ?"
+        return int(self.database.execute(query, (after,)).fetchone()[0])
+
+    def which(self, ids: Sequence[int]) -> set[int]:
+        """Return those of the numbers that chunks have."""
+        found = set()
+        for start in range(0, len(ids), AT_ONCE):
+            part = ids[start : start + AT_ONCE]
+            marks = ",".join("?" * len(part))
+            rows = self.database.execute(f"SELECT id FROM chunks WHERE id IN ({marks})", part)
+            found |= {row[0] for row in rows}
+        return found
 
     def get(self, ids: Sequence[int]) -> dict[int, Stored]:
         """Return chunks by their numbers."""
@@ -107,14 +119,18 @@ class IndexStore:
         return [number for _, number in found[:k]]
 
     def vectors(
-        self, size: int, *, order: str = "id", batch: int = 10_000
+        self, size: int, *, after: int = 0, order: str = "id", batch: int = 10_000
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield chunks' numbers and vectors of `size` numbers, in half precision, block by block.
+
+        Args:
+            after: only chunks with larger numbers; no number is ever given twice.
 
         Raises:
             BadData: there is one of another size.
         """
-        rows = self.database.execute(f"SELECT id, vector FROM chunks ORDER BY {order}")
+        query = f"SELECT id, vector FROM chunks WHERE id > ? ORDER BY {order}"
+        rows = self.database.execute(query, (after,))
         while part := rows.fetchmany(batch):
             if {len(row[1]) if isinstance(row[1], bytes) else 0 for row in part} != {2 * size}:
                 raise BadData("a vector has not the model's size", where="the index")

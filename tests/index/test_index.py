@@ -15,9 +15,8 @@ from modernbert.files import held
 from modernbert.index import build, nearest, query, write
 from modernbert.index.build import build_index, default_folder
 from modernbert.index.files import scan
-from modernbert.index.made import FILE
 from modernbert.index.query import Searcher, find_index
-from modernbert.index.record import RECORD, checked_chunks, model_of, read_record
+from modernbert.index.record import MADE, RECORD, checked_chunks, model_of, read_record
 from modernbert.index.store import open_store
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
@@ -87,7 +86,7 @@ def test_an_interrupted_index_goes_on(tree, tmp_path, embedder, monkeypatch):
     with pytest.raises(BadData, match="cannot be read"):
         Searcher(folder, embedder)
     assert build_index(tree, embedder, folder).embedded == len(holdings(folder)) - 1
-    assert not (folder / FILE).exists()
+    assert not (folder / MADE).exists()
 
 
 def test_an_interrupted_update_leaves_the_old_index(tree, tmp_path, embedder, monkeypatch):
@@ -174,6 +173,19 @@ def test_a_large_index_has_a_graph_that_only_its_user_can_make(tree, tmp_path, e
         assert [hit.path for hit in Searcher(folder, embedder).search("w5 w6", 10)] == exact
     build_index(tree, embedder, folder)
     assert Searcher(folder, embedder).nearest.graph is not None, "made again"
+    changed = {number: f"w{number} w5 w{number + 2}\n" for number in (5, 30)}
+    for number, text in changed.items():
+        (tree / f"f{number}.txt").write_text(text)
+    before = read_record(folder)["graph"]
+    build_index(tree, embedder, folder)
+    assert read_record(folder)["graph"] == before, "a few changes need no new graph"
+    texts = {hit.path: hit.text for hit in Searcher(folder, embedder).search("w5 w6", 43)}
+    assert len(texts) == 42
+    assert all(texts[f"f{number}.txt"] == text.strip() for number, text in changed.items())
+    for number in range(10):
+        (tree / f"f{number}.txt").write_text("superb")
+    build_index(tree, embedder, folder)
+    assert read_record(folder)["graph"] != before
     monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "other"))
     assert Searcher(folder, embedder).nearest.graph is None, "another user's"
     build_index(tree, embedder, folder)
