@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +17,9 @@ SHOWN = 8
 
 
 def index(
-    path: Annotated[Path, typer.Argument(help="Folder of code or text, or one file.")],
+    path: Annotated[str, typer.Argument(help="Folder of code or text, or one file.")],
     model: options.MaybeModel = None,
-    to: Annotated[Path | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
+    to: Annotated[str | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
     ] = False,
@@ -33,38 +34,57 @@ def index(
 
     An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
     """
-    from modernbert.index.build import FOLDER, build_index, default_folder, remove_index
-    from modernbert.index.store import read_record
+    from modernbert.errors import BadOption
+    from modernbert.index.build import build_index, default_folder
+    from modernbert.index.record import FOLDER, model_of
 
-    folder = to or default_folder(path)
-    if not rebuild and (old := read_record(folder)):
-        model = model or str(old["model"])
-        max_length = max_length or str(old["key"]["max_length"])
-    embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
-    if rebuild:
-        remove_index(folder)
+    if not path or to == "":
+        raise BadOption("the path is empty", fix="A dot means this folder: mbert index .")
+    folder = Path(to) if to else default_folder(Path(path))
+    if not rebuild and (kept := model_of(folder)):
+        model = kept[0] if model is None else model
+        max_length = str(kept[1]) if max_length is None else max_length
+    model = FOR_RETRIEVAL if model is None else model
+    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
     with output.console(error=True).status("looking at the files", spinner="dots") as status:
         done = build_index(
-            path,
+            Path(path),
             embedder,
             folder,
+            anew=rebuild,
             on_progress=lambda n, total: status.update(f"embedded {n:,} of {total:,} chunks"),
         )
     if json:
-        return output.print_json(vars(done) | {"folder": str(done.folder)})
+        return output.print_json(vars(done) | {"folder": _visible(str(done.folder))})
     output.print_line(
-        f"{done.files:,} files, {done.chunks:,} chunks in {done.folder}  "
+        f"{done.files:,} files, {done.chunks:,} chunks in {_visible(str(done.folder))}  "
         f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
     )
-    for name, reason in list(done.left_out.items())[:5]:
-        output.print_warning(f"left out: {name} ({reason})")
-    if len(done.left_out) > 5:
-        output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
+    _warn_of(done)
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
-    place = folder.parent if folder.name == FOLDER else folder
+    place = _visible(str(folder.parent if folder.name == FOLDER else folder))
     output.print_line(f"search it: mbert search 'what you look for'{'' if inside else f' --index {place}'}")
+
+
+def _warn_of(done: Any) -> None:
+    """Say what was repaired, and what is not in the index."""
+    if done.repaired:
+        output.print_warning(done.repaired)
+    for name, reason in list(done.left_out.items())[:5]:
+        output.print_warning(f"left out: {_visible(name)} ({reason})")
+    if len(done.left_out) > 5:
+        output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
+
+
+def _visible(text: str) -> str:
+    """Return a text of others' that a terminal only shows: control characters become pictures of them."""
+    return "".join(_picture(char) if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
+
+
+def _picture(char: str) -> str:
+    return char if char == "\t" else chr(0x2400 + ord(char)) if ord(char) < 0x20 else "\ufffd"
 
 
 def search(
@@ -82,7 +102,7 @@ def search(
 ) -> None:
     """Search an index by meaning; the model is the one that the index was built with."""
     from modernbert.index.query import Searcher, as_dict, find_index
-    from modernbert.index.store import read_record
+    from modernbert.index.record import read_record
 
     folder = find_index(index)
     record = read_record(folder)
@@ -121,12 +141,12 @@ def _show(hit: Any, query: str) -> None:
     from modernbert.index.query import best_line, query_words
 
     screen = output.console()
-    title = Text(f"{hit.path}:{hit.start}", style="bold cyan")
-    title.append(f"  {hit.name}" if hit.name else "", style="bold")
+    title = Text(f"{_visible(hit.path)}:{hit.start}", style="bold cyan")
+    title.append(f"  {_visible(hit.name)}" if hit.name else "", style="bold")
     title.append(f"  {hit.score:.4f}", style="dim")
     title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
     screen.print(title)
-    lines = hit.text.splitlines()
+    lines = [_visible(line) for line in hit.text.split("\n")]
     first = max(0, min(best_line(hit, query) - 2, len(lines) - SHOWN))
     shown = lines[first : first + SHOWN]
     code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))

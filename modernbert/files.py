@@ -123,6 +123,24 @@ def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside `path`, for a library to write by its name and the caller to rename.
+
+    Raises:
+        DiskFull: no space was left; nothing stays behind.
+        BadOption: it cannot be written there.
+    """
+    with no_space_is_an_error(path):
+        sweep(path.parent)
+        temporary, handle = _temporary(path, _new_file)
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(handle)
+
+
 def _opened(handle: int, *, binary: bool) -> IO[Any]:
     return open(handle, "wb") if binary else open(handle, "w", encoding="utf-8", newline="")
 
