@@ -181,6 +181,9 @@ def _one_sentence(what: str, revision: str | None, *faults: type[Exception]) -> 
     try:
         with no_space_is_an_error(Path(cache_folder()) / "in it"):
             yield
+    except NotAvailable as error:
+        error.where = error.where or what
+        raise
     except MbertError:
         raise
     except kinds as error:
