@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modernbert.data.bundle import CHECKSUMS, add_checksums, sweep_bundle, write_checksums
+from modernbert.data.bundle import CHECKSUMS, add_checksums, write_checksums
 from modernbert.data.collection import write_collections
 from modernbert.data.collections import load_collection
 from modernbert.data.registry import families, find_tasks
@@ -17,7 +17,7 @@ from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
 from modernbert.data.sources import load_split
 from modernbert.data.task import Task
 from modernbert.errors import NotAvailable, UnknownName
-from modernbert.files import held, make_folder, replaced_folder
+from modernbert.files import held, make_folder, replaced_folder, require_writable, sweep_below
 from modernbert.hub import PLAIN_FILES
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.model.locate import ModelSource, locate_model
@@ -54,8 +54,8 @@ def download(
         BadOption, DiskFull: the bundle cannot be written there.
     """
     kinds = [(name, _is_model(name)) for name in names]
-    make_folder(to)
-    sweep_bundle(to)
+    require_writable(to)
+    sweep_below(to)
     done = []
     for name, is_model in kinds:
         items = [_model(name, to, store, data_dir)] if is_model else _tasks(name, to, data_dir)
@@ -137,6 +137,7 @@ def _place(folder: Path, bundle: Path) -> Iterator[Path]:
 
     One download at a time does this; the others wait.
     """
+    make_folder(bundle)
     with held(bundle):
         with replaced_folder(folder) as temporary:
             yield temporary

@@ -102,6 +102,15 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def require_writable(folder: Path) -> None:
+    """Raise BadOption when a folder cannot be written, or not be made; nothing is made to find out."""
+    there = next(parent for parent in [folder, *folder.absolute().parents] if os.path.lexists(parent))
+    if not there.is_dir():
+        raise BadOption("cannot write here (it is no folder)", where=str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadOption("cannot write here (no permission, or a read-only disk)", where=str(there))
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; it takes the name `path` only when the block ends well.
@@ -253,6 +262,12 @@ def sweep(folder: Path) -> None:
     for name in names:
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             _sweep_one(folder / name)
+
+
+def sweep_below(folder: Path) -> None:
+    """Sweep a folder and every folder in it."""
+    for each in (folder, *folder.glob("*/")):
+        sweep(each)
 
 
 def _sweep_one(path: Path) -> None:

@@ -26,6 +26,7 @@ from modernbert.patience import http, patiently
 # What a model's folder is fetched for, besides its weights.
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 AGAIN = "Try again later. What was fetched before stays."
+REFUSED = "Check the name and the revision. What is private or gated needs a token (HF_TOKEN)."
 # What the Hub's libraries raise on an answer that they did not expect; our own code is not in there.
 FAULTS = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 
@@ -180,11 +181,16 @@ def _one_sentence(what: str, revision: str | None, *faults: type[Exception]) -> 
     try:
         with no_space_is_an_error(Path(cache_folder()) / "in it"):
             yield
+    except NotAvailable as error:
+        error.where = error.where or what
+        raise
     except MbertError:
         raise
     except kinds as error:
+        status = getattr(getattr(error, "response", None), "status_code", 0)
         raise NotAvailable(
-            f"the Hub does not give {what} at {revision or 'main'}: {_reason(error)}", fix=AGAIN
+            f"the Hub does not give {what} at {revision or 'main'}: {_reason(error)}",
+            fix=REFUSED if status in (400, 401, 403, 404) else AGAIN,
         ) from error
 
 

@@ -204,7 +204,7 @@ def _watched_stream(response: Any, watch: Watch) -> Any:
             self._end(_trouble(response))
 
         def close(self) -> None:
-            self._end("the connection broke off")
+            self._end(_trouble(response) if response.is_error else "the connection broke off")
             inner.close()
 
         def _end(self, trouble: str) -> None:

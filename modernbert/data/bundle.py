@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modernbert.errors import BadData
-from modernbert.files import atomic_file, sha256, sweep
+from modernbert.files import atomic_file, sha256
 from modernbert.reading import read_bytes
 
 CHECKSUMS = "SHA256SUMS"
@@ -23,12 +23,6 @@ ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)", re.DOTALL)
 FETCH_AGAIN = "Fetch it again with `mbert download`."
 WRITE_AGAIN = "Remove this list and run `mbert download` again: it writes a new one."
-
-
-def sweep_bundle(bundle: Path) -> None:
-    """Remove what a killed download left in a bundle, and put back what it had moved aside."""
-    for folder in (bundle, *bundle.glob("*/")):
-        sweep(folder)
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

@@ -8,11 +8,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modernbert.data.bundle import sweep_bundle, verify
+from modernbert.data.bundle import verify
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
+from modernbert.files import sweep_below
 from modernbert.hub import cache_folder, hub_file
 from modernbert.network import network
 
@@ -46,7 +47,7 @@ def bundle_folder(data_dir: Path | None) -> Path | None:
     if named is not None and not named.is_dir():
         raise BadData("there is no such bundle folder", where=str(named), fix="See --data-dir.")
     if named is not None:
-        sweep_bundle(named)
+        sweep_below(named)  # what a killed download left, or had moved aside
     return named
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from modernbert.files import atomic_file, held, make_folder, own_cache, remove, sweep, write_json
+from modernbert.files import atomic_file, held, make_folder, own_cache, remove, sweep_below, write_json
 
 # Texts of a shard: minutes of work at most on a slow machine with short texts.
 SHARD = 2048
@@ -73,7 +73,7 @@ class VectorCache:
             digest.update(hashlib.sha256(text.encode()).digest())
         folder = self.root / digest.hexdigest()[:32]
         make_folder(folder)
-        sweep(folder)
+        sweep_below(self.root)
         if not (folder / "key.json").is_file():
             write_json(folder / "key.json", {**key, "texts": len(texts)})
         return list(self._shards(folder, texts, encode, on_progress))

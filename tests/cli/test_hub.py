@@ -78,7 +78,7 @@ def test_what_was_fetched_once_is_in_the_cache(command, hub):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["glue/rte", "-m", "someone/tiny"], "the Hub refused nyu-mll/glue/rte/train"),
+        (["glue/rte", "-m", "someone/tiny"], "the Hub does not give nyu-mll/glue/rte/train"),
         (["glue/sst2", "-m", "someone/absent"], "the Hub does not give someone/absent"),
         (["glue/sst2", "-m", "someone/no-model"], "has no config.json"),
     ],

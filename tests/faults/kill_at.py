@@ -1,9 +1,10 @@
-"""Run mbert in a process of its own that is killed at its n-th change to the file system.
+"""Run mbert, or other code, in a process of its own that is killed at its n-th change to the file system.
 
 A change is what cannot be seen half done: a rename, a removal, a flush, a new folder. Whoever survives a kill
 before each of them survives it between any two. With n = 0 none kills, and their number is told:
 
     python kill_at.py N ARGUMENT...
+    python kill_at.py N -c CODE
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ CHANGES = ("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "sy
 
 
 def run(arguments: list[str], *, at: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `mbert ARGUMENTS`, killed at the change number `at`; see `changes_of` for how many there are."""
+    """Run `mbert ARGUMENTS` (or code: `-c CODE`), killed at the change number `at`; 0 kills never."""
     return subprocess.run(
         [sys.executable, __file__, str(at), *map(str, arguments)],
         capture_output=True,
@@ -54,12 +55,19 @@ def _count(at: int) -> list[int]:
     return count
 
 
-if __name__ == "__main__":
-    from modernbert.cli.main import main
-
+def main() -> None:
     at, sys.argv[1:] = int(sys.argv[1]), sys.argv[2:]
     count = _count(at)
     try:
-        main()
+        if sys.argv[1] == "-c":
+            exec(sys.argv[2], {})
+        else:
+            from modernbert.cli.main import main
+
+            main()
     finally:
         sys.stderr.write(f"changes: {count[0]}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,8 @@ import sys
 import pytest
 from faults import kill_at
 
-from modernbert.data.bundle import sweep_bundle, verify
+from modernbert.data.bundle import verify
+from modernbert.files import sweep_below
 
 MODEL = "modernbert-nano"
 DOWNLOAD = ["download", MODEL, "--to", "bundle"]
@@ -30,7 +31,7 @@ def killed_at_every(step: int, bundle) -> None:
     """Kill downloads at every `step`-th change; after each the bundle has the whole model or, first, none."""
     for at in range(1, CHANGES, step):
         killed = kill_at.was_killed(kill_at.run(DOWNLOAD, at=at))
-        sweep_bundle(bundle)  # as any command does that looks into it
+        sweep_below(bundle)  # as any command does that looks into it
         if (bundle / "models" / MODEL).exists():
             assert verify(bundle, bundle / "models" / MODEL) == "verified", at
         if not killed:
