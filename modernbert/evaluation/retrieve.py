@@ -187,7 +187,7 @@ def evaluate_retrieval(
         for system, hits, remark in found
     )
     result = RetrievalResult(
-        name=store.free_name(f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}"),
+        name=f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}",
         task=collection.name,
         split=collection.split,
         model=embedder.source.name,
@@ -201,8 +201,7 @@ def evaluate_retrieval(
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
-    keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
-    return result
+    return keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
 
 
 def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
 from modernbert.network import network, show_downloads_on_terminals_only
-from modernbert.runs import RunStore, read_run
+from modernbert.runs import TRAININGS, RunStore, read_run, unfinished
 from modernbert.version import __version__
 
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
@@ -82,11 +82,14 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
 
 def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
     run = read_run(folder)
-    if run["status"] != "finished" or not (folder / "model").is_dir():
+    if run["kind"] not in TRAININGS:
         raise BadRun(
-            f"the run is {run['status']}: it has no model yet", where=str(folder),
-            fix=f"Finish it: mbert resume {folder.name}",
-        )  # fmt: skip
+            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="mbert runs"
+        )
+    if run["status"] != "finished":
+        raise unfinished(folder, run["status"], "model")
+    if not (folder / "model").is_dir():
+        raise BadRun("the run's model is gone", where=str(folder / "model"), fix="Train it again.")
     if run["model_files"] != model_checksums(folder / "model"):
         raise BadModel(
             "the run's model was changed or damaged after training: its checksums differ from the record's",

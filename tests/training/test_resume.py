@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import request_of, toy_rows, write_csv
+from helpers import keep_run, request_of, running_record, toy_rows, write_csv
 
 from modernbert.errors import BadRun, Interrupted
-from modernbert.runs import RunStore, lock, write_run
+from modernbert.runs import RunStore, lock
 from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, StepReport
@@ -94,6 +94,5 @@ def test_two_processes_never_share_a_run(reviews, store, tiny_bert):
 
 
 def test_a_record_that_says_running_without_a_process_is_interrupted(store):
-    folder = store.create("gone", {"status": "running", "kind": "finetune"})
-    write_run(folder, {"status": "running", "kind": "finetune"})
+    keep_run(store, "gone", running_record())
     assert store.read("gone")["status"] == "interrupted"
