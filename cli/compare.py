@@ -12,6 +12,7 @@ from modernbert.errors import BadOption
 
 from . import options, output
 
+RECIPES = ("default", "paper")
 FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 
 
@@ -55,16 +56,22 @@ def compare(
     """
     from modernbert.comparison.compare import compare as compare_runs
     from modernbert.comparison.missing import Wanted, task_name
+    from modernbert.model.device import choose_machine
     from modernbert.runs import RunStore
     from modernbert.training.config import read_settings
 
     if not baseline:
         raise BadOption("there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf.")
+    if seeds < 0:
+        raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more, or leave it out.")
+    if recipe not in (None, *RECIPES):
+        raise BadOption(f"there is no recipe called '{recipe}'", fix=f"Use {' or '.join(RECIPES)}.")
     if out and out.suffix not in FORMATS:
         raise BadOption(
             f"cannot write '{out.suffix}' files", where=str(out), fix=f"Use {', '.join(FORMATS)}."
         )
     store = RunStore.at(runs_dir)
+    choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "auto")}
     changes |= {"settings": read_settings(config)} if config else {}

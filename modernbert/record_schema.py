@@ -19,6 +19,7 @@ Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Amount = Annotated[FiniteFloat, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d")]
+Setting = str | bool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | FiniteFloat | list[str | int] | None
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -76,7 +77,7 @@ class Data(TypedDict):
 class LabelledData(Data):
     """What was read of a labelled task."""
 
-    text: Annotated[list[str], Field(min_length=1)]
+    text: Annotated[list[str], Field(min_length=1, max_length=2)]
     label: Text
 
 
@@ -132,6 +133,10 @@ class Study(TypedDict):
 class Settings(TypedDict):
     """What a training was told."""
 
+    seed: Count
+    epochs: Amount
+    batch_size: Count
+    learning_rate: Amount
     keep: Literal["best", "last"]
     max_length: Count
     lora: bool
@@ -145,7 +150,7 @@ class StoredRequest(TypedDict):
     target: Text
     model: Text
     recipe: str
-    settings: dict[str, Any]
+    settings: dict[str, Setting]
     init_from: str | None
     data_dir: str | None
     validation: str | None
@@ -239,6 +244,12 @@ class LocatedRun(TypedDict):
     machine: Machine
 
 
+class PlainSettings(TypedDict):
+    """Settings that are words and numbers alone."""
+
+    config: dict[str, Setting]
+
+
 class TrainedRun(TypedDict):
     """A training of a network."""
 
@@ -261,6 +272,18 @@ class LabelledRun(TypedDict):
     """A fine-tuning on a labelled task."""
 
     data: LabelledData
+
+
+class Evaluated(TypedDict):
+    """Settings of an evaluation of labels."""
+
+    max_length: Count
+
+
+class EvaluatedRun(TypedDict):
+    """An evaluation of labels."""
+
+    config: Evaluated
 
 
 class FinishedRun(TypedDict):
@@ -308,9 +331,9 @@ class BaselineRun(TypedDict):
 
 
 PARTS: dict[str, tuple[Any, ...]] = {
-    "finetune": (LocatedRun, TrainedRun),
-    "pretrain": (LocatedRun, TrainedRun, PretrainedRun),
-    "evaluate": (LocatedRun,),
+    "finetune": (LocatedRun, PlainSettings, TrainedRun),
+    "pretrain": (LocatedRun, PlainSettings, TrainedRun, PretrainedRun),
+    "evaluate": (LocatedRun, EvaluatedRun),
     "retrieval": (LocatedRun, RetrievalRun),
     "baseline": (BaselineRun,),
 }
@@ -322,6 +345,11 @@ def check_record(record: dict[str, Any], where: str) -> None:
         checked(part, record, where=where, error=BadRun)
     for part in _parts(record):
         checked(part, record, where=where, error=BadRun)
+    task = record["task"]
+    if (task["kind"] in ("single_label", "multi_label")) != bool(task["labels"]):
+        raise BadRun(f"task: kind {task['kind']} with {len(task['labels'])} labels", where=where)
+    if record["kind"] in TRAININGS and record["seed"] != record["config"]["seed"]:
+        raise BadRun(f"seed {record['seed']} and config.seed {record['config']['seed']} differ", where=where)
     for result in record.get("results", ()):
         if result["split"] not in record["data"]["splits"]:
             raise BadRun(f"results: '{result['split']}' is no split of its data", where=where)

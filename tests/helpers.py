@@ -116,6 +116,18 @@ def keep_run(store, name: str, record: dict) -> Path:
     return folder
 
 
+# What every training's record has of its settings.
+SETTINGS = {
+    "seed": 42,
+    "epochs": 1.0,
+    "batch_size": 16,
+    "learning_rate": 3e-3,
+    "keep": "best",
+    "max_length": 64,
+}
+SETTINGS |= {"lora": False, "random_weights": False}
+
+
 def running_record() -> dict:
     """Return the record of a training that has begun."""
     return {
@@ -127,7 +139,7 @@ def running_record() -> dict:
         "init": "plain",
         "seed": 42,
         "recipe": {"name": "default"},
-        "config": {"lora": False, "random_weights": False, "keep": "best", "max_length": 64},
+        "config": SETTINGS,
         "request": _request("toy.csv", "toy", {}),
         "data": {
             "text": ["text"],
@@ -154,12 +166,17 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42,
     score = {"metric": metric, "value": value, "low": 0.0, "high": 1.0, "n": len(right), "interval": "none"}
     target = changes.pop("task", "glue/sst2")
     config = {"lora": changes.pop("lora", False), "head": changes.pop("head", "")}
-    config |= {"random_weights": changes.pop("random", False), "keep": "best", "max_length": 64}
+    config = SETTINGS | config | {"random_weights": changes.pop("random", False), "seed": seed}
     split = {"rows": len(right), "found_in": "a test", "revision": "1"}
     record = running_record() | {
         "status": "finished",
         "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
-        "task": {"name": target, "kind": kind, "labels": ["a", "b"], "metrics": [metric]},
+        "task": {
+            "name": target,
+            "kind": kind,
+            "labels": [] if kind == "retrieval" else ["a", "b"],
+            "metrics": [metric],
+        },
         "model": {"name": model, "found_in": "a test", "revision": "1", "family": "bert"},
         "seed": seed,
         "recipe": {"name": changes.pop("recipe", "default")},

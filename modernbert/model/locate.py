@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,9 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
     if store.has(name):
         return _from_run(store.path(name), store, data_dir)
     folder = Path(name)
-    if (folder / "run.json").is_file():
+    if os.path.isfile(folder / "run.json"):  # noqa: PTH113 - of a name that is too long it is False
         return _from_run(folder, store, data_dir)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112
         return _from_folder(folder)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
