@@ -128,7 +128,8 @@ def load_trained(source: ModelSource, task: Task) -> Any:
             )
         model = _load_run(source).eval()
         if model.config.num_labels != task.num_outputs:
-            said = f"the model has {model.config.num_labels} outputs; the run's record names {task.num_outputs}"
+            outputs = model.config.num_labels
+            said = f"the model has {outputs} outputs; the run's record names {task.num_outputs}"
             raise BadModel(said, where=str(source.folder), fix="Train it again, or use an untouched copy.")
         return model
     loaded = _load(source.folder, _config(source.folder, task.labels, task.kind))

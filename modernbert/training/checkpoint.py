@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -106,11 +108,12 @@ class CheckpointStore:
     def load_state(self, folder: Path) -> tuple[Progress, dict[str, Any]]:
         """Read a state back. Raises BadRun when it is damaged."""
         record, state = self._read(folder)
-        where = str(folder / "progress.json")
-        checked(StoredProgress, record, where=where, error=BadRun)
+        path = folder / "progress.json"
+        with _cannot_be_resumed():
+            checked(StoredProgress, record, where=str(path), error=BadRun)
         progress = Progress(**record)
         if folder.name != _state_name(progress):
-            raise BadRun(f"this is the state of step {progress.step}", where=where, fix=AGAIN)
+            raise BadRun(f"this is the state of step {progress.step}", where=str(path), fix=AGAIN)
         return progress, state
 
     def load_best(self, step: int) -> dict[str, torch.Tensor]:
@@ -139,12 +142,9 @@ class CheckpointStore:
     def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the record and the state of a checkpoint. Raises BadRun when it is damaged."""
         path = folder / "progress.json"
-        try:
+        with _cannot_be_resumed():
             kept = read_object(path, BadRun, what="the checkpoint")
             checked(StoredRecord, kept, where=str(path), error=BadRun)
-        except BadRun as error:
-            error.fix = AGAIN
-            raise
         if kept["record_sha256"] != _digest(kept["record"], kept["state_sha256"]):
             _damaged(path)
         path = folder / "state.pt"
@@ -156,6 +156,16 @@ class CheckpointStore:
         for folder in self.root.glob(f"{prefix}*"):
             if folder.name != keep:
                 shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _cannot_be_resumed() -> Iterator[None]:
+    """Say what to do about a file that is not what it should be."""
+    try:
+        yield
+    except BadRun as error:
+        error.fix = AGAIN
+        raise
 
 
 def _state_name(progress: Progress) -> str:
@@ -178,4 +188,5 @@ def _load(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch's reader raises nearly anything on a file that is not its own
         said = f"this is no checkpoint of mbert ({type(error).__name__} while it was read)"
         raise BadRun(said, where=str(path), fix=AGAIN) from None
-    return checked(dict[str, Any], state, where=str(path), error=BadRun)
+    with _cannot_be_resumed():
+        return checked(dict[str, Any], state, where=str(path), error=BadRun)
