@@ -23,67 +23,49 @@ Setting = str | bool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | FiniteFl
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class TaskPart(TypedDict):
-    """What was learnt or measured."""
-
+class _Task(TypedDict):
     name: Text
     kind: Literal["single_label", "multi_label", "regression", "retrieval", "pretraining"]
     labels: list[str]
     metrics: Annotated[list[str], Field(min_length=1)]
 
 
-class NamedModel(TypedDict):
-    """Any model."""
-
+class _NamedModel(TypedDict):
     name: Text
 
 
-class Model(NamedModel):
-    """A model from a folder."""
-
+class _Model(_NamedModel):
     found_in: str
     revision: str
     family: str
 
 
-class SplitPart(TypedDict):
-    """One split of the data."""
-
+class _Split(TypedDict):
     rows: Count
     fingerprint: Text
     revision: NotRequired[str]
 
 
-class SplitReport(TypedDict):
-    """What the look at one split found."""
-
+class _SplitReport(TypedDict):
     split: str
     truncated: Amount
 
 
-class DataReport(TypedDict):
-    """What the look at the data found."""
-
-    splits: list[SplitReport]
+class _DataReport(TypedDict):
+    splits: list[_SplitReport]
 
 
-class Data(TypedDict):
-    """What was read."""
-
-    splits: Annotated[dict[str, SplitPart], Field(min_length=1)]
-    report: NotRequired[DataReport | None]
+class _Data(TypedDict):
+    splits: Annotated[dict[str, _Split], Field(min_length=1)]
+    report: NotRequired[_DataReport | None]
 
 
-class LabelledData(Data):
-    """What was read of a labelled task."""
-
+class _LabelledData(_Data):
     text: Annotated[list[str], Field(min_length=1, max_length=2)]
     label: Text
 
 
-class Score(TypedDict):
-    """One measured value."""
-
+class _Score(TypedDict):
     metric: Text
     value: FiniteFloat
     low: FiniteFloat
@@ -92,47 +74,35 @@ class Score(TypedDict):
     interval: str
 
 
-class Result(TypedDict):
-    """The scores of one split, or of one system of an evaluation of retrieval."""
-
+class _Result(TypedDict):
     split: Text
-    scores: Annotated[list[Score], Field(min_length=1)]
+    scores: Annotated[list[_Score], Field(min_length=1)]
     notes: NotRequired[list[str]]
     system: NotRequired[Text]
     note: NotRequired[str]
 
 
-class Machine(TypedDict):
-    """Where it ran."""
-
+class _Machine(TypedDict):
     device: str
     precision: str
 
 
-class Recipe(TypedDict):
-    """Where the settings came from."""
-
+class _Recipe(TypedDict):
     name: str
 
 
-class Start(TypedDict):
-    """The run that a training started from."""
-
+class _Start(TypedDict):
     name: str
     found_in: str
 
 
-class Study(TypedDict):
-    """What a run belongs to."""
-
+class _Study(TypedDict):
     name: Text
     targets: list[str]
     seeds: list[Count]
 
 
-class Settings(TypedDict):
-    """What a training was told."""
-
+class _Settings(TypedDict):
     seed: Count
     epochs: Amount
     batch_size: Count
@@ -144,9 +114,7 @@ class Settings(TypedDict):
     head: NotRequired[str]
 
 
-class StoredRequest(TypedDict):
-    """What the user asked for."""
-
+class _StoredRequest(TypedDict):
     target: Text
     model: Text
     recipe: str
@@ -164,48 +132,38 @@ class StoredRequest(TypedDict):
     name: str | None
 
 
-class PretrainingRequest(StoredRequest):
-    """What the user asked to pretrain on."""
-
+class _PretrainingRequest(_StoredRequest):
     files: Annotated[list[str], Field(min_length=1)]
     scratch: str | None
     vocabulary: Count
 
 
-class Parameters(TypedDict):
-    """How many weights."""
-
+class _Parameters(TypedDict):
     trained: Count
     frozen: Count
 
 
-class EvaluationPart(TypedDict):
-    """One evaluation during training."""
-
+class _Evaluation(TypedDict):
     step: Count
     metrics: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
 
 
-def same_metrics(history: list[EvaluationPart]) -> list[EvaluationPart]:
+def _same_metrics(history: list[_Evaluation]) -> list[_Evaluation]:
     """Raise ValueError unless every evaluation has the same metrics."""
     if any(entry["metrics"].keys() != history[0]["metrics"].keys() for entry in history):
         raise ValueError("evaluations differ in their metrics")
     return history
 
 
-History = Annotated[list[EvaluationPart], AfterValidator(same_metrics)]
+History = Annotated[list[_Evaluation], AfterValidator(_same_metrics)]
 
 
-class Effort(TypedDict):
-    """What a training took."""
-
+class _Effort(TypedDict):
     minutes: Amount
     peak_memory_mib: Annotated[dict[str, Amount], Field(min_length=1)]
 
 
-class Training(Effort):
-    """What a training of a network took."""
-
+class _Training(_Effort):
     steps: Count
     planned_steps: Count
     best_step: Annotated[int, Field(ge=-1, le=LARGEST)]
@@ -214,134 +172,104 @@ class Training(Effort):
     tokens_per_second: Amount
 
 
-class Head(TypedDict):
-    """What tells the other parts apart."""
-
+class _Head(TypedDict):
     kind: Literal["finetune", "pretrain", "evaluate", "retrieval", "baseline"]
     status: Literal["running", "interrupted", "finished"]
 
 
-class AnyRun(TypedDict):
-    """What every record has."""
-
+class _AnyRun(TypedDict):
     created: Time
-    task: TaskPart
-    model: NamedModel
+    task: _Task
+    model: _NamedModel
     seed: Count | None
     config: dict[str, Any]
-    data: Data
+    data: _Data
     hardware: dict[str, Any]
     versions: dict[str, str | None]
-    results: NotRequired[Annotated[list[Result], Field(min_length=1)]]
+    results: NotRequired[Annotated[list[_Result], Field(min_length=1)]]
     notes: NotRequired[list[str]]
     inference: NotRequired[dict[str, Amount]]
 
 
-class LocatedRun(TypedDict):
-    """A run of a model from a folder."""
-
-    model: Model
-    machine: Machine
+class _LocatedRun(TypedDict):
+    model: _Model
+    machine: _Machine
 
 
-class PlainSettings(TypedDict):
-    """Settings that are words and numbers alone."""
-
+class _PlainSettings(TypedDict):
     config: dict[str, Setting]
 
 
-class TrainedRun(TypedDict):
-    """A training of a network."""
-
+class _TrainedRun(TypedDict):
     seed: Count
-    study: NotRequired[Study | None]
-    init: Literal["plain"] | Start
-    recipe: Recipe
-    config: Settings
-    request: StoredRequest
-    parameters: Parameters
+    study: NotRequired[_Study | None]
+    init: Literal["plain"] | _Start
+    recipe: _Recipe
+    config: _Settings
+    request: _StoredRequest
+    parameters: _Parameters
 
 
-class PretrainedRun(TypedDict):
-    """A training on text alone."""
-
-    request: PretrainingRequest
+class _PretrainedRun(TypedDict):
+    request: _PretrainingRequest
 
 
-class LabelledRun(TypedDict):
-    """A fine-tuning on a labelled task."""
-
-    data: LabelledData
+class _LabelledRun(TypedDict):
+    data: _LabelledData
 
 
-class Evaluated(TypedDict):
-    """Settings of an evaluation of labels."""
-
+class _Evaluated(TypedDict):
     max_length: Count
 
 
-class EvaluatedRun(TypedDict):
-    """An evaluation of labels."""
-
-    config: Evaluated
+class _EvaluatedRun(TypedDict):
+    config: _Evaluated
 
 
-class FinishedRun(TypedDict):
-    """What has scores."""
-
-    results: Annotated[list[Result], Field(min_length=1)]
+class _FinishedRun(TypedDict):
+    results: Annotated[list[_Result], Field(min_length=1)]
 
 
-class FinishedTraining(TypedDict):
-    """A training with its model."""
-
-    training: Training
+class _FinishedTraining(TypedDict):
+    training: _Training
     inference: dict[str, Amount]
     notes: list[str]
     model_files: Annotated[dict[str, Digest], Field(min_length=1)]
 
 
-class ProtocolPart(TypedDict):
-    """How retrieval was measured."""
-
+class _Protocol(TypedDict):
     name: str
 
 
-class SearchSettings(TypedDict):
-    """Settings of an evaluation of retrieval."""
-
-    protocol: ProtocolPart
+class _SearchSettings(TypedDict):
+    protocol: _Protocol
     max_length: Count
     passages: Count
 
 
-class RetrievalRun(TypedDict):
-    """An evaluation of retrieval."""
-
-    config: SearchSettings
+class _RetrievalRun(TypedDict):
+    config: _SearchSettings
     truncated: Amount
     notes: list[str]
 
 
-class BaselineRun(TypedDict):
-    """A model without a network."""
-
-    request: StoredRequest
-    training: Effort
+class _BaselineRun(TypedDict):
+    request: _StoredRequest
+    training: _Effort
 
 
 PARTS: dict[str, tuple[Any, ...]] = {
-    "finetune": (LocatedRun, PlainSettings, TrainedRun),
-    "pretrain": (LocatedRun, PlainSettings, TrainedRun, PretrainedRun),
-    "evaluate": (LocatedRun, EvaluatedRun),
-    "retrieval": (LocatedRun, RetrievalRun),
-    "baseline": (BaselineRun,),
+    "finetune": (_LocatedRun, _PlainSettings, _TrainedRun),
+    "pretrain": (_LocatedRun, _PlainSettings, _TrainedRun, _PretrainedRun),
+    "evaluate": (_LocatedRun, _EvaluatedRun),
+    "retrieval": (_LocatedRun, _RetrievalRun),
+    "baseline": (_BaselineRun,),
 }
 
 
 def check_record(record: dict[str, Any], where: str) -> None:
     """Check a run's record. Raises BadRun, naming the key, for what is missing or cannot be."""
-    for part in (Head, AnyRun):
+    for part in (_Head, _AnyRun):
         checked(part, record, where=where, error=BadRun)
     for part in _parts(record):
         checked(part, record, where=where, error=BadRun)
@@ -361,7 +289,7 @@ def _parts(record: dict[str, Any]) -> list[Any]:
     labelled = kind == "finetune" and record["task"]["kind"] != "retrieval"
     return [
         *PARTS[kind],
-        *([LabelledRun] if labelled else []),
-        *([FinishedRun] if finished else []),
-        *([FinishedTraining] if finished and kind in TRAININGS else []),
+        *([_LabelledRun] if labelled else []),
+        *([_FinishedRun] if finished else []),
+        *([_FinishedTraining] if finished and kind in TRAININGS else []),
     ]

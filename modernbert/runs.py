@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,18 +118,24 @@ class RunStore:
         """
         if exact:
             self.check_name(wanted)
+        was_there = self.root.exists()
         self.sweep()
-        names = [wanted] if exact else _numbered(wanted)
+        folder, handle = self._reserve([wanted] if exact else _numbered(wanted))
+        try:
+            yield folder
+        finally:
+            _remove_if_vacant(folder)
+            os.close(handle)
+            if not was_there:
+                with contextlib.suppress(OSError):  # it has runs
+                    self.root.rmdir()
+
+    def _reserve(self, names: Iterable[str]) -> tuple[Path, int]:
+        """Make the folder of the first name that is free; return it with the handle that holds it."""
         for name in names:
             if (handle := _take(self.path(name))) is not None:
-                break
-        else:
-            raise _taken(self.path(wanted))
-        try:
-            yield self.path(name)
-        finally:
-            _remove_if_vacant(self.path(name))
-            os.close(handle)
+                return self.path(name), handle
+        raise _taken(self.path(name))
 
     def check_name(self, name: str) -> None:
         """Raise BadOption when a name has odd characters, or is taken."""

@@ -65,6 +65,12 @@ def test_a_name_is_reserved_while_it_is_held_and_given_back_without_a_record(sto
         pass
 
 
+def test_a_mistake_leaves_no_folder_of_runs(store):
+    with pytest.raises(ZeroDivisionError), store.new_run("toy"):
+        raise ZeroDivisionError
+    assert not store.root.exists()
+
+
 def test_a_name_that_a_killed_process_held_is_free_again(store):
     code = (
         "import os; from pathlib import Path; from modernbert.runs import RunStore\n"
