@@ -73,7 +73,7 @@ class RunStore:
     def _folders(self) -> list[Path]:
         try:
             return sorted(Path(entry) for entry in os.scandir(self.root) if entry.is_dir())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # nor is a folder below a file there
             return []
         except OSError as error:
             raise BadRun(f"the runs cannot be read ({error.strerror})", where=str(self.root)) from None
