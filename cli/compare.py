@@ -12,6 +12,7 @@ from modernbert.errors import BadOption
 
 from . import options, output
 
+RECIPES = ("default", "paper")
 FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 
 
@@ -55,16 +56,22 @@ def compare(
     """
     from modernbert.comparison.compare import compare as compare_runs
     from modernbert.comparison.missing import Wanted, task_name
+    from modernbert.model.device import choose_machine
     from modernbert.runs import RunStore
     from modernbert.training.config import read_settings
 
     if not baseline:
         raise BadOption("there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf.")
+    if seeds < 0:
+        raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more, or leave it out.")
+    if recipe not in (None, *RECIPES):
+        raise BadOption(f"there is no recipe called '{recipe}'", fix=f"Use {' or '.join(RECIPES)}.")
     if out and out.suffix not in FORMATS:
         raise BadOption(
             f"cannot write '{out.suffix}' files", where=str(out), fix=f"Use {', '.join(FORMATS)}."
         )
     store = RunStore.at(runs_dir)
+    choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "auto")}
     changes |= {"settings": read_settings(config)} if config else {}
@@ -85,10 +92,11 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
     """Say what is missing and how long it will take, ask, and make it."""
     from modernbert.comparison.compare import collect
     from modernbert.comparison.filling import fill
-    from modernbert.comparison.missing import missing_cells, total_minutes
+    from modernbert.comparison.missing import missing_cells, one_at_a_time, total_minutes, up_to_date
 
     from .progress import Progress
 
+    known = store.names()
     cells = missing_cells(store, collect(store, runs, wanted.baselines)[0], wanted)
     if not cells:
         return []
@@ -103,12 +111,18 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
     screen.print(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", markup=False)
     _ask(yes=yes)
-    names = []
-    with Progress(quiet=quiet) as progress:
+    names: list[str] = []
+
+    def on_wait() -> None:
+        screen.print("another comparison makes runs here: waiting until it has ended", markup=False)
+
+    with one_at_a_time(store, on_wait), Progress(quiet=quiet) as progress:
         for number, cell in enumerate(cells, start=1):
             seed = "" if cell.seed is None else f", seed {cell.seed}"
-            screen.print(f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}", markup=False)
-            names.append(fill(cell, store, progress.observe))
+            now = up_to_date(cell, store, [*known, *names])
+            there = f": {now} is there" if isinstance(now, str) else ""
+            screen.print(f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}", markup=False)
+            names.append(now if isinstance(now, str) else fill(now, store, progress.observe))
     return names
 
 

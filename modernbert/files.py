@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -298,13 +299,44 @@ def held(folder: Path, busy: MbertError | None = None, *, name: str = ".lock") -
         busy: raised when another process holds it; without one, this waits.
         name: of the file in the folder that carries the lock.
     """
-    with no_space_is_an_error(folder / name), (folder / name).open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            assert busy is not None
-            raise busy from None
+    with no_space_is_an_error(folder / name):
+        handle = try_lock(folder / name, wait=busy is None)
+    if handle is None:
+        assert busy is not None
+        raise busy
+    try:
         yield
+    finally:
+        os.close(handle)
+
+
+def try_lock(path: Path, *, wait: bool = False) -> int | None:
+    """Lock a file, made if it is not there; return its handle, or None if another process holds it.
+
+    Raises:
+        FileNotFoundError: its folder is not there, or is being removed.
+        OSError: it cannot be opened.
+    """
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    if wait:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    elif not _lock_soon(handle):
+        os.close(handle)
+        return None
+    if not _is_at(handle, path):
+        os.close(handle)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return handle
+
+
+def _lock_soon(handle: int) -> bool:
+    """Lock an open file; one who only looks (`is_held`) has it for a moment, so this tries again."""
+    for pause in (0.0, 0.01, 0.05):
+        time.sleep(pause)
+        if _lock(handle):
+            return True
+    return False
 
 
 def is_held(folder: Path, *, name: str = ".lock") -> bool:
@@ -317,6 +349,8 @@ def is_held(folder: Path, *, name: str = ".lock") -> bool:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError:  # a file system without locks
+        return False
     finally:
         os.close(handle)
     return False

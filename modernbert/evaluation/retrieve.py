@@ -202,7 +202,7 @@ def evaluate_retrieval(
         for system, hits, remark in found
     )
     result = RetrievalResult(
-        name=store.free_name(f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}"),
+        name=f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}",
         task=collection.name,
         split=collection.split,
         model=embedder.source.name,
@@ -218,8 +218,7 @@ def evaluate_retrieval(
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
-    keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
-    return result
+    return keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
 
 
 def _identical(collection: Collection) -> Iterator[str]:

@@ -14,13 +14,18 @@ def task_of_run(record: dict[str, Any]) -> Task:
     """Return the task of a run's record, with no data attached.
 
     Raises:
-        BadOption: the run was trained for retrieval.
+        BadOption: the run was trained for retrieval, or on text alone.
     """
     kept = record["task"]
     if kept["kind"] == "retrieval":
         raise BadOption(
             f"the run was trained for retrieval ({kept['name']}): it predicts no labels",
             fix="Search with it: mbert eval COLLECTION, mbert index PATH; or take its vectors: mbert embed.",
+        )
+    if kept["kind"] == "pretraining":
+        raise BadOption(
+            "the run was trained on text alone: it predicts no labels",
+            fix="Fine-tune it: mbert finetune TASK --model RUN.",
         )
     return Task(
         name=kept["name"],

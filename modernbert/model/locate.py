@@ -17,7 +17,7 @@ from modernbert.hub import cache_folder, hub_model
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
 from modernbert.network import network
 from modernbert.reading import read_object
-from modernbert.runs import RunStore, read_run
+from modernbert.runs import TRAININGS, RunStore, read_run, unfinished
 from modernbert.version import __version__
 
 # The revision of a folder that holds a configuration and no weights.
@@ -67,9 +67,9 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
     if store.has(name):
         return _from_run(store.path(name), store, data_dir)
     folder = Path(name)
-    if (folder / "run.json").is_file():
+    if os.path.isfile(folder / "run.json"):  # noqa: PTH113 - of a name that is too long it is False
         return _from_run(folder, store, data_dir)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112
         return _from_folder(folder)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
@@ -81,11 +81,14 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
 
 def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
     run = read_run(folder)
-    if run["status"] != "finished" or not (folder / "model").is_dir():
+    if run["kind"] not in TRAININGS:
         raise BadRun(
-            f"the run is {run['status']}: it has no model yet", where=str(folder),
-            fix=f"Finish it: mbert resume {folder.name}",
-        )  # fmt: skip
+            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="mbert runs"
+        )
+    if run["status"] != "finished":
+        raise unfinished(folder, run["status"], "model")
+    if not (folder / "model").is_dir():
+        raise BadRun("the run's model is gone", where=str(folder / "model"), fix="Train it again.")
     if run["model_files"] != model_checksums(folder / "model"):
         raise BadModel(
             "the run's model was changed or damaged after training: its checksums differ from the record's",

@@ -13,7 +13,7 @@ from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
 from modernbert.data.tokens import TokenLengths, measure
-from modernbert.errors import BadOption, UnknownName
+from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import locate_model
@@ -39,8 +39,18 @@ def prepare(request: Request, store: RunStore) -> Inputs:
 
 
 def read_request(values: dict[str, Any]) -> Request:
-    """Read a stored request back, of whichever kind it is."""
-    return (PretrainingRequest if "files" in values else Request).from_dict(values)
+    """Read a stored request back, of whichever kind it is, to go on with it.
+
+    Raises:
+        BadRun: it asks for something that this version does not know.
+    """
+    kind = PretrainingRequest if "files" in values else Request
+    if unknown := sorted(values.keys() - kind.__dataclass_fields__):
+        raise BadRun(
+            f"the run was asked for with '{unknown[0]}', which this version of mbert does not know",
+            fix="Go on with the version that began it (see `versions` in its run.json).",
+        )
+    return kind.from_dict(values)
 
 
 def require_data(request: Request) -> None:

@@ -178,7 +178,7 @@ def test_runs_that_are_unknown_damaged_or_of_another_version(mbert, trained):
     refused(mbert("runs", "show", "toy"), "format 7", "reads format 1")
     refused(mbert("eval", "reviews.csv", "-m", "toy"), "format 7")
     path.write_text(kept[: len(kept) // 2])
-    refused(mbert("runs", "show", "toy"), "record cannot be read")
+    refused(mbert("runs", "show", "toy"), "run.json: not valid JSON", "Restore it")
 
 
 def test_a_bare_encoder_is_not_scored(mbert, tiny_bert, tmp_path):
