@@ -98,16 +98,15 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
     ]
     minutes, unknown = total_minutes(cells)
     more = f", and {unknown} that nothing like was ever run here" if unknown else ""
-    screen = output.console(error=True)
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
-    screen.print(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", markup=False)
+    output.print_line(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", error=True)
     _ask(yes=yes)
     names = []
     with Progress(quiet=quiet) as progress:
         for number, cell in enumerate(cells, start=1):
             seed = "" if cell.seed is None else f", seed {cell.seed}"
-            screen.print(f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}", markup=False)
+            output.print_line(f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}", error=True)
             names.append(fill(cell, store, progress.observe))
     return names
 

@@ -10,6 +10,7 @@ import typer
 from . import options, output
 from .evaluate import FOR_RETRIEVAL
 from .finetune import _length
+from .screen import one_line, visible
 
 # Lines of a hit that are shown.
 SHOWN = 8
@@ -43,12 +44,12 @@ def index(
     embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
     if rebuild:
         remove_index(folder)
-    with output.console(error=True).status("looking at the files", spinner="dots") as status:
+    with output.status("looking at the files") as say:
         done = build_index(
             path,
             embedder,
             folder,
-            on_progress=lambda n, total: status.update(f"embedded {n:,} of {total:,} chunks"),
+            on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
         )
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
@@ -120,20 +121,17 @@ def _show(hit: Any, query: str) -> None:
 
     from modernbert.index.query import best_line, query_words
 
-    screen = output.console()
-    title = Text(f"{hit.path}:{hit.start}", style="bold cyan")
-    title.append(f"  {hit.name}" if hit.name else "", style="bold")
+    title = Text(one_line(f"{hit.path}:{hit.start}"), style="bold cyan")
+    title.append(one_line(f"  {hit.name}") if hit.name else "", style="bold")
     title.append(f"  {hit.score:.4f}", style="dim")
     title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
-    screen.print(title)
     lines = hit.text.splitlines()
     first = max(0, min(best_line(hit, query) - 2, len(lines) - SHOWN))
-    shown = lines[first : first + SHOWN]
+    shown = [visible(line) for line in lines[first : first + SHOWN]]
     code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
     code.highlight_words(sorted(query_words(query)), "reverse", case_sensitive=False)
-    for number, line in enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first):
-        screen.print(Text(f"{number:>6}  ", style="dim") + line)
-    screen.print()
+    numbered = enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first)
+    output.show(title, *(Text(f"{number:>6}  ", style="dim") + line for number, line in numbered), "")
 
 
 def embed(
@@ -153,14 +151,14 @@ def embed(
     from modernbert.evaluation.embed_file import embed_file
 
     embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
-    with output.console(error=True).status("embedding", spinner="dots") as status:
+    with output.status("embedding") as say:
         done = embed_file(
             embedder,
             file,
             out,
             column=text_col,
             kind="query" if queries else "document",
-            on_progress=lambda rows: status.update(f"embedded {rows:,} rows"),
+            on_progress=lambda rows: say(f"embedded {rows:,} rows"),
         )
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})

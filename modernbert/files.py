@@ -24,6 +24,7 @@ NOT_WRITABLE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
     errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 TEMPORARY, REPLACED = ".mbert-tmp", ".mbert-old"
 # What a file system allows for a name, less what a temporary one adds.
 LONGEST_NAME = 255 - len("..0123456789abcdef") - len(TEMPORARY)
