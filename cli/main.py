@@ -118,7 +118,7 @@ def _told(error: Any) -> MbertError | None:
         return error
     if isinstance(error, Ended):
         fix = "Nothing is left half-written: the same command begins again, or goes on with what is kept."
-        return Stopped(str(error), fix=error.fix or fix)
+        return Stopped(error.what, fix=error.fix or fix)
     if isinstance(error, typer.Abort):
         return Stopped("there was no answer", fix="Nothing was begun.")
     if isinstance(error, OSError):

@@ -17,13 +17,11 @@ TOGETHER_SECONDS = 1.0
 class Ended(SystemExit):
     """A signal ended the command: exit code 128 + signal number, with a sentence and no traceback."""
 
-    def __init__(self, number: int, *, fix: str | None = None) -> None:
+    def __init__(self, number: int, what: str = "", *, fix: str | None = None) -> None:
         super().__init__(128 + number)
         self.number = number
+        self.what = what or f"stopped by {signal.Signals(number).name}"
         self.fix = fix
-
-    def __str__(self) -> str:
-        return f"stopped by {signal.Signals(self.number).name}"
 
 
 def end(number: int) -> None:

@@ -49,7 +49,8 @@ def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) ->
     with _child(cell, store) as child, on_signals(pass_on):
         outcome = _listen(child, observe)
     if asked.signal_number is not None:
-        raise _with_word(Ended(asked.signal_number), outcome)
+        what = outcome.what if isinstance(outcome, Interrupted) else ""
+        raise Ended(asked.signal_number, what, fix="The same command goes on with what is there.")
     if isinstance(outcome, MbertError):
         raise outcome
     if outcome is None:
@@ -93,12 +94,6 @@ def _listen(child: subprocess.Popen[bytes], observe: Observe) -> str | MbertErro
         observe(message)
 
 
-def _with_word(ended: Ended, outcome: str | MbertError | None) -> Ended:
-    """Return the parent's end with what the child said last, if it said that it stopped."""
-    said = f"{outcome.what}. " if isinstance(outcome, Interrupted) else ""
-    return Ended(ended.number, fix=f"{said}The same command goes on with what is there.")
-
-
 def work() -> None:
     """Be the child: read the cell from stdin, and write every report, then the run's name or the error."""
     reports = os.fdopen(os.dup(1), "wb")
@@ -120,7 +115,7 @@ def _outcome(cell: Cell, store: RunStore, reports: IO[bytes]) -> str | MbertErro
     except MbertError as error:
         return error
     except Ended as ended:
-        return Interrupted(ended.number, str(ended))
+        return Interrupted(ended.number, ended.what)
 
 
 def _tell(message: Any, reports: IO[bytes]) -> None:
