@@ -113,19 +113,17 @@ def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """
     with no_space_is_an_error(path):
         sweep(path.parent)
-        temporary, handle = _temporary(path, _new_file)
-        try:
-            with _opened(handle, binary=binary) as file:
-                yield file
-                file.flush()
-                os.fsync(handle)
-                temporary.replace(path)  # before it is closed: the lock ends with that
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _temporary(path, _new_file) as (temporary, handle), _opened(handle, binary=binary) as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+            temporary.replace(path)  # before it is closed: the lock ends with that
 
 
 def _opened(handle: int, *, binary: bool) -> IO[Any]:
-    return open(handle, "wb") if binary else open(handle, "w", encoding="utf-8", newline="")
+    if binary:
+        return open(handle, "wb", closefd=False)
+    return open(handle, "w", encoding="utf-8", newline="", closefd=False)
 
 
 @contextlib.contextmanager
@@ -171,24 +169,39 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 def _temporary_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    temporary, handle = _temporary(path, _new_folder)
-    try:
+    with _temporary(path, _new_folder) as (temporary, _):
         yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        os.close(handle)
 
 
-def _temporary(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make a temporary beside `path` under a name that nobody else has; return it and its locked handle."""
+@contextlib.contextmanager
+def _temporary(path: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """Yield a temporary beside `path` under a name that nobody else has, and its locked handle.
+
+    It is removed whenever the block, or its making, ends: a signal may come between any two lines.
+    """
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-    while True:
+    locked = False
+    while not locked:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
-        handle = make(temporary)
-        if _lock(handle) and _is_at(handle, temporary):
-            return temporary, handle
-        os.close(handle)  # swept in the moment before it was locked
+        try:
+            handle = make(temporary)
+            try:
+                locked = _lock(handle) and _is_at(handle, temporary)
+                if locked:  # else it was swept in the moment before
+                    yield temporary, handle
+            finally:
+                os.close(handle)
+        finally:
+            _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # it was never made, or has its final name
+            path.unlink()
 
 
 def _new_file(path: Path) -> int:

@@ -19,6 +19,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's children")
 
 
+def slowly(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def ended_well(process: subprocess.Popen, number: int) -> str:
     """The process ends as the signal says, with one sentence, and leaves nothing half-written."""
     code, _, err = finish(process)
@@ -76,7 +80,7 @@ BEGIN = {
     "pretrain": pretrain_arguments,
 }
 CASES = [
-    pytest.param(name, number, marks=() if (name, number) == ("embed", signal.SIGTERM) else pytest.mark.slow)
+    (name, number) if (name, number) == ("embed", signal.SIGTERM) else slowly(name, number)
     for name in BEGIN
     for number in SIGNALS
 ]
@@ -100,7 +104,7 @@ def training(many: Path, model: Path, **options) -> subprocess.Popen:
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGHUP, *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGINT, signal.SIGTERM))],
+    [signal.SIGHUP, *map(slowly, (signal.SIGINT, signal.SIGTERM))],
 )
 def test_a_training_saves_and_can_go_on(number, many, tiny_modernbert):
     process = training(many, tiny_modernbert)
@@ -159,14 +163,14 @@ def comparing(many: Path, model: Path) -> tuple[subprocess.Popen, int]:
 @linux
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGKILL, *(pytest.param(s, marks=pytest.mark.slow) for s in SIGNALS)],
+    [signal.SIGKILL, *map(slowly, SIGNALS)],
 )
 def test_the_training_that_a_comparison_started_ends_with_it(number, many, tiny_modernbert):
     process, child = comparing(many, tiny_modernbert)
     process.send_signal(number)
     if number == signal.SIGKILL:
-        assert process.wait() == -signal.SIGKILL
         wait_until(lambda: not is_alive(child))
+        assert finish(process)[0] == -signal.SIGKILL
     else:
         err = ended_well(process, number)
         assert "everything is saved" in err and "same command goes on" in err
