@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -44,12 +45,15 @@ def no_space_is_an_error(path: Path) -> Iterator[None]:
         code = getattr(error, "errno", None)
         if isinstance(error, OSError) and code in NOT_WRITABLE and _concerns(error, path):
             raise BadOption(f"cannot write here ({os.strerror(code)})", where=str(path.parent)) from None
-        if code == errno.EFBIG or "File too large" in str(error):
+        short = _tells_of_a_short_write(error)
+        if code == errno.EFBIG or "File too large" in str(error) or (short and _sizes_are_limited()):
             raise DiskFull(
                 f"the system allows no file as large as {path} would be",
                 fix="What was saved before is intact. Raise the limit (ulimit -f), or write elsewhere.",
             ) from error
-        if code not in (errno.ENOSPC, errno.EDQUOT) and not _tells_of_no_space(error) and not _is_full(path):
+        if code not in (errno.ENOSPC, errno.EDQUOT) and not (
+            short or _tells_of_no_space(error) or _is_full(path)
+        ):
             raise
         raise DiskFull(
             f"the disk is full while writing {path}",
@@ -67,6 +71,15 @@ def _concerns(error: OSError, path: Path) -> bool:
 
 def _tells_of_no_space(error: Exception) -> bool:
     return "No space left" in str(error) or "disk is full" in str(error)
+
+
+def _tells_of_a_short_write(error: Exception) -> bool:
+    """Did less reach a file than was written? Torch, numpy and SQLite tell so, and not why."""
+    return any(words in str(error) for words in ("unexpected pos", " requested and ", "disk I/O error"))
+
+
+def _sizes_are_limited() -> bool:
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 def _is_full(path: Path) -> bool:
@@ -309,9 +322,20 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON. Raises BadOption when a file's name in it is no UTF-8."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        name = text[text.rindex('"', 0, error.start) + 1 :].partition('"')[0]
+        raise BadOption(f"the name '{name}' is no UTF-8, and cannot be recorded", fix="Rename it.") from None
+    return text
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. Raises as `json_text` and `atomic_file`."""
+    text = json_text(value)
     with atomic_file(path) as file:
         file.write(text)
 

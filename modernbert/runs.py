@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -17,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.files import no_space_is_an_error, write_json
+from modernbert.files import json_text, no_space_is_an_error, write_json
 
 FORMAT = 1
+# A file system takes 255; tables, reports and what is added to a name must remain readable too.
+LONGEST_NAME = 160
 RECORD = "run.json"
 
 
@@ -40,7 +43,7 @@ class RunStore:
 
     def has(self, name: str) -> bool:
         """Is there a run called `name`?"""
-        return bool(name) and (self.path(name) / RECORD).is_file()
+        return bool(name) and os.path.isfile(self.path(name) / RECORD)  # noqa: PTH113 - for any name
 
     def names(self) -> list[str]:
         """Return the names of all runs."""
@@ -65,6 +68,7 @@ class RunStore:
         """Make the folder of a new run and write its first record. Raises BadOption as `check_name`."""
         self.check_name(name)
         folder = self.path(name)
+        json_text(record)  # before anything is made
         with no_space_is_an_error(folder):
             folder.mkdir(parents=True)
         write_run(folder, record)
@@ -74,6 +78,8 @@ class RunStore:
         """Raise BadOption when a name has odd characters, or is taken."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise BadOption(f"'{name}' cannot name a run", fix="Use letters, digits, '.', '_' and '-'.")
+        if len(name) > LONGEST_NAME:
+            raise BadOption(f"a run's name has at most {LONGEST_NAME} characters, not {len(name)}")
         if self.path(name).exists():
             raise BadOption(
                 f"there is a run called '{name}' already",
@@ -82,10 +88,18 @@ class RunStore:
             )
 
     def free_name(self, wanted: str) -> str:
-        """Return `wanted`, with a number behind it if it is taken."""
-        wanted = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-.") or "run"
+        """Return `wanted` as a legal name, with a number behind it if it is taken."""
+        wanted = _shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-.") or "run")
         names = (f"{wanted}-{i}" if i > 1 else wanted for i in range(1, 100_000))
         return next(name for name in names if not self.path(name).exists())
+
+
+def _shortened(name: str) -> str:
+    """Return a name that every file system takes; what is cut out is told apart by a checksum."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    checksum = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 40]}-{checksum}-{name[-20:].lstrip('-._')}"
 
 
 def read_run(folder: Path) -> dict[str, Any]:

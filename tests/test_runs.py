@@ -36,6 +36,12 @@ def test_names_are_free_checked_and_listed(store):
     assert store.names() == ["toy"]
     assert store.free_name("toy") == "toy-2"
     assert store.free_name("own/Meine Daten") == "own-Meine-Daten"
+    long, other = store.free_name("n" * 300 + "-s42"), store.free_name("n" * 300 + "-s43")
+    assert len(long) <= 160 and long != other and long.endswith("-s42")
+    store.check_name(long)
+    with pytest.raises(BadOption, match="at most 160 characters"):
+        store.check_name("n" * 161)
+    assert not store.has("n" * 5000)
     with pytest.raises(BadOption, match="there is a run called 'toy' already"):
         store.create("toy", {})
     with pytest.raises(BadOption, match="cannot name a run"):

@@ -131,7 +131,6 @@ def test_commands_show_names_labels_and_texts_harmlessly(evil_rows, mbert, tiny_
         ["runs", "show", "no\x1b[31m"],
         ["finetune", "no\x1b[31m"],
         ["finetune", "no.csv", "--no\x1b[31m"],
-        ["finetune", "no.csv", "--epochs", "\x1b[31m"],
         ["no\x1b[31m"],
         ["embed", "no.csv", "-o", "no.parquet", "--model", "./no\x1b[31m"],
     ],
