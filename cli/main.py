@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -141,7 +142,7 @@ def _of_the_system(error: OSError) -> MbertError | None:
 def _tell_of_lost_output(error: OSError) -> int:
     """Return the exit code of a command whose output ended early: quietly if its reader has seen enough."""
     if error.errno == errno.EPIPE:
-        return 128 + 13  # as a process that SIGPIPE ends
+        return 128 + signal.SIGPIPE  # as a process that this signal ends
     fix = "The command itself is done: what it saves is saved."
     output.print_error(Stopped(f"the output cannot be written ({error.strerror})", fix=fix))
     return 1
