@@ -27,6 +27,7 @@ def test_a_signal_ends_the_block_and_cleans_up(number):
 
 def test_signals_that_come_together_are_one(monkeypatch):
     seen: list[int] = []
+    monkeypatch.setattr(signals, "TOGETHER_SECONDS", 1000.0)
     with on_signals(seen.append):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
             signal.raise_signal(number)

@@ -108,8 +108,7 @@ def training(many: Path, model: Path, **options) -> subprocess.Popen:
 )
 def test_a_training_saves_and_can_go_on(number, many, tiny_modernbert):
     process = training(many, tiny_modernbert)
-    for _ in range(3):  # as supervisors and closed shells do; together they are one
-        process.send_signal(number)
+    process.send_signal(number)
     err = ended_well(process, number)
     assert "everything is saved" in err and "mbert resume mine" in err
     assert RunStore(Path("runs")).read("mine")["status"] == "interrupted"
