@@ -109,6 +109,8 @@ def _run() -> int:
         told = _told(error)
         if told is None or os.environ.get("MBERT_DEBUG"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text was the help, which is shown
+            return told.exit_code
         output.print_error(told)
         return 128 + error.number if isinstance(error, Ended) else told.exit_code
 
@@ -130,13 +132,14 @@ def _told(error: Any) -> MbertError | None:
 
 def _of_the_system(error: OSError) -> MbertError | None:
     """Return what is said of an error that nobody foresaw where it came up."""
+    where = error.filename if isinstance(error.filename, str) else None
     if error.errno in NO_SPACE:
         fix = "What was saved before is intact. Free some space, or write elsewhere."
-        return DiskFull(f"no more can be written ({error.strerror})", where=error.filename, fix=fix)
-    if error.errno not in NOT_WRITABLE or not isinstance(error.filename, str):
+        return DiskFull(f"no more can be written ({error.strerror})", where=where, fix=fix)
+    if error.errno not in NOT_WRITABLE or where is None:
         return None
     fix = "Use another path, or change what stands there; MBERT_DEBUG=1 shows more."
-    return BadOption(f"the system says: {error.strerror}", where=error.filename, fix=fix)
+    return BadOption(f"the system says: {error.strerror}", where=where, fix=fix)
 
 
 def _tell_of_lost_output(error: OSError) -> int:

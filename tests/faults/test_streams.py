@@ -69,6 +69,12 @@ def test_text_that_the_streams_encoding_lacks_is_spelled_out():
     assert "Traceback" not in err and out.isascii()
 
 
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_no_arguments_show_the_help_and_no_error(arguments):
+    code, out, err = run(*arguments)
+    assert (code, err) == (2, "") and "Usage" in out
+
+
 def test_what_nobody_foresaw_of_a_path_is_one_sentence():
     code, _, err = run("data", "check", "x" * 300 + ".csv")
     assert code == 2
