@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -54,16 +53,14 @@ def bench(
         precision=precision,
         data_dir=data_dir,
     )
-    with output.console(error=True).status("measuring", spinner="dots") as status:
-        result = run(
-            request, RunStore.at(runs_dir), lambda p: status.update(f"measuring: {escape(p.work)} done")
-        )
+    with output.status("measuring") as say:
+        result = run(request, RunStore.at(runs_dir), lambda p: say(f"measuring: {p.work} done"))
     if svg:
         with atomic_file(svg) as file:
             file.write(to_svg(result))
     if json:
         return output.print_json(result.as_dict())
-    output.console().print(picture(result))
+    output.show(picture(result))
     output.print_facts("what ran", _facts(result))
     for note in result.notes:
         output.print_line(note)
@@ -142,9 +139,5 @@ def bar(share: float) -> str:
 
 def to_svg(result: Any) -> str:
     """Return the picture as an SVG that asks the network for nothing (rich's own fetches a font)."""
-    import io
-
-    recorder = Console(record=True, width=WIDTH, file=io.StringIO())
-    recorder.print(picture(result))
-    svg = recorder.export_svg(title=f"mbert bench: {result.model}")
+    svg = output.svg(picture(result), f"mbert bench: {result.model}", WIDTH)
     return re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)

@@ -106,22 +106,22 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
     ]
     minutes, unknown = total_minutes(cells)
     more = f", and {unknown} that nothing like was ever run here" if unknown else ""
-    screen = output.console(error=True)
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
-    screen.print(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", markup=False)
+    output.print_line(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", error=True)
     _ask(yes=yes)
     names: list[str] = []
 
     def on_wait() -> None:
-        screen.print("another comparison makes runs here: waiting until it has ended", markup=False)
+        output.print_line("another comparison makes runs here: waiting until it has ended", error=True)
 
     with one_at_a_time(store, on_wait), Progress(quiet=quiet) as progress:
         for number, cell in enumerate(cells, start=1):
             seed = "" if cell.seed is None else f", seed {cell.seed}"
             now = up_to_date(cell, store, [*known, *names])
             there = f": {now} is there" if isinstance(now, str) else ""
-            screen.print(f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}", markup=False)
+            said = f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}"
+            output.print_line(said, error=True)
             names.append(now if isinstance(now, str) else fill(now, store, progress.observe))
     return names
 

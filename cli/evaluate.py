@@ -115,16 +115,12 @@ def _retrieval(tasks: Any, source: Any, store: Any, search: Any, *, as_json: boo
     from modernbert.evaluation.averages import averages
     from modernbert.evaluation.retrieve import evaluate_tasks
 
-    screen = output.console(error=True)
-
     def on_start(task: str, estimate: Any) -> None:
         if estimate.seconds > WORTH_TELLING:
-            screen.print(f"{task}: {estimate}", markup=False)
+            output.print_line(f"{task}: {estimate}", error=True)
 
-    with screen.status("reading the model", spinner="dots") as status:
-        results = evaluate_tasks(
-            tasks, source, store, search, on_start=on_start, on_progress=status.update, **settings
-        )
+    with output.status("reading the model") as say:
+        results = evaluate_tasks(tasks, source, store, search, on_start=on_start, on_progress=say, **settings)
     means = averages(tasks, results)
     if as_json:
         found = {"results": [r.as_dict() for r in results], "averages": [vars(mean) for mean in means]}

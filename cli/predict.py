@@ -45,15 +45,14 @@ def predict(
     scorer = Scorer(
         source, task, max_length=trained_length(source, store), device=device, precision=precision
     )
-    shown = output.console(error=True)
-    with shown.status("predicting", spinner="dots") as status:
+    with output.status("predicting") as say:
         result = predict_file(
             scorer,
             file,
             out,
             text=tuple(text_col or ()),
             prefix=prefix,
-            on_progress=lambda rows: status.update(f"predicting: {rows:,} rows"),
+            on_progress=lambda rows: say(f"predicting: {rows:,} rows"),
         )
     if json:
         return output.print_json(

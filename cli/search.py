@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from . import options, output
 from .evaluate import FOR_RETRIEVAL
 from .finetune import _length
+from .screen import one_line, visible
 
 # Lines of a hit that are shown.
 SHOWN = 8
@@ -46,26 +46,28 @@ def index(
         max_length = str(kept[1]) if max_length is None else max_length
     model = FOR_RETRIEVAL if model is None else model
     embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
-    with output.console(error=True).status("looking at the files", spinner="dots") as status:
+    with output.status("looking at the files") as say:
         done = build_index(
             Path(path),
             embedder,
             folder,
             anew=rebuild,
-            on_progress=lambda n, total: status.update(f"embedded {n:,} of {total:,} chunks"),
+            on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
         )
     if json:
-        return output.print_json(vars(done) | {"folder": _visible(str(done.folder))})
+        return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
-        f"{done.files:,} files, {done.chunks:,} chunks in {_visible(str(done.folder))}  "
+        f"{done.files:,} files, {done.chunks:,} chunks in {one_line(str(done.folder))}  "
         f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
     )
     _warn_of(done)
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
-    place = _visible(str(folder.parent if folder.name == FOLDER else folder))
-    output.print_line(f"search it: mbert search 'what you look for'{'' if inside else f' --index {place}'}")
+    place = folder.parent if folder.name == FOLDER else folder
+    output.print_line(
+        f"search it: mbert search 'what you look for'{'' if inside else f' --index {one_line(str(place))}'}"
+    )
 
 
 def _warn_of(done: Any) -> None:
@@ -73,18 +75,9 @@ def _warn_of(done: Any) -> None:
     if done.repaired:
         output.print_warning(done.repaired)
     for name, reason in list(done.left_out.items())[:5]:
-        output.print_warning(f"left out: {_visible(name)} ({reason})")
+        output.print_warning(f"left out: {one_line(name)} ({reason})")
     if len(done.left_out) > 5:
         output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
-
-
-def _visible(text: str) -> str:
-    """Return a text of others' that a terminal only shows: control characters become pictures of them."""
-    return "".join(_picture(char) if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
-
-
-def _picture(char: str) -> str:
-    return char if char == "\t" else chr(0x2400 + ord(char)) if ord(char) < 0x20 else "\ufffd"
 
 
 def search(
@@ -140,20 +133,17 @@ def _show(hit: Any, query: str) -> None:
 
     from modernbert.index.query import best_line, query_words
 
-    screen = output.console()
-    title = Text(f"{_visible(hit.path)}:{hit.start}", style="bold cyan")
-    title.append(f"  {_visible(hit.name)}" if hit.name else "", style="bold")
+    title = Text(one_line(f"{hit.path}:{hit.start}"), style="bold cyan")
+    title.append(one_line(f"  {hit.name}") if hit.name else "", style="bold")
     title.append(f"  {hit.score:.4f}", style="dim")
     title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
-    screen.print(title)
-    lines = [_visible(line) for line in hit.text.split("\n")]
+    lines = hit.text.split("\n")
     first = max(0, min(best_line(hit, query) - 2, len(lines) - SHOWN))
-    shown = lines[first : first + SHOWN]
+    shown = [visible(line) for line in lines[first : first + SHOWN]]
     code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
     code.highlight_words(sorted(query_words(query)), "reverse", case_sensitive=False)
-    for number, line in enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first):
-        screen.print(Text(f"{number:>6}  ", style="dim") + line)
-    screen.print()
+    numbered = enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first)
+    output.show(title, *(Text(f"{number:>6}  ", style="dim") + line for number, line in numbered), "")
 
 
 def embed(
@@ -173,14 +163,14 @@ def embed(
     from modernbert.evaluation.embed_file import embed_file
 
     embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
-    with output.console(error=True).status("embedding", spinner="dots") as status:
+    with output.status("embedding") as say:
         done = embed_file(
             embedder,
             file,
             out,
             column=text_col,
             kind="query" if queries else "document",
-            on_progress=lambda rows: status.update(f"embedded {rows:,} rows"),
+            on_progress=lambda rows: say(f"embedded {rows:,} rows"),
         )
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})

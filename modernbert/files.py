@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import time
@@ -25,6 +26,7 @@ NOT_WRITABLE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
     errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 TEMPORARY, REPLACED = ".mbert-tmp", ".mbert-old"
 # What a file system allows for a name, less what a temporary one adds.
 LONGEST_NAME = 255 - len("..0123456789abcdef") - len(TEMPORARY)
@@ -44,12 +46,15 @@ def no_space_is_an_error(path: Path) -> Iterator[None]:
         code = getattr(error, "errno", None)
         if isinstance(error, OSError) and code in NOT_WRITABLE and _concerns(error, path):
             raise BadOption(f"cannot write here ({os.strerror(code)})", where=str(path.parent)) from None
-        if code == errno.EFBIG or "File too large" in str(error):
+        short = _tells_of_a_short_write(error)
+        if code == errno.EFBIG or "File too large" in str(error) or (short and _sizes_are_limited()):
             raise DiskFull(
                 f"the system allows no file as large as {path} would be",
                 fix="What was saved before is intact. Raise the limit (ulimit -f), or write elsewhere.",
             ) from error
-        if code not in (errno.ENOSPC, errno.EDQUOT) and not _tells_of_no_space(error) and not _is_full(path):
+        if code not in (errno.ENOSPC, errno.EDQUOT) and not (
+            short or _tells_of_no_space(error) or _is_full(path)
+        ):
             raise
         raise DiskFull(
             f"the disk is full while writing {path}",
@@ -67,6 +72,15 @@ def _concerns(error: OSError, path: Path) -> bool:
 
 def _tells_of_no_space(error: Exception) -> bool:
     return "No space left" in str(error) or "disk is full" in str(error)
+
+
+def _tells_of_a_short_write(error: Exception) -> bool:
+    """Did less reach a file than was written? Torch, numpy and SQLite tell so, and not why."""
+    return any(words in str(error) for words in ("unexpected pos", " requested and ", "disk I/O error"))
+
+
+def _sizes_are_limited() -> bool:
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 def _is_full(path: Path) -> bool:
@@ -122,15 +136,11 @@ def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """
     with no_space_is_an_error(path):
         sweep(path.parent)
-        temporary, handle = _temporary(path, _new_file)
-        try:
-            with _opened(handle, binary=binary) as file:
-                yield file
-                file.flush()
-                os.fsync(handle)
-                temporary.replace(path)  # before it is closed: the lock ends with that
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _temporary(path, _new_file) as (temporary, handle), _opened(handle, binary=binary) as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+            temporary.replace(path)  # before it is closed: the lock ends with that
 
 
 @contextlib.contextmanager
@@ -143,16 +153,14 @@ def temporary_file(path: Path) -> Iterator[Path]:
     """
     with no_space_is_an_error(path):
         sweep(path.parent)
-        temporary, handle = _temporary(path, _new_file)
-        try:
+        with _temporary(path, _new_file) as (temporary, _):
             yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
-            os.close(handle)
 
 
 def _opened(handle: int, *, binary: bool) -> IO[Any]:
-    return open(handle, "wb") if binary else open(handle, "w", encoding="utf-8", newline="")
+    if binary:
+        return open(handle, "wb", closefd=False)
+    return open(handle, "w", encoding="utf-8", newline="", closefd=False)
 
 
 @contextlib.contextmanager
@@ -198,24 +206,39 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 def _temporary_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    temporary, handle = _temporary(path, _new_folder)
-    try:
+    with _temporary(path, _new_folder) as (temporary, _):
         yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        os.close(handle)
 
 
-def _temporary(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make a temporary beside `path` under a name that nobody else has; return it and its locked handle."""
+@contextlib.contextmanager
+def _temporary(path: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """Yield a temporary beside `path` under a name that nobody else has, and its locked handle.
+
+    It is removed whenever the block, or its making, ends: a signal may come between any two lines.
+    """
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-    while True:
+    locked = False
+    while not locked:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
-        handle = make(temporary)
-        if _lock(handle) and _is_at(handle, temporary):
-            return temporary, handle
-        os.close(handle)  # swept in the moment before it was locked
+        try:
+            handle = make(temporary)
+            try:
+                locked = _lock(handle) and _is_at(handle, temporary)
+                if locked:  # else it was swept in the moment before
+                    yield temporary, handle
+            finally:
+                os.close(handle)
+        finally:
+            _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # it was never made, or has its final name
+            path.unlink()
 
 
 def _new_file(path: Path) -> int:
@@ -371,9 +394,20 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON. Raises BadOption when a file's name in it is no UTF-8."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        name = text[text.rindex('"', 0, error.start) + 1 :].partition('"')[0]
+        raise BadOption(f"the name '{name}' is no UTF-8, and cannot be recorded", fix="Rename it.") from None
+    return text
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. Raises as `json_text` and `atomic_file`."""
+    text = json_text(value)
     with atomic_file(path) as file:
         file.write(text)
 

@@ -7,6 +7,7 @@ is never mistaken for a finished one. A lock keeps two processes from sharing a 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -24,7 +25,8 @@ RECORD, LOCK = "run.json", ".lock"
 BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
 # Kinds of runs that train a network: these have a model, and can be resumed.
 TRAININGS = ("finetune", "pretrain")
-LONGEST_NAME = 200
+# A file system takes 255; tables, reports and what is added to a name must remain readable too.
+LONGEST_NAME = 160
 DAMAGED = "The file was damaged or edited. Restore it, or move the run's folder out of the way."
 
 
@@ -166,7 +168,7 @@ def is_file_name(text: str) -> bool:
 
 def _numbered(wanted: str) -> Iterator[str]:
     """Yield a name, without odd characters, and then the same with numbers."""
-    tidy = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted)[: LONGEST_NAME - len("-99999")].strip("-._") or "run"
+    tidy = _shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._") or "run")
     return (f"{tidy}-{i}" if i > 1 else tidy for i in range(1, 100_000))
 
 
@@ -221,6 +223,14 @@ def _sweep_run(folder: Path) -> None:
         _remove_if_vacant(folder)
     finally:
         os.close(handle)
+
+
+def _shortened(name: str) -> str:
+    """Return a name that every file system takes; what is cut out is told apart by a checksum."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    checksum = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 40]}-{checksum}-{name[-20:].lstrip('-._')}"
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,41 @@ def test_a_library_that_hides_a_full_disk_in_its_own_error_is_understood(tmp_pat
     with pytest.raises(DiskFull), atomic_folder(tmp_path / "model"):
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 5056 vs 4950"),  # torch
+        OSError("524288 requested and 16352 written"),  # numpy
+        sqlite3.OperationalError("disk I/O error"),
+    ],
+)
+@pytest.mark.parametrize(("limit", "message"), [(100, "no file as large as"), (-1, "the disk is full")])
+def test_a_library_that_says_only_that_it_wrote_too_little_is_understood(
+    tmp_path, monkeypatch, error, limit, message
+):
+    monkeypatch.setattr("resource.getrlimit", lambda what: (limit, limit))
+    with pytest.raises(DiskFull, match=message), atomic_file(tmp_path / "weights", binary=True):
+        raise error
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder, replaced_folder])
+def test_a_signal_between_any_two_lines_leaves_nothing(tmp_path, monkeypatch, write):
+    def interrupted(handle: int, path: Path) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modernbert.files._is_at", interrupted)
+    with pytest.raises(KeyboardInterrupt), write(tmp_path / "a"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_name_that_is_no_text_is_the_users_error(tmp_path):
+    with pytest.raises(BadOption, match=r"the name 'own/x\udcff' is no UTF-8") as caught:
+        write_json(tmp_path / "run.json", {"kind": "a", "name": "own/x\udcff"})
+    assert caught.value.fix == "Rename it."
 
 
 def test_another_error_stays_what_it_is(tmp_path):

@@ -42,7 +42,12 @@ def test_names_are_free_checked_and_listed(store):
     assert store.free_name("toy", ["toy-2"]) == "toy-3"
     assert store.free_name("not-a-run") == "not-a-run-2"
     assert store.free_name("own/Meine Daten") == "own-Meine-Daten"
-    assert len(store.free_name("a" * 300)) < 256
+    long, other = store.free_name("n" * 300 + "-s42"), store.free_name("n" * 300 + "-s43")
+    assert len(long) <= 160 and long != other and long.endswith("-s42")
+    store.check_name(long)
+    with pytest.raises(BadOption, match="at most 160"):
+        store.check_name("n" * 161)
+    assert not store.has("n" * 5000)
     with pytest.raises(BadOption, match="there is a run called 'toy' already"):
         keep_run(store, "toy", {})
     for name in ("../toy", "", "a b", "-a", "a" * 300):

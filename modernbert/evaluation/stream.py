@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,10 +14,10 @@ import numpy as np
 
 from modernbert.data.columns import PAIRS, TEXTS
 from modernbert.data.examples import to_texts
-from modernbert.data.readers import Record, iter_rows
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.rows import chunks_of_rows
 from modernbert.evaluation.scoring import readable_prediction
 from modernbert.files import atomic_file
 
@@ -56,20 +56,18 @@ def predict_file(
 
     Raises:
         BadData: a row cannot be read or has no text; nothing is written.
-        BadOption: the output's format is unknown, or the file has a column of a new column's name.
+        BadOption: the output's format is unknown, it is the input itself, or a column has a new one's name.
     """
     if output.suffix.lower() not in (".jsonl", ".csv"):
         raise BadOption(f"cannot write '{output.suffix}' files", where=str(output), fix="Use .jsonl or .csv.")
-    records = iter_rows(path)
-    first = list(itertools.islice(records, CHUNK_ROWS))
-    if not first:
-        raise BadData("the file has no rows", where=str(path))
+    chunks = chunks_of_rows(path, output, CHUNK_ROWS)
+    first = next(chunks)
     columns = text or text_columns(scorer, Rows.from_records(first, str(path)))
     _refuse_clash(scorer, first[0][1], prefix, path)
     done = 0
     with atomic_file(output) as file:
         write = _writer(output, file)
-        for chunk in _chunks(first, records):
+        for chunk in itertools.chain([first], chunks):
             texts = to_texts(Rows.from_records(chunk, str(path)), columns)
             logits_NC = scorer.logits(texts)
             for (_, row), logits_C in zip(chunk, logits_NC, strict=True):
@@ -105,13 +103,6 @@ def _refuse_clash(scorer: Scorer, row: dict[str, Any], prefix: str, path: Path) 
             where=str(path),
             fix="Rename new ones with --prefix.",
         )
-
-
-def _chunks(first: list[Record], rest: Iterator[Record]) -> Iterator[list[Record]]:
-    chunk = first
-    while chunk:
-        yield chunk
-        chunk = list(itertools.islice(rest, CHUNK_ROWS))
 
 
 def _writer(output: Path, file: IO[str]) -> Callable[[dict[str, Any]], None]:

@@ -21,6 +21,7 @@ from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
 from modernbert.report.card import write_card
 from modernbert.runs import TRAININGS, RunStore, lock, read_run, write_run
+from modernbert.signals import Ended
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
@@ -200,7 +201,7 @@ def _train(
         _save(folder, job, observe)
         splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
-    except Stopped as stopped:
+    except (Stopped, Ended) as stopped:
         stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: mbert resume {folder.name}"]))
         raise
     record = {
