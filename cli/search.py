@@ -7,18 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from . import options, output
+from modernbert.ranges import Range
+
+from . import options, output, values
 from .evaluate import FOR_RETRIEVAL
-from .finetune import _length
 
 # Lines of a hit that are shown.
 SHOWN = 8
 
 
 def index(
-    path: Annotated[Path, typer.Argument(help="Folder of code or text, or one file.")],
+    path: Annotated[Path, options.argument("PATH", values.place, "Folder of code or text, or one file.")],
     model: options.MaybeModel = None,
-    to: Annotated[Path | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
+    to: Annotated[
+        Path | None,
+        options.option("--to", values.folder, "The index's folder; PATH/.mbert-index by default."),
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
     ] = False,
@@ -39,7 +43,7 @@ def index(
     folder = to or default_folder(path)
     if not rebuild and (old := read_record(folder)):
         model = model or str(old["model"])
-        max_length = max_length or str(old["key"]["max_length"])
+        max_length = max_length or int(old["key"]["max_length"])
     embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
     if rebuild:
         remove_index(folder)
@@ -68,11 +72,12 @@ def index(
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in words.")],
+    query: Annotated[str, options.argument("QUERY", values.text, "What to look for, in words.")],
     index: Annotated[
-        Path | None, typer.Option(help="An indexed folder; the nearest one from here by default.")
+        Path | None,
+        options.option("--index", values.place, "An indexed folder; the nearest one from here by default."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
+    k: Annotated[int, options.option("-k", values.whole(Range(1, 10_000)), "How many results.")] = 10,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with BM25: exact names count too.")] = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -86,7 +91,7 @@ def search(
 
     folder = find_index(index)
     record = read_record(folder)
-    length = str(record["key"]["max_length"])
+    length = int(record["key"]["max_length"])
     embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
     hits = Searcher(folder, embedder).search(query, k, hybrid=hybrid)
     if json:
@@ -99,7 +104,7 @@ def search(
 
 def _embedder(
     model: str,
-    max_length: str | None,
+    max_length: int | None,
     data_dir: Path | None,
     runs_dir: Path | None,
     device: str,
@@ -110,7 +115,7 @@ def _embedder(
     from modernbert.runs import RunStore
 
     source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-    return Embedder(source, max_length=_length(max_length) or 0, device=device, precision=precision)
+    return Embedder(source, max_length=max_length or 0, device=device, precision=precision)
 
 
 def _show(hit: Any, query: str) -> None:
@@ -137,10 +142,12 @@ def _show(hit: Any, query: str) -> None:
 
 
 def embed(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file: .parquet.")],
+    file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
+    out: Annotated[Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.")],
     model: options.Model = FOR_RETRIEVAL,
-    text_col: Annotated[str | None, typer.Option(help="Text column; guessed by default.")] = None,
+    text_col: Annotated[
+        str | None, options.option("--text-col", values.text, "Text column; guessed by default.")
+    ] = None,
     queries: Annotated[bool, typer.Option("--queries", help="The texts are queries, not documents.")] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,

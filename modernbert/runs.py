@@ -21,6 +21,25 @@ from modernbert.files import no_space_is_an_error, write_json
 
 FORMAT = 1
 RECORD = "run.json"
+# File systems take 255 bytes; the rest is for what is put behind a name: a seed, a number.
+LONGEST_NAME = 200
+# Windows keeps these for devices, whatever follows a dot.
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
+
+
+def check_run_name(name: str) -> None:
+    """Raise BadOption unless `name` can be a folder's name on every system."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith("."):
+        fix = "Use letters, digits, '.', '_' and '-'; the first and last no mark."
+        raise BadOption(f"'{name}' cannot name a run", fix=fix)
+    if len(name) > LONGEST_NAME:
+        raise BadOption(f"a run's name has at most {LONGEST_NAME} characters, and this one {len(name):,}")
+    if _is_reserved(name):
+        raise BadOption(f"'{name}' cannot name a run: Windows keeps the name for a device")
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower().partition(".")[0] in RESERVED
 
 
 @dataclass(frozen=True)
@@ -71,9 +90,8 @@ class RunStore:
         return folder
 
     def check_name(self, name: str) -> None:
-        """Raise BadOption when a name has odd characters, or is taken."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise BadOption(f"'{name}' cannot name a run", fix="Use letters, digits, '.', '_' and '-'.")
+        """Raise BadOption when a name is none for a run, or is taken."""
+        check_run_name(name)
         if self.path(name).exists():
             raise BadOption(
                 f"there is a run called '{name}' already",
@@ -83,7 +101,8 @@ class RunStore:
 
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, with a number behind it if it is taken."""
-        wanted = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-.") or "run"
+        wanted = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted)[: LONGEST_NAME - 10].strip("-._") or "run"
+        wanted = f"run-{wanted}" if _is_reserved(wanted) else wanted
         names = (f"{wanted}-{i}" if i > 1 else wanted for i in range(1, 100_000))
         return next(name for name in names if not self.path(name).exists())
 
