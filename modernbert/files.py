@@ -102,6 +102,14 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def require_other_file(source: Path, output: Path) -> None:
+    """Raise BadOption when an output would take the place of the file that it is made from."""
+    if source.exists() and output.exists() and output.samefile(source):
+        raise BadOption(
+            "this is the input: its rows would be lost", where=str(output), fix="Write to another file."
+        )
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; it takes the name `path` only when the block ends well.

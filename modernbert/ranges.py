@@ -36,6 +36,6 @@ class Range:
         return f"0, or {shown}" if self.zero else shown
 
 
-# The longest text in tokens: two special tokens, a separator, and some words between; 0 chooses.
-LENGTHS = Range(8, 1_000_000, zero=True)
+# How long a text may be, in tokens: a pair of words needs three special tokens; 0 chooses.
+LENGTHS = Range(5, 1_000_000, zero=True)
 SEEDS = Range(0, 2**32 - 1)

@@ -8,6 +8,7 @@ with the file's name and the line, as is a value of another type than the one th
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -23,15 +24,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def parse_json(text: str | bytes, *, where: str, error: type[MbertError] = BadData) -> Any:
+def parse_json(
+    text: str | bytes, *, where: str, error: type[MbertError] = BadData, finite: bool = False
+) -> Any:
     """Parse JSON.
+
+    Args:
+        text: UTF-8, or characters.
+        where: file and line, for the message.
+        error: what to raise.
+        finite: refuse NaN and infinities, which Python's parser lets through and JSON does not have.
 
     Raises:
         error: it is not valid, nests too deep, has a number that is too long, or half a character.
     """
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(decoded)
+        value = json.loads(decoded, **(_FINITE if finite else {}))
         if "\\u" in decoded:  # the only way to half a surrogate pair, which UTF-8 cannot hold
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as problem:
@@ -42,9 +51,29 @@ def parse_json(text: str | bytes, *, where: str, error: type[MbertError] = BadDa
         raise error("half of a character (a lone surrogate), which no text can hold", where=where) from None
     except RecursionError:
         raise error("JSON that nests too deep", where=where) from None
+    except _NotFinite as problem:
+        raise error(f"{problem}, which JSON does not have", where=where, fix="Write null instead.") from None
     except ValueError:
         raise error("a number of too many digits", where=where) from None
     return value
+
+
+class _NotFinite(ValueError):
+    """A number that is none, or too large for a computer's."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _NotFinite(name)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _NotFinite(f"a number beyond 1e308 ({digits[:20]})")
+    return number
+
+
+_FINITE: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite_float}
 
 
 def read_bytes(path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modernbert.data.examples import LABEL_SEPARATORS, is_missing, require_columns, split_labels
+from modernbert.data.examples import LABEL_SEPARATORS, as_number, is_missing, require_columns, split_labels
 from modernbert.data.rows import Rows
 from modernbert.data.task import Kind
 from modernbert.errors import BadData, BadOption
@@ -131,19 +131,11 @@ def _guess_kind(label: str, values: Sequence[Any]) -> Kind:
     plural = label.lower() in ("labels", "tags", "categories")
     if plural and any(mark in str(value) for value in present for mark in LABEL_SEPARATORS):
         return "multi_label"
-    numbers = [number for number in map(_as_number, present) if number is not None]
+    numbers = [number for number in map(as_number, present) if number is not None]
     if not present or len(numbers) < len(present):
         return "single_label"
     whole = all(number == int(number) for number in numbers)
     return "single_label" if whole and len(set(numbers)) <= MOST_NUMBER_CLASSES else "regression"
-
-
-def _as_number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if abs(number) < 1e300 else None
 
 
 def _mean_length(rows: Rows, name: str) -> float:

@@ -75,8 +75,17 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
     first = int(request.settings.get("seed", 42))
     model = Path(request.model).name
     label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"
+    if request.name:
+        _require_new(request.name, store)
     wanted = request.name or f"{label.replace('/', '-')}-{model}-study"
     return Study(store.free_name(wanted), tuple(expanded), tuple(range(first, first + seeds)))
+
+
+def _require_new(name: str, store: RunStore) -> None:
+    """Raise BadOption when a name is taken by a run, or by the study that runs belong to."""
+    store.check_name(name)
+    if any((store.read(run).get("study") or {}).get("name") == name for run in store.names()):
+        raise BadOption(f"there is a study called '{name}' already", fix="Choose another --name.")
 
 
 def run_study(
