@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
+# Deeper JSON is parsed by some parsers, and then written, compared or walked through by none.
+DEEPEST = 100
 
 
 def parse_json(
@@ -41,6 +43,8 @@ def parse_json(
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
         value = json.loads(decoded, **(_FINITE if finite else {}))
+        if decoded.count("[") + decoded.count("{") > DEEPEST and _is_deep(value):
+            raise RecursionError
         if "\\u" in decoded:  # the only way to half a surrogate pair, which UTF-8 cannot hold
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as problem:
@@ -56,6 +60,14 @@ def parse_json(
     except ValueError:
         raise error("a number of too many digits", where=where) from None
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    parts = [value]
+    for _ in range(DEEPEST):
+        inner = (part.values() if isinstance(part, dict) else part for part in parts)
+        parts = [part for found in inner for part in found if isinstance(part, (dict, list))]
+    return bool(parts)
 
 
 class _NotFinite(ValueError):

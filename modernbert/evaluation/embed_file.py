@@ -17,7 +17,7 @@ from modernbert.data.columns import TEXTS
 from modernbert.data.readers import Record, iter_rows
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder, Kind
-from modernbert.files import atomic_file
+from modernbert.files import atomic_file, require_other_file
 
 CHUNK_ROWS = 4096
 VECTOR = "vector"
@@ -61,6 +61,7 @@ def embed_file(
 
     if output.suffix.lower() != ".parquet":
         raise BadOption(f"cannot write '{output.suffix}' files", where=str(output), fix="Use .parquet.")
+    require_other_file(path, output)
     records = iter_rows(path)
     first = list(itertools.islice(records, CHUNK_ROWS))
     if not first:
