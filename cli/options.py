@@ -19,6 +19,11 @@ from . import values
 Read = Callable[[str, str], Any]
 # How help calls what the functions of `values` read.
 KINDS_OF_VALUES = {
+    "name": "NAME",
+    "run_name": "NAME",
+    "one_of": "WORD",
+    "words": "WORDS",
+    "length": "TOKENS",
     "number": "NUMBER",
     "whole": "NUMBER",
     "whole_list": "NUMBERS",

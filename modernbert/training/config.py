@@ -7,6 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -178,15 +179,20 @@ def _require_known(config: type[TrainingConfig], name: str, source: str) -> None
     raise BadOption(f"unknown setting '{name}'", where=source, fix=hint)
 
 
+@cache
+def _hints(config: type[TrainingConfig]) -> dict[str, Any]:
+    return get_type_hints(config)
+
+
 def choices_of(config: type[TrainingConfig], name: str) -> tuple[str, ...]:
     """Return the words that a setting may be; none if it is no word."""
-    kind = get_type_hints(config)[name]
+    kind = _hints(config)[name]
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def rule_broken(config: type[TrainingConfig], name: str, value: Any) -> str:
     """Return what a setting must be, if `value` is not that; else nothing."""
-    kind, limits = get_type_hints(config)[name], config.__dataclass_fields__[name].metadata["limits"]
+    kind, limits = _hints(config)[name], config.__dataclass_fields__[name].metadata["limits"]
     if choices := choices_of(config, name):
         return "" if value in choices else f"one of {', '.join(filter(None, choices))}"
     if get_origin(kind) is tuple:
