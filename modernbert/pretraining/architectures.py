@@ -11,6 +11,7 @@ from modernbert.errors import BadOption
 from modernbert.files import atomic_folder
 from modernbert.model.loading import quiet_transformers
 from modernbert.model.locate import UNTRAINED, ModelSource, family_of
+from modernbert.reading import read_object
 
 _MODERNBERT = {"model_type": "modernbert", "max_position_embeddings": 8192}
 # The paper's first phase has 10,000 in the global layers too (arXiv:2412.13663, section 2.2).
@@ -88,10 +89,7 @@ def _read(name: str) -> dict[str, Any]:
             f"there is no architecture '{name}'",
             fix=f"Use {', '.join(ARCHITECTURES)}, or a path to a config.json of transformers.",
         )
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadOption(f"not valid JSON ({error})", where=str(path)) from None
+    values = read_object(path, BadOption)
     if values.get("model_type") not in ("modernbert", "bert"):
         raise BadOption("its model_type must be modernbert or bert", where=str(path))
     return values

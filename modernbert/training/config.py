@@ -7,7 +7,6 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -159,7 +158,8 @@ class PretrainingConfig(TrainingConfig):
         _require(not self.random_weights, "random_weights", self, "off: --from-scratch does that")
 
 
-CONFIGS = (TrainingConfig, RetrievalConfig, PretrainingConfig)
+CONFIGS: tuple[type[TrainingConfig], ...] = (TrainingConfig, RetrievalConfig, PretrainingConfig)
+_HINTS = {config: get_type_hints(config) for config in CONFIGS}
 
 
 def _require(holds: bool, name: str, config: TrainingConfig, rule: str) -> None:
@@ -179,20 +179,15 @@ def _require_known(config: type[TrainingConfig], name: str, source: str) -> None
     raise BadOption(f"unknown setting '{name}'", where=source, fix=hint)
 
 
-@cache
-def _hints(config: type[TrainingConfig]) -> dict[str, Any]:
-    return get_type_hints(config)
-
-
 def choices_of(config: type[TrainingConfig], name: str) -> tuple[str, ...]:
     """Return the words that a setting may be; none if it is no word."""
-    kind = _hints(config)[name]
+    kind = _HINTS[config][name]
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def rule_broken(config: type[TrainingConfig], name: str, value: Any) -> str:
     """Return what a setting must be, if `value` is not that; else nothing."""
-    kind, limits = _hints(config)[name], config.__dataclass_fields__[name].metadata["limits"]
+    kind, limits = _HINTS[config][name], config.__dataclass_fields__[name].metadata["limits"]
     if choices := choices_of(config, name):
         return "" if value in choices else f"one of {', '.join(filter(None, choices))}"
     if get_origin(kind) is tuple:
