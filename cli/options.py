@@ -43,7 +43,7 @@ def option(names: str, read: Read, help: str, **more: Any) -> Any:
 
 def argument(name: str, read: Read, help: str) -> Any:
     """Describe an argument whose value is read by a function of `values`."""
-    return typer.Argument(help=help, parser=_parser(read, name), metavar=name)
+    return typer.Argument(help=help, parser=_parser(read, name.rstrip(".")), metavar=name)
 
 
 def setting(names: str, help: str, config: type[TrainingConfig] = TrainingConfig) -> Any:

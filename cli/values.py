@@ -51,7 +51,7 @@ def number(limits: Range) -> Callable[[str, str], float]:
     def read(text: str, name: str) -> float:
         plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
         if plain is None or (value := float(text)) not in limits:
-            _refuse(name, text, f"a number {limits}")
+            _refuse(name, text, f"a number, {limits}")
         return value
 
     return read
@@ -63,7 +63,7 @@ def whole(limits: Range) -> Callable[[str, str], int]:
     def read(text: str, name: str) -> int:
         # A number of thousands of digits is no number for Python, and never within limits.
         if not re.fullmatch(r"[+-]?[0-9]{1,30}", text) or (value := int(text)) not in limits:
-            _refuse(name, text, f"a whole number {limits}")
+            _refuse(name, text, f"a whole number, {limits}")
         return value
 
     return read

@@ -33,7 +33,7 @@ class Range:
             shown += f"{'below' if self.below else 'at most'} {high}"
         else:
             shown = f"from {low} to {high}"
-        return f"0, or {shown}" if self.zero else shown
+        return f"0 or {shown}" if self.zero else shown
 
 
 # How long a text may be, in tokens: a pair of words needs three special tokens; 0 chooses.
