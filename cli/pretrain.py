@@ -11,8 +11,8 @@ from modernbert.ranges import Range
 from modernbert.training.config import PretrainingConfig, read_settings
 
 from . import options, values
-from .finetune import show_study
 from .options import setting
+from .studies import show_study
 
 RECIPES = ("default", "extension", "paper", "paper-extension", "paper-decay")
 # Bytes, special tokens, and some words.

@@ -23,10 +23,15 @@ SHOWN = 60
 LONGEST_TEXT, LONGEST_PATH, LONGEST_PART = 10_000, 4_000, 255
 
 
-def shown(text: str) -> str:
+def shown(value: str | Path, most: int = SHOWN) -> str:
     """Return a value as a message can show it: short, and without characters that steer a terminal."""
-    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:SHOWN])
-    return plain + ("..." if len(text) > SHOWN else "")
+    text = str(value)
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most])
+    return plain + ("..." if len(text) > most else "")
+
+
+def _shown_path(path: Path) -> str:
+    return shown(path, SHOWN * 4)
 
 
 def _refuse(name: str, text: str, rule: str) -> NoReturn:
@@ -142,16 +147,16 @@ def _is(path: Path, what: Callable[[Path], bool], error: type[MbertError]) -> bo
     try:
         return what(path)
     except OSError as problem:
-        raise error(f"it cannot be looked at ({problem.strerror})", where=str(path)) from None
+        raise error(f"it cannot be looked at ({problem.strerror})", where=_shown_path(path)) from None
 
 
 def source(text: str, name_: str) -> Path:
     """Read the path of a file that is there."""
     path = _path(text, name_)
     if _is(path, Path.is_dir, BadData):
-        raise BadData("a folder, where a file is expected", where=f"{name_} {path}")
+        raise BadData("a folder, where a file is expected", where=f"{name_} {_shown_path(path)}")
     if not _is(path, Path.exists, BadData):
-        raise BadData("there is no such file", where=str(path))
+        raise BadData("there is no such file", where=_shown_path(path))
     return path
 
 
@@ -159,7 +164,7 @@ def place(text: str, name_: str) -> Path:
     """Read the path of a file or folder that is there."""
     path = _path(text, name_)
     if not _is(path, Path.exists, BadData):
-        raise BadData("there is no such file or folder", where=str(path))
+        raise BadData("there is no such file or folder", where=_shown_path(path))
     return path
 
 
@@ -172,7 +177,7 @@ def target(*suffixes: str) -> Callable[[str, str], Path]:
             raise BadOption("a folder, where a file is expected", where=f"{name_} {shown(text)}")
         if path.suffix.lower() not in suffixes:
             fix = f"Use {', '.join(suffixes)}."
-            raise BadOption(f"cannot write '{path.suffix}' files", where=str(path), fix=fix)
+            raise BadOption(f"cannot write '{path.suffix}' files", where=_shown_path(path), fix=fix)
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise BadOption("cannot write here (File name too long)", where=shown(text))
         _require_writable(path.parent)
@@ -183,11 +188,11 @@ def target(*suffixes: str) -> Callable[[str, str], Path]:
 
 def _require_writable(folder: Path) -> None:
     if not _is(folder, Path.exists, BadOption):
-        raise BadOption("cannot write here (No such file or directory)", where=str(folder))
+        raise BadOption("cannot write here (No such file or directory)", where=_shown_path(folder))
     if not folder.is_dir():
-        raise BadOption("cannot write here (Not a directory)", where=str(folder))
+        raise BadOption("cannot write here (Not a directory)", where=_shown_path(folder))
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadOption("cannot write here (Permission denied)", where=str(folder))
+        raise BadOption("cannot write here (Permission denied)", where=_shown_path(folder))
 
 
 def folder(text: str, name_: str) -> Path:
@@ -195,7 +200,7 @@ def folder(text: str, name_: str) -> Path:
     path = _path(text, name_)
     above = next((p for p in (path, *path.absolute().parents) if _is(p, Path.exists, BadOption)), path)
     if above == path and not path.is_dir() and path.exists():
-        raise BadOption("a file, where a folder is expected", where=f"{name_} {path}")
+        raise BadOption("a file, where a folder is expected", where=f"{name_} {_shown_path(path)}")
     if not above.is_dir():
-        raise BadOption("cannot write here (Not a directory)", where=str(path))
+        raise BadOption("cannot write here (Not a directory)", where=_shown_path(path))
     return path

@@ -52,13 +52,18 @@ def parse_json(
     except UnicodeDecodeError:
         raise error("not UTF-8", where=where) from None
     except UnicodeEncodeError:
-        raise error("half of a character (a lone surrogate), which no text can hold", where=where) from None
+        raise error(
+            "half of a character (a lone surrogate), which no text can hold",
+            where=where,
+            fix="Write the whole character, or leave it out.",
+        ) from None
     except RecursionError:
-        raise error("JSON that nests too deep", where=where) from None
+        raise error(f"JSON that nests too deep (more than {DEEPEST} levels)", where=where) from None
     except _NotFinite as problem:
         raise error(f"{problem}, which JSON does not have", where=where, fix="Write null instead.") from None
     except ValueError:
-        raise error("a number of too many digits", where=where) from None
+        fix = "Put it in quotes: then it is text."
+        raise error("a number of too many digits", where=where, fix=fix) from None
     return value
 
 

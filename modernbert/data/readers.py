@@ -84,7 +84,8 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
 def _check_header(where: str, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise BadData(f"the header names {', '.join(map(repr, twice))} twice", where=where)
+        fix = "The first line names the columns, each by a name of its own."
+        raise BadData(f"the header names {', '.join(map(repr, twice))} twice", where=where, fix=fix)
 
 
 def _check_separator(where: str, header: list[str]) -> None:

@@ -29,9 +29,19 @@ WRONG = {
     "WORDS": ("", " ", "a,,b", "a" * 20_000, "\udcff"),
     "TEXT": ("", " ", "a" * 20_000, "\udcff"),
     "NAME": ("", " ", LONG, "a/" * 3_000),
-    "FILE": ("", " ", LONG, "folder", "folder/", "folder/none/x.csv", "reviews.csv/x.csv"),
-    "FOLDER": ("", " ", LONG, "reviews.csv", "reviews.csv/x"),
-    "PATH": ("", " ", LONG, "nosuch", "reviews.csv/x"),
+    "FILE": (
+        "",
+        " ",
+        LONG,
+        f"{ESCAPE}/x.csv",
+        f"reviews.csv/{ESCAPE}.csv",
+        "folder",
+        "folder/",
+        "folder/none/x.csv",
+        "reviews.csv/x.csv",
+    ),
+    "FOLDER": ("", " ", LONG, f"reviews.csv/{ESCAPE}", "reviews.csv", "reviews.csv/x"),
+    "PATH": ("", " ", LONG, ESCAPE, "nosuch", "reviews.csv/x"),
 }
 # What a command needs besides.
 NEEDED = {
