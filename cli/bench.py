@@ -6,29 +6,40 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modernbert.errors import BadOption
+from modernbert.ranges import Range
 
-from . import options, output
+from . import options, output, values
 
 BAR = 30
 WIDTH = 120
+MODES = ("inference", "training", "lora")
+# Two special tokens and a word, up to what no model reads.
+LENGTHS = Range(3, 1_000_000)
 COLOURS = {"mbert": "green", "transformers": "blue"}
 
 
 def bench(
     target: Annotated[
-        str | None, typer.Argument(help="Task or file: its texts' lengths are measured too.")
+        str | None, options.argument("TARGET", values.name, "Task or file: its texts' lengths count too.")
     ] = None,
     model: options.Model = "modernbert-base",
-    lengths: Annotated[str, typer.Option(help="In tokens, with commas.")] = "32,128,512,2048,8192",
-    mode: Annotated[str, typer.Option(help="inference, training or lora.")] = "inference",
-    rounds: Annotated[int, typer.Option(help="How often each is timed; they take turns.")] = 3,
-    svg: Annotated[Path | None, typer.Option(help="Write the picture to this file.")] = None,
+    lengths: Annotated[
+        str, options.option("--lengths", values.whole_list(LENGTHS), "In tokens, with commas.")
+    ] = "32,128,512,2048,8192",
+    mode: Annotated[
+        str, options.option("--mode", values.one_of(*MODES), "inference, training or lora.")
+    ] = MODES[0],
+    rounds: Annotated[
+        int,
+        options.option("--rounds", values.whole(Range(1, 1_000)), "How often each is timed, in turns."),
+    ] = 3,
+    svg: Annotated[
+        Path | None, options.option("--svg", values.target(".svg"), "Write the picture to this file.")
+    ] = None,
     text_col: options.TextCol = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -46,7 +57,7 @@ def bench(
         model=model,
         target=target,
         text=tuple(text_col or ()),
-        lengths=_numbers(lengths),
+        lengths=tuple(lengths),  # type: ignore[arg-type]
         mode=mode,  # type: ignore[arg-type]
         rounds=rounds,
         device=device,
@@ -68,13 +79,6 @@ def bench(
         output.print_warning("mbert's logits are further from fp32 than they should be; please report this")
     if svg:
         output.print_line(f"picture -> {svg}")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise BadOption(f"--lengths is '{text}'", fix="Give whole numbers with commas: 128,512.") from None
 
 
 def _facts(result: Any) -> dict[str, object]:

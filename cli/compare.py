@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.ranges import Range
 
-from . import options, output
+from . import options, output, values
 
 RECIPES = ("default", "paper")
 FORMATS = (".md", ".tex", ".csv", ".json", ".html")
@@ -18,18 +19,28 @@ FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 
 def compare(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Finished runs; without any, all of the run store.")
+        list[str] | None,
+        options.argument("RUNS...", values.name, "Finished runs; without any, all of the run store."),
     ] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option("--baseline", "-b", help="Model to compare with, or majority, tfidf, bm25; repeatable."),
+        options.option(
+            "--baseline -b", values.name, "Model to compare with, or majority, tfidf, bm25; repeatable."
+        ),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Take this task alone.")] = None,
+    task: Annotated[
+        list[str] | None, options.option("--task -t", values.name, "Take this task alone.")
+    ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="This model alone ('minilm lora', 'minilm random')."),
+        options.option("--model -m", values.name, "This model alone ('minilm lora', 'minilm random')."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds of each; those that are there by default.")] = 0,
+    seeds: Annotated[
+        int,
+        options.option(
+            "--seeds", values.whole(Range(0, 1_000)), "How many seeds of each; 0 for those that are there."
+        ),
+    ] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make missing runs without asking.")] = False,
     finished: Annotated[
         bool, typer.Option("--finished", help="Compare what is finished; make nothing.")
@@ -39,11 +50,17 @@ def compare(
     ] = False,
     show_seeds: Annotated[bool, typer.Option("--show-seeds", help="Show every seed's score.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help=f"Write this file too: {', '.join(FORMATS)}.")
+        Path | None,
+        options.option("--output -o", values.target(*FORMATS), f"Write this file too: {', '.join(FORMATS)}."),
     ] = None,
     texts: options.Texts = True,
-    recipe: Annotated[str | None, typer.Option(help="For missing runs: default or paper.")] = None,
-    config: Annotated[Path | None, typer.Option(help="For missing runs: TOML file of settings.")] = None,
+    recipe: Annotated[
+        str | None,
+        options.option("--recipe", values.one_of("default", "paper"), "For missing runs: default or paper."),
+    ] = None,
+    config: Annotated[
+        Path | None, options.option("--config", values.source, "For missing runs: TOML file of settings.")
+    ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -62,14 +79,6 @@ def compare(
 
     if not baseline:
         raise BadOption("there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf.")
-    if seeds < 0:
-        raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more, or leave it out.")
-    if recipe not in (None, *RECIPES):
-        raise BadOption(f"there is no recipe called '{recipe}'", fix=f"Use {' or '.join(RECIPES)}.")
-    if out and out.suffix not in FORMATS:
-        raise BadOption(
-            f"cannot write '{out.suffix}' files", where=str(out), fix=f"Use {', '.join(FORMATS)}."
-        )
     store = RunStore.at(runs_dir)
     choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
@@ -142,14 +151,14 @@ def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> No
     from modernbert.comparison.tables import write_tables
     from modernbert.files import atomic_file
 
-    if out.suffix == ".json":
+    if out.suffix.lower() == ".json":
         text = json.dumps(found.as_dict(), indent=2, ensure_ascii=False)
-    elif out.suffix == ".html":
+    elif out.suffix.lower() == ".html":
         from modernbert.report.report import comparison_report
 
         text = comparison_report(found, store, texts=texts)
     else:
-        text = write_tables(found, out.suffix, seeds=seeds)
+        text = write_tables(found, out.suffix.lower(), seeds=seeds)
     with atomic_file(out) as file:
         file.write(text)
 

@@ -6,23 +6,14 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from modernbert.errors import BadOption
-
-from . import options, output
-
-
-def _folder(text: str) -> Path:
-    """Return the folder that an option names: an empty name, as from an unset variable, is no folder."""
-    if not text:
-        raise BadOption("--to names no folder", fix="Name one: --to bundle")
-    return Path(text)
+from . import options, output, values
 
 
 def download(
-    names: Annotated[list[str], typer.Argument(help="Tasks, families (glue) and models.")],
-    to: Annotated[Path, typer.Option(help="The bundle folder to write.", parser=_folder, metavar="FOLDER")],
+    names: Annotated[
+        list[str], options.argument("NAMES...", values.name, "Tasks, families (glue) and models.")
+    ],
+    to: Annotated[Path, options.option("--to", values.folder, "The bundle folder to write.")],
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,

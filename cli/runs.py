@@ -8,7 +8,7 @@ import typer
 
 from modernbert.runs import RunStore
 
-from . import options, output
+from . import options, output, values
 
 app = typer.Typer(help="List the runs; `mbert runs show NAME` for one.", invoke_without_command=True)
 
@@ -49,7 +49,7 @@ def headline(record: dict[str, Any]) -> str:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="The run's name.")],
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:

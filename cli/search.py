@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from . import options, output
+from modernbert.ranges import Range
+
+from . import options, output, values
 from .evaluate import FOR_RETRIEVAL
-from .finetune import _length
 from .screen import one_line, visible
 
 # Lines of a hit that are shown.
@@ -17,9 +18,12 @@ SHOWN = 8
 
 
 def index(
-    path: Annotated[str, typer.Argument(help="Folder of code or text, or one file.")],
+    path: Annotated[Path, options.argument("PATH", values.place, "Folder of code or text, or one file.")],
     model: options.MaybeModel = None,
-    to: Annotated[str | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
+    to: Annotated[
+        Path | None,
+        options.option("--to", values.folder, "The index's folder; PATH/.mbert-index by default."),
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
     ] = False,
@@ -34,21 +38,17 @@ def index(
 
     An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
     """
-    from modernbert.errors import BadOption
     from modernbert.index.build import build_index, default_folder
     from modernbert.index.record import FOLDER, model_of
 
-    if not path or to == "":
-        raise BadOption("the path is empty", fix="A dot means this folder: mbert index .")
-    folder = Path(to) if to else default_folder(Path(path))
+    folder = to or default_folder(path)
     if not rebuild and (kept := model_of(folder)):
-        model = kept[0] if model is None else model
-        max_length = str(kept[1]) if max_length is None else max_length
-    model = FOR_RETRIEVAL if model is None else model
-    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+        model = model or kept[0]
+        max_length = max_length or kept[1]
+    embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
     with output.status("looking at the files") as say:
         done = build_index(
-            Path(path),
+            path,
             embedder,
             folder,
             anew=rebuild,
@@ -81,11 +81,12 @@ def _warn_of(done: Any) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in words.")],
+    query: Annotated[str, options.argument("QUERY", values.text, "What to look for, in words.")],
     index: Annotated[
-        Path | None, typer.Option(help="An indexed folder; the nearest one from here by default.")
+        Path | None,
+        options.option("--index", values.place, "An indexed folder; the nearest one from here by default."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
+    k: Annotated[int, options.option("-k", values.whole(Range(1, 10_000)), "How many results.")] = 10,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with BM25: exact names count too.")] = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -99,7 +100,7 @@ def search(
 
     folder = find_index(index)
     record = read_record(folder)
-    length = str(record["key"]["max_length"])
+    length = int(record["key"]["max_length"])
     embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
     hits = Searcher(folder, embedder).search(query, k, hybrid=hybrid)
     if json:
@@ -112,7 +113,7 @@ def search(
 
 def _embedder(
     model: str,
-    max_length: str | None,
+    max_length: int | None,
     data_dir: Path | None,
     runs_dir: Path | None,
     device: str,
@@ -123,7 +124,7 @@ def _embedder(
     from modernbert.runs import RunStore
 
     source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-    return Embedder(source, max_length=_length(max_length) or 0, device=device, precision=precision)
+    return Embedder(source, max_length=max_length or 0, device=device, precision=precision)
 
 
 def _show(hit: Any, query: str) -> None:
@@ -147,10 +148,12 @@ def _show(hit: Any, query: str) -> None:
 
 
 def embed(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file: .parquet.")],
+    file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
+    out: Annotated[Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.")],
     model: options.Model = FOR_RETRIEVAL,
-    text_col: Annotated[str | None, typer.Option(help="Text column; guessed by default.")] = None,
+    text_col: Annotated[
+        str | None, options.option("--text-col", values.text, "Text column; guessed by default.")
+    ] = None,
     queries: Annotated[bool, typer.Option("--queries", help="The texts are queries, not documents.")] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,

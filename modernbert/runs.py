@@ -27,7 +27,25 @@ BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
 TRAININGS = ("finetune", "pretrain")
 # A file system takes 255; tables, reports and what is added to a name must remain readable too.
 LONGEST_NAME = 160
+# Windows keeps these for devices, whatever follows a dot.
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 DAMAGED = "The file was damaged or edited. Restore it, or move the run's folder out of the way."
+
+
+def check_run_name(name: str) -> None:
+    """Raise BadOption unless `name` can be a folder's name on every system."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith("."):
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:40]}..."
+        fix = "Use letters, digits, '.', '_' and '-'; the first and last no mark."
+        raise BadOption(f"'{shown}' cannot name a run", fix=fix)
+    if len(name) > LONGEST_NAME:
+        raise BadOption(f"a run's name has at most {LONGEST_NAME} characters, and this one {len(name):,}")
+    if _is_reserved(name):
+        raise BadOption(f"'{name}' cannot name a run: Windows keeps the name for a device")
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower().partition(".")[0] in RESERVED
 
 
 @dataclass(frozen=True)
@@ -140,11 +158,8 @@ class RunStore:
         raise _taken(self.path(name))
 
     def check_name(self, name: str) -> None:
-        """Raise BadOption when a name has odd characters, or is taken."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or len(name) > LONGEST_NAME:
-            shown = name if len(name) <= LONGEST_NAME else f"{name[:40]}..."
-            fix = f"Use letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, a letter or digit first."
-            raise BadOption(f"'{shown}' cannot name a run", fix=fix)
+        """Raise BadOption when a name is none for a run, or is taken."""
+        check_run_name(name)
         if not _is_vacant(self.path(name)):
             raise _taken(self.path(name))
 
@@ -169,6 +184,7 @@ def is_file_name(text: str) -> bool:
 def _numbered(wanted: str) -> Iterator[str]:
     """Yield a name, without odd characters, and then the same with numbers."""
     tidy = _shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._") or "run")
+    tidy = f"run-{tidy}" if _is_reserved(tidy) else tidy
     return (f"{tidy}-{i}" if i > 1 else tidy for i in range(1, 100_000))
 
 
