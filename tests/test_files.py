@@ -23,6 +23,7 @@ from modernbert.files import (
     replaced_folder,
     sha256,
     sweep,
+    temporary_file,
     write_json,
     write_jsonl,
 )
@@ -217,3 +218,15 @@ def test_without_a_home_folder_the_cache_must_be_named(monkeypatch):
     monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     with pytest.raises(BadOption, match="MBERT_CACHE"):
         own_cache()
+
+
+def test_a_temporary_file_is_the_callers_to_rename_or_gone(tmp_path):
+    with temporary_file(tmp_path / "a") as temporary:
+        temporary.write_text("whole")
+        temporary.replace(tmp_path / "b")
+    with pytest.raises(ZeroDivisionError), temporary_file(tmp_path / "a") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("b", "whole")]
+    with pytest.raises(BadOption, match="cannot write here"), temporary_file(tmp_path / "b" / "c"):
+        pass

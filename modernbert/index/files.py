@@ -62,7 +62,7 @@ def scan(path: Path, root: Path | None = None) -> Scan:
         why = next((f" ({name}: {reason})" for name, reason in left_out.items()), "")
         raise BadData(
             f"nothing here can be searched{why}", where=str(path),
-            fix=f"Files with these endings are: {', '.join(sorted(SUFFIXES))}",
+            fix=None if left_out else f"Files with these endings are: {', '.join(sorted(SUFFIXES))}",
         )  # fmt: skip
     return Scan(tuple(files), left_out)
 

@@ -29,10 +29,10 @@ class Compared:
 
     def __init__(self, parts: Iterable[tuple[np.ndarray, np.ndarray]], size: int) -> None:
         """Take chunks' numbers and vectors, block by block."""
-        blocks = list(parts)
+        blocks = [(ids, unit(block.astype(np.float32))) for ids, block in parts]
         nothing = np.empty((0, size), np.float32)
         self.ids_N = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in blocks)])
-        self.vectors_ND = unit(np.concatenate([nothing, *(block for _, block in blocks)]))
+        self.vectors_ND = np.concatenate([nothing, *(block for _, block in blocks)])
 
     def find(self, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
         """Return up to `k` chunks with their scores, best first; of equals, the first that was given."""

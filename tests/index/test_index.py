@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 
 import numpy as np
 import pytest
@@ -26,17 +24,6 @@ from modernbert.runs import RunStore
 def embedder(tiny_modernbert, tmp_path_factory):
     store = RunStore(tmp_path_factory.mktemp("none"))
     return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
-
-
-@pytest.fixture
-def tree(tmp_path):
-    root = tmp_path / "tree"
-    (root / "sub").mkdir(parents=True)
-    (root / "a.py").write_text("def good_fine(w1):\n    return w1\n\n\ndef bad(w2):\n    return w2\n")
-    (root / "sub" / "b.md").write_text("# w5\nlovely w6 w7\n")
-    (root / "c.bin").write_bytes(b"\0\1")
-    (root / "broken.txt").write_bytes(b"caf\xe9")
-    return root
 
 
 def opened(folder):
@@ -302,42 +289,3 @@ def test_a_long_query_is_searched_by_its_words(tree, tmp_path, embedder):
     build_index(tree, embedder, tmp_path / "index")
     long = " ".join(f"word{number}" for number in range(5000)) + " good_fine"
     assert answers(tmp_path / "index", embedder, query=long)[1][0].name == "good_fine"
-
-
-def test_what_cannot_be_searched_is_left_out_and_told(tree, tmp_path):
-    os.mkfifo(tree / "pipe.py")
-    (tree / "zero.py").symlink_to("/dev/zero")
-    (tree / "loop.py").symlink_to("loop.py")
-    (tree / "inside.py").symlink_to("a.py")
-    (tmp_path / "secret.txt").write_text("secret")
-    (tree / "outside.txt").symlink_to(tmp_path / "secret.txt")
-    (tree / "line.txt").write_text("x" * (2**20 + 1))
-    odd = tree / os.fsdecode(b"caf\xe9")
-    odd.mkdir()
-    for file in (odd / "in.py", odd.with_name(f"{odd.name}.py")):
-        file.write_text("x = 1\n")
-    found = scan(tree)
-    assert [file.path for file in found.files] == ["a.py", "inside.py", "sub/b.md"]
-    assert found.left_out == {
-        "broken.txt": "not UTF-8",
-        "caf\\xe9.py": "its name is not UTF-8",
-        "caf\\xe9/in.py": "its name is not UTF-8",
-        "line.txt": "larger than 1 MiB",
-        "loop.py": "Too many levels of symbolic links",
-        "outside.txt": "a link that leaves the folder",
-        "pipe.py": "the file cannot be read (it is no file)",
-        "zero.py": "a link that leaves the folder",
-    }
-    for name in ("pipe.py", "zero.py"):
-        with pytest.raises(BadData, match="nothing here can be searched"):
-            scan(tree / name)
-
-
-def test_git_decides_what_is_searched(tree):
-    subprocess.run(["git", "init", "-q", str(tree)], check=True)
-    (tree / ".gitignore").write_text("sub/\n")
-    assert [file.path for file in scan(tree).files] == ["a.py"]
-    assert [file.path for file in scan(tree / "sub").files] == ["b.md"], "named, so searched all the same"
-    (tree / "node_modules").mkdir()
-    (tree / "node_modules" / "x.js").write_text("1\n")
-    assert "node_modules/x.js" in [file.path for file in scan(tree).files], "git was not told to ignore it"
