@@ -47,6 +47,8 @@ def online(served, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
     monkeypatch.delenv("MBERT_OFFLINE")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # set by commands that ran in this process
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("MBERT_HUB_TIMEOUT", str(PATIENCE))
     servers = []
 

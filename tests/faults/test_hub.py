@@ -23,7 +23,7 @@ def served(tmp_path):
 
 
 def command(address, *arguments):
-    environment = {k: v for k, v in os.environ.items() if k != "MBERT_OFFLINE" and "proxy" not in k.lower()}
+    environment = {k: v for k, v in os.environ.items() if "OFFLINE" not in k and "proxy" not in k.lower()}
     environment |= {"HF_ENDPOINT": address, "MBERT_HUB_TIMEOUT": "1", "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "modernbert.cli", *arguments]
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=60)
