@@ -141,6 +141,7 @@ class RunStore:
 
     def _reserve(self, names: Iterable[str]) -> tuple[Path, int]:
         """Make the folder of the first name that is free; return it with the handle that holds it."""
+        make_folder(self.root)
         for name in names:
             if (handle := _take(self.path(name))) is not None:
                 return self.path(name), handle
