@@ -355,7 +355,7 @@ def try_lock(path: Path, *, wait: bool = False) -> int | None:
 
 def _lock_soon(handle: int) -> bool:
     """Lock an open file; one who only looks (`is_held`) has it for a moment, so this tries again."""
-    for pause in (0.0, 0.01, 0.05):
+    for pause in (0.0, 0.01, 0.05, 0.2):
         time.sleep(pause)
         if _lock(handle):
             return True

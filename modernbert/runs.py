@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.files import TEMPORARY, held, is_held, make_folder, sweep, try_lock, write_json
+from modernbert.files import (
+    TEMPORARY,
+    held,
+    is_held,
+    make_folder,
+    no_space_is_an_error,
+    sweep,
+    try_lock,
+    write_json,
+)
 
 FORMAT = 1
 RECORD, LOCK = "run.json", ".lock"
@@ -138,7 +147,7 @@ class RunStore:
         """
         if exact:
             self.check_name(wanted)
-        was_there = self.root.exists()
+        was_there = os.path.lexists(self.root)
         self.sweep()
         folder, handle = self._reserve([wanted] if exact else _numbered(wanted))
         try:
@@ -152,6 +161,7 @@ class RunStore:
 
     def _reserve(self, names: Iterable[str]) -> tuple[Path, int]:
         """Make the folder of the first name that is free; return it with the handle that holds it."""
+        make_folder(self.root)
         for name in names:
             if (handle := _take(self.path(name))) is not None:
                 return self.path(name), handle
@@ -165,7 +175,8 @@ class RunStore:
 
     def free_name(self, wanted: str, taken: Collection[str] = ()) -> str:
         """Return `wanted`, with a number behind it if a run has it or it is one of `taken`."""
-        return next(n for n in _numbered(wanted) if n not in taken and _is_vacant(self.path(n)))
+        free = (n for n in _numbered(wanted) if n not in taken and _is_vacant(self.path(n)))
+        return next(free, wanted)
 
     def sweep(self) -> None:
         """Remove what processes left behind that were killed: no living process holds it."""
@@ -197,8 +208,8 @@ def _is_vacant(folder: Path) -> bool:
     """Is there no run: nothing, or what was left by one that was killed before it had a record?"""
     try:
         names = [entry.name for entry in folder.iterdir()]
-    except FileNotFoundError:
-        return not folder.is_symlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return not os.path.lexists(folder)
     except OSError:
         return False
     return all(name in BEFORE_RECORD or name.endswith(TEMPORARY) for name in names)
@@ -208,7 +219,8 @@ def _take(folder: Path) -> int | None:
     """Make a run's folder and hold it; None if it is another's."""
     while _is_vacant(folder):
         make_folder(folder)
-        with contextlib.suppress(FileNotFoundError):  # swept in this moment: made again
+        # Swept in this moment, it is made again.
+        with no_space_is_an_error(folder / LOCK), contextlib.suppress(FileNotFoundError):
             if (handle := try_lock(folder / LOCK)) is None:
                 return None
             if _is_vacant(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from modernbert.files import (
     sha256,
     sweep,
     temporary_file,
+    try_lock,
     write_json,
     write_jsonl,
 )
@@ -230,3 +232,25 @@ def test_a_temporary_file_is_the_callers_to_rename_or_gone(tmp_path):
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("b", "whole")]
     with pytest.raises(BadOption, match="cannot write here"), temporary_file(tmp_path / "b" / "c"):
         pass
+
+
+def test_one_who_only_looks_at_a_lock_stops_nobody(tmp_path, monkeypatch):
+    """`is_held` has the lock for a moment; who wants it tries again."""
+    looking = os.open(tmp_path / ".lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda pause: pause and fcntl.flock(looking, fcntl.LOCK_UN))
+    with held(tmp_path, BadOption("busy")):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+
+
+def test_a_lock_in_a_folder_that_is_gone_is_no_lock(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        try_lock(tmp_path / "gone" / ".lock")
+    with pytest.raises(BadOption, match="cannot write here"), held(tmp_path / "gone"):
+        pass
+
+
+def test_an_error_under_a_lock_stays_what_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError), held(tmp_path):
+        (tmp_path / "nothing").read_bytes()

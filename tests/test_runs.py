@@ -141,4 +141,11 @@ def test_a_store_is_a_folder(tmp_path):
     with pytest.raises(BadOption, match="no folder of runs"):
         RunStore.at(tmp_path / "file")
     assert RunStore.at(tmp_path / "new").names() == []
+    below = RunStore.at(tmp_path / "file" / "runs")
+    assert below.names() == [] and below.free_name("toy") == "toy"
+    with pytest.raises(BadOption, match="cannot write here"), below.new_run("toy"):
+        pass
+    (tmp_path / "toy").symlink_to("nowhere")
+    assert RunStore(tmp_path).free_name("toy") == "toy-2"
+    assert RunStore(tmp_path).free_name("file") == "file-2"
     assert RunStore.at(None).root == Path(tmp_path / "runs")
