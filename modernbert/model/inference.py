@@ -10,7 +10,6 @@ from functools import cache
 import torch
 from torch import nn
 
-from modernbert.memory import keep_few_kernels
 from modernbert.model.device import Machine
 
 # How far the packed kernel may be from torch's linear layer: another order of summation, in fp32.
@@ -45,8 +44,6 @@ def prepare_inference(model: nn.Module, machine: Machine) -> None:
     In bf16, linear layers hold weights that are rounded once and not for every batch: the same bits as
     autocast gives.
     """
-    if machine.device == "cpu":
-        keep_few_kernels()  # a file of any size is read in constant memory
     if machine.device == "cpu" and not packing_fault():
         pack_linear_layers(model, machine.dtype)
     elif machine.precision == "bf16":

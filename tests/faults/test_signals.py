@@ -102,10 +102,8 @@ def training(many: Path, model: Path, **options) -> subprocess.Popen:
     return process
 
 
-@pytest.mark.parametrize(
-    "number",
-    [signal.SIGHUP, *map(slowly, (signal.SIGINT, signal.SIGTERM))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_training_saves_and_can_go_on(number, many, tiny_modernbert):
     process = training(many, tiny_modernbert)
     process.send_signal(number)
