@@ -68,11 +68,12 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
             raise BadOption(f"--{name.replace('_', '-')} {why}")
 
 
-def _text_columns(value: list[str] | None) -> list[str] | None:
-    from modernbert.data.columns import check_text_columns
+def _text_columns(value: list[str] | None) -> list[str]:
+    if value:
+        from modernbert.data.columns import check_text_columns  # and numpy with it
 
-    check_text_columns(tuple(value or ()))
-    return value
+        check_text_columns(tuple(value))
+    return value or []  # older releases of typer want a list from a callback
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
