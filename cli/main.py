@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption, DiskFull, MbertError, Stopped
-from modernbert.files import NO_SPACE, NOT_WRITABLE
 from modernbert.network import offline_by_choice
+from modernbert.places import NO_SPACE, NOT_WRITABLE
 from modernbert.signals import Ended, on_signals
 from modernbert.version import __version__
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modernbert.errors import BadData, BadOption, MbertError
-from modernbert.files import LONGEST_NAME
 from modernbert.ranges import LENGTHS, Range
 from modernbert.runs import check_run_name
+from modernbert.temporary import LONGEST_NAME
 from modernbert.training.config import TrainingConfig, choices_of, rule_broken
 
 # Of a text that is shown in a message.

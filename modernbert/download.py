@@ -17,11 +17,13 @@ from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
 from modernbert.data.sources import load_split
 from modernbert.data.task import Task
 from modernbert.errors import NotAvailable, UnknownName
-from modernbert.files import held, make_folder, replaced_folder, require_writable, sweep_below
+from modernbert.files import replaced_folder
 from modernbert.hub import PLAIN_FILES
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.model.locate import ModelSource, locate_model
+from modernbert.places import make_folder, require_writable
 from modernbert.runs import RunStore
+from modernbert.temporary import held, sweep_below
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from modernbert.errors import MbertError, NotAvailable
-from modernbert.files import no_space_is_an_error, sha256
+from modernbert.files import sha256
 from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.patience import http, patiently
+from modernbert.places import no_space_is_an_error
 
 # What a model's folder is fetched for, besides its weights.
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modernbert.errors import BadData
-from modernbert.files import atomic_folder, checksums, held, make_folder, remove, sweep, write_json
+from modernbert.files import atomic_folder, checksums, write_json
+from modernbert.places import make_folder
 from modernbert.reading import checked, read_json
+from modernbert.temporary import held, remove, sweep
 
 CHECKSUMS = "checksums.json"
 

@@ -17,16 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.files import (
-    TEMPORARY,
-    held,
-    is_held,
-    make_folder,
-    no_space_is_an_error,
-    sweep,
-    try_lock,
-    write_json,
-)
+from modernbert.files import write_json
+from modernbert.places import make_folder, no_space_is_an_error
+from modernbert.temporary import TEMPORARY, held, is_held, sweep, try_lock
 
 FORMAT = 1
 RECORD, LOCK = "run.json", ".lock"

@@ -18,17 +18,14 @@ from modernbert.errors import BadOption, DiskFull
 from modernbert.files import (
     atomic_file,
     atomic_folder,
-    held,
-    is_held,
-    own_cache,
     replaced_folder,
     sha256,
-    sweep,
     temporary_file,
-    try_lock,
     write_json,
     write_jsonl,
 )
+from modernbert.places import own_cache
+from modernbert.temporary import held, is_held, sweep, try_lock
 
 
 def names(folder):
@@ -82,7 +79,7 @@ def test_a_signal_between_any_two_lines_leaves_nothing(tmp_path, monkeypatch, wr
     def interrupted(handle: int, path: Path) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("modernbert.files._is_at", interrupted)
+    monkeypatch.setattr("modernbert.temporary._is_at", interrupted)
     with pytest.raises(KeyboardInterrupt), write(tmp_path / "a"):
         pass
     assert names(tmp_path) == []
@@ -202,10 +199,8 @@ def test_a_name_that_is_too_long_and_a_read_only_folder_are_the_users_errors(tmp
 
 
 def test_a_held_folder_is_busy_for_others(tmp_path):
-    code = (
-        "from modernbert.files import held\nfrom modernbert.errors import BadRun\nfrom pathlib import Path\n"
-    )
-    code += "with held(Path('.'), BadRun('busy')): pass"
+    code = "from modernbert.temporary import held\nfrom modernbert.errors import BadRun\n"
+    code += "from pathlib import Path\nwith held(Path('.'), BadRun('busy')): pass"
     with held(tmp_path):
         assert is_held(tmp_path)
         other = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

@@ -50,7 +50,7 @@ def test_names_are_free_checked_and_listed(store):
     assert not store.has("n" * 5000)
     with pytest.raises(BadOption, match="there is a run called 'toy' already"):
         keep_run(store, "toy", {})
-    for name in ("../toy", "", "a b", "-a", "a" * 300):
+    for name in ("../toy", "", "a b", "-a", "con", "a."):
         with pytest.raises(BadOption, match="cannot name a run"):
             store.check_name(name)
     with pytest.raises(UnknownName, match="Did you mean toy"):

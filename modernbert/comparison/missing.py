@@ -28,9 +28,10 @@ from modernbert.data.own import is_own_data, own_name
 from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption, UnknownName
-from modernbert.files import held, is_held, make_folder
 from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.places import make_folder
 from modernbert.runs import RunStore
+from modernbert.temporary import held, is_held
 from modernbert.training.inputs import Request
 
 FIRST_SEED = 42

@@ -13,9 +13,9 @@ from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
-from modernbert.files import sweep_below
 from modernbert.hub import cache_folder, hub_file
 from modernbert.network import network
+from modernbert.temporary import sweep_below
 
 
 @dataclass(frozen=True)

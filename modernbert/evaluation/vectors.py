@@ -20,7 +20,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from modernbert.files import atomic_file, held, make_folder, own_cache, remove, sweep_below, write_json
+from modernbert.files import atomic_file, write_json
+from modernbert.places import make_folder, own_cache
+from modernbert.temporary import held, remove, sweep_below
 
 # Texts of a shard: minutes of work at most on a slow machine with short texts.
 SHARD = 2048

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
-from modernbert.files import held, make_folder
 from modernbert.index.chunks import Chunk, cut_file
 from modernbert.index.files import Scan, scan
 from modernbert.index.made import Made, open_made
@@ -30,7 +29,9 @@ from modernbert.index.record import (
 )
 from modernbert.index.store import IndexStore, open_store
 from modernbert.index.write import with_graph, write_chunks
+from modernbert.places import make_folder
 from modernbert.reading import checked
+from modernbert.temporary import held
 from modernbert.versions import versions
 
 # Chunks whose vectors are made at once, and then kept.

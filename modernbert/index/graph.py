@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadData, NotAvailable
-from modernbert.files import atomic_file, flush_to_disk, own_cache, temporary_file
+from modernbert.files import atomic_file, flush_to_disk, temporary_file
 from modernbert.index.record import take_name
 from modernbert.index.store import IndexStore
+from modernbert.places import own_cache
 from modernbert.reading import read_bytes
 
 NAME = "graph.{}.usearch"

@@ -17,8 +17,8 @@ from typing import IO, Any
 import numpy as np
 
 from modernbert.errors import BadData
-from modernbert.files import no_space_is_an_error
 from modernbert.index.record import MADE, remove
+from modernbert.places import no_space_is_an_error
 from modernbert.reading import read_bytes
 
 HASH, CHECK = 16, 4

@@ -15,9 +15,10 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from modernbert.errors import BadData, MbertError
-from modernbert.files import sha256, sweep, write_json
+from modernbert.files import sha256, write_json
 from modernbert.index.store import open_store
 from modernbert.reading import checked, read_object
+from modernbert.temporary import sweep
 
 FOLDER, RECORD, LOCK = ".mbert-index", "mbert-index.json", ".lock"
 # Vectors of an index that has not ended.
@@ -37,6 +38,8 @@ class Key(TypedDict):
     normalize: bool
     max_length: int
     prompt: str
+    lower_case: bool
+    special_tokens: str
 
 
 class About(TypedDict):

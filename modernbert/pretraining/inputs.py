@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadData, BadOption
-from modernbert.files import own_cache, sha256
+from modernbert.files import sha256
 from modernbert.kept import kept_folder
 from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
+from modernbert.places import own_cache
 from modernbert.pretraining.architectures import untrained
 from modernbert.pretraining.corpus import Corpus
 from modernbert.pretraining.recipes import pretraining_recipe

@@ -12,13 +12,14 @@ import torch
 
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.scoring import SplitScores
-from modernbert.files import free_space, make_folder, model_checksums, write_jsonl
+from modernbert.files import model_checksums, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.compilation import compile_layers
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
+from modernbert.places import free_space, make_folder
 from modernbert.report.card import write_card
 from modernbert.runs import TRAININGS, RunStore, lock, read_run, write_run
 from modernbert.signals import Ended

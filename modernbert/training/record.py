@@ -12,9 +12,9 @@ from typing import Any
 
 from modernbert.errors import BadRun
 from modernbert.evaluation.scoring import SplitScores
-from modernbert.files import no_space_is_an_error
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
+from modernbert.places import no_space_is_an_error
 from modernbert.training.checkpoint import Progress
 from modernbert.training.inputs import Inputs
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport

@@ -132,7 +132,7 @@ def test_commands_show_names_labels_and_texts_harmlessly(evil_rows, mbert, tiny_
         ["finetune", "no\x1b[31m"],
         ["finetune", "no.csv", "--no\x1b[31m"],
         ["no\x1b[31m"],
-        ["embed", "no.csv", "-o", "no.parquet", "--model", "./no\x1b[31m"],
+        ["index", ".", "--model", "./no\x1b[31m"],
     ],
 )
 def test_errors_show_what_was_given_harmlessly(arguments, mbert):

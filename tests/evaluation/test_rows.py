@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import toy_rows, write_csv
@@ -46,6 +47,7 @@ def test_the_commands_keep_their_input(command, tmp_path, tiny_modernbert, store
     output.write_text('{"text": "good"}\n')
     (tmp_path / "link.jsonl").symlink_to(output)
     make = predict_file if command == "predict" else embed_file
+    scorer = SimpleNamespace(task=SimpleNamespace(text=("text",)))
     with pytest.raises(BadOption, match="the output is the input"):
-        make(None, tmp_path / "link.jsonl", output)
+        make(scorer, tmp_path / "link.jsonl", output)
     assert output.read_text() == '{"text": "good"}\n'

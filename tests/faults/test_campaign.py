@@ -25,7 +25,8 @@ from faults.kill_at import changes_of, was_killed
 from helpers import toy_rows, write_csv
 
 from modernbert.data.bundle import verify
-from modernbert.files import REPLACED, TEMPORARY, sha256
+from modernbert.files import sha256
+from modernbert.temporary import REPLACED, TEMPORARY
 
 KILLS = int(os.environ.get("MBERT_KILLS", "1"))
 SHORT = ["--epochs", "2", "--batch-size", "16", "--lr", "0.003", "--precision", "fp32", "--name", "r"]

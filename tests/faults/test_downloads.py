@@ -10,7 +10,7 @@ import pytest
 from faults import kill_at
 
 from modernbert.data.bundle import verify
-from modernbert.files import sweep_below
+from modernbert.temporary import sweep_below
 
 MODEL = "modernbert-nano"
 DOWNLOAD = ["download", MODEL, "--to", "bundle"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from modernbert import files
+from modernbert import files, temporary
 from modernbert.errors import BadData, DiskFull, MbertError
 from modernbert.evaluation.embed import Embedder
 from modernbert.files import sha256
@@ -33,7 +33,7 @@ STEPS = [
     (Made, "add"), (IndexStore, "add"), (IndexStore, "forget"), (write.shutil, "copyfile"), (write, "sha256"),
     (write, "flush_to_disk"), (build, "write_chunks"), (build, "with_graph"), (write, "write_graph"),
     (build, "switch_to"), (record, "write_json"), (record, "remove"), (build, "tidy"), (Path, "replace"),
-    (Path, "unlink"), (os, "fsync"), (files, "_lock"),
+    (Path, "unlink"), (os, "fsync"), (temporary, "_lock"),
 ]  # fmt: skip
 
 

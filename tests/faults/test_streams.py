@@ -78,7 +78,7 @@ def test_no_arguments_show_the_help_and_no_error(arguments):
 def test_what_nobody_foresaw_of_a_path_is_one_sentence():
     code, _, err = run("data", "check", "x" * 300 + ".csv")
     assert code == 2
-    assert "File name too long" in err and "Traceback" not in err
+    assert "Nothing has a name that long" in err and "Traceback" not in err
 
 
 def test_a_full_disk_without_a_name_is_one_sentence(monkeypatch, capsys):

@@ -9,7 +9,6 @@ import pytest
 
 from modernbert.errors import BadData, BadModel, BadOption
 from modernbert.evaluation.embed import Embedder
-from modernbert.files import held
 from modernbert.index import build, nearest, query, write
 from modernbert.index.build import build_index, default_folder
 from modernbert.index.files import scan
@@ -18,6 +17,7 @@ from modernbert.index.record import MADE, RECORD, checked_chunks, model_of, read
 from modernbert.index.store import open_store
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
+from modernbert.temporary import held
 
 
 @pytest.fixture(scope="module")
