@@ -188,7 +188,7 @@ def _oddity(module: Any, known: frozenset[type]) -> str:
     kind = type(module)
     is_adapter = kind.__module__.startswith("peft.tuners.") and hasattr(module, "get_base_layer")
     if (type(module.get_base_layer()) if is_adapter else kind) not in known:
-        return f" is a {kind.__name__}"
+        return f" is a {kind.__module__}.{kind.__name__}" if module is not None else " is missing"
     return _meddling(module, deep=is_adapter)
 
 
