@@ -45,7 +45,15 @@ def vectors(part: int, count: int) -> np.ndarray:
 
 
 def about(folder: Path) -> About:
-    key = {"weights": {}, "pooling": "mean", "normalize": True, "max_length": 512, "prompt": ""}
+    key = {
+        "weights": {},
+        "pooling": "mean",
+        "normalize": True,
+        "max_length": 512,
+        "prompt": "",
+        "lower_case": False,
+        "special_tokens": "read as text",
+    }
     record = {
         "format": FORMAT,
         "root": str(folder),
