@@ -1,6 +1,6 @@
 """`python -m modernbert.cli`, where the `mbert` script is not on the path."""
 
-from .main import main
+from .entry import main
 
 if __name__ == "__main__":
     main()

@@ -6,30 +6,40 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modernbert.errors import BadOption
+from modernbert.ranges import Range
 
-from . import options, output
+from . import options, output, values
 
 BAR = 30
 WIDTH = 120
+MODES = ("inference", "training", "lora")
+# Two special tokens and a word, up to what no model reads.
+LENGTHS = Range(3, 1_000_000)
 COLOURS = {"mbert": "green", "transformers": "blue"}
 
 
 def bench(
     target: Annotated[
-        str | None, typer.Argument(help="Task or file: its texts' lengths are measured too.")
+        str | None, options.argument("TARGET", values.name, "Task or file: its texts' lengths count too.")
     ] = None,
     model: options.Model = "modernbert-base",
-    lengths: Annotated[str, typer.Option(help="In tokens, with commas.")] = "32,128,512,2048,8192",
-    mode: Annotated[str, typer.Option(help="inference, training or lora.")] = "inference",
-    rounds: Annotated[int, typer.Option(help="How often each is timed; they take turns.")] = 3,
-    svg: Annotated[Path | None, typer.Option(help="Write the picture to this file.")] = None,
+    lengths: Annotated[
+        str, options.option("--lengths", values.whole_list(LENGTHS), "In tokens, with commas.")
+    ] = "32,128,512,2048,8192",
+    mode: Annotated[
+        str, options.option("--mode", values.one_of(*MODES), "inference, training or lora.")
+    ] = MODES[0],
+    rounds: Annotated[
+        int,
+        options.option("--rounds", values.whole(Range(1, 1_000)), "How often each is timed, in turns."),
+    ] = 3,
+    svg: Annotated[
+        Path | None, options.option("--svg", values.target(".svg"), "Write the picture to this file.")
+    ] = None,
     text_col: options.TextCol = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -47,23 +57,21 @@ def bench(
         model=model,
         target=target,
         text=tuple(text_col or ()),
-        lengths=_numbers(lengths),
+        lengths=tuple(lengths),  # type: ignore[arg-type]
         mode=mode,  # type: ignore[arg-type]
         rounds=rounds,
         device=device,
         precision=precision,
         data_dir=data_dir,
     )
-    with output.console(error=True).status("measuring", spinner="dots") as status:
-        result = run(
-            request, RunStore.at(runs_dir), lambda p: status.update(f"measuring: {escape(p.work)} done")
-        )
+    with output.status("measuring") as say:
+        result = run(request, RunStore.at(runs_dir), lambda p: say(f"measuring: {p.work} done"))
     if svg:
         with atomic_file(svg) as file:
             file.write(to_svg(result))
     if json:
         return output.print_json(result.as_dict())
-    output.console().print(picture(result))
+    output.show(picture(result))
     output.print_facts("what ran", _facts(result))
     for note in result.notes:
         output.print_line(note)
@@ -71,13 +79,6 @@ def bench(
         output.print_warning("mbert's logits are further from fp32 than they should be; please report this")
     if svg:
         output.print_line(f"picture -> {svg}")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise BadOption(f"--lengths is '{text}'", fix="Give whole numbers with commas: 128,512.") from None
 
 
 def _facts(result: Any) -> dict[str, object]:
@@ -142,9 +143,5 @@ def bar(share: float) -> str:
 
 def to_svg(result: Any) -> str:
     """Return the picture as an SVG that asks the network for nothing (rich's own fetches a font)."""
-    import io
-
-    recorder = Console(record=True, width=WIDTH, file=io.StringIO())
-    recorder.print(picture(result))
-    svg = recorder.export_svg(title=f"mbert bench: {result.model}")
+    svg = output.svg(picture(result), f"mbert bench: {result.model}", WIDTH)
     return re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)

@@ -9,26 +9,38 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.ranges import Range
 
-from . import options, output
+from . import options, output, values
 
+RECIPES = ("default", "paper")
 FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 
 
 def compare(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Finished runs; without any, all of the run store.")
+        list[str] | None,
+        options.argument("RUNS...", values.name, "Finished runs; without any, all of the run store."),
     ] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option("--baseline", "-b", help="Model to compare with, or majority, tfidf, bm25; repeatable."),
+        options.option(
+            "--baseline -b", values.name, "Model to compare with, or majority, tfidf, bm25; repeatable."
+        ),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Take this task alone.")] = None,
+    task: Annotated[
+        list[str] | None, options.option("--task -t", values.name, "Take this task alone.")
+    ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="This model alone ('minilm lora', 'minilm random')."),
+        options.option("--model -m", values.name, "This model alone ('minilm lora', 'minilm random')."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds of each; those that are there by default.")] = 0,
+    seeds: Annotated[
+        int,
+        options.option(
+            "--seeds", values.whole(Range(0, 1_000)), "How many seeds of each; 0 for those that are there."
+        ),
+    ] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make missing runs without asking.")] = False,
     finished: Annotated[
         bool, typer.Option("--finished", help="Compare what is finished; make nothing.")
@@ -38,11 +50,17 @@ def compare(
     ] = False,
     show_seeds: Annotated[bool, typer.Option("--show-seeds", help="Show every seed's score.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help=f"Write this file too: {', '.join(FORMATS)}.")
+        Path | None,
+        options.option("--output -o", values.target(*FORMATS), f"Write this file too: {', '.join(FORMATS)}."),
     ] = None,
     texts: options.Texts = True,
-    recipe: Annotated[str | None, typer.Option(help="For missing runs: default or paper.")] = None,
-    config: Annotated[Path | None, typer.Option(help="For missing runs: TOML file of settings.")] = None,
+    recipe: Annotated[
+        str | None,
+        options.option("--recipe", values.one_of("default", "paper"), "For missing runs: default or paper."),
+    ] = None,
+    config: Annotated[
+        Path | None, options.option("--config", values.source, "For missing runs: TOML file of settings.")
+    ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -55,16 +73,14 @@ def compare(
     """
     from modernbert.comparison.compare import compare as compare_runs
     from modernbert.comparison.missing import Wanted, task_name
+    from modernbert.model.device import choose_machine
     from modernbert.runs import RunStore
     from modernbert.training.config import read_settings
 
     if not baseline:
         raise BadOption("there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf.")
-    if out and out.suffix not in FORMATS:
-        raise BadOption(
-            f"cannot write '{out.suffix}' files", where=str(out), fix=f"Use {', '.join(FORMATS)}."
-        )
     store = RunStore.at(runs_dir)
+    choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "auto")}
     changes |= {"settings": read_settings(config)} if config else {}
@@ -85,10 +101,11 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
     """Say what is missing and how long it will take, ask, and make it."""
     from modernbert.comparison.compare import collect
     from modernbert.comparison.filling import fill
-    from modernbert.comparison.missing import missing_cells, total_minutes
+    from modernbert.comparison.missing import missing_cells, one_at_a_time, total_minutes, up_to_date
 
     from .progress import Progress
 
+    known = store.names()
     cells = missing_cells(store, collect(store, runs, wanted.baselines)[0], wanted)
     if not cells:
         return []
@@ -98,17 +115,23 @@ def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet:
     ]
     minutes, unknown = total_minutes(cells)
     more = f", and {unknown} that nothing like was ever run here" if unknown else ""
-    screen = output.console(error=True)
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
-    screen.print(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", markup=False)
+    output.print_line(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", error=True)
     _ask(yes=yes)
-    names = []
-    with Progress(quiet=quiet) as progress:
+    names: list[str] = []
+
+    def on_wait() -> None:
+        output.print_line("another comparison makes runs here: waiting until it has ended", error=True)
+
+    with one_at_a_time(store, on_wait), Progress(quiet=quiet) as progress:
         for number, cell in enumerate(cells, start=1):
             seed = "" if cell.seed is None else f", seed {cell.seed}"
-            screen.print(f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}", markup=False)
-            names.append(fill(cell, store, progress.observe))
+            now = up_to_date(cell, store, [*known, *names])
+            there = f": {now} is there" if isinstance(now, str) else ""
+            said = f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}"
+            output.print_line(said, error=True)
+            names.append(now if isinstance(now, str) else fill(now, store, progress.observe))
     return names
 
 
@@ -128,14 +151,14 @@ def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> No
     from modernbert.comparison.tables import write_tables
     from modernbert.files import atomic_file
 
-    if out.suffix == ".json":
+    if out.suffix.lower() == ".json":
         text = json.dumps(found.as_dict(), indent=2, ensure_ascii=False)
-    elif out.suffix == ".html":
+    elif out.suffix.lower() == ".html":
         from modernbert.report.report import comparison_report
 
         text = comparison_report(found, store, texts=texts)
     else:
-        text = write_tables(found, out.suffix, seeds=seeds)
+        text = write_tables(found, out.suffix.lower(), seeds=seeds)
     with atomic_file(out) as file:
         file.write(text)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from . import options, output
+from modernbert.errors import BadOption
+
+from . import options, output, values
 
 app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 
@@ -19,16 +20,17 @@ def _group() -> None:
 
 @app.command("check")
 def check(
-    target: Annotated[str, typer.Argument(help="Task, file, folder or Hub data set.")],
+    target: Annotated[str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Count tokens, and what is cut, with this model.")
+        str | None,
+        options.option("--model -m", values.name, "Count tokens, and what is cut, with this model."),
     ] = None,
     max_length: options.MaxLength = None,
-    validation: Annotated[Path | None, typer.Option(help="Validation file, for own data.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file, for own data.")] = None,
+    validation: options.Validation = None,
+    test: options.Test = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
-    kind: Annotated[str | None, typer.Option(help="single_label, multi_label or regression.")] = None,
+    kind: options.Kind = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
@@ -38,8 +40,8 @@ def check(
     from modernbert.inspection import inspect_data
     from modernbert.runs import RunStore
 
-    from .finetune import _length
-
+    if max_length is not None and model is None:
+        raise BadOption("--max-length has no effect without --model, whose tokens are counted")
     own = OwnData(
         path=target,
         validation=validation,
@@ -49,7 +51,7 @@ def check(
         kind=kind,  # type: ignore[arg-type]
     )
     report, notes = inspect_data(
-        own, model=model, max_length=_length(max_length) or 0, data_dir=data_dir, store=RunStore.at(runs_dir)
+        own, model=model, max_length=max_length or 0, data_dir=data_dir, store=RunStore.at(runs_dir)
     )
     if json:
         return output.print_json(report.as_dict() | {"notes": notes})

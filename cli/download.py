@@ -6,14 +6,14 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from . import options, output
+from . import options, output, values
 
 
 def download(
-    names: Annotated[list[str], typer.Argument(help="Tasks, families (glue) and models.")],
-    to: Annotated[Path, typer.Option(help="The bundle folder to write.")],
+    names: Annotated[
+        list[str], options.argument("NAMES...", values.name, "Tasks, families (glue) and models.")
+    ],
+    to: Annotated[Path, options.option("--to", values.folder, "The bundle folder to write.")],
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,

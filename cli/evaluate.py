@@ -8,41 +8,72 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.ranges import LENGTHS
 
-from . import options, output
-from .finetune import _length
+from . import options, output, values
 from .scores import show_scores
 
 # What retrieval is evaluated with when no model is named: the catalogue's ModernBERT that was made for it.
 FOR_RETRIEVAL = "gte-modernbert-base"
 # Seconds from which on it is said how long an evaluation will take.
 WORTH_TELLING = 20
+# Options that do something for one kind of task alone.
+RETRIEVAL_ALONE = ("protocol", "analyser", "passages", "rerank", "via", "no_cache")
+LABELS_ALONE = ("submit", "text_col", "label_col")
 
 
 def evaluate(
+    context: typer.Context,
     target: Annotated[
-        str, typer.Argument(help="Task (glue/sst2, codesearch), a labelled file, or a collection's folder.")
+        str,
+        options.argument(
+            "TARGET", values.name, "Task (glue/sst2, codesearch), a labelled file, or a collection's folder."
+        ),
     ],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Run, alias, folder, or Hub id.")] = None,
+    model: options.MaybeModel = None,
     split: Annotated[
-        str | None, typer.Option(help="Split to score; all with known labels by default.")
+        str | None,
+        options.option("--split", values.name, "Split to score; all with known labels by default."),
     ] = None,
     submit: Annotated[
-        Path | None, typer.Option(help="Write the benchmark's submission files into this folder instead.")
+        Path | None,
+        options.option(
+            "--submit", values.folder, "Write the benchmark's submission files into this folder instead."
+        ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Retrieval: mteb (title and text) or coir.")] = "mteb",
+    protocol: Annotated[
+        str,
+        options.option(
+            "--protocol", values.one_of("mteb", "coir"), "Retrieval: mteb (title and text) or coir."
+        ),
+    ] = "mteb",
     analyser: Annotated[
         str | None,
-        typer.Option(help="Retrieval: how BM25 reads, english or code; told from the texts."),
+        options.option(
+            "--analyser",
+            values.one_of("english", "code"),
+            "Retrieval: how BM25 reads, english or code; told from the texts.",
+        ),
     ] = None,
     passages: Annotated[
-        int, typer.Option(help="Retrieval: cut documents into passages of N tokens; the best one counts.")
+        int,
+        options.option(
+            "--passages",
+            values.whole(LENGTHS),
+            "Retrieval: cut documents into passages of N tokens; the best one counts.",
+        ),
     ] = 0,
     rerank: Annotated[
-        str | None, typer.Option(help="Retrieval: a cross-encoder that reads the best documents again.")
+        str | None,
+        options.option(
+            "--rerank", values.name, "Retrieval: a cross-encoder that reads the best documents again."
+        ),
     ] = None,
     via: Annotated[
-        str | None, typer.Option(help="Retrieval: mteb, to check against that package's own evaluation.")
+        str | None,
+        options.option(
+            "--via", values.one_of("mteb"), "Retrieval: mteb, to check against that package's own evaluation."
+        ),
     ] = None,
     ignore_identical_ids: Annotated[
         bool | None,
@@ -78,10 +109,11 @@ def evaluate(
 
     store = RunStore.at(runs_dir)
     common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
-    length = _length(max_length) or 0
-    if via not in (None, "mteb"):
-        raise BadOption(f"--via cannot be '{via}'", fix="Use --via mteb.")
+    length = max_length or 0
     if tasks := retrieval_tasks(target):
+        options.refuse(context, LABELS_ALONE, f"is for labelled texts, and {target} is searched")
+        if passages and length:
+            raise BadOption("--passages and --max-length both say how long a text is", fix="Give one.")
         source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
         search = SearchOptions(
             protocol=protocol,
@@ -94,6 +126,7 @@ def evaluate(
             rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
         )
         return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)
+    options.refuse(context, RETRIEVAL_ALONE, f"is for retrieval, and {target} has labels")
     task = None if is_own_data(target) else find_labelled_task(target)
     if model is None:
         raise BadOption("which model? Labels need one that was trained for them", fix="Give --model RUN.")
@@ -103,7 +136,10 @@ def evaluate(
             raise BadOption("own files are scored with a run: only a run knows its labels and columns")
         record = store.read(source.name)
         task = task_of_file(record, Path(target), text=tuple(text_col or ()), label=label_col)
+    else:
+        options.refuse(context, ("text_col", "label_col"), f"is for own files, and {target} fixes its own")
     if submit:
+        options.refuse(context, ("split", "max_length"), "has no effect with --submit")
         written = write_submission(task, source, store, submit, **common)
         if json:
             return output.print_json({"files": [str(path) for path in written]})
@@ -116,16 +152,12 @@ def _retrieval(tasks: Any, source: Any, store: Any, search: Any, *, as_json: boo
     from modernbert.evaluation.averages import averages
     from modernbert.evaluation.retrieve import evaluate_tasks
 
-    screen = output.console(error=True)
-
     def on_start(task: str, estimate: Any) -> None:
         if estimate.seconds > WORTH_TELLING:
-            screen.print(f"{task}: {estimate}", markup=False)
+            output.print_line(f"{task}: {estimate}", error=True)
 
-    with screen.status("reading the model", spinner="dots") as status:
-        results = evaluate_tasks(
-            tasks, source, store, search, on_start=on_start, on_progress=status.update, **settings
-        )
+    with output.status("reading the model") as say:
+        results = evaluate_tasks(tasks, source, store, search, on_start=on_start, on_progress=say, **settings)
     means = averages(tasks, results)
     if as_json:
         found = {"results": [r.as_dict() for r in results], "averages": [vars(mean) for mean in means]}

@@ -8,82 +8,121 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.ranges import Range
+from modernbert.training.config import RetrievalConfig, read_settings, without_effect
 
-from . import options, output
-from .scores import show_scores
+from . import options, values
+from .options import setting
+from .studies import show_study
 
-KINDS = ("single_label", "multi_label", "regression", "retrieval")
+# How many seeds one command runs.
+SEEDS = Range(1, 1_000)
 
 
 def finetune(
     targets: Annotated[
-        list[str], typer.Argument(help="Task (glue/sst2), family (glue), file, folder or Hub data set.")
+        list[str],
+        options.argument(
+            "TARGETS...", values.name, "Task (glue/sst2), family (glue), file, folder or Hub data set."
+        ),
     ],
     model: options.Model = "modernbert-base",
     recipe: Annotated[
-        str, typer.Option(help="default, or paper (the ModernBERT paper's settings).")
+        str,
+        options.option(
+            "--recipe",
+            values.one_of("default", "paper"),
+            "default, or paper (the ModernBERT paper's settings).",
+        ),
     ] = "default",
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings; flags override it.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the training data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Examples per optimiser step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Peak rate.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="In torch's convention.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or stable_adamw.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="linear, cosine or trapezoidal.")] = None,
-    warmup: Annotated[float | None, typer.Option(help="Share of all steps.")] = None,
-    clip: Annotated[float | None, typer.Option(help="Largest gradient norm; 0 for none.")] = None,
+    config: options.Config = None,
+    epochs: Annotated[float | None, setting("--epochs", "Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, setting("--batch-size", "Examples per optimiser step.")] = None,
+    learning_rate: Annotated[float | None, setting("--learning-rate --lr", "Peak rate.")] = None,
+    weight_decay: Annotated[float | None, setting("--weight-decay", "In torch's convention.")] = None,
+    optimizer: Annotated[str | None, setting("--optimizer", "adamw or stable_adamw.")] = None,
+    schedule: Annotated[str | None, setting("--schedule", "linear, cosine or trapezoidal.")] = None,
+    warmup: Annotated[float | None, setting("--warmup", "Share of all steps.")] = None,
+    clip: Annotated[float | None, setting("--clip", "Largest gradient norm; 0 for none.")] = None,
     max_length: options.MaxLength = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens in memory at once.")] = None,
+    max_tokens: Annotated[int | None, setting("--max-tokens", "Tokens in memory at once.")] = None,
     eval_every: Annotated[
-        int | None, typer.Option(help="Steps between evaluations; 0 for each epoch.")
+        int | None, setting("--eval-every", "Steps between evaluations; 0 for each epoch.")
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Stop after this many evaluations without a better score.")
+        int | None, setting("--patience", "Stop after this many evaluations without a better score.")
     ] = None,
-    keep: Annotated[str | None, typer.Option(help="Weights to keep: best or last.")] = None,
+    keep: Annotated[str | None, setting("--keep", "Weights to keep: best or last.")] = None,
     recompute: Annotated[
         bool | None, typer.Option("--recompute", help="Layers are computed again in the backward pass.")
     ] = None,
     compile: Annotated[
         bool | None, typer.Option("--compile", help="Use torch.compile; where it fails, go on without.")
     ] = None,
-    checkpoint_minutes: Annotated[float | None, typer.Option(help="Time between checkpoints.")] = None,
+    checkpoint_minutes: Annotated[
+        float | None, setting("--checkpoint-minutes", "Time between checkpoints.")
+    ] = None,
     random_weights: Annotated[
         bool | None,
         typer.Option("--random-weights", help="Draw all weights anew: what is pretraining worth?"),
     ] = None,
     lora: Annotated[bool | None, typer.Option("--lora", help="Train low-rank adapters only.")] = None,
-    lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
-    lora_alpha: Annotated[float | None, typer.Option(help="Scale of the adapters times their rank.")] = None,
+    lora_rank: Annotated[int | None, setting("--lora-rank", "Rank of the adapters.")] = None,
+    lora_alpha: Annotated[
+        float | None, setting("--lora-alpha", "Scale of the adapters times their rank.")
+    ] = None,
     lora_targets: Annotated[
-        str | None, typer.Option(help="Linear layers, with commas; the architecture's preset by default.")
+        str | None,
+        setting("--lora-targets", "Linear layers, with commas; the architecture's preset by default."),
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(help="Retrieval: vectors, tokens (late interaction) or reranker."),
+        setting("--head", "Retrieval: vectors, tokens (late interaction) or reranker.", RetrievalConfig),
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="Retrieval: contrastive, kl or margin.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Retrieval: divides the cosines.")] = None,
-    hard_negatives: Annotated[int | None, typer.Option(help="Retrieval: negatives of each query.")] = None,
+    loss: Annotated[
+        str | None, setting("--loss", "Retrieval: contrastive, kl or margin.", RetrievalConfig)
+    ] = None,
+    temperature: Annotated[
+        float | None, setting("--temperature", "Retrieval: divides the cosines.", RetrievalConfig)
+    ] = None,
+    hard_negatives: Annotated[
+        int | None, setting("--hard-negatives", "Retrieval: negatives of each query.", RetrievalConfig)
+    ] = None,
     mine: Annotated[
         bool | None, typer.Option("--mine", help="Retrieval: look for hard negatives first.")
     ] = None,
-    dims: Annotated[str | None, typer.Option(help="Retrieval: Matryoshka sizes, with commas.")] = None,
-    pooling: Annotated[str | None, typer.Option(help="Retrieval: mean or cls.")] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Retrieval: put before every query.")] = None,
-    document_prompt: Annotated[str | None, typer.Option(help="Retrieval: put before every document.")] = None,
-    seed: Annotated[int | None, typer.Option(help="First seed.")] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds to run, one after another.")] = 1,
-    init_from: Annotated[
-        str | None, typer.Option(help="Start from a run, or from the newest run of a task (mnli); or none.")
+    dims: Annotated[
+        str | None, setting("--dims", "Retrieval: Matryoshka sizes, with commas.", RetrievalConfig)
     ] = None,
-    validation: Annotated[Path | None, typer.Option(help="Validation file, for own data.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file, for own data.")] = None,
+    pooling: Annotated[str | None, setting("--pooling", "Retrieval: mean or cls.", RetrievalConfig)] = None,
+    query_prompt: Annotated[
+        str | None, setting("--query-prompt", "Retrieval: put before every query.", RetrievalConfig)
+    ] = None,
+    document_prompt: Annotated[
+        str | None, setting("--document-prompt", "Retrieval: put before every document.", RetrievalConfig)
+    ] = None,
+    seed: Annotated[int | None, setting("--seed", "First seed.")] = None,
+    seeds: Annotated[
+        int, options.option("--seeds", values.whole(SEEDS), "How many seeds to run, one after another.")
+    ] = 1,
+    init_from: Annotated[
+        str | None,
+        options.option(
+            "--init-from", values.name, "Start from a run, or from the newest run of a task (mnli); or none."
+        ),
+    ] = None,
+    validation: options.Validation = None,
+    test: options.Test = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
-    kind: Annotated[str | None, typer.Option(help=f"For own data: {', '.join(KINDS)}.")] = None,
-    limit: Annotated[int, typer.Option(help="Train on this many rows only; 0 for all.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name of the run; several add to it.")] = None,
+    kind: options.Kind = None,
+    limit: Annotated[
+        int,
+        options.option("--limit", values.whole(Range(0, 10**12)), "Train on this many rows only; 0 for all."),
+    ] = 0,
+    name: Annotated[
+        str | None, options.option("--name", values.run_name, "Name of the run; several add to it.")
+    ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -101,7 +140,7 @@ def finetune(
         schedule=schedule,
         warmup=warmup,
         clip=clip,
-        max_length=_length(max_length),
+        max_length=max_length,
         max_tokens=max_tokens,
         eval_every=eval_every,
         patience=patience,
@@ -113,20 +152,18 @@ def finetune(
         lora=lora,
         lora_rank=lora_rank,
         lora_alpha=lora_alpha,
-        lora_targets=lora_targets.split(",") if lora_targets else None,
+        lora_targets=lora_targets,
         head=head,
         loss=loss,
         temperature=temperature,
         hard_negatives=hard_negatives,
         mine=mine,
-        dims=_numbers(dims),
+        dims=dims,
         pooling=pooling,
         query_prompt=query_prompt,
         document_prompt=document_prompt,
         seed=seed,
     )
-    if kind not in (None, *KINDS):
-        raise BadOption(f"there is no kind '{kind}'", fix=f"Use {', '.join(KINDS)}.")
     from modernbert.data.registry import expand_targets
 
     expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
@@ -174,7 +211,7 @@ def _start(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, 
 
 
 def resume(
-    name: Annotated[str, typer.Argument(help="An interrupted run, or a study of several.")],
+    name: Annotated[str, options.argument("NAME", values.name, "An interrupted run, or a study of several.")],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
@@ -190,89 +227,14 @@ def resume(
     show_study(result, as_json=json)
 
 
-def show_study(result: Any, *, as_json: bool) -> None:
-    """Print every run's scores, then the summary over seeds and tasks."""
-    from modernbert.training.study import as_dict
-
-    if as_json:
-        return output.print_json(as_dict(result))
-    for run in result.runs:
-        show_run_scores(run)
-    if len(result.runs) > 1:
-        show_summaries(result)
-
-
-def show_run_scores(run: Any) -> None:
-    """Print one run's scores with n and interval, its cost and its notes."""
-    show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
-    training = run.record["training"]
-    memory = ", ".join(f"{value:.0f} MiB {name}" for name, value in training["peak_memory_mib"].items())
-    output.print_line(
-        f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
-        f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
-        f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
-    )
-    output.print_line(f"use it: {_use_of(run)}")
-    for note in run.record["notes"]:
-        output.print_warning(note)
-
-
-def _use_of(run: Any) -> str:
-    if run.record["kind"] == "pretrain":
-        return f"mbert finetune TASK --model {run.name}, mbert pretrain FILES --model {run.name}"
-    head = run.record["config"].get("head")
-    if head is None:
-        return f"mbert predict --model {run.name} FILE -o out.jsonl"
-    if head == "reranker":
-        return f"mbert eval COLLECTION --model MODEL --rerank {run.name}"
-    more = f", mbert index PATH --model {run.name}" if head == "vectors" else ""
-    return f"mbert eval COLLECTION --model {run.name}{more}"
-
-
-def show_summaries(result: Any) -> None:
-    """Print mean and standard deviation over seeds, each seed, and the benchmark's average."""
-    rows = [
-        (
-            s.task,
-            s.metric,
-            s.split,
-            f"{s.mean:.4f}",
-            "one seed" if s.deviation is None else f"{s.deviation:.4f}",
-            "  ".join(f"{seed}: {value:.4f}" for seed, value in s.by_seed.items()),
-        )
-        for s in result.summaries
-    ]
-    columns = ("task", "metric", "split", "mean", "sd", "by seed")
-    output.print_table(f"\n{result.name}", columns, rows, right=("mean", "sd"))
-    if result.average is not None:
-        output.print_line(f"{result.average_note}: {result.average:.4f}", style="bold")
-    elif result.average_note:
-        output.print_line(result.average_note)
-
-
 def _settings(config: Path | None, **flags: Any) -> dict[str, Any]:
     """Return the settings of the TOML file, then those of the flags that were given."""
-    from modernbert.training.config import RetrievalConfig, read_settings
-
     settings = read_settings(config) if config else {}
     RetrievalConfig().with_values(settings, source=str(config))
-    return settings | {name: value for name, value in flags.items() if value is not None}
-
-
-def _length(text: str | None) -> int | None:
-    if text is None or text.isdigit():
-        return int(text) if text else None
-    if text == "auto":
-        return 0
-    raise BadOption(f"--max-length cannot be '{text}'", fix="Give a number of tokens, or auto.")
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    if not all(part.strip().isdigit() for part in text.split(",")):
-        raise BadOption(f"--dims cannot be '{text}'", fix="Give whole numbers with commas, such as 128,64.")
-    return [int(part) for part in text.split(",")]
+    given = {name: value for name, value in flags.items() if value is not None}
+    if why := without_effect(settings | given, given):
+        raise BadOption(f"--{why.replace('_', '-')}")
+    return settings | given
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from modernbert.errors import MbertError
+from modernbert.errors import BadOption, DiskFull, MbertError, Stopped
 from modernbert.network import offline_by_choice
+from modernbert.places import NO_SPACE, NOT_WRITABLE
+from modernbert.signals import Ended, on_signals
 from modernbert.version import __version__
 
 from . import (
@@ -27,8 +31,12 @@ from . import (
     pretrain,
     report,
     runs,
+    screen,
     search,
 )
+
+# What a command line is wrong in: the parser is a package of its own, or a part of typer, by its version.
+UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="mbert",
@@ -83,17 +91,61 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line. `MBERT_DEBUG=1` shows the traceback of a user's error too."""
+    with screen.guarded() as stdout:
+        code = _run()
+        stdout.flush()
+        if stdout.lost is not None:
+            code = code or _tell_of_lost_output(stdout.lost)
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command, tell what ended it, and return the exit code."""
     try:
-        app()
-    except MbertError as error:
-        if os.environ.get("MBERT_DEBUG"):
+        with on_signals():
+            return int(app(standalone_mode=False) or 0)
+    except (MbertError, Ended, typer.Abort, UsageError, OSError) as error:
+        told = _told(error)
+        if told is None or os.environ.get("MBERT_DEBUG"):
             raise
-        output.print_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        output.print_line("stopped", error=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (such as `head`) has seen enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text was the help, which is shown
+            return told.exit_code
+        output.print_error(told)
+        return 128 + error.number if isinstance(error, Ended) else told.exit_code
+
+
+def _told(error: Any) -> MbertError | None:
+    """Return what is said of an error; None if it is no user's, nor the system's."""
+    if isinstance(error, MbertError):
+        return error
+    if isinstance(error, Ended):
+        fix = "Nothing is left half-written: the same command begins again, or goes on with what is kept."
+        return Stopped(error.what, fix=error.fix or fix)
+    if isinstance(error, typer.Abort):
+        return Stopped("there was no answer", fix="Nothing was begun.")
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    command = error.ctx.command_path if error.ctx else "mbert"
+    return BadOption(error.format_message(), fix=f"{command} --help shows what there is.")
+
+
+def _of_the_system(error: OSError) -> MbertError | None:
+    """Return what is said of an error that nobody foresaw where it came up."""
+    where = error.filename if isinstance(error.filename, str) else None
+    if error.errno in NO_SPACE:
+        fix = "What was saved before is intact. Free some space, or write elsewhere."
+        return DiskFull(f"no more can be written ({error.strerror})", where=where, fix=fix)
+    if error.errno not in NOT_WRITABLE or where is None:
+        return None
+    fix = "Use another path, or change what stands there; MBERT_DEBUG=1 shows more."
+    return BadOption(f"the system says: {error.strerror}", where=where, fix=fix)
+
+
+def _tell_of_lost_output(error: OSError) -> int:
+    """Return the exit code of a command whose output ended early: quietly if its reader has seen enough."""
+    if error.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE  # as a process that this signal ends
+    fix = "The command itself is done: what it saves is saved."
+    output.print_error(Stopped(f"the output cannot be written ({error.strerror})", fix=fix))
+    return 1

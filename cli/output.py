@@ -1,72 +1,118 @@
-"""Everything that reaches the screen: rich tables or JSON from the same dataclass, errors to stderr."""
+"""Everything that reaches the screen: rich tables or JSON from the same dataclass, errors to stderr.
+
+No other module prints. Text from outside is shown through `screen`, and never read as rich's markup.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from modernbert.errors import MbertError
 
+from .screen import Screen, one_line, screen, visible, visible_json
 
-def console(*, error: bool = False) -> Console:
-    """Return a console for stdout or stderr; in a pipe, lines are not wrapped at 80 columns."""
-    made = Console(stderr=error, highlight=False)
-    if not made.is_terminal:
-        made = Console(stderr=error, highlight=False, width=200, soft_wrap=True)
-    return made
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def show(*renderables: RenderableType, error: bool = False) -> None:
+    """Print what rich can render, one below the other."""
+    console = screen(error=error)
+    for renderable in renderables:
+        console.print(renderable)
 
 
 def print_line(text: str, *, style: str = "", error: bool = False) -> None:
     """Print one line as it is: brackets in it are no markup."""
-    console(error=error).print(escape(text), style=style or None)
+    show(Text(visible(text), style=style), error=error)
 
 
 def print_error(error: MbertError) -> None:
     """Print what went wrong, where, and what to do next."""
-    shown = console(error=True)
-    where = f"{escape(error.where)}: " if error.where else ""
-    shown.print(f"[bold red]Error[/]: {where}{escape(error.what)}")
+    where = f"{one_line(error.where)}: " if error.where else ""
+    _print_headed("Error", "bold red", where + error.what)
     if error.fix:
-        shown.print(escape(error.fix), style="yellow")
+        print_line(error.fix, style="yellow", error=True)
 
 
 def print_note(text: str) -> None:
     """Print what a reader should know of a result, on stderr."""
-    console(error=True).print(f"[bold]Note[/]: {escape(text)}")
+    _print_headed("Note", "bold", text)
 
 
 def print_warning(text: str) -> None:
     """Print a warning to stderr."""
-    console(error=True).print(f"[bold yellow]Warning[/]: {escape(text)}")
+    _print_headed("Warning", "bold yellow", text)
+
+
+def _print_headed(head: str, style: str, text: str) -> None:
+    show(Text.assemble((head, style), f": {visible(text)}"), error=True)
 
 
 def print_json(value: Any) -> None:
     """Print JSON, and nothing else, to stdout."""
-    console().print(json.dumps(value, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+    sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+    sys.stdout.flush()
 
 
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
     """Print a table; the columns named in `right` are aligned right."""
-    table = Table(
-        title=escape(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
-    )
+    heading = Text(visible(title), style="table.title") if title else None
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(escape(name), justify="right" if name in right else "left", overflow="fold")
+        table.add_column(Text(one_line(name)), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    console().print(table)
+        table.add_row(*("" if cell is None else Text(one_line(str(cell))) for cell in row))
+    show(table)
 
 
 def print_facts(title: str, facts: dict[str, object]) -> None:
     """Print names and values, aligned."""
     width = max(map(len, facts), default=0)
     lines = [f"  {name:<{width}}  {value}" for name, value in facts.items()]
-    console().print(f"[bold]{escape(title)}[/]")
-    console().print(escape("\n".join(lines)))
+    print_line(title, style="bold")
+    print_line("\n".join(lines))
+
+
+@contextlib.contextmanager
+def status(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal's stderr what is being done; yield what changes the text."""
+    with screen(error=True).status(Text(visible(text)), spinner="dots") as shown:
+        yield lambda new: shown.update(Text(visible(new)))
+
+
+def progress_bar(name: str, *, error: bool = False) -> Progress | None:
+    """Return a bar with one task, which shows its field `note`; None where nobody watches a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = screen(error=error)
+    if not console.is_terminal:
+        return None
+    columns = (
+        TextColumn("{task.description}", style="bold", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    bar = Progress(*columns, console=console, transient=True)
+    bar.add_task(one_line(name), total=None, note="")
+    return bar
+
+
+def svg(picture: RenderableType, title: str, width: int) -> str:
+    """Return what would be printed as an SVG picture."""
+    recorder = Screen(record=True, width=width, file=io.StringIO())
+    recorder.print(picture)
+    return recorder.export_svg(title=one_line(title))

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from modernbert.errors import BadOption
 
-from . import options, output
+from . import options, output, values
 
 
 def predict(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="A finished run.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file: .jsonl or .csv.")],
+    file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
+    model: Annotated[str, options.option("--model -m", values.name, "A finished run.")],
+    out: Annotated[
+        Path, options.option("--out -o", values.target(".jsonl", ".csv"), "Output file: .jsonl or .csv.")
+    ],
     text_col: options.TextCol = None,
-    prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
+    prefix: Annotated[
+        str | None, options.option("--prefix", values.text, "Put before the names of the new columns.")
+    ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -38,22 +40,17 @@ def predict(
             f"{model} is no fine-tuned run", fix="Train one with `mbert finetune`; see `mbert runs`."
         )
     task = task_of_run(read_run(source.folder.parent))
-    if not file.is_file():
-        from modernbert.errors import BadData
-
-        raise BadData("there is no such file", where=str(file))
     scorer = Scorer(
         source, task, max_length=trained_length(source, store), device=device, precision=precision
     )
-    shown = output.console(error=True)
-    with shown.status("predicting", spinner="dots") as status:
+    with output.status("predicting") as say:
         result = predict_file(
             scorer,
             file,
             out,
             text=tuple(text_col or ()),
-            prefix=prefix,
-            on_progress=lambda rows: status.update(f"predicting: {rows:,} rows"),
+            prefix=prefix or "",
+            on_progress=lambda rows: say(f"predicting: {rows:,} rows"),
         )
     if json:
         return output.print_json(

@@ -7,42 +7,76 @@ from typing import Annotated
 
 import typer
 
-from . import options
-from .finetune import show_study
+from modernbert.ranges import Range
+from modernbert.training.config import PretrainingConfig, read_settings
+
+from . import options, values
+from .options import setting
+from .studies import show_study
+
+RECIPES = ("default", "extension", "paper", "paper-extension", "paper-decay")
+# Bytes, special tokens, and some words.
+VOCABULARY = Range(512, 1_000_000, zero=True)
 
 
 def pretrain(
     files: Annotated[
-        list[Path], typer.Argument(help="Text and code files, tables with a column `text`, or folders.")
+        list[Path],
+        options.argument(
+            "FILES...", values.place, "Text and code files, tables with a column `text`, or folders."
+        ),
     ],
     model: options.Model = "modernbert-base",
     from_scratch: Annotated[
         str | None,
-        typer.Option(help="Random weights: nano, bert-nano, base, large, or a path to a config.json."),
+        options.option(
+            "--from-scratch",
+            values.name,
+            "Random weights: nano, bert-nano, base, large, or a path to a config.json.",
+        ),
     ] = None,
     vocabulary: Annotated[
-        int, typer.Option(help="With --from-scratch: learn a vocabulary of this size; 0 takes --model's.")
+        int,
+        options.option(
+            "--vocabulary",
+            values.whole(VOCABULARY),
+            "With --from-scratch: learn a vocabulary of this size; 0 takes --model's.",
+        ),
     ] = 0,
     recipe: Annotated[
         str,
-        typer.Option(help="default, extension (8,192 tokens), paper, paper-extension or paper-decay."),
-    ] = "default",
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings; flags override it.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the corpus; 0.1 is a tenth.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows of --max-length tokens a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Peak rate.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Tokens of a row.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens in memory at once.")] = None,
-    rotary_base: Annotated[float | None, typer.Option(help="Theta of ModernBERT's global layers.")] = None,
-    mask: Annotated[float | None, typer.Option(help="Share of tokens that are hidden.")] = None,
-    held_out: Annotated[float | None, typer.Option(help="Share of texts kept for evaluation.")] = None,
-    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations.")] = None,
+        options.option(
+            "--recipe",
+            values.one_of(*RECIPES),
+            "default, extension (8,192 tokens), paper, paper-extension or paper-decay.",
+        ),
+    ] = RECIPES[0],
+    config: options.Config = None,
+    epochs: Annotated[
+        float | None, setting("--epochs", "Passes over the corpus; 0.1 is a tenth.", PretrainingConfig)
+    ] = None,
+    batch_size: Annotated[int | None, setting("--batch-size", "Rows of --max-length tokens a step.")] = None,
+    learning_rate: Annotated[float | None, setting("--learning-rate --lr", "Peak rate.")] = None,
+    max_length: Annotated[int | None, setting("--max-length", "Tokens of a row.", PretrainingConfig)] = None,
+    max_tokens: Annotated[int | None, setting("--max-tokens", "Tokens in memory at once.")] = None,
+    rotary_base: Annotated[
+        float | None, setting("--rotary-base", "Theta of ModernBERT's global layers.", PretrainingConfig)
+    ] = None,
+    mask: Annotated[
+        float | None, setting("--mask", "Share of tokens that are hidden.", PretrainingConfig)
+    ] = None,
+    held_out: Annotated[
+        float | None, setting("--held-out", "Share of texts kept for evaluation.", PretrainingConfig)
+    ] = None,
+    eval_every: Annotated[int | None, setting("--eval-every", "Steps between evaluations.")] = None,
     recompute: Annotated[
         bool | None, typer.Option("--recompute", help="Layers are computed again in the backward pass.")
     ] = None,
-    checkpoint_minutes: Annotated[float | None, typer.Option(help="Time between checkpoints.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and masks.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    checkpoint_minutes: Annotated[
+        float | None, setting("--checkpoint-minutes", "Time between checkpoints.")
+    ] = None,
+    seed: Annotated[int | None, setting("--seed", "Of weights, order and masks.")] = None,
+    name: Annotated[str | None, options.option("--name", values.run_name, "Name of the run.")] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -52,7 +86,6 @@ def pretrain(
     """Train a masked-language model on your own text and code: further, or from scratch."""
     from modernbert.pretraining.inputs import PretrainingRequest
     from modernbert.runs import RunStore
-    from modernbert.training.config import PretrainingConfig, read_settings
     from modernbert.training.finetune import finetune
     from modernbert.training.study import Study, summarize
 

@@ -6,9 +6,6 @@ import time
 from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
 from modernbert.model.locate import UNTRAINED
 from modernbert.training.inputs import Inputs
 from modernbert.training.record import Started
@@ -23,10 +20,8 @@ class Progress:
     """Shows what the loop reports. `quiet` shows nothing on stdout (for --json); errors still show."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = output.console(error=quiet)
         self.quiet = quiet
-        self.bar: Bar | None = None
-        self.task: Any = None
+        self.bar: Any = None
         self.last_line = 0.0
 
     def __enter__(self) -> Progress:
@@ -42,17 +37,8 @@ class Progress:
         self._stop_bar()
         if not self.quiet:
             show_started(started)
-        if self.console.is_terminal:
-            self.bar = Bar(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self.console,
-                transient=True,
-            )
-            self.task = self.bar.add_task(started.name, total=None, note="")
+        self.bar = output.progress_bar(started.name, error=self.quiet)
+        if self.bar is not None:
             self.bar.start()
 
     def observe(self, report: StepReport | EvaluationReport | Notice) -> None:
@@ -67,7 +53,7 @@ class Progress:
     def _step(self, report: StepReport) -> None:
         note = f"loss {report.loss:.4f}  {report.tokens_per_second:,.0f} tokens/s"
         if self.bar is not None:
-            self.bar.update(self.task, completed=report.step, total=report.total, note=note)
+            self.bar.update(self.bar.task_ids[0], completed=report.step, total=report.total, note=note)
         elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             self.last_line = time.monotonic()
             left = time.strftime("%H:%M:%S", time.gmtime(report.seconds_left))
@@ -85,7 +71,7 @@ class Progress:
 
     def _print(self, text: str) -> None:
         if not self.quiet:
-            self.console.print(text, markup=False)
+            output.print_line(text)
 
     def _stop_bar(self) -> None:
         if self.bar is not None:

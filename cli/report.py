@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from modernbert.errors import BadOption
-
-from . import options, output
+from . import options, output, values
 
 
 def report(
     what: Annotated[
-        str, typer.Argument(help="A finished run, or the file that `mbert compare -o FILE.json` wrote.")
+        str,
+        options.argument(
+            "RUN", values.name, "A finished run, or the file that `mbert compare -o FILE.json` wrote."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path, options.option("--output -o", values.target(".html", ".htm"), "The HTML file to write.")
+    ] = Path("report.html"),
     texts: options.Texts = True,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -27,8 +26,6 @@ def report(
     from modernbert.report.report import report as make_report
     from modernbert.runs import RunStore
 
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise BadOption(f"a report is HTML, not '{out.suffix}'", where=str(out), fix="Use -o report.html.")
     text = make_report(what, RunStore.at(runs_dir), texts=texts)
     with atomic_file(out) as file:
         file.write(text)

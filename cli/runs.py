@@ -8,7 +8,7 @@ import typer
 
 from modernbert.runs import RunStore, rows_of
 
-from . import options, output
+from . import options, output, values
 from .scores import show_scores
 
 app = typer.Typer(help="List the runs; `mbert runs show NAME` for one.", invoke_without_command=True)
@@ -20,18 +20,22 @@ def list_runs(context: typer.Context, runs_dir: options.RunsDir = None, json: op
     if context.invoked_subcommand:
         return
     store = RunStore.at(runs_dir)
-    records = {name: store.read(name) for name in store.names()}
-    ordered = sorted(records.items(), key=lambda item: item[1]["created"])
+    found = store.survey()
+    ordered = sorted(found.records.items(), key=lambda item: item[1]["created"])
     if json:
-        return output.print_json([{"name": name, **record} for name, record in ordered])
-    if not ordered:
+        damaged = [{"name": n, "status": "damaged", "fault": str(e)} for n, e in found.damaged.items()]
+        return output.print_json([{"name": name, **record} for name, record in ordered] + damaged)
+    if not store.names():
         return output.print_line(f"no runs in {store.root} yet; start one with `mbert finetune`")
     columns = ("run", "kind", "status", "task", "model", "score", "when")
     rows = [
         (n, r["kind"], r["status"], r["task"]["name"], r["model"]["name"], headline(r), r["created"][:16])
         for n, r in ordered
     ]
+    rows += [(name, "", "damaged", "", "", "", "") for name in found.damaged]
     output.print_table("", columns, rows)
+    for error in found.damaged.values():
+        output.print_warning(str(error))
 
 
 def headline(record: dict[str, Any]) -> str:
@@ -46,7 +50,7 @@ def headline(record: dict[str, Any]) -> str:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="The run's name.")],
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
@@ -66,17 +70,17 @@ def show(
 
 
 def _facts(record: dict[str, Any]) -> dict[str, object]:
+    """Return what there is: a baseline has no machine, an evaluation no recipe."""
+    model, machine, start = record["model"], record.get("machine"), record.get("init")
     facts: dict[str, object] = {
         "status": record["status"],
         "task": record["task"]["name"],
-        "model": f"{record['model']['name']} ({record['model']['found_in']})",
+        "model": f"{model['name']} ({model['found_in']})" if "found_in" in model else model["name"],
         "created": record["created"],
         "seed": record["seed"],
         "recipe": record.get("recipe", {}).get("name"),
-        "init": record.get("init")
-        if isinstance(record.get("init"), str)
-        else record.get("init", {}).get("name"),
-        "machine": f"{record['machine']['device']}, {record['machine']['precision']}",
+        "init": start["name"] if isinstance(start, dict) else start,
+        "machine": machine and f"{machine['device']}, {machine['precision']}",
         "settings": ", ".join(f"{k} {v}" for k, v in record["config"].items()),
         "data": "; ".join(
             f"{n}: {rows_of(s)} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()

@@ -7,18 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from . import options, output
+from modernbert.ranges import Range
+
+from . import options, output, values
 from .evaluate import FOR_RETRIEVAL
-from .finetune import _length
+from .screen import one_line, visible
 
 # Lines of a hit that are shown.
 SHOWN = 8
 
 
 def index(
-    path: Annotated[Path, typer.Argument(help="Folder of code or text, or one file.")],
+    path: Annotated[Path, options.argument("PATH", values.place, "Folder of code or text, or one file.")],
     model: options.MaybeModel = None,
-    to: Annotated[Path | None, typer.Option(help="The index's folder; PATH/.mbert-index by default.")] = None,
+    to: Annotated[
+        Path | None,
+        options.option("--to", values.folder, "The index's folder; PATH/.mbert-index by default."),
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
     ] = False,
@@ -33,46 +38,55 @@ def index(
 
     An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
     """
-    from modernbert.index.build import FOLDER, build_index, default_folder, remove_index
-    from modernbert.index.store import read_record
+    from modernbert.index.build import build_index, default_folder
+    from modernbert.index.record import FOLDER, model_of
 
     folder = to or default_folder(path)
-    if not rebuild and (old := read_record(folder)):
-        model = model or str(old["model"])
-        max_length = max_length or str(old["key"]["max_length"])
+    if not rebuild and (kept := model_of(folder)):
+        model = model or kept[0]
+        max_length = max_length or kept[1]
     embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
-    if rebuild:
-        remove_index(folder)
-    with output.console(error=True).status("looking at the files", spinner="dots") as status:
+    with output.status("looking at the files") as say:
         done = build_index(
             path,
             embedder,
             folder,
-            on_progress=lambda n, total: status.update(f"embedded {n:,} of {total:,} chunks"),
+            anew=rebuild,
+            on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
         )
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
-        f"{done.files:,} files, {done.chunks:,} chunks in {done.folder}  "
+        f"{done.files:,} files, {done.chunks:,} chunks in {one_line(str(done.folder))}  "
         f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
     )
-    for name, reason in list(done.left_out.items())[:5]:
-        output.print_warning(f"left out: {name} ({reason})")
-    if len(done.left_out) > 5:
-        output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
+    _warn_of(done)
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
     place = folder.parent if folder.name == FOLDER else folder
-    output.print_line(f"search it: mbert search 'what you look for'{'' if inside else f' --index {place}'}")
+    output.print_line(
+        f"search it: mbert search 'what you look for'{'' if inside else f' --index {one_line(str(place))}'}"
+    )
+
+
+def _warn_of(done: Any) -> None:
+    """Say what was repaired, and what is not in the index."""
+    if done.repaired:
+        output.print_warning(done.repaired)
+    for name, reason in list(done.left_out.items())[:5]:
+        output.print_warning(f"left out: {one_line(name)} ({reason})")
+    if len(done.left_out) > 5:
+        output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in words.")],
+    query: Annotated[str, options.argument("QUERY", values.text, "What to look for, in words.")],
     index: Annotated[
-        Path | None, typer.Option(help="An indexed folder; the nearest one from here by default.")
+        Path | None,
+        options.option("--index", values.place, "An indexed folder; the nearest one from here by default."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
+    k: Annotated[int, options.option("-k", values.whole(Range(1, 10_000)), "How many results.")] = 10,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with BM25: exact names count too.")] = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -82,11 +96,11 @@ def search(
 ) -> None:
     """Search an index by meaning; the model is the one that the index was built with."""
     from modernbert.index.query import Searcher, as_dict, find_index
-    from modernbert.index.store import read_record
+    from modernbert.index.record import read_record
 
     folder = find_index(index)
     record = read_record(folder)
-    length = str(record["key"]["max_length"])
+    length = int(record["key"]["max_length"])
     embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
     hits = Searcher(folder, embedder).search(query, k, hybrid=hybrid)
     if json:
@@ -99,7 +113,7 @@ def search(
 
 def _embedder(
     model: str,
-    max_length: str | None,
+    max_length: int | None,
     data_dir: Path | None,
     runs_dir: Path | None,
     device: str,
@@ -110,7 +124,7 @@ def _embedder(
     from modernbert.runs import RunStore
 
     source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-    return Embedder(source, max_length=_length(max_length) or 0, device=device, precision=precision)
+    return Embedder(source, max_length=max_length or 0, device=device, precision=precision)
 
 
 def _show(hit: Any, query: str) -> None:
@@ -120,27 +134,26 @@ def _show(hit: Any, query: str) -> None:
 
     from modernbert.index.query import best_line, query_words
 
-    screen = output.console()
-    title = Text(f"{hit.path}:{hit.start}", style="bold cyan")
-    title.append(f"  {hit.name}" if hit.name else "", style="bold")
+    title = Text(one_line(f"{hit.path}:{hit.start}"), style="bold cyan")
+    title.append(one_line(f"  {hit.name}") if hit.name else "", style="bold")
     title.append(f"  {hit.score:.4f}", style="dim")
     title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
-    screen.print(title)
-    lines = hit.text.splitlines()
+    lines = hit.text.split("\n")
     first = max(0, min(best_line(hit, query) - 2, len(lines) - SHOWN))
-    shown = lines[first : first + SHOWN]
+    shown = [visible(line) for line in lines[first : first + SHOWN]]
     code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
     code.highlight_words(sorted(query_words(query)), "reverse", case_sensitive=False)
-    for number, line in enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first):
-        screen.print(Text(f"{number:>6}  ", style="dim") + line)
-    screen.print()
+    numbered = enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first)
+    output.show(title, *(Text(f"{number:>6}  ", style="dim") + line for number, line in numbered), "")
 
 
 def embed(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file: .parquet.")],
+    file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
+    out: Annotated[Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.")],
     model: options.Model = FOR_RETRIEVAL,
-    text_col: Annotated[str | None, typer.Option(help="Text column; guessed by default.")] = None,
+    text_col: Annotated[
+        str | None, options.option("--text-col", values.text, "Text column; guessed by default.")
+    ] = None,
     queries: Annotated[bool, typer.Option("--queries", help="The texts are queries, not documents.")] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,
@@ -153,14 +166,14 @@ def embed(
     from modernbert.evaluation.embed_file import embed_file
 
     embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
-    with output.console(error=True).status("embedding", spinner="dots") as status:
+    with output.status("embedding") as say:
         done = embed_file(
             embedder,
             file,
             out,
             column=text_col,
             kind="query" if queries else "document",
-            on_progress=lambda rows: status.update(f"embedded {rows:,} rows"),
+            on_progress=lambda rows: say(f"embedded {rows:,} rows"),
         )
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})

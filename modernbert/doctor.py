@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from modernbert.data.sources import cache_folder
+from modernbert.hub import cache_folder
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.model.choice import choose
 from modernbert.model.device import choose_machine, describe_hardware

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modernbert.data.bundle import add_checksums
+from modernbert.data.bundle import CHECKSUMS, add_checksums, write_checksums
 from modernbert.data.collection import write_collections
 from modernbert.data.collections import load_collection
 from modernbert.data.registry import families, find_tasks
@@ -17,9 +18,12 @@ from modernbert.data.sources import load_split
 from modernbert.data.task import Task
 from modernbert.errors import NotAvailable, UnknownName
 from modernbert.files import replaced_folder
+from modernbert.hub import PLAIN_FILES
 from modernbert.model.catalogue import CHECKPOINTS
-from modernbert.model.locate import PLAIN_FILES, ModelSource, locate_model
+from modernbert.model.locate import ModelSource, locate_model
+from modernbert.places import make_folder, require_writable
 from modernbert.runs import RunStore
+from modernbert.temporary import held, sweep_below
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,14 @@ def download(
     Raises:
         UnknownName: a name is neither task nor model.
         NotAvailable: something is neither here nor reachable; what was fetched before stays.
+        BadOption, DiskFull: the bundle cannot be written there.
     """
+    kinds = [(name, _is_model(name)) for name in names]
+    require_writable(to)
+    sweep_below(to)
     done = []
-    for name in names:
-        items = [_model(name, to, store, data_dir)] if _is_model(name) else _tasks(name, to, data_dir)
+    for name, is_model in kinds:
+        items = [_model(name, to, store, data_dir)] if is_model else _tasks(name, to, data_dir)
         for item in items:
             on_item(item)
         done += items
@@ -84,11 +92,11 @@ def _collection(task: RetrievalTask, to: Path, data_dir: Path | None) -> Downloa
     if isinstance(task.source, MadeCollection):
         return Downloaded(task.name, folder, f"nothing to fetch: {task.source.made_from()}", 0, 0)
     loaded = {split: load_collection(task, split, data_dir) for split in task.splits}
-    with replaced_folder(folder) as temporary:
+    with _place(folder, to) as temporary:
         write_collections({split: found.collection for split, found in loaded.items()}, temporary)
         found = "; ".join(dict.fromkeys(f"{part.found_in} @ {part.revision}" for part in loaded.values()))
         (temporary / "PROVENANCE.txt").write_text(f"{found}\nlicence: {task.licence}\n{task.citation}\n")
-    return _finished(task.name, folder, to, next(iter(loaded.values())).found_in)
+    return _finished(task.name, folder, next(iter(loaded.values())).found_in)
 
 
 def _task(task: Task, to: Path, data_dir: Path | None) -> Downloaded:
@@ -102,7 +110,7 @@ def _task(task: Task, to: Path, data_dir: Path | None) -> Downloaded:
                 raise
             missing.append(name)  # a split without labels: training and scoring do without it
     folder = to / task.name
-    with replaced_folder(folder) as temporary:
+    with _place(folder, to) as temporary:
         for split in splits:
             names = list(split.rows.columns)
             with (temporary / f"{split.name}.jsonl").open("w", encoding="utf-8") as file:
@@ -110,7 +118,7 @@ def _task(task: Task, to: Path, data_dir: Path | None) -> Downloaded:
                     file.write(json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n")
         found = "; ".join(dict.fromkeys(f"{s.found_in} @ {s.revision}" for s in splits))
         (temporary / "PROVENANCE.txt").write_text(f"{found}\nlicence: {task.licence}\n{task.citation}\n")
-    return _finished(task.name, folder, to, splits[0].found_in, tuple(missing))
+    return _finished(task.name, folder, splits[0].found_in, tuple(missing))
 
 
 def _model(name: str, to: Path, store: RunStore, data_dir: Path | None) -> Downloaded:
@@ -118,17 +126,28 @@ def _model(name: str, to: Path, store: RunStore, data_dir: Path | None) -> Downl
     folder = to / "models" / name.replace("/", "--")
     patterns = [*PLAIN_FILES, "*.safetensors", "pytorch_model*.bin"]
     files = sorted({file for pattern in patterns for file in source.folder.glob(pattern) if file.is_file()})
-    with replaced_folder(folder) as temporary:
+    with _place(folder, to) as temporary:
         for file in files:
             shutil.copyfile(file, temporary / file.name)
         (temporary / "PROVENANCE.txt").write_text(f"{source.found_in} @ {source.revision}\n")
-    return _finished(name, folder, to, source.found_in)
+    return _finished(name, folder, source.found_in)
 
 
-def _finished(
-    name: str, folder: Path, bundle: Path, found_in: str, missing: tuple[str, ...] = ()
-) -> Downloaded:
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    add_checksums(bundle, files)
+@contextmanager
+def _place(folder: Path, bundle: Path) -> Iterator[Path]:
+    """Yield an empty folder, which takes its place in the bundle together with its checksums.
+
+    One download at a time does this; the others wait.
+    """
+    make_folder(bundle)
+    with held(bundle):
+        with replaced_folder(folder) as temporary:
+            yield temporary
+            write_checksums(temporary)
+        add_checksums(bundle)
+
+
+def _finished(name: str, folder: Path, found_in: str, missing: tuple[str, ...] = ()) -> Downloaded:
+    files = [file for file in folder.rglob("*") if file.is_file() and file != folder / CHECKSUMS]
     size = sum(file.stat().st_size for file in files)
     return Downloaded(name, folder, found_in, len(files), size, missing)

@@ -1,105 +1,20 @@
-"""Outputs that are whole or absent: written to a temporary name, flushed, then renamed.
-
-Whoever writes a temporary file or folder holds a lock on it until it has its final name. What no process
-holds was left behind by one that was killed, and the next writer in the same folder removes it.
-"""
+"""Outputs that are whole or absent: written to a temporary name, flushed, then renamed."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from modernbert.errors import BadOption, DiskFull, MbertError
-
-NOT_WRITABLE = {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
-    errno.ENAMETOOLONG, errno.ELOOP,
-}  # fmt: skip
-TEMPORARY, REPLACED = ".mbert-tmp", ".mbert-old"
-# What a file system allows for a name, less what a temporary one adds.
-LONGEST_NAME = 255 - len("..0123456789abcdef") - len(TEMPORARY)
-
-
-@contextlib.contextmanager
-def no_space_is_an_error(path: Path) -> Iterator[None]:
-    """Turn what keeps `path` from being written into a user's error: `DiskFull` or `BadOption`.
-
-    Libraries report it in their own ways (safetensors raises its own exception), so the text counts too.
-    """
-    try:
-        yield
-    except MbertError:
-        raise
-    except Exception as error:
-        code = getattr(error, "errno", None)
-        if isinstance(error, OSError) and code in NOT_WRITABLE and _concerns(error, path):
-            raise BadOption(f"cannot write here ({os.strerror(code)})", where=str(path.parent)) from None
-        if code == errno.EFBIG or "File too large" in str(error):
-            raise DiskFull(
-                f"the system allows no file as large as {path} would be",
-                fix="What was saved before is intact. Raise the limit (ulimit -f), or write elsewhere.",
-            ) from error
-        if code not in (errno.ENOSPC, errno.EDQUOT) and not _tells_of_no_space(error) and not _is_full(path):
-            raise
-        raise DiskFull(
-            f"the disk is full while writing {path}",
-            fix="What was saved before is intact. Free some space.",
-        ) from error
-
-
-def _concerns(error: OSError, path: Path) -> bool:
-    """Is the error about `path`'s folder, what is in it, or what it is in?"""
-    if not isinstance(error.filename, str):
-        return True
-    named, folder = Path(error.filename).absolute(), path.absolute().parent
-    return named.is_relative_to(folder) or folder.is_relative_to(named)
-
-
-def _tells_of_no_space(error: Exception) -> bool:
-    return "No space left" in str(error) or "disk is full" in str(error)
-
-
-def _is_full(path: Path) -> bool:
-    return free_space(path) < 4096
-
-
-def free_space(path: Path) -> int:
-    """Return the bytes that are free where `path` is, or would be; a folder that cannot be asked has none."""
-    folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
-    # Pseudo file systems (/proc) are no disks: they have no size at all.
-    usage = shutil.disk_usage(folder)
-    return usage.free if usage.total else 2**63
-
-
-def own_cache() -> Path:
-    """Return where mbert keeps what it can make again: `MBERT_CACHE`, or `~/.cache/mbert`.
-
-    Raises:
-        BadOption: neither is there, as for a user without a home folder.
-    """
-    if named := os.environ.get("MBERT_CACHE"):
-        return Path(named)
-    try:
-        return Path.home() / ".cache" / "mbert"
-    except RuntimeError:
-        raise BadOption(
-            "this user has no home folder to keep a cache in", fix="Name a folder: MBERT_CACHE=FOLDER"
-        ) from None
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder with its parents, if it is not there. Raises BadOption or DiskFull when it can't be."""
-    with no_space_is_an_error(path / "in it"):
-        path.mkdir(parents=True, exist_ok=True)
+from modernbert.errors import BadOption
+from modernbert.places import no_space_is_an_error
+from modernbert.temporary import REPLACED, new_file, new_folder, sweep, temporary_beside
 
 
 @contextlib.contextmanager
@@ -112,19 +27,31 @@ def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """
     with no_space_is_an_error(path):
         sweep(path.parent)
-        temporary, handle = _temporary(path, _new_file)
-        try:
-            with _opened(handle, binary=binary) as file:
-                yield file
-                file.flush()
-                os.fsync(handle)
-                temporary.replace(path)  # before it is closed: the lock ends with that
-        finally:
-            temporary.unlink(missing_ok=True)
+        with temporary_beside(path, new_file) as (temporary, handle), _opened(handle, binary=binary) as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+            temporary.replace(path)  # before it is closed: the lock ends with that
+
+
+@contextlib.contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside `path`, for a library to write by its name and the caller to rename.
+
+    Raises:
+        DiskFull: no space was left; nothing stays behind.
+        BadOption: it cannot be written there.
+    """
+    with no_space_is_an_error(path):
+        sweep(path.parent)
+        with temporary_beside(path, new_file) as (temporary, _):
+            yield temporary
 
 
 def _opened(handle: int, *, binary: bool) -> IO[Any]:
-    return open(handle, "wb") if binary else open(handle, "w", encoding="utf-8", newline="")
+    if binary:
+        return open(handle, "wb", closefd=False)
+    return open(handle, "w", encoding="utf-8", newline="", closefd=False)
 
 
 @contextlib.contextmanager
@@ -170,114 +97,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 def _temporary_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    temporary, handle = _temporary(path, _new_folder)
-    try:
+    with temporary_beside(path, new_folder) as (temporary, _):
         yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        os.close(handle)
-
-
-def _temporary(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make a temporary beside `path` under a name that nobody else has; return it and its locked handle."""
-    if len(os.fsencode(path.name)) > LONGEST_NAME:
-        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-    while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
-        handle = make(temporary)
-        if _lock(handle) and _is_at(handle, temporary):
-            return temporary, handle
-        os.close(handle)  # swept in the moment before it was locked
-
-
-def _new_file(path: Path) -> int:
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
-
-
-def _new_folder(path: Path) -> int:
-    path.mkdir()
-    return os.open(path, os.O_RDONLY)
-
-
-def _lock(handle: int) -> bool:
-    """Lock an open file or folder; False if another process holds it."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks (some network ones): nothing is swept there either
-        return True
-    return True
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.lstat())
-    except FileNotFoundError:
-        return False
-
-
-def sweep(folder: Path) -> None:
-    """Remove temporary files and folders that processes left here when they were killed."""
-    try:
-        names = [entry.name for entry in os.scandir(folder) if entry.name.endswith((TEMPORARY, REPLACED))]
-    except OSError:
-        return
-    for name in names:
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-            _sweep_one(folder / name)
-
-
-def _sweep_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_at(handle, path):
-            return
-        if path.name.endswith(REPLACED) and not (final := _replaced_by(path)).exists():
-            path.rename(final)
-        elif path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    finally:
-        os.close(handle)
-
-
-def _replaced_by(old: Path) -> Path:
-    return old.with_name(old.name.removeprefix(".").removesuffix(REPLACED).rpartition(".")[0])
-
-
-@contextlib.contextmanager
-def held(folder: Path, busy: MbertError | None = None, *, name: str = ".lock") -> Iterator[None]:
-    """Hold a folder (which must exist) for this process; the lock ends with the process at the latest.
-
-    Args:
-        busy: raised when another process holds it; without one, this waits.
-        name: of the file in the folder that carries the lock.
-    """
-    with no_space_is_an_error(folder / name), (folder / name).open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            assert busy is not None
-            raise busy from None
-        yield
-
-
-def is_held(folder: Path, *, name: str = ".lock") -> bool:
-    """Does a process hold this folder?"""
-    try:
-        handle = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _flushed(folder: Path) -> Path:
@@ -295,9 +116,20 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON. Raises BadOption when a file's name in it is no UTF-8."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        name = text[text.rindex('"', 0, error.start) + 1 :].partition('"')[0]
+        raise BadOption(f"the name '{name}' is no UTF-8, and cannot be recorded", fix="Rename it.") from None
+    return text
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. Raises as `json_text` and `atomic_file`."""
+    text = json_text(value)
     with atomic_file(path) as file:
         file.write(text)
 

@@ -13,9 +13,10 @@ from modernbert.data.own import OwnData
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import load_split
 from modernbert.data.tokens import auto_max_length, measure
+from modernbert.errors import BadOption
 from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
-from modernbert.model.locate import locate_model
+from modernbert.model.locate import ModelSource, locate_model
 from modernbert.runs import RunStore
 from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
@@ -50,8 +51,17 @@ def inspect_data(
     source = locate_model(model, store=store, data_dir=data_dir)
     tokenizer = load_tokenizer(source)
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
-    length = max_length or auto_max_length(lengths[task.train], context_length(load_config(source)))
+    context = _require_context(source, max_length)
+    length = max_length or auto_max_length(lengths[task.train], context)
     return check_data(task, examples, lengths=lengths, max_length=length), notes
+
+
+def _require_context(source: ModelSource, max_length: int) -> int:
+    """Return the model's context. Raises BadOption for a length that exceeds it."""
+    context = context_length(load_config(source))
+    if max_length > context:
+        raise BadOption(f"--max-length {max_length} exceeds the model's context of {context} tokens")
+    return context
 
 
 def _inspect_retrieval(
@@ -69,6 +79,7 @@ def _inspect_retrieval(
     if model is not None:
         source = locate_model(model, store=store, data_dir=data_dir)
         tokenizer = load_tokenizer(source)
+        _require_context(source, max_length)
         max_length = max_length or embedding_settings(source).max_length
     reports = []
     warnings: list[str] = []

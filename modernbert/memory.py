@@ -25,12 +25,14 @@ def start_measuring_memory() -> None:
 
 def prepare_cpu_memory() -> None:
     """Set both allocators that a CPU run uses; must come before the process's first matrix product."""
-    _keep_few_kernels()
+    keep_few_kernels()
     _keep_freed_memory()
 
 
-def _keep_few_kernels() -> None:
+def keep_few_kernels() -> None:
     """Let oneDNN, and torch above it, keep 64 compiled kernels each instead of 1,024.
+
+    Must come before the process's first matrix product.
 
     A kernel is compiled for every shape. Packed batches seldom repeat a shape, so old kernels are never
     used again; for a small encoder they came to half a GiB, and without them training is not slower.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 import threading
@@ -68,5 +69,5 @@ def _ask(address: str) -> Network:
     except urllib.error.HTTPError as error:
         # A proxy that refuses also answers in HTTP; the Hub itself serves its front page.
         return Network(error.code < 400, f"{address} answers with HTTP {error.code}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Network(False, f"{address} cannot be reached ({getattr(error, 'reason', error)})")

@@ -8,6 +8,7 @@ with the file's name and the line, as is a value of another type than the one th
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -21,17 +22,29 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
+# Deeper JSON is parsed by some parsers, and then written, compared or walked through by none.
+DEEPEST = 100
 
 
-def parse_json(text: str | bytes, *, where: str, error: type[MbertError] = BadData) -> Any:
+def parse_json(
+    text: str | bytes, *, where: str, error: type[MbertError] = BadData, finite: bool = False
+) -> Any:
     """Parse JSON.
+
+    Args:
+        text: UTF-8, or characters.
+        where: file and line, for the message.
+        error: what to raise.
+        finite: refuse NaN and infinities, which Python's parser lets through and JSON does not have.
 
     Raises:
         error: it is not valid, nests too deep, has a number that is too long, or half a character.
     """
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(decoded)
+        value = json.loads(decoded, **(_FINITE if finite else {}))
+        if decoded.count("[") + decoded.count("{") > DEEPEST and _is_deep(value):
+            raise RecursionError
         if "\\u" in decoded:  # the only way to half a surrogate pair, which UTF-8 cannot hold
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as problem:
@@ -39,12 +52,45 @@ def parse_json(text: str | bytes, *, where: str, error: type[MbertError] = BadDa
     except UnicodeDecodeError:
         raise error("not UTF-8", where=where) from None
     except UnicodeEncodeError:
-        raise error("half of a character (a lone surrogate), which no text can hold", where=where) from None
+        raise error(
+            "half of a character (a lone surrogate), which no text can hold",
+            where=where,
+            fix="Write the whole character, or leave it out.",
+        ) from None
     except RecursionError:
-        raise error("JSON that nests too deep", where=where) from None
+        raise error(f"JSON that nests too deep (more than {DEEPEST} levels)", where=where) from None
+    except _NotFinite as problem:
+        raise error(f"{problem}, which JSON does not have", where=where, fix="Write null instead.") from None
     except ValueError:
-        raise error("a number of too many digits", where=where) from None
+        fix = "Put it in quotes: then it is text."
+        raise error("a number of too many digits", where=where, fix=fix) from None
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    parts = [value]
+    for _ in range(DEEPEST):
+        inner = (part.values() if isinstance(part, dict) else part for part in parts)
+        parts = [part for found in inner for part in found if isinstance(part, (dict, list))]
+    return bool(parts)
+
+
+class _NotFinite(ValueError):
+    """A number that is none, or too large for a computer's."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _NotFinite(name)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _NotFinite(f"a number beyond 1e308 ({digits[:20]})")
+    return number
+
+
+_FINITE: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite_float}
 
 
 def read_bytes(path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> bytes:

@@ -7,20 +7,59 @@ is never mistaken for a finished one. A lock keeps two processes from sharing a 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.files import no_space_is_an_error, write_json
+from modernbert.files import write_json
+from modernbert.places import make_folder, no_space_is_an_error
+from modernbert.temporary import TEMPORARY, held, is_held, sweep, try_lock
 
 FORMAT = 1
-RECORD = "run.json"
+RECORD, LOCK = "run.json", ".lock"
+# What an evaluation writes before its record: without one, it was killed, and is worth nothing.
+BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
+# Kinds of runs that train a network: these have a model, and can be resumed.
+TRAININGS = ("finetune", "pretrain")
+# A file system takes 255; tables, reports and what is added to a name must remain readable too.
+LONGEST_NAME = 160
+# Windows keeps these for devices, whatever follows a dot.
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
+DAMAGED = "The file was damaged or edited. Restore it, or move the run's folder out of the way."
+
+
+def check_run_name(name: str) -> None:
+    """Raise BadOption unless `name` can be a folder's name on every system."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith("."):
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:40]}..."
+        fix = "Use letters, digits, '.', '_' and '-'; the first and last no mark."
+        raise BadOption(f"'{shown}' cannot name a run", fix=fix)
+    if len(name) > LONGEST_NAME:
+        raise BadOption(f"a run's name has at most {LONGEST_NAME} characters, and this one {len(name):,}")
+    if _is_reserved(name):
+        raise BadOption(f"'{name}' cannot name a run: Windows keeps the name for a device")
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower().partition(".")[0] in RESERVED
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All runs of a store: the records that can be read, and what is wrong with the others."""
+
+    records: dict[str, dict[str, Any]]
+    damaged: dict[str, BadRun]
+
+    def notes(self) -> list[str]:
+        """Return what to tell of the runs that were left out."""
+        return [f"left out, as it is damaged: {error.where}: {error.what}" for error in self.damaged.values()]
 
 
 @dataclass(frozen=True)
@@ -31,22 +70,35 @@ class RunStore:
 
     @classmethod
     def at(cls, root: Path | None) -> RunStore:
-        """Return the store at `root`, or where `MBERT_RUNS` says, or in `./runs`."""
-        return cls(root or Path(os.environ.get("MBERT_RUNS", "runs")))
+        """Return the store at `root`, or where `MBERT_RUNS` says, or in `./runs`.
+
+        Raises:
+            BadOption: there is something else than a folder.
+        """
+        found = root or Path(os.environ.get("MBERT_RUNS") or "runs")
+        if os.path.lexists(found) and not os.path.isdir(found):  # noqa: PTH112 - which raises nothing
+            raise BadOption("this is no folder of runs", where=str(found), fix="Name a folder: --runs-dir.")
+        return cls(found)
 
     def path(self, name: str) -> Path:
         """Return the folder of the run called `name`."""
         return self.root / name
 
     def has(self, name: str) -> bool:
-        """Is there a run called `name`?"""
-        return bool(name) and (self.path(name) / RECORD).is_file()
+        """Is there a run called `name`, damaged or not?"""
+        return is_file_name(name) and os.path.lexists(self.path(name) / RECORD)
 
     def names(self) -> list[str]:
-        """Return the names of all runs."""
-        if not self.root.is_dir():
+        """Return the names of all runs, damaged ones too. Raises BadRun when the folder cannot be read."""
+        return [folder.name for folder in self._folders() if self.has(folder.name)]
+
+    def _folders(self) -> list[Path]:
+        try:
+            return sorted(Path(entry) for entry in os.scandir(self.root) if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):  # nor is a folder below a file there
             return []
-        return sorted(folder.name for folder in self.root.iterdir() if (folder / RECORD).is_file())
+        except OSError as error:
+            raise BadRun(f"the runs cannot be read ({error.strerror})", where=str(self.root)) from None
 
     def read(self, name: str) -> dict[str, Any]:
         """Return the record of the run called `name`.
@@ -61,31 +113,145 @@ class RunStore:
             )
         return read_run(self.path(name))
 
-    def create(self, name: str, record: dict[str, Any]) -> Path:
-        """Make the folder of a new run and write its first record. Raises BadOption as `check_name`."""
-        self.check_name(name)
-        folder = self.path(name)
-        with no_space_is_an_error(folder):
-            folder.mkdir(parents=True)
-        write_run(folder, record)
-        return folder
+    def survey(self) -> Survey:
+        """Read all runs. One that is damaged keeps nobody from the others."""
+        found = Survey({}, {})
+        for name in self.names():
+            try:
+                found.records[name] = self.read(name)
+            except BadRun as error:
+                found.damaged[name] = error
+            except UnknownName:  # removed in this moment
+                continue
+        return found
+
+    @contextlib.contextmanager
+    def new_run(self, wanted: str, *, exact: bool = False) -> Iterator[Path]:
+        """Make the folder of a new run and hold it for this process; the caller writes its record.
+
+        Without a record at the end, the folder goes again.
+
+        Args:
+            wanted: its name; where it is taken, the next free one is used.
+            exact: no other name will do.
+
+        Raises:
+            BadOption: as `check_name`, or no folder can be made there.
+        """
+        if exact:
+            self.check_name(wanted)
+        was_there = os.path.lexists(self.root)
+        self.sweep()
+        folder, handle = self._reserve([wanted] if exact else _numbered(wanted))
+        try:
+            yield folder
+        finally:
+            _remove_if_vacant(folder)
+            os.close(handle)
+            if not was_there:
+                with contextlib.suppress(OSError):  # it has runs
+                    self.root.rmdir()
+
+    def _reserve(self, names: Iterable[str]) -> tuple[Path, int]:
+        """Make the folder of the first name that is free; return it with the handle that holds it."""
+        make_folder(self.root)
+        for name in names:
+            if (handle := _take(self.path(name))) is not None:
+                return self.path(name), handle
+        raise _taken(self.path(name))
 
     def check_name(self, name: str) -> None:
-        """Raise BadOption when a name has odd characters, or is taken."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise BadOption(f"'{name}' cannot name a run", fix="Use letters, digits, '.', '_' and '-'.")
-        if self.path(name).exists():
-            raise BadOption(
-                f"there is a run called '{name}' already",
-                where=str(self.path(name)),
-                fix="Choose another --name.",
-            )
+        """Raise BadOption when a name is none for a run, or is taken."""
+        check_run_name(name)
+        if not _is_vacant(self.path(name)):
+            raise _taken(self.path(name))
 
-    def free_name(self, wanted: str) -> str:
-        """Return `wanted`, with a number behind it if it is taken."""
-        wanted = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-.") or "run"
-        names = (f"{wanted}-{i}" if i > 1 else wanted for i in range(1, 100_000))
-        return next(name for name in names if not self.path(name).exists())
+    def free_name(self, wanted: str, taken: Collection[str] = ()) -> str:
+        """Return `wanted`, with a number behind it if a run has it or it is one of `taken`."""
+        free = (n for n in _numbered(wanted) if n not in taken and _is_vacant(self.path(n)))
+        return next(free, wanted)
+
+    def sweep(self) -> None:
+        """Remove what processes left behind that were killed: no living process holds it."""
+        for folder in self._folders():
+            sweep(folder)
+            with contextlib.suppress(OSError):  # another user's, or gone in this moment
+                if (folder / LOCK).exists() and (_is_vacant(folder) or _has_old_checkpoints(folder)):
+                    _sweep_run(folder)
+
+
+def is_file_name(text: str) -> bool:
+    """Can it name one entry of a folder that is not hidden?"""
+    return 0 < len(os.fsencode(text)) < 256 and not text.startswith(".") and not {"/", "\0"} & {*text}
+
+
+def _numbered(wanted: str) -> Iterator[str]:
+    """Yield a name, without odd characters, and then the same with numbers."""
+    tidy = _shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._") or "run")
+    tidy = f"run-{tidy}" if _is_reserved(tidy) else tidy
+    return (f"{tidy}-{i}" if i > 1 else tidy for i in range(1, 100_000))
+
+
+def _taken(folder: Path) -> BadOption:
+    said = f"there is a run called '{folder.name}' already"
+    return BadOption(said, where=str(folder), fix="Choose another --name.")
+
+
+def _is_vacant(folder: Path) -> bool:
+    """Is there no run: nothing, or what was left by one that was killed before it had a record?"""
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return not os.path.lexists(folder)
+    except OSError:
+        return False
+    return all(name in BEFORE_RECORD or name.endswith(TEMPORARY) for name in names)
+
+
+def _take(folder: Path) -> int | None:
+    """Make a run's folder and hold it; None if it is another's."""
+    while _is_vacant(folder):
+        make_folder(folder)
+        # Swept in this moment, it is made again.
+        with no_space_is_an_error(folder / LOCK), contextlib.suppress(FileNotFoundError):
+            if (handle := try_lock(folder / LOCK)) is None:
+                return None
+            if _is_vacant(folder):
+                return handle
+            os.close(handle)
+    return None
+
+
+def _remove_if_vacant(folder: Path) -> None:
+    if _is_vacant(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_old_checkpoints(folder: Path) -> bool:
+    """Is the run finished, and its checkpoints not yet removed?"""
+    try:
+        return (folder / "checkpoints").is_dir() and read_run(folder)["status"] == "finished"
+    except BadRun:
+        return False
+
+
+def _sweep_run(folder: Path) -> None:
+    if (handle := try_lock(folder / LOCK)) is None:
+        return
+    try:
+        if _has_old_checkpoints(folder):
+            shutil.rmtree(folder / "checkpoints")
+        _remove_if_vacant(folder)
+    finally:
+        os.close(handle)
+
+
+def _shortened(name: str) -> str:
+    """Return a name that every file system takes; what is cut out is told apart by a checksum."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    checksum = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 40]}-{checksum}-{name[-20:].lstrip('-._')}"
 
 
 def rows_of(split: dict[str, Any]) -> str:
@@ -100,20 +266,30 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
         BadRun: the record is damaged, or written by another version of the format.
     """
-    path = folder / RECORD
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = record["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadRun(f"the run's record cannot be read ({error})", where=str(path)) from None
-    if found != FORMAT:
-        raise BadRun(
-            f"the run has format {found}; this version of mbert reads format {FORMAT}",
-            where=str(path),
-            fix="Use the version of mbert that wrote it (see `versions` in the file).",
-        )
+    record = _read_record(folder / RECORD)
     if record["status"] == "running" and not is_locked(folder):
-        record["status"] = "interrupted"
+        record = _read_record(folder / RECORD)  # it may have ended in between
+        if record["status"] == "running":
+            record["status"] = "interrupted"
+    return record
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    from modernbert.reading import read_object
+    from modernbert.record_schema import check_record
+
+    try:
+        record = read_object(path, BadRun, what="the run's record")
+        if (found := record.get("format")) != FORMAT:
+            raise BadRun(
+                f"the run has format {found!r:.50}; this version of mbert reads format {FORMAT}",
+                where=str(path),
+                fix="Use the version of mbert that wrote it (see `versions` in the file).",
+            )
+        check_record(record, str(path))
+    except BadRun as error:
+        error.fix = error.fix or DAMAGED
+        raise
     return record
 
 
@@ -122,25 +298,19 @@ def write_run(folder: Path, record: dict[str, Any]) -> None:
     write_json(folder / RECORD, {"format": FORMAT, **record})
 
 
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def unfinished(folder: Path, status: str, lacks: str) -> BadRun:
+    """Return the error for a run that has no model, or no scores, yet."""
+    running = status == "running"
+    fix = "Wait until it has ended." if running else f"Finish it: mbert resume {folder.name}"
+    return BadRun(f"the run is {status}: it has no {lacks} yet", where=str(folder), fix=fix)
+
+
+def lock(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Hold a run for this process. Raises BadRun if another process holds it."""
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadRun("another process is working on this run", where=str(folder)) from None
-        yield
+    busy = BadRun("another process is working on this run", where=str(folder), fix="Wait until it has ended.")
+    return held(folder, busy, name=LOCK)
 
 
 def is_locked(folder: Path) -> bool:
     """Does a process hold this run?"""
-    path = folder / ".lock"
-    if not path.is_file():
-        return False
-    with path.open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return is_held(folder, name=LOCK)

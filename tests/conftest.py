@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import huggingface_hub.constants  # noqa: F401 - reads its environment once: before a test says offline
 import pytest
 from helpers import BAD, FILLER, GOOD, tiny_modernbert_config, toy_rows, write_csv
 
@@ -21,6 +22,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBERT_OFFLINE", "1")
+    # `mbert --offline` sets it in this process; the next test must not inherit it.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.delenv("MBERT_DATA", raising=False)
     monkeypatch.setenv("MBERT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

@@ -101,10 +101,61 @@ def request_of(target, model, **settings):
     return Request(target=str(target), model=str(model), settings={**SHORT, **settings}, precision="fp32")
 
 
+def _request(target: str, model: str, settings: dict) -> dict:
+    from modernbert.training.inputs import Request
+
+    return Request(target=target, model=model, settings=settings).as_dict()
+
+
+def keep_run(store, name: str, record: dict) -> Path:
+    """Write a run with this record and return its folder."""
+    from modernbert.runs import write_run
+
+    with store.new_run(name, exact=True) as folder:
+        write_run(folder, record)
+    return folder
+
+
+# What every training's record has of its settings.
+SETTINGS = {
+    "seed": 42,
+    "epochs": 1.0,
+    "batch_size": 16,
+    "learning_rate": 3e-3,
+    "keep": "best",
+    "max_length": 64,
+}
+SETTINGS |= {"lora": False, "random_weights": False}
+
+
+def running_record() -> dict:
+    """Return the record of a training that has begun."""
+    return {
+        "kind": "finetune",
+        "status": "running",
+        "created": "2026-01-01T00:00:00+00:00",
+        "task": {"name": "own/toy", "kind": "single_label", "labels": ["a", "b"], "metrics": ["accuracy"]},
+        "model": {"name": "toy", "found_in": "a test", "revision": "1", "family": "bert"},
+        "init": "plain",
+        "seed": 42,
+        "recipe": {"name": "default"},
+        "config": SETTINGS,
+        "request": _request("toy.csv", "toy", {}),
+        "data": {
+            "text": ["text"],
+            "label": "label",
+            "splits": {"train": {"rows": 1, "fingerprint": "t"}},
+        },
+        "parameters": {"trained": 1, "frozen": 0},
+        "machine": {"device": "cpu", "precision": "fp32"},
+        "hardware": {},
+        "versions": {"mbert": "0"},
+    }
+
+
 def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42, **changes) -> None:
     """Write a finished run, of a binary task or of retrieval, that is right where `right` says so."""
     from modernbert.evaluation.metrics import METRICS
-    from modernbert.runs import write_run
 
     labels = np.arange(len(right)) % 2
     predictions = np.where(right, labels, 1 - labels)
@@ -112,40 +163,51 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42,
     metric, value = "accuracy", METRICS["accuracy"](labels, predictions)
     if kind == "retrieval":
         metric, value = "ndcg_at_10", float(np.mean(right))
-    score = {"metric": metric, "value": value, "n": len(right)}
+    score = {"metric": metric, "value": value, "low": 0.0, "high": 1.0, "n": len(right), "interval": "none"}
     target = changes.pop("task", "glue/sst2")
     config = {"lora": changes.pop("lora", False), "head": changes.pop("head", "")}
-    config["random_weights"] = changes.pop("random", False)
-    record = {
-        "kind": "finetune",
+    config = SETTINGS | config | {"random_weights": changes.pop("random", False), "seed": seed}
+    split = {"rows": len(right), "found_in": "a test", "revision": "1"}
+    record = running_record() | {
         "status": "finished",
         "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
-        "task": {"name": target, "kind": kind, "labels": ["a", "b"]},
-        "model": {"name": model},
-        "init": "plain",
+        "task": {
+            "name": target,
+            "kind": kind,
+            "labels": [] if kind == "retrieval" else ["a", "b"],
+            "metrics": [metric],
+        },
+        "model": {"name": model, "found_in": "a test", "revision": "1", "family": "bert"},
         "seed": seed,
         "recipe": {"name": changes.pop("recipe", "default")},
         "config": config,
-        "request": {
-            "target": target,
-            "model": model,
-            "settings": {"seed": seed, **changes.pop("settings", {})},
-            "limit": 0,
-        },
+        "request": _request(target, model, {"seed": seed, **changes.pop("settings", {})}),
         "data": {
+            "text": ["text"],
+            "label": "label",
             "splits": {
-                "train": {"fingerprint": "t"},
-                "validation": {"fingerprint": changes.pop("fingerprint", "v")},
-            }
+                "train": split | {"fingerprint": "t"},
+                "validation": split | {"fingerprint": changes.pop("fingerprint", "v")},
+            },
         },
         "parameters": {"trained": 10, "frozen": 5},
         "inference": {"examples_per_second": changes.pop("speed", 100.0)},
         "results": [{"split": "validation", "scores": [score], "notes": []}],
-        "training": {"minutes": 2.0, "peak_memory_mib": {"process": 100.0}},
+        "training": {
+            "minutes": 2.0,
+            "peak_memory_mib": {"process": 100.0},
+            "steps": 1,
+            "planned_steps": 1,
+            "best_step": 1,
+            "history": [{"step": 0, "metrics": {metric: value}}],
+            "tokens": 1,
+            "tokens_per_second": 1.0,
+        },
+        "notes": [],
+        "model_files": {"model.safetensors": "0" * 64},
     }
     assert not changes
-    folder = store.create(name, record)
-    write_run(folder, record | {"format": 1})
+    folder = keep_run(store, name, record)
     rows = [
         {
             "id": f"validation/{i}",

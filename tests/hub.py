@@ -8,12 +8,12 @@ import http.server
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # /datasets/owner/name/resolve/REVISION/file, or without `datasets/` for a model.
 FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
-LISTING = re.compile(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/?]+)")
+LISTING = re.compile(r"/api/(models|datasets)/([^/?]+/[^/?]+)(?:/(revision|tree|paths-info)/([^/?]+))?")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -21,6 +21,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     root: Path
     asked: list[str]
+    # (part, what it does in place of the right answer): a part is api, head or body.
+    fault: tuple[str, Callable[[Handler], None]] | None = None
+    over: threading.Event
 
     def do_HEAD(self):
         self.answer(body=False)
@@ -32,9 +35,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.asked.append(self.path)
         if self.path == "/":
             return self.send(b"ok", {}, body=body)
+        part = "api" if self.path.startswith("/api/") else "body" if body else "head"
+        if self.fault and self.fault[0] == part:
+            return self.fault[1](self)
+        self.answer_well(body=body)
+
+    def answer_well(self, *, body: bool) -> None:
         if listing := LISTING.match(self.path):
             return self.list_files(*listing.groups())
-        found = FILE.match(self.path)
+        found = FILE.match(self.path.removeprefix("/again"))
         kind, repo, revision, name = found.groups() if found else ("", "", "", "")
         path = self.root / (kind or "models") / repo / name
         if not found or not path.is_file() or revision == "gone":
@@ -44,8 +53,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         etag = hashlib.sha256(content).hexdigest()
         self.send(content, {"ETag": f'"{etag}"', "X-Repo-Commit": revision_id(revision)}, body=body)
 
-    def list_files(self, repo: str, what: str, revision: str) -> None:
-        folder = self.root / "models" / repo
+    def do_POST(self):
+        self.sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(body=True)
+
+    def list_files(self, kind: str, repo: str, what: str | None, revision: str | None) -> None:
+        folder = self.root / kind / repo
         if not folder.is_dir():
             return self.send(b"", {"X-Error-Code": "RepoNotFound"}, body=True, status=404)
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
@@ -53,8 +66,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         tree = [
             {"type": "file", "path": n, "size": (folder / n).stat().st_size, "oid": "0" * 40} for n in names
         ]
-        info = {"id": repo, "sha": revision_id(revision), "siblings": siblings}
-        self.send(json.dumps(tree if what == "tree" else info).encode(), {}, body=True)
+        info = {"id": repo, "sha": revision_id(revision or "main"), "siblings": siblings}
+        if what == "paths-info":
+            tree = [entry for entry in tree if entry["path"] in json.loads(self.sent)["paths"]]
+        self.send(json.dumps(info if what in (None, "revision") else tree).encode(), {}, body=True)
 
     def send(self, content: bytes, headers: dict[str, str], *, body: bool, status: int = 200) -> None:
         self.send_response(status)
@@ -74,11 +89,17 @@ def revision_id(revision: str) -> str:
 
 
 @contextlib.contextmanager
-def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
+def serve(
+    root: Path, fault: tuple[str, Callable[[Handler], None]] | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """Serve `root`; yield the address and the list of paths asked for."""
     asked: list[str] = []
-    handler = type("Bound", (Handler,), {"root": root, "asked": asked})
+    over = threading.Event()
+    handler = type("Bound", (Handler,), {"root": root, "asked": asked, "fault": fault, "over": over})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            over.set()
+            server.shutdown()

@@ -133,7 +133,7 @@ def test_evaluation_speed(tmp_path):
 
 @pytest.mark.skipif(not importlib.util.find_spec("usearch"), reason="needs the search extra")
 def test_million(tmp_path):
-    """A million is 3,000 here: all is measured, and the graph finds what a comparison with all finds."""
+    """A million is 3,000 here, which are too few for a graph: all is measured, and what is found is exact."""
     command = [sys.executable, EXAMPLES / "benchmarks" / "million.py", "--chunks", "3000"]
     done = subprocess.run([*command, "--output", tmp_path / "o.json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

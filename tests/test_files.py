@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,15 +18,14 @@ from modernbert.errors import BadOption, DiskFull
 from modernbert.files import (
     atomic_file,
     atomic_folder,
-    held,
-    is_held,
-    own_cache,
     replaced_folder,
     sha256,
-    sweep,
+    temporary_file,
     write_json,
     write_jsonl,
 )
+from modernbert.places import own_cache
+from modernbert.temporary import held, is_held, sweep, try_lock
 
 
 def names(folder):
@@ -52,6 +54,41 @@ def test_a_library_that_hides_a_full_disk_in_its_own_error_is_understood(tmp_pat
     with pytest.raises(DiskFull), atomic_folder(tmp_path / "model"):
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 5056 vs 4950"),  # torch
+        OSError("524288 requested and 16352 written"),  # numpy
+        sqlite3.OperationalError("disk I/O error"),
+    ],
+)
+@pytest.mark.parametrize(("limit", "message"), [(100, "no file as large as"), (-1, "the disk is full")])
+def test_a_library_that_says_only_that_it_wrote_too_little_is_understood(
+    tmp_path, monkeypatch, error, limit, message
+):
+    monkeypatch.setattr("resource.getrlimit", lambda what: (limit, limit))
+    with pytest.raises(DiskFull, match=message), atomic_file(tmp_path / "weights", binary=True):
+        raise error
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder, replaced_folder])
+def test_a_signal_between_any_two_lines_leaves_nothing(tmp_path, monkeypatch, write):
+    def interrupted(handle: int, path: Path) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modernbert.temporary._is_at", interrupted)
+    with pytest.raises(KeyboardInterrupt), write(tmp_path / "a"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_name_that_is_no_text_is_the_users_error(tmp_path):
+    with pytest.raises(BadOption, match=r"the name 'own/x\udcff' is no UTF-8") as caught:
+        write_json(tmp_path / "run.json", {"kind": "a", "name": "own/x\udcff"})
+    assert caught.value.fix == "Rename it."
 
 
 def test_another_error_stays_what_it_is(tmp_path):
@@ -162,10 +199,8 @@ def test_a_name_that_is_too_long_and_a_read_only_folder_are_the_users_errors(tmp
 
 
 def test_a_held_folder_is_busy_for_others(tmp_path):
-    code = (
-        "from modernbert.files import held\nfrom modernbert.errors import BadRun\nfrom pathlib import Path\n"
-    )
-    code += "with held(Path('.'), BadRun('busy')): pass"
+    code = "from modernbert.temporary import held\nfrom modernbert.errors import BadRun\n"
+    code += "from pathlib import Path\nwith held(Path('.'), BadRun('busy')): pass"
     with held(tmp_path):
         assert is_held(tmp_path)
         other = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
@@ -180,3 +215,37 @@ def test_without_a_home_folder_the_cache_must_be_named(monkeypatch):
     monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     with pytest.raises(BadOption, match="MBERT_CACHE"):
         own_cache()
+
+
+def test_a_temporary_file_is_the_callers_to_rename_or_gone(tmp_path):
+    with temporary_file(tmp_path / "a") as temporary:
+        temporary.write_text("whole")
+        temporary.replace(tmp_path / "b")
+    with pytest.raises(ZeroDivisionError), temporary_file(tmp_path / "a") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("b", "whole")]
+    with pytest.raises(BadOption, match="cannot write here"), temporary_file(tmp_path / "b" / "c"):
+        pass
+
+
+def test_one_who_only_looks_at_a_lock_stops_nobody(tmp_path, monkeypatch):
+    """`is_held` has the lock for a moment; who wants it tries again."""
+    looking = os.open(tmp_path / ".lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda pause: pause and fcntl.flock(looking, fcntl.LOCK_UN))
+    with held(tmp_path, BadOption("busy")):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+
+
+def test_a_lock_in_a_folder_that_is_gone_is_no_lock(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        try_lock(tmp_path / "gone" / ".lock")
+    with pytest.raises(BadOption, match="cannot write here"), held(tmp_path / "gone"):
+        pass
+
+
+def test_an_error_under_a_lock_stays_what_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError), held(tmp_path):
+        (tmp_path / "nothing").read_bytes()

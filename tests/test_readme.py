@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import runpy
 import shlex
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from helpers import parse_command
+
+from modernbert.errors import BadData
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,8 +30,9 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize("line", commands())
 def test_commands_parse(line):
-    """Options and arguments exist; nothing is run."""
-    parse_command(shlex.split(line, comments=True)[1:])
+    """Options and arguments exist, which is seen before their files are looked for; nothing is run."""
+    with contextlib.suppress(BadData):
+        parse_command(shlex.split(line, comments=True)[1:])
 
 
 TABLES = re.findall(r"<!-- results: (\w+) -->\n(.*?)<!-- end -->", README, re.DOTALL)

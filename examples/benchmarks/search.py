@@ -52,7 +52,7 @@ def gather(source: Path, target: Path, wanted: int) -> tuple[int, list[str], lis
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
         chunks += len(found)
-        lines += [next(line for line in chunk.text.splitlines() if line.strip()) for chunk in found]
+        lines += [next(line for line in chunk.text.split("\n") if line.strip()) for chunk in found]
         queries += [docstring.splitlines()[0]] if docstring and len(docstring.split()) > 4 else []
         if chunks >= wanted:
             break

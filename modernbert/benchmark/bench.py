@@ -112,6 +112,8 @@ def bench(
     works = [of_length(n, budget, config.vocab_size) for n in request.lengths if n <= context]
     if left_out := [str(n) for n in request.lengths if n > context]:
         notes.append(f"the context is {context} tokens: not measured at {', '.join(left_out)}")
+    if not works and not request.target:
+        raise BadOption(f"no length fits: {source.name} reads {context:,} tokens", fix="Lower --lengths.")
     quantiles: dict[str, int] = {}
     if request.target:
         own, full = _own_texts(request, source, context, budget, data_dir)

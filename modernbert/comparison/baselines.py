@@ -177,12 +177,11 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
         "hardware": describe_hardware(),
         "versions": versions(),
     }
-    run = store.free_name(f"{task.short_name}-{name}")
-    folder = store.create(run, record | {"status": "running"})
     rows = (row for split, part in logits.items() for row in example_rows(task, split, examples[split], part))
-    write_jsonl(folder / "scores.jsonl", rows)
-    write_run(folder, record)
-    return run
+    with store.new_run(f"{task.short_name}-{name}") as folder:
+        write_jsonl(folder / "scores.jsonl", rows)
+        write_run(folder, record)
+    return folder.name
 
 
 def _count(examples: dict[str, Examples], logits: dict[str, np.ndarray]) -> int:

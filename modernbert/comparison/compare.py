@@ -89,8 +89,12 @@ def collect(
     found, notes = _read(store, runs or store.names(), strict=bool(runs))
     if runs and also:
         tasks = {outcome.task for outcome in found}
-        others, _ = _read(store, [name for name in store.names() if name not in runs], strict=False)
-        found += [o for o in others if o.task in tasks and any(is_named(o.model, name) for name in also)]
+        beside = store.survey()
+        finished = {name: run for name, run in beside.records.items() if run["status"] == "finished"}
+        names = [n for n, run in finished.items() if run["task"]["name"] in tasks and n not in runs]
+        others, more = _read(store, names, strict=False)
+        found += [o for o in others if any(is_named(o.model, name) for name in also)]
+        notes += [*more, *beside.notes()]
     found = [outcome for outcome in found if not tasks or outcome.task in tasks]
     newest: dict[tuple[Any, ...], Outcome] = {}
     for outcome in sorted(found, key=lambda o: str(o.record["created"])):
@@ -102,6 +106,7 @@ def collect(
 
 
 def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[Outcome], list[str]]:
+    """Read runs; one that cannot be compared is noted, or (`strict`) raises BadRun."""
     found: list[Outcome] = []
     notes: list[str] = []
     for name in names:
@@ -110,7 +115,7 @@ def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[
         except BadRun as error:
             if strict:
                 raise
-            notes.append(f"passed over: {error.what}")
+            notes.append(f"passed over: {error.where}: {error.what}")
     return found, notes
 
 

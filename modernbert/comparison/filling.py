@@ -1,19 +1,33 @@
-"""Make the runs that a comparison lacks, each in a process of its own: memory and threads start afresh."""
+"""Make the runs that a comparison lacks, each in a process of its own: memory and threads start afresh.
+
+Parent and child speak through the child's stdin and stdout. The child learns of its parent's end, however
+it came, from its stdin, and then stops as it would for a signal: with everything saved.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from modernbert.comparison import baselines
 from modernbert.comparison.missing import Cell
-from modernbert.errors import MbertError, TrainingFailed
+from modernbert.errors import Interrupted, MbertError, TrainingFailed
 from modernbert.runs import RunStore
+from modernbert.signals import SIGNALS, Ended, on_signals
 from modernbert.training.reports import Observe
+from modernbert.training.signals import StopRequest
+
+# -P: a file in the working folder that is called like a module is no module.
+CHILD = [sys.executable, "-P", "-c", f"from {__name__} import work; work()"]
 
 
 def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) -> str:
@@ -22,48 +36,102 @@ def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) ->
     Raises:
         MbertError: as the run itself; what was begun can be gone on with.
         TrainingFailed: its process ended without a word (the system killed it, say for want of memory).
+        Ended: a signal came; the run has saved its state.
     """
     if cell.model in baselines.NAMES:  # seconds, and no torch
         return baselines.run_baseline(cell.model, cell.request, store)
-    context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads, half alive
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(cell, store.root, sender))
-    process.start()
-    sender.close()
-    try:
-        outcome = _listen(receiver, observe)
-    except KeyboardInterrupt:  # the child has had the same signal: let it save
-        outcome = _listen(receiver, observe)
-    finally:
-        process.join()
+    asked = StopRequest()
+
+    def pass_on(number: int) -> None:
+        asked.request(number)
+        child.send_signal(number)  # the terminal may have sent it too: the child takes the two as one
+
+    with _child(cell, store) as child, on_signals(pass_on):
+        outcome = _listen(child, observe)
+    if asked.signal_number is not None:
+        what = outcome.what if isinstance(outcome, Interrupted) else ""
+        raise Ended(asked.signal_number, what, fix="The same command goes on with what is there.")
     if isinstance(outcome, MbertError):
         raise outcome
     if outcome is None:
         raise TrainingFailed(
-            f"the process of {cell.task} with {cell.model} ended with exit code {process.exitcode}",
+            f"the process of {cell.task} with {cell.model} ended with exit code {child.returncode}",
             fix="Run it alone to see why; the same command goes on with what is finished.",
         )
     return outcome
 
 
-def _listen(receiver: Connection, observe: Observe) -> str | MbertError | None:
+@contextlib.contextmanager
+def _child(cell: Cell, store: RunStore) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that makes the cell; however the block ends, it ends too, and is waited for."""
+    # The signals of its first moments wait until it can take them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        child = subprocess.Popen(CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert child.stdin is not None and child.stdout is not None
+    try:
+        pickle.dump((cell, store.root), child.stdin)
+        child.stdin.flush()
+        yield child
+    finally:
+        child.stdout.close()
+        child.stdin.close()
+        child.wait()
+
+
+def _listen(child: subprocess.Popen[bytes], observe: Observe) -> str | MbertError | None:
     """Pass reports on until the run's name or its error comes, or the process is gone."""
+    assert child.stdout is not None
     while True:
         try:
-            message = receiver.recv()
-        except EOFError:
+            message = pickle.load(child.stdout)
+        except (EOFError, pickle.UnpicklingError):  # at the end, or in the midst of a report
             return None
         if isinstance(message, str | MbertError):
             return message
         observe(message)
 
 
-def _work(cell: Cell, root: Path, sender: Connection) -> None:
-    """Run one cell; the parent hears every report, then the name or the error."""
+def work() -> None:
+    """Be the child: read the cell from stdin, and write every report, then the run's name or the error."""
+    reports = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no report
     try:
-        sender.send(_make(cell, RunStore(root), sender.send))
+        cell, root = pickle.load(sys.stdin.buffer)
+    except EOFError:  # the parent is gone already
+        return
+    with on_signals():
+        threading.Thread(target=_stop_with_parent, daemon=True).start()
+        outcome = _outcome(cell, RunStore(root), reports)
+    _tell(outcome, reports)
+
+
+def _outcome(cell: Cell, store: RunStore, reports: IO[bytes]) -> str | MbertError:
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return _make(cell, store, lambda report: _tell(report, reports))
     except MbertError as error:
-        sender.send(error)
+        return error
+    except Ended as ended:
+        return Interrupted(ended.number, ended.what)
+
+
+def _tell(message: Any, reports: IO[bytes]) -> None:
+    try:
+        reports.write(pickle.dumps(message))
+        reports.flush()
+    except BrokenPipeError:  # nobody listens any more: `_stop_with_parent` stops the run
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), reports.fileno())
+
+
+def _stop_with_parent() -> None:
+    """Wait until stdin is closed, which the system does when the parent ends, and ask to stop."""
+    while os.read(0, 1):
+        pass
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def _make(cell: Cell, store: RunStore, observe: Callable[[Any], None]) -> str:

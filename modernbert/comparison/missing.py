@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,14 @@ from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.places import make_folder
 from modernbert.runs import RunStore
+from modernbert.temporary import held, is_held
 from modernbert.training.inputs import Request
 
 FIRST_SEED = 42
+# In the run store: held by the process that makes missing runs there.
+FILLING = ".filling.lock"
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def _cells_of(
     minutes = _estimate(model, there)
     own = {outcome.seed for outcome in there if is_named(outcome.model, model)}
     return [
-        Cell(task, model, seed, request, False, _interrupted(store, request, seed), minutes)
+        Cell(task, model, seed, request, False, begun(store, request, seed), minutes)
         for seed in seeds
         if seed not in own
     ]
@@ -187,17 +192,55 @@ def _request(target: str, model: str, place: str, there: Sequence[Outcome], want
     return replace(base, model=place, settings=settings, name=None, **changes)
 
 
-def _interrupted(store: RunStore, request: Request, seed: int) -> str | None:
-    """Return a run that was begun for the same and not finished."""
-    for name in store.names():
-        record = store.read(name)
-        if record["status"] != "interrupted" or record["seed"] != seed or "target" not in record["request"]:
-            continue
-        begun = Request.from_dict(record["request"])
-        settings = {key: value for key, value in begun.settings.items() if key != "seed"}
-        if replace(begun, settings=settings, name=None) == request:
+def begun(store: RunStore, request: Request, seed: int | None) -> str | None:
+    """Return a run that was begun for the same and not finished; another process may work on it."""
+    for name, record in store.survey().records.items():
+        if record["status"] != "finished" and _is_made_of(record, request, seed):
             return name
     return None
+
+
+def _is_made_of(record: Mapping[str, Any], request: Request, seed: int | None) -> bool:
+    if record["kind"] not in ("finetune", "baseline") or record["seed"] != seed:
+        return False
+    return _nameless(Request.from_dict(record["request"])) == _nameless(request)
+
+
+def _nameless(request: Request) -> Request:
+    settings = {key: value for key, value in request.settings.items() if key != "seed"}
+    return replace(request, settings=settings, name=None)
+
+
+def _is_of(record: Mapping[str, Any], cell: Cell) -> bool:
+    if not cell.is_evaluation:
+        return _is_made_of(record, cell.request, cell.seed)
+    same = record["task"]["name"] == cell.task and record["model"]["name"] == cell.request.model
+    return bool(same and record["kind"] == "retrieval")
+
+
+@contextlib.contextmanager
+def one_at_a_time(store: RunStore, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the store for one process that makes missing runs; `on_wait` is told before this waits."""
+    make_folder(store.root)
+    if is_held(store.root, name=FILLING):
+        on_wait()
+    with held(store.root, name=FILLING):
+        yield
+
+
+def up_to_date(cell: Cell, store: RunStore, known: Collection[str]) -> Cell | str:
+    """Return the cell as it is now, or the run that another process made of it meanwhile.
+
+    Args:
+        known: names of the runs that were there when the cell was found missing.
+    """
+    for name, record in store.survey().records.items():
+        is_new = name not in known or name == cell.interrupted
+        if is_new and record["status"] == "finished" and _is_of(record, cell):
+            return name
+    if cell.is_evaluation or cell.seed is None:
+        return cell
+    return replace(cell, interrupted=begun(store, cell.request, cell.seed))
 
 
 def _estimate(model: str, there: Sequence[Outcome]) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.comparison.rows import read_rows
 from modernbert.errors import BadRun
 from modernbert.evaluation.statistics import Sums, sums_of
-from modernbert.runs import RunStore
+from modernbert.runs import RunStore, unfinished
 
 # What a comparison puts behind the name of a model of which adapters alone were trained.
 LORA = " lora"
@@ -75,28 +75,20 @@ def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
     """
     record = store.read(name)
     if record["status"] != "finished":
-        said = f"'{name}' is {record['status']}: only finished runs are compared"
-        raise BadRun(said, fix=f"mbert resume {name}")
-    if record["task"]["kind"] == "pretraining" or not record.get("results"):
-        raise BadRun(f"'{name}' has no scores that could be compared")
+        raise unfinished(store.path(name), record["status"], "scores")
+    if record["task"]["kind"] == "pretraining":
+        raise BadRun("its scores are of masked tokens and cannot be compared", where=str(store.path(name)))
     results = record["results"]
     split = next((r["split"] for r in results if r["split"].startswith("test")), results[0]["split"])
-    rows = _rows(store, name, f"{split}/")
-    found = []
-    for result in (r for r in results if r["split"] == split):
-        score = result["scores"][0]
-        system = result.get("system")
-        own = [row for row in rows if row.get("system") == system]
-        outcome = _outcome(name, record, model_of(record, system), split, score["metric"], own)
-        if len(own) != score["n"] or abs(outcome.value - score["value"]) > 1e-4:
-            raise BadRun(
-                f"{outcome.metric} of its {len(own)} rows is {outcome.value:.5f}; its record says "
-                f"{score['value']:.5f} of {score['n']}",
-                where=str(store.path(name) / "scores.jsonl"),
-                fix="The file was changed, or is of another run: evaluate or train again.",
-            )
-        found.append(outcome)
-    return found
+    path = store.path(name) / "scores.jsonl"
+    systems: dict[str | None, list[dict[str, Any]]] = {}
+    for row in read_rows(path, record, split):
+        systems.setdefault(row.get("system"), []).append(row)
+    return [
+        _outcome(name, record, result, systems.get(result.get("system"), []), path)
+        for result in results
+        if result["split"] == split
+    ]
 
 
 def model_of(record: dict[str, Any], system: str | None = None) -> str:
@@ -126,28 +118,40 @@ def is_named(model: str, name: str) -> bool:
     return model == name or model.startswith(f"{name} (")
 
 
-def _rows(store: RunStore, name: str, prefix: str) -> list[dict[str, Any]]:
-    path = store.path(name) / "scores.jsonl"
-    if not path.is_file():
-        raise BadRun(f"'{name}' has no scores.jsonl", where=str(path))
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return sorted((row for row in rows if row["id"].startswith(prefix)), key=lambda row: row["id"])
-
-
 def _outcome(
-    name: str, record: dict[str, Any], model: str, split: str, metric: str, rows: list[dict[str, Any]]
+    name: str, record: dict[str, Any], result: dict[str, Any], rows: list[dict[str, Any]], path: Path
 ) -> Outcome:
-    column = "prediction" if record["task"]["kind"] != "retrieval" else metric
+    """Return what one result was made of. Raises BadRun unless the rows give the record's own score."""
+    score = result["scores"][0]
+    if len(rows) != score["n"]:
+        raise _changed(f"{len(rows)} rows; the record says {score['n']}", path)
+    outcome = _of_rows(name, record, result, rows)
+    if abs(outcome.value - score["value"]) > 1e-4:
+        said = f"{outcome.metric} of its rows is {outcome.value:.5f}; the record says {score['value']:.5f}"
+        raise _changed(said, path)
+    return outcome
+
+
+def _changed(what: str, path: Path) -> BadRun:
+    fix = "The file was changed, or is of another run: evaluate or train again."
+    return BadRun(what, where=str(path), fix=fix)
+
+
+def _of_rows(
+    name: str, record: dict[str, Any], result: dict[str, Any], rows: list[dict[str, Any]]
+) -> Outcome:
+    labelled = record["task"]["kind"] != "retrieval"
+    metric = result["scores"][0]["metric"]
     return Outcome(
         run=name,
-        model=model,
+        model=model_of(record, result.get("system")),
         task=record["task"]["name"],
-        split=split,
+        split=result["split"],
         metric=metric,
         seed=record["seed"],
         ids=tuple(row["id"] for row in rows),
-        labels=np.array([row["label"] for row in rows]) if column == "prediction" else None,
-        predictions=np.array([row[column] for row in rows]),
-        logits=np.array([row["logits"] for row in rows]) if "logits" in rows[0] else None,
+        labels=np.array([row["label"] for row in rows]) if labelled else None,
+        predictions=np.array([row["prediction" if labelled else metric] for row in rows]),
+        logits=np.array([row["logits"] for row in rows]) if labelled else None,
         record=record,
     )

@@ -25,10 +25,11 @@ from modernbert.data.retrieval_task import (
     RetrievalTask,
     guess_analyser,
 )
-from modernbert.data.sources import bundle_folder, cache_folder
+from modernbert.data.sources import bundle_folder
 from modernbert.data.splits import hash_split
 from modernbert.errors import BadData, NotAvailable
-from modernbert.network import network, show_downloads_on_terminals_only
+from modernbert.hub import cache_folder, hub_data
+from modernbert.network import network
 
 VALIDATION_SHARE = 0.1
 
@@ -110,10 +111,9 @@ def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Pa
         corpus = _hub_rows(source, f"{prefix}corpus", "corpus", split)
         queries = _hub_rows(source, f"{prefix}queries", "queries", split)
         judged = _hub_rows(source, f"{prefix}qrels" if prefix else "default", split)
-    except (OSError, ValueError, RuntimeError) as error:
+    except NotAvailable as error:
         reached = network()
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        missing = f"the Hub does not give it ({reason})" if reached.online else "the Hub is out of reach"
+        missing = f"the Hub does not give it ({error.what})" if reached.online else "the Hub is out of reach"
         raise NotAvailable(
             f"{task.name} ({split}) is not on this machine and {missing}\n"
             f"  bundle folder: {looked or 'none given (--data-dir or MBERT_DATA)'}\n"
@@ -138,23 +138,10 @@ def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Pa
 
 def _hub_rows(source: HubCollection, config: str, *splits: str) -> dict[str, Any]:
     """Return a configuration's columns: of the first split that it has (a corpus has but one)."""
-    import datasets
-
-    online = network().online
-    show_downloads_on_terminals_only()
-    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, not online
-    try:
-        loaded = datasets.load_dataset(
-            source.repo,
-            config,
-            revision=source.revision,
-            download_config=datasets.DownloadConfig(local_files_only=not online, max_retries=0),
-        )
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before
+    loaded = hub_data(source.repo, config, source.revision)
     found = next((split for split in splits if split in loaded), None)
     if found is None and len(loaded) > 1:
-        raise ValueError(f"{config} has no split {' or '.join(splits)}")
+        raise NotAvailable(f"{config} has no split {' or '.join(splits)}")
     return dict(loaded[found or next(iter(loaded))].to_dict())
 
 

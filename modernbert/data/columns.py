@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modernbert.data.examples import LABEL_SEPARATORS, is_missing, require_columns, split_labels
+from modernbert.data.examples import LABEL_SEPARATORS, as_number, is_missing, require_columns, split_labels
 from modernbert.data.rows import Rows
 from modernbert.data.task import Kind
-from modernbert.errors import BadData
+from modernbert.errors import BadData, BadOption
 
 PAIRS = (
     ("sentence1", "sentence2"),
@@ -49,6 +49,16 @@ class Columns:
         return f"text <- {' + '.join(self.text)}, label <- {self.label} ({what})"
 
 
+def check_text_columns(text: Sequence[str], label: str | None = None) -> None:
+    """Raise BadOption unless the named columns are one text or a pair, and none of them is the label."""
+    if len(text) > 2:
+        raise BadOption(f"a text is one column or a pair, and {len(text)} were named: {', '.join(text)}")
+    if len(set(text)) < len(text):
+        raise BadOption(f"the text column '{text[0]}' was named twice")
+    if label in text:
+        raise BadOption(f"the column '{label}' cannot be both text and label")
+
+
 def guess_columns(
     rows: Rows, *, text: Sequence[str] = (), label: str | None = None, kind: Kind | None = None
 ) -> Columns:
@@ -57,6 +67,7 @@ def guess_columns(
     Raises:
         BadData: a given column does not exist, or no column can be a text or a label.
     """
+    check_text_columns(text, label)
     require_columns(rows, [*text, *([label] if label else [])])
     if len(rows.columns) < 2:
         raise BadData(
@@ -120,19 +131,11 @@ def _guess_kind(label: str, values: Sequence[Any]) -> Kind:
     plural = label.lower() in ("labels", "tags", "categories")
     if plural and any(mark in str(value) for value in present for mark in LABEL_SEPARATORS):
         return "multi_label"
-    numbers = [number for number in map(_as_number, present) if number is not None]
+    numbers = [number for number in map(as_number, present) if number is not None]
     if not present or len(numbers) < len(present):
         return "single_label"
     whole = all(number == int(number) for number in numbers)
     return "single_label" if whole and len(set(numbers)) <= MOST_NUMBER_CLASSES else "regression"
-
-
-def _as_number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if abs(number) < 1e300 else None
 
 
 def _mean_length(rows: Rows, name: str) -> float:

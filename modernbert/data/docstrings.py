@@ -16,6 +16,8 @@ from modernbert.data.splits import hash_split, near_duplicates
 MIN_WORDS = 3
 # A body without a statement of its own has nothing to be found by.
 MIN_LINES = 2
+# What ends a line for Python's parser: str.splitlines would also cut at form feeds and the like.
+LINE_END = re.compile(r"\r\n|\r|\n")
 SHARES = {"test": 0.2, "validation": 0.1, "train": 0.7}
 
 
@@ -47,7 +49,7 @@ def snippets_in(source: str, module: str) -> list[Snippet]:
         return []
     found = list(_definitions(tree, ""))
     dropped = {line for _, node in found for line in _docstring_lines(node)}
-    kept = [(number, line) for number, line in enumerate(source.splitlines(), start=1) if line.strip()]
+    kept = [(number, line) for number, line in enumerate(LINE_END.split(source), start=1) if line.strip()]
     lines = {number: line for number, line in kept if number not in dropped}
     return list(_snippets(found, lines, module))
 

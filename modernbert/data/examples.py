@@ -15,8 +15,8 @@ from modernbert.data.task import FileData, Task
 from modernbert.errors import BadData
 
 LABEL_SEPARATORS = ("|", ";", ",")
-# The largest in fp32, in which labels are learnt.
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
+# The largest number in fp32.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,20 @@ def split_labels(value: Any) -> list[str]:
     return [name.strip() for name in str(value).split(separator) if name.strip()]
 
 
-def _number(task: Task, rows: Rows, index: int, value: Any) -> float:
+def as_number(value: Any) -> float | None:
+    """Return a cell as a number that a model can compute with (fp32, so below 3e38); None if it is none."""
     try:
-        number = float(_present(task, rows, index, value))
-    except (TypeError, ValueError):
-        raise BadData(f"label {value!r} is not a number", where=rows.where(index)) from None
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if abs(number) <= LARGEST else None
+
+
+def _number(task: Task, rows: Rows, index: int, value: Any) -> float:
+    number = as_number(_present(task, rows, index, value))
+    if number is None:
+        raise BadData(f"label {str(value)[:40]!r} is not a number below 3e38", where=rows.where(index))
     low, high = task.label_range or (-math.inf, math.inf)
-    if not abs(number) <= LARGEST_NUMBER or not low <= number <= high:
+    if not low <= number <= high:
         raise BadData(f"label {number:g} is out of range {low:g} to {high:g}", where=rows.where(index))
     return number

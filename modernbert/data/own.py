@@ -14,7 +14,8 @@ from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split
 from modernbert.data.task import FileData, Kind, Task
 from modernbert.errors import BadData, NotAvailable
-from modernbert.network import network, show_downloads_on_terminals_only
+from modernbert.hub import hub_data
+from modernbert.network import network
 
 VALIDATION_SHARE = 0.1
 SPLIT_NAMES = {
@@ -120,28 +121,19 @@ def _read_folder(folder: Path) -> dict[str, Rows]:
 
 
 def read_hub_data(repo: str) -> dict[str, Rows]:
-    """Read a Hub data set with the `datasets` library (cache first); its code is never run.
+    """Read a Hub data set (cache first); its code is never run.
 
     Raises:
         NotAvailable: it is not in the cache and the Hub is out of reach, or it has no plain data files.
     """
-    import datasets
-
-    online = network().online
-    show_downloads_on_terminals_only()
-    config = datasets.DownloadConfig(local_files_only=not online, max_retries=0)
-    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, not online
     try:
-        loaded = datasets.load_dataset(repo, download_config=config)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        loaded = hub_data(repo, None, None)
+    except NotAvailable as error:
         raise NotAvailable(
-            f"'{repo}' is no file here, no task, and no data set that can be loaded ({reason})\n"
+            f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
             f"  Hub: {network().reason}",
             fix="The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before
     names = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
     return {
         names[name]: Rows.of(split.to_dict(), f"{repo} {name}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from modernbert.data.collection import Collection, Documents
+from modernbert.data.examples import as_number
 from modernbert.data.readers import SUFFIXES, iter_rows
 from modernbert.data.retrieval_task import MadeCollection, RetrievalTask, guess_analyser
 from modernbert.errors import BadData
+from modernbert.reading import parse_json
 
 QUERY = ("query", "anchor", "question", "title", "sentence1")
 POSITIVE = ("positive", "document", "passage", "answer", "pos", "code", "sentence2")
@@ -150,21 +151,21 @@ def _negatives(row: dict[str, Any], column: str, where: str) -> list[str]:
     if value in (None, "", []):
         return []
     if isinstance(value, str):
-        value = _list(value, where) if value.startswith("[") and value.endswith("]") else [value]
-    if not all(isinstance(text, str) and text.strip() for text in value):
+        value = parse_json(value, where=where) if value.startswith("[") and value.endswith("]") else [value]
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
         raise BadData(f"the column '{column}' holds something that is no text", where=where)
     return list(value)
 
 
 def _scores(value: Any, documents: list[str], where: str) -> dict[str, float]:
-    numbers = _list(value, where) if isinstance(value, str) else value
+    numbers = parse_json(value, where=where, finite=True) if isinstance(value, str) else value
     if not isinstance(numbers, list) or len(numbers) != len(documents):
         raise BadData("the scores must be a list: the positive's, then one for each negative", where=where)
-    return dict(zip(documents, map(float, numbers), strict=True))
+    return dict(zip(documents, [_score(number, where) for number in numbers], strict=True))
 
 
-def _list(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadData(f"a list that is not valid JSON ({error.msg})", where=where) from None
+def _score(value: Any, where: str) -> float:
+    number = as_number(value)
+    if number is None:
+        raise BadData(f"the score {value!r} is not a number", where=where)
+    return number

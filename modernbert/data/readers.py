@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData
+from modernbert.reading import parse_json
 
 Record = tuple[int, dict[str, Any]]
 
@@ -63,7 +63,8 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
         header = next(reader, None)
         if header is None:
             raise BadData("the file is empty", where=str(path), fix="Its first line must name the columns.")
-        _check_header(path, header)
+        _check_header(f"{path}, line 1", header)
+        _check_separator(f"{path}, line 1", header)
         number = 0
         for cells in reader:
             if not cells:  # a blank line
@@ -80,10 +81,21 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
         raise BadData(f"not valid CSV ({error})", where=f"{path}, line {reader.line_num}") from None
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(where: str, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise BadData(f"the header names {', '.join(map(repr, twice))} twice", where=f"{path}, line 1")
+        fix = "The first line names the columns, each by a name of its own."
+        raise BadData(f"the header names {', '.join(map(repr, twice))} twice", where=where, fix=fix)
+
+
+def _check_separator(where: str, header: list[str]) -> None:
+    found = next((mark for mark in (";", "\t", "|", ",") if mark in header[0]), None)
+    if len(header) == 1 and found:
+        raise BadData(
+            f"the header is one column, {header[0]!r}: its cells seem to be separated by {found!r}",
+            where=where,
+            fix="A .csv file has commas between its cells, a .tsv file has tabs.",
+        )
 
 
 def _iter_jsonl(path: Path) -> Iterator[Record]:
@@ -98,10 +110,7 @@ def _json_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
             continue
         number += 1
         where = f"{path}, row {number} (line {line_number})"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadData(f"not valid JSON ({error.msg})", where=where) from None
+        row = parse_json(line, where=where, finite=True)
         if not isinstance(row, dict):
             raise BadData(f"a {type(row).__name__} where an object is expected", where=where)
         yield number, row
@@ -113,10 +122,33 @@ def _iter_parquet(path: Path) -> Iterator[Record]:
 
     try:
         file = parquet.ParquetFile(path)
-        rows = (row for batch in file.iter_batches(1024) for row in batch.to_pylist())
-        yield from enumerate(rows, start=1)
-    except (arrow.ArrowInvalid, OSError) as error:
+        _check_header(str(path), file.schema_arrow.names)
+        first = 1
+        for batch in file.iter_batches(1024):
+            yield from enumerate(_parquet_rows(batch, first, path), start=first)
+            first += batch.num_rows
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadData(f"not a valid Parquet file ({error})", where=str(path)) from None
+
+
+def _parquet_rows(batch: Any, first: int, path: Path) -> list[dict[str, Any]]:
+    """Return a batch's rows. Raises BadData with the row and column of what Python cannot hold."""
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError, KeyError):  # text that is no UTF-8, a date out of range, a time zone
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for number, cell in enumerate(column, start=first):
+                _check_cell(cell, f"{path}, row {number}", name)
+        raise
+
+
+def _check_cell(cell: Any, where: str, name: str) -> None:
+    try:
+        cell.as_py()
+    except UnicodeDecodeError:
+        raise BadData(f"column '{name}' holds text that is not UTF-8", where=where) from None
+    except (ValueError, OverflowError, KeyError) as error:
+        raise BadData(f"column '{name}' holds what cannot be read ({error})", where=where) from None
 
 
 def _lines(path: Path) -> Generator[str, None, None]:

@@ -29,12 +29,17 @@ class Rows:
         return cls(columns, origin, range(1, size + 1))
 
     @classmethod
-    def from_records(cls, records: Iterable[tuple[int, Mapping[str, Any]]], origin: str) -> Rows:
-        """Collect (row number, row) pairs; a column missing from a row holds None there."""
+    def from_records(
+        cls, records: Iterable[tuple[int, Mapping[str, Any]]], origin: str, *, columns: Sequence[str] = ()
+    ) -> Rows:
+        """Collect (row number, row) pairs; a column missing from a row holds None there.
+
+        `columns` are there even if no row has them.
+        """
         pairs = list(records)
-        names = list(dict.fromkeys(name for _, row in pairs for name in row))
-        columns = {name: [row.get(name) for _, row in pairs] for name in names}
-        return cls(columns, origin, [number for number, _ in pairs])
+        names = list(dict.fromkeys((*columns, *(name for _, row in pairs for name in row))))
+        values = {name: [row.get(name) for _, row in pairs] for name in names}
+        return cls(values, origin, [number for number, _ in pairs])
 
     def __len__(self) -> int:
         return len(self.numbers)

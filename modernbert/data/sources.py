@@ -13,7 +13,9 @@ from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
-from modernbert.network import network, show_downloads_on_terminals_only
+from modernbert.hub import cache_folder, hub_file
+from modernbert.network import network
+from modernbert.temporary import sweep_below
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def bundle_folder(data_dir: Path | None) -> Path | None:
     named = data_dir or (Path(os.environ["MBERT_DATA"]) if os.environ.get("MBERT_DATA") else None)
     if named is not None and not named.is_dir():
         raise BadData("there is no such bundle folder", where=str(named), fix="See --data-dir.")
+    if named is not None:
+        sweep_below(named)  # what a killed download left, or had moved aside
     return named
 
 
@@ -63,7 +67,7 @@ def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSp
         return LoadedSplit(split, rows, str(task.source.path), "fingerprint only")
     bundle = bundle_folder(data_dir)
     path = bundle / task.name / f"{split}.jsonl" if bundle else None
-    if bundle and path and path.is_file():
+    if bundle and path and os.path.lexists(path):
         state = verify(bundle, path)
         return LoadedSplit(split, read_rows(path), f"bundle {path} ({state})", state)
     if isinstance(task.source, PackageData):
@@ -99,39 +103,3 @@ def _from_hub(task: Task, source: HubData, split: str, looked: Path | None) -> L
         )
     rows = Rows.of(read_rows(path).columns, f"{source.repo} {source.config}/{split}")
     return LoadedSplit(split, rows, f"Hub {source.repo}", source.revision)
-
-
-def cache_folder() -> str:
-    """Return the Hugging Face cache folder."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return str(HF_HUB_CACHE)
-
-
-def hub_file(repo: str, file: str, revision: str | None, *, repo_type: str) -> Path | None:
-    """Return a Hub file's path from the cache, else from the Hub; None when neither has it.
-
-    Raises:
-        NotAvailable: the Hub answers, and does not have the file at that revision.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    def get(*, local: bool) -> Path:
-        return Path(
-            hf_hub_download(repo, file, revision=revision, repo_type=repo_type, local_files_only=local)
-        )
-
-    try:
-        return get(local=True)
-    except LocalEntryNotFoundError:
-        pass
-    if not network().online:
-        return None
-    show_downloads_on_terminals_only()
-    try:
-        return get(local=False)
-    except LocalEntryNotFoundError:
-        return None
-    except HfHubHTTPError as error:
-        raise NotAvailable(f"the Hub refused {repo}/{file} at {revision or 'main'}: {error}") from error

@@ -6,7 +6,7 @@ Shape suffixes: N rows of a chunk, D vector size.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from modernbert.data.columns import TEXTS
-from modernbert.data.readers import Record, iter_rows
+from modernbert.data.readers import Record
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.rows import chunks_of_rows
 from modernbert.files import atomic_file
 from modernbert.model.embedding import Kind
 
@@ -55,23 +56,21 @@ def embed_file(
 
     Raises:
         BadData: a row cannot be read, or has no text; nothing is written.
-        BadOption: the output is no Parquet file, or the input has a column `vector` already.
+        BadOption: the output is no Parquet file or the input itself, or that has a column `vector` already.
     """
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     if output.suffix.lower() != ".parquet":
         raise BadOption(f"cannot write '{output.suffix}' files", where=str(output), fix="Use .parquet.")
-    records = iter_rows(path)
-    first = list(itertools.islice(records, CHUNK_ROWS))
-    if not first:
-        raise BadData("the file has no rows", where=str(path))
+    chunks = chunks_of_rows(path, output, CHUNK_ROWS)
+    first = next(chunks)
     column = column or _text_column(first[0][1], path)
     if VECTOR in first[0][1]:
         raise BadOption(f"the file has a column '{VECTOR}' already", where=str(path))
     done, writer = 0, None
     with atomic_file(output, binary=True) as file:
-        for chunk in _chunks(first, records):
+        for chunk in itertools.chain([first], chunks):
             vectors_ND = embedder.encode([_text(row, column, path) for row in chunk], kind)
             table = _table([row for _, row in chunk], vectors_ND, writer.schema if writer else None, path)
             writer = writer or parquet.ParquetWriter(file, table.schema)
@@ -114,10 +113,3 @@ def _text(record: Record, column: str, path: Path) -> str:
     if not isinstance(value, str):
         raise BadData(f"the column '{column}' is missing or no text", where=f"{path}, row {number}")
     return value
-
-
-def _chunks(first: list[Record], rest: Iterator[Record]) -> Iterator[list[Record]]:
-    chunk = first
-    while chunk:
-        yield chunk
-        chunk = list(itertools.islice(rest, CHUNK_ROWS))

@@ -128,13 +128,11 @@ def evaluate_model(
     report = check_data(task, examples, lengths=lengths, max_length=scorer.max_length)
     logits = {name: scorer.logits(part.texts) for name, part in examples.items()}
     splits = tuple(_scored(task, source, name, examples[name], logits[name]) for name in wanted)
-    name = store.free_name(f"eval-{task.short_name}-{Path(source.name).name}")
-    record = _record(task, scorer, loaded, splits, report.as_dict())
-    folder = store.create(name, record | {"status": "running"})
     rows = (r for n in wanted for r in example_rows(task, n, examples[n], logits[n]))
-    write_jsonl(folder / "scores.jsonl", rows)
-    write_run(folder, record)
-    return EvaluationResult(name, task.name, source.name, splits, report.warnings)
+    with store.new_run(f"eval-{task.short_name}-{Path(source.name).name}") as folder:
+        write_jsonl(folder / "scores.jsonl", rows)
+        write_run(folder, _record(task, scorer, loaded, splits, report.as_dict()))
+    return EvaluationResult(folder.name, task.name, source.name, splits, report.warnings)
 
 
 def _scored(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from modernbert.data.collections import LoadedCollection
@@ -61,8 +61,10 @@ def keep_result(
     *,
     passages: int,
     estimate: Estimate,
-) -> None:
+) -> RetrievalResult:
     """Write the run: its record, every query's figures, and the scores as MTEB writes them.
+
+    It takes the result's name, or the next one that is free; the result is returned with that.
 
     The encoder's speed is that of the estimate, measured on a sample of the texts at their own lengths:
     documents' vectors may come from the cache.
@@ -88,10 +90,11 @@ def keep_result(
         "hardware": describe_hardware(),
         "versions": versions(),
     }
-    folder = store.create(result.name, record | {"status": "running"})
-    write_jsonl(folder / "scores.jsonl", _rows(result))
-    write_json(folder / "mteb.json", _mteb_result(result, loaded))
-    write_run(folder, record)
+    with store.new_run(result.name) as folder:
+        write_jsonl(folder / "scores.jsonl", _rows(result))
+        write_json(folder / "mteb.json", _mteb_result(result, loaded))
+        write_run(folder, record)
+    return replace(result, name=folder.name)
 
 
 def _rows(result: RetrievalResult) -> Iterator[dict[str, Any]]:

@@ -202,7 +202,7 @@ def evaluate_retrieval(
         for system, hits, remark in found
     )
     result = RetrievalResult(
-        name=store.free_name(f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}"),
+        name=f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}",
         task=collection.name,
         split=collection.split,
         model=embedder.source.name,
@@ -214,11 +214,11 @@ def evaluate_retrieval(
             *_identical(collection),
             *_trained_on_it(embedder.source, loaded.found_in),
             *_notes(embedder, systems, estimate.cut),
+            *_taken(options.cache),
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
-    keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
-    return result
+    return keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
 
 
 def _identical(collection: Collection) -> Iterator[str]:
@@ -233,6 +233,14 @@ def _identical(collection: Collection) -> Iterator[str]:
             f"{count} queries have the id of a document, and were free to find it. If it is the query "
             "itself, as in ArguAna or Quora, --ignore-identical-ids leaves it out"
         )
+
+
+def _taken(cache: VectorCache | None) -> list[str]:
+    """Return what the cache has to say, once: the next task has a cache's notes of its own."""
+    notes = list(cache.notes) if cache else []
+    if cache:
+        cache.notes.clear()
+    return notes
 
 
 def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from modernbert.data.columns import PAIRS, TEXTS
-from modernbert.data.examples import to_texts
-from modernbert.data.readers import Record, iter_rows
+from modernbert.data.examples import require_columns, to_texts
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.rows import chunks_of_rows
 from modernbert.evaluation.scoring import readable_prediction
+from modernbert.evaluation.trained_task import require_as_trained
 from modernbert.files import atomic_file
 
 # Rows in memory at once; sorted by length among themselves.
@@ -56,25 +56,28 @@ def predict_file(
 
     Raises:
         BadData: a row cannot be read or has no text; nothing is written.
-        BadOption: the output's format is unknown, or the file has a column of a new column's name.
+        BadOption: the output's format is unknown, it is the input itself, or a column has a new one's name.
     """
     if output.suffix.lower() not in (".jsonl", ".csv"):
         raise BadOption(f"cannot write '{output.suffix}' files", where=str(output), fix="Use .jsonl or .csv.")
-    records = iter_rows(path)
-    first = list(itertools.islice(records, CHUNK_ROWS))
-    if not first:
-        raise BadData("the file has no rows", where=str(path))
-    columns = text or text_columns(scorer, Rows.from_records(first, str(path)))
-    _refuse_clash(scorer, first[0][1], prefix, path)
+    require_as_trained(scorer.task, text)
+    chunks = chunks_of_rows(path, output, CHUNK_ROWS)
+    first = next(chunks)
+    start = Rows.from_records(first, str(path))
+    columns = text or text_columns(scorer, start)
+    require_columns(start, columns)
     done = 0
     with atomic_file(output) as file:
         write = _writer(output, file)
-        for chunk in _chunks(first, records):
-            texts = to_texts(Rows.from_records(chunk, str(path)), columns)
+        for chunk in itertools.chain([first], chunks):
+            texts = to_texts(Rows.from_records(chunk, str(path), columns=columns), columns)
             logits_NC = scorer.logits(texts)
-            for (_, row), logits_C in zip(chunk, logits_NC, strict=True):
-                new = readable_prediction(scorer.task, logits_C)
-                write(row | {prefix + name: value for name, value in new.items()})
+            for (number, row), logits_C in zip(chunk, logits_NC, strict=True):
+                where = f"{path}, row {number}"
+                predicted = readable_prediction(scorer.task, logits_C)
+                new = {prefix + name: value for name, value in predicted.items()}
+                _refuse_clash(row, new, where)
+                write(plain(row, where) | new, where)
             done += len(chunk)
             on_progress(done)
     return Predicted(output, done, columns, scorer.truncated)
@@ -96,30 +99,37 @@ def text_columns(scorer: Scorer, rows: Rows) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _refuse_clash(scorer: Scorer, row: dict[str, Any], prefix: str, path: Path) -> None:
-    new = readable_prediction(scorer.task, np.zeros(scorer.task.num_outputs))
-    clash = [prefix + name for name in new if prefix + name in row]
-    if clash:
+def _refuse_clash(row: dict[str, Any], new: dict[str, Any], where: str) -> None:
+    if clash := [name for name in new if name in row]:
         raise BadOption(
-            f"the file has a column '{clash[0]}' already",
-            where=str(path),
-            fix="Rename new ones with --prefix.",
+            f"the file has a column '{clash[0]}' already", where=where, fix="Rename new ones with --prefix."
         )
 
 
-def _chunks(first: list[Record], rest: Iterator[Record]) -> Iterator[list[Record]]:
-    chunk = first
-    while chunk:
-        yield chunk
-        chunk = list(itertools.islice(rest, CHUNK_ROWS))
+def plain(value: Any, where: str) -> Any:
+    """Return a cell, or a whole row, as JSON and CSV can hold it: dates become text, NaN becomes null.
+
+    Raises:
+        BadData: it holds bytes or an infinity, which neither can.
+    """
+    if isinstance(value, dict):
+        return {str(name): plain(part, where) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part, where) for part in value]
+    if isinstance(value, bytes) or (isinstance(value, float) and math.isinf(value)):
+        found = "bytes" if isinstance(value, bytes) else "an infinity"
+        raise BadData(f"a column holds {found}, which neither JSON nor CSV can", where=where)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
 
 
-def _writer(output: Path, file: IO[str]) -> Callable[[dict[str, Any]], None]:
+def _writer(output: Path, file: IO[str]) -> Callable[[dict[str, Any], str], None]:
     if output.suffix.lower() == ".jsonl":
-        return lambda row: print_json(row, file)
+        return lambda row, where: print_json(row, file)
     writer: csv.DictWriter[str] | None = None
 
-    def write(row: dict[str, Any]) -> None:
+    def write(row: dict[str, Any], where: str) -> None:
         nonlocal writer
         flat = {
             k: json.dumps(v, ensure_ascii=False) if isinstance(v, (dict, list)) else v for k, v in row.items()
@@ -127,11 +137,17 @@ def _writer(output: Path, file: IO[str]) -> Callable[[dict[str, Any]], None]:
         if writer is None:
             writer = csv.DictWriter(file, list(flat))
             writer.writeheader()
+        if more := [name for name in flat if name not in writer.fieldnames]:
+            raise BadData(
+                f"the column '{more[0]}' is not among the first row's, which a CSV file has in every row",
+                where=where,
+                fix="Write .jsonl.",
+            )
         writer.writerow(flat)
 
     return write
 
 
 def print_json(row: dict[str, Any], file: IO[str]) -> None:
-    """Write one JSON line; what JSON does not know (dates from Parquet) becomes text."""
-    file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    """Write one JSON line."""
+    file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")

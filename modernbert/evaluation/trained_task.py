@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.columns import check_text_columns
 from modernbert.data.readers import read_rows
 from modernbert.data.task import FileData, Task
 from modernbert.errors import BadOption
@@ -14,13 +15,18 @@ def task_of_run(record: dict[str, Any]) -> Task:
     """Return the task of a run's record, with no data attached.
 
     Raises:
-        BadOption: the run was trained for retrieval.
+        BadOption: the run was trained for retrieval, or on text alone.
     """
     kept = record["task"]
     if kept["kind"] == "retrieval":
         raise BadOption(
             f"the run was trained for retrieval ({kept['name']}): it predicts no labels",
             fix="Search with it: mbert eval COLLECTION, mbert index PATH; or take its vectors: mbert embed.",
+        )
+    if kept["kind"] == "pretraining":
+        raise BadOption(
+            "the run was trained on text alone: it predicts no labels",
+            fix="Fine-tune it: mbert finetune TASK --model RUN.",
         )
     return Task(
         name=kept["name"],
@@ -37,6 +43,16 @@ def task_of_run(record: dict[str, Any]) -> Task:
     )
 
 
+def require_as_trained(task: Task, text: tuple[str, ...]) -> None:
+    """Raise BadOption when a pair of columns is named and the run reads one text, or the reverse."""
+    if text and len(text) != len(task.text):
+        kinds = {1: "one text", 2: "pairs of texts"}
+        raise BadOption(
+            f"the run reads {kinds[len(task.text)]}, and --text-col names {', '.join(text)}",
+            fix=f"Give --text-col {'once' if len(task.text) == 1 else 'twice'}.",
+        )
+
+
 def task_of_file(
     record: dict[str, Any], path: Path, *, text: tuple[str, ...] = (), label: str | None = None
 ) -> Task:
@@ -44,8 +60,11 @@ def task_of_file(
 
     Raises:
         BadData: the file cannot be read.
+        BadOption: the named columns cannot be those of this run.
     """
     trained = task_of_run(record)
+    require_as_trained(trained, text)
+    check_text_columns(text, label or trained.label)
     return Task(
         name=f"own/{path.stem}",
         summary=f"own data from {path}",

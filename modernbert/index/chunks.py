@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 
@@ -14,6 +15,8 @@ from modernbert.errors import NotAvailable
 
 # Characters of a chunk: about 400 tokens of code, which embedding models read whole.
 LARGEST = 1600
+# Characters of a definition's dotted name; nested deep, it is cut.
+LONGEST_NAME = 200
 
 # Suffix: (package of the tree-sitter grammar, its function).
 GRAMMARS = {
@@ -62,20 +65,40 @@ class _Piece:
     comment: bool = False
 
 
+class Lines:
+    """A text's lines as the grammars count them: a newline ends one, after a carriage return or not.
+
+    Whatever else Python takes for the end of a line (a form feed, U+2028) stays within it.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Cut the text."""
+        self.texts = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+        self.places = [0, *accumulate(len(line) + 1 for line in self.texts)]
+
+    def size(self, start: int, end: int) -> int:
+        """Return how many characters the lines `start` to `end` have, newlines included."""
+        return self.places[end + 1] - self.places[start]
+
+    def hold_text(self, start: int, end: int) -> bool:
+        """Is there anything in the lines `start` to `end`?"""
+        return any(line.strip() for line in self.texts[start : end + 1])
+
+
 def cut_file(path: PurePath, text: str) -> list[Chunk]:
     """Cut a file's text; every line that is not blank is in one chunk, or in a few where lines are long.
 
     Raises:
         NotAvailable: the language's grammar is not installed.
     """
-    lines = text.splitlines()
+    lines = Lines(text)
     suffix = path.suffix.lower()
     if suffix in GRAMMARS:
-        root = _parser(*GRAMMARS[suffix]).parse(text.encode()).root_node
-        pieces = list(_of_code(root, lines, ""))
+        pieces = _of_code(_parser(*GRAMMARS[suffix]).parse(text.encode()).root_node, lines)
     else:
-        pieces = list(_of_text(lines))
-    return [chunk for piece in _joined(pieces, lines) for chunk in _chunks(piece, lines)]
+        pieces = _of_text(lines)
+    whole = _with_comments(list(_without_gaps(pieces, lines)), lines)
+    return [chunk for piece in _joined(whole, lines) for chunk in _chunks(piece, lines)]
 
 
 @cache
@@ -90,24 +113,31 @@ def _parser(package: str, function: str) -> Any:
     return tree_sitter.Parser(tree_sitter.Language(getattr(grammar, function)()))
 
 
-def _size(lines: list[str], start: int, end: int) -> int:
-    return sum(len(line) + 1 for line in lines[start : end + 1])
+def _of_code(root: Any, lines: Lines) -> Iterator[_Piece]:
+    """Yield a tree's children, definitions by themselves; what is too large is taken apart further.
 
-
-def _of_code(node: Any, lines: list[str], prefix: str) -> Iterator[_Piece]:
-    """Yield a node's children, definitions by themselves; what is too large is taken apart further."""
-    for child in node.children:
-        start, end = child.start_point[0], child.end_point[0]
-        if child.end_point[1] == 0 and end > start:
-            end -= 1  # the node ends with its line's newline
-        name = _name(child, prefix)
-        whole = _size(lines, start, end) <= LARGEST or _FUNCTION.search(child.type)
-        if whole or not child.children:
-            yield _Piece(start, end, name, "comment" in child.type)
+    A list of what waits, for trees may be deeper than Python's stack.
+    """
+    waiting = [(child, "") for child in reversed(root.children)]
+    while waiting:
+        node, prefix = waiting.pop()
+        start, end = _rows(node, lines)
+        name = _name(node, prefix)
+        whole = start == end or lines.size(start, end) <= LARGEST or _FUNCTION.search(node.type)
+        if whole or not node.children:
+            yield _Piece(start, end, name, "comment" in node.type)
         else:
             # What merely wraps a definition passes its own prefix on: the definition adds its name itself.
-            is_definition = bool(name and _DEFINITION.search(child.type))
-            yield from _of_code(child, lines, name if is_definition else prefix)
+            is_definition = bool(name and _DEFINITION.search(node.type))
+            inner = name if is_definition else prefix
+            waiting += [(child, inner) for child in reversed(node.children)]
+
+
+def _rows(node: Any, lines: Lines) -> tuple[int, int]:
+    """Return a node's first and last line; some nodes end with the newline, or after the last line."""
+    start, (end, column) = node.start_point[0], node.end_point
+    last = len(lines.texts) - 1
+    return min(start, last), min(end - 1 if column == 0 and end > start else end, last)
 
 
 def _name(node: Any, prefix: str) -> str:
@@ -118,14 +148,14 @@ def _name(node: Any, prefix: str) -> str:
     found = node.child_by_field_name("name") or node.child_by_field_name("declarator")
     if found is None:
         return ""
-    own = found.text.decode(errors="replace").split("(")[0].strip()
-    return f"{prefix}.{own}" if prefix else own
+    own = " ".join(found.text.decode(errors="replace").split("(")[0].split())
+    return (f"{prefix}.{own}" if prefix else own)[:LONGEST_NAME]
 
 
-def _of_text(lines: list[str]) -> Iterator[_Piece]:
+def _of_text(lines: Lines) -> Iterator[_Piece]:
     """Yield paragraphs; a heading begins one."""
     start: int | None = None
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines.texts):
         if not line.strip() or line.startswith("#"):
             if start is not None:
                 yield _Piece(start, number - 1)
@@ -133,18 +163,30 @@ def _of_text(lines: list[str]) -> Iterator[_Piece]:
         elif start is None:
             start = number
     if start is not None:
-        yield _Piece(start, len(lines) - 1)
+        yield _Piece(start, len(lines.texts) - 1)
 
 
-def _joined(pieces: Iterable[_Piece], lines: list[str]) -> Iterator[_Piece]:
+def _without_gaps(pieces: Iterable[_Piece], lines: Lines) -> Iterator[_Piece]:
+    """Yield pieces in order, and between them the lines that a grammar does not tell of."""
+    covered = 0
+    for piece in pieces:
+        if lines.hold_text(covered, piece.start - 1):
+            yield _Piece(covered, piece.start - 1)
+        yield piece
+        covered = max(covered, piece.end + 1)
+    if lines.hold_text(covered, len(lines.texts) - 1):
+        yield _Piece(covered, len(lines.texts) - 1)
+
+
+def _joined(pieces: Iterable[_Piece], lines: Lines) -> Iterator[_Piece]:
     """Join neighbours that fit together: what has no name, and what shares a line."""
     held: _Piece | None = None
-    for piece in _with_comments(list(pieces), lines):
+    for piece in pieces:
         if held is None:
             held = piece
         elif piece.end > held.end:  # else it is on the same lines, and nothing new
             together = held.name == piece.name == "" or piece.start <= held.end
-            if together and _size(lines, held.start, piece.end) <= LARGEST:
+            if together and lines.size(held.start, piece.end) <= LARGEST:
                 held = _Piece(held.start, piece.end, held.name or piece.name)
             else:
                 yield held
@@ -153,23 +195,23 @@ def _joined(pieces: Iterable[_Piece], lines: list[str]) -> Iterator[_Piece]:
         yield held
 
 
-def _with_comments(pieces: list[_Piece], lines: list[str]) -> list[_Piece]:
+def _with_comments(pieces: list[_Piece], lines: Lines) -> list[_Piece]:
     """Put comments with the definition right below them."""
     result: list[_Piece] = []
     for piece in reversed(pieces):
         below = result[-1] if result else None
-        if piece.comment and below and below.name and _size(lines, piece.start, below.end) <= LARGEST:
+        if piece.comment and below and below.name and lines.size(piece.start, below.end) <= LARGEST:
             result[-1] = replace(below, start=piece.start)
         else:
             result.append(piece)
     return result[::-1]
 
 
-def _chunks(piece: _Piece, lines: list[str]) -> Iterator[Chunk]:
+def _chunks(piece: _Piece, lines: Lines) -> Iterator[Chunk]:
     """Yield a piece, cut at line ends where it is too large, and inside a line where that alone is."""
     start, size = piece.start, 0
     for number in range(piece.start, piece.end + 1):
-        length = len(lines[number]) + 1
+        length = len(lines.texts[number]) + 1
         if size and size + length > LARGEST:
             yield from _chunk(start, number - 1, piece.name, lines)
             start, size = number, 0
@@ -177,8 +219,8 @@ def _chunks(piece: _Piece, lines: list[str]) -> Iterator[Chunk]:
     yield from _chunk(start, piece.end, piece.name, lines)
 
 
-def _chunk(start: int, end: int, name: str, lines: list[str]) -> Iterator[Chunk]:
-    text = "\n".join(lines[start : end + 1])
+def _chunk(start: int, end: int, name: str, lines: Lines) -> Iterator[Chunk]:
+    text = "\n".join(lines.texts[start : end + 1])
     for first in range(0, len(text), 2 * LARGEST):  # one line longer than that: minified, or data
         part = text[first : first + 2 * LARGEST]
         if part.strip():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modernbert.data.folders import files_in
+from modernbert.data.folders import list_files
 from modernbert.errors import BadData
 from modernbert.index.chunks import SUFFIXES
+from modernbert.reading import read_bytes
 
 LARGEST_FILE = 2**20
 
@@ -30,44 +32,83 @@ class Scan:
     left_out: dict[str, str]
 
 
-def scan(root: Path) -> Scan:
+def scan(path: Path, root: Path | None = None) -> Scan:
     """Read every file of a folder that can be searched; a single file stands for itself.
+
+    Args:
+        path: the folder or file.
+        root: what the files' paths start from; the folder, or the file's, by default.
 
     Raises:
         BadData: there is no such folder or file, or nothing in it that can be searched.
     """
-    if not root.exists():
-        raise BadData("there is no such folder or file", where=str(root))
-    base = root if root.is_dir() else root.parent
-    paths = files_in(root, SUFFIXES) if root.is_dir() else [root]
-    files, left_out = [], {}
-    for path in paths:
-        name = path.relative_to(base).as_posix()
-        found = _read(path)
+    if not os.path.exists(path):  # noqa: PTH110 (raises nothing)
+        raise BadData("there is no such folder or file", where=str(path))
+    root = root or (path if path.is_dir() else path.parent)
+    paths, left_out = [path], {}
+    if path.is_dir():
+        listing = list_files(path, SUFFIXES)
+        paths = list(listing.files)
+        left_out = {_name(folder, root): reason for folder, reason in listing.unread.items()}
+    files = []
+    for file in paths:
+        found = _read(file, root)
         if isinstance(found, str):
-            left_out[name] = found
+            left_out[_name(file, root)] = found
         else:
             text, digest = found
-            files.append(SourceFile(name, text, digest))
+            files.append(SourceFile(_name(file, root), text, digest))
     if not files:
+        why = next((f" ({name}: {reason})" for name, reason in left_out.items()), "")
         raise BadData(
-            "nothing here can be searched", where=str(root),
-            fix=f"Files with these endings are: {', '.join(sorted(SUFFIXES))}",
+            f"nothing here can be searched{why}", where=str(path),
+            fix=None if left_out else f"Files with these endings are: {', '.join(sorted(SUFFIXES))}",
         )  # fmt: skip
     return Scan(tuple(files), left_out)
 
 
-def _read(path: Path) -> tuple[str, str] | str:
+def digest_now(path: Path) -> str:
+    """Return the hash of a file's bytes as `scan` makes it; empty if it is not there as a file to search."""
+    found = _bytes(path)
+    return "" if isinstance(found, str) else hashlib.sha256(found).hexdigest()
+
+
+def _name(path: Path, root: Path) -> str:
+    """Return a path below the root; bytes in it that are no UTF-8 as backslashes and digits."""
+    return os.fsencode(path.relative_to(root).as_posix()).decode(errors="backslashreplace")
+
+
+def _read(path: Path, root: Path) -> tuple[str, str] | str:
     """Return a file's text and digest, or why it is left out."""
+    if not _is_text(os.fsencode(path.relative_to(root))):
+        return "its name is not UTF-8"
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        return "a link that leaves the folder"
+    content = _bytes(path)
+    if isinstance(content, str):
+        return content
+    if b"\0" in content:
+        return "binary"
+    if not _is_text(content):
+        return "not UTF-8"
+    return content.decode("utf-8-sig"), hashlib.sha256(content).hexdigest()
+
+
+def _bytes(path: Path) -> bytes | str:
+    """Return a file's bytes, or why they cannot be had."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             return f"larger than {LARGEST_FILE // 2**20} MiB"
-        content = path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         return str(error.strerror)
-    if b"\0" in content:
-        return "binary"
+    except BadData as error:
+        return error.what
+
+
+def _is_text(content: bytes) -> bool:
     try:
-        return content.decode("utf-8-sig"), hashlib.sha256(content).hexdigest()
+        content.decode()
     except UnicodeDecodeError:
-        return "not UTF-8"
+        return False
+    return True

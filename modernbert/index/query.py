@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from modernbert.errors import BadData, BadModel, BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.retrieve import FUSION
 from modernbert.evaluation.search import unit
-from modernbert.index.build import FOLDER, PLACE
-from modernbert.index.store import IndexStore, open_store, read_record
+from modernbert.index.build import PLACE, vector_size
+from modernbert.index.files import digest_now
+from modernbert.index.nearest import Nearest
+from modernbert.index.record import FOLDER, Record, checked_chunks, has_index, index_root, read_record
+from modernbert.index.store import IndexStore, open_store
 
 # Candidates that each way of searching gives to the fusion.
 DEPTH = 50
@@ -46,17 +51,22 @@ def find_index(given: Path | None) -> Path:
     """Return the given index (its own folder, or the one it was made for), or the nearest from here upwards.
 
     Raises:
-        BadData: there is none.
+        BadData: there is none, or it is another user's: that one must be named.
     """
     if given is not None:
         for folder in (given, given / FOLDER):
-            if read_record(folder):
+            if has_index(folder):
                 return folder
         raise BadData("there is no index here", where=str(given), fix="Make one: mbert index PATH")
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if read_record(folder / FOLDER):
-            return folder / FOLDER
+    for folder in (above / FOLDER for above in (here, *here.parents)):
+        if has_index(folder):
+            if folder.stat().st_uid != os.getuid():
+                raise BadData(
+                    "this index belongs to another user", where=str(folder),
+                    fix=f"If you trust it, name it: --index {folder}",
+                )  # fmt: skip
+            return folder
     raise BadData(
         f"there is no index in {here} or above it",
         fix="Make one: mbert index . ; or name one: --index FOLDER",
@@ -64,51 +74,83 @@ def find_index(given: Path | None) -> Path:
 
 
 class Searcher:
-    """An index opened with the model that it was built with."""
+    """An index opened with the model that it was built with; when the index changes, so does this."""
 
     def __init__(self, folder: Path, embedder: Embedder) -> None:
-        """Compare the model with the index's.
+        """Check the index, and compare the model with the index's.
 
         Raises:
+            BadData: the index is damaged, or of another version.
             BadModel: these are not the weights or the settings that the index was built with.
         """
         self.folder, self.embedder = folder, embedder
-        self.record = read_record(folder)
-        key = {name: value for name, value in embedder.key.items() if name not in PLACE}
-        if key != self.record["key"]:
-            raise BadModel(
-                f"the index was built with {self.record['model']}, whose weights or settings are not those "
-                f"of {embedder.source.name} now",
-                where=str(folder),
-                fix="Index again: mbert index PATH --rebuild",
-            )
+        self.record: Record | None = None
+        with self._opened():
+            pass
 
     def search(self, query: str, k: int = 10, *, hybrid: bool = False) -> list[Hit]:
         """Return the best chunks, best first.
 
         Raises:
             BadOption: the query is empty, or `k` is not positive.
+            BadData, BadModel: the index changed, and what it is now cannot be used.
         """
         if not query.strip():
             raise BadOption("the query is empty")
         if k < 1:
             raise BadOption(f"{k} results are none", fix="Give -k 1 or more.")
         vector_D = unit(self.embedder.encode([query], "query"))[0]
-        with open_store(self.folder) as store:
-            found = store.by_vector(vector_D, max(k, DEPTH) if hybrid else k)
+        with self._opened() as store:
+            found = self.nearest.find(store, vector_D, max(k, DEPTH) if hybrid else k)
             if hybrid:
                 words = store.by_words(query, max(k, DEPTH))
                 found = _fused([[number for number, _ in found], words])[:k]
             return self._hits(store, found)
 
+    @contextmanager
+    def _opened(self) -> Iterator[IndexStore]:
+        """Open the chunks as they are now; who brings the index up to date removes those from before."""
+        with ExitStack() as stack:
+            while True:
+                record = read_record(self.folder)
+                try:
+                    store = self._open(record, stack)
+                    break
+                except BadData:
+                    if read_record(self.folder) == record:
+                        raise
+            yield store
+
+    def _open(self, record: Record, stack: ExitStack) -> IndexStore:
+        is_new = record != self.record
+        if is_new:
+            self._require_same(record)
+            checked_chunks(self.folder, record)
+        store = stack.enter_context(open_store(self.folder / record["chunks"]))
+        if is_new:
+            self.nearest = Nearest(self.folder, record, store, vector_size(self.embedder))
+            self.record = record
+        return store
+
+    def _require_same(self, record: Record) -> None:
+        own = {name: value for name, value in self.embedder.key.items() if name not in PLACE}
+        if own != record["key"]:
+            raise BadModel(
+                f"the index was built with {record['model']}, whose weights or settings are not those "
+                f"of {self.embedder.source.name} now",
+                where=str(self.folder),
+                fix="Index again: mbert index PATH --rebuild",
+            )
+
     def _hits(self, store: IndexStore, found: list[tuple[int, float]]) -> list[Hit]:
-        stored = store.get([number for number, _ in found])
+        assert self.record is not None
+        root, stored = index_root(self.folder, self.record), store.get([number for number, _ in found])
+        paths = dict.fromkeys(stored[number].path for number, _ in found)
+        stale = {path: digest_now(root / path) != store.digest(path) for path in paths}
         hits = []
-        root = Path(self.record["root"])
         for number, score in found:
             path, chunk = stored[number].path, stored[number].chunk
-            stale = _digest(root / path if root.is_dir() else root) != store.digest(path)
-            hits.append(Hit(path, chunk.start, chunk.end, chunk.name, score, chunk.text, stale))
+            hits.append(Hit(path, chunk.start, chunk.end, chunk.name, score, chunk.text, stale[path]))
         return hits
 
 
@@ -117,11 +159,8 @@ def _fused(rankings: list[list[int]]) -> list[tuple[int, float]]:
     for ranking in rankings:
         for rank, number in enumerate(ranking, start=1):
             scores[number] = scores.get(number, 0.0) + 1 / (FUSION + rank)
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    # Of equals the first ranking's come first: their numbers depend on how the index came about.
+    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 def query_words(query: str) -> frozenset[str]:
@@ -134,7 +173,7 @@ def query_words(query: str) -> frozenset[str]:
 def best_line(hit: Hit, query: str) -> int:
     """Return the place, in the hit's lines, of the line that holds most of the query's words."""
     words = query_words(query)
-    counts = [sum(word in line.lower() for word in words) for line in hit.text.splitlines()]
+    counts = [sum(word in line.lower() for word in words) for line in hit.text.split("\n")]
     return int(np.argmax(counts)) if counts else 0
 
 

@@ -1,7 +1,7 @@
-"""The index on disk: chunks, their words and their vectors in SQLite, and a graph of the vectors beside it.
+"""The chunks of an index: their texts, words and vectors, in one SQLite file.
 
-SQLite is the truth, committed batch by batch: whatever is interrupted goes on from there. The graph
-(usearch) is made from it, replaced as a whole, and read as a memory map.
+A file is written under a temporary name and takes one that holds its SHA-256; then it never changes. An
+update is a changed copy. So what is read is whole, or its name says that it is not.
 
 Shape suffixes: N chunks, D vector size.
 """
@@ -11,28 +11,37 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
-from modernbert.errors import BadData, NotAvailable
+from modernbert.errors import BadData, DiskFull
 from modernbert.evaluation.bm25 import word_reader
-from modernbert.files import write_json
 from modernbert.index.chunks import Chunk
+from modernbert.reading import checked, parse_json
 
-FORMAT = 1
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, vector BLOB);
-CREATE INDEX IF NOT EXISTS chunks_by_path ON chunks (path);
-CREATE INDEX IF NOT EXISTS chunks_without_vector ON chunks (id) WHERE vector IS NULL;
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (body, tokenize = "unicode61 tokenchars '_'");
+CREATE TABLE about (record TEXT NOT NULL);
+CREATE TABLE files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
+CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    name TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL);
+CREATE INDEX chunks_by_place ON chunks (path, first, id);
+CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = "unicode61 tokenchars '_'");
 """
+# A foreign file must not make SQLite do more than read. It is never changed, so it needs no locks.
+_READING = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;"
+# A file without its name yet is thrown away when anything happens, so it needs no journal.
+_WRITING = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+# Numbers in one question to SQLite.
+AT_ONCE = 500
+
+_Row = tuple[int, str, int, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -45,183 +54,172 @@ class Stored:
 
 
 class IndexStore:
-    """A folder with `index.json`, `chunks.sqlite` and `vectors.usearch`."""
+    """An open file of chunks."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the index in `folder`, or an empty one."""
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self.database = sqlite3.connect(folder / "chunks.sqlite")
-            self.database.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise BadData(f"the index is damaged ({error})", where=str(folder),
-                          fix="Delete the folder and index again.") from None  # fmt: skip
+    def __init__(self, database: sqlite3.Connection) -> None:
+        """Take an open database; see `open_store` and `change_store`."""
+        self.database = database
 
-    def close(self) -> None:
-        """Close the database."""
-        self.database.close()
-
-    def record(self) -> dict[str, Any]:
-        """Return what the index says of itself; empty when it is new.
-
-        Raises:
-            BadData: it is damaged, or of another version.
-        """
-        return read_record(self.folder)
-
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Replace what the index says of itself."""
-        write_json(self.folder / "index.json", {"format": FORMAT, **record})
-
-    def digest(self, path: str) -> str:
-        """Return the hash that one indexed file had."""
-        return str(self.database.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()[0])
+    def about(self) -> Any:
+        """Return what the index says of itself."""
+        row = self.database.execute("SELECT record FROM about").fetchone()
+        return parse_json(row[0] if row and isinstance(row[0], str) else "", where="the index")
 
     def digests(self) -> dict[str, str]:
         """Return each indexed file's hash."""
-        return dict(self.database.execute("SELECT path, digest FROM files"))
+        rows = self.database.execute("SELECT path, digest FROM files").fetchall()
+        return dict(checked(list[tuple[str, str]], rows, where="the index"))
 
-    def forget(self, paths: Iterable[str]) -> int:
-        """Remove files with all their chunks; return how many chunks went."""
-        gone = 0
-        with self.database as database:
-            for path in paths:
-                rows = database.execute("SELECT id FROM chunks WHERE path = ?", (path,)).fetchall()
-                database.executemany("DELETE FROM words WHERE rowid = ?", rows)
-                database.execute("DELETE FROM chunks WHERE path = ?", (path,))
-                database.execute("DELETE FROM files WHERE path = ?", (path,))
-                gone += len(rows)
-        return gone
+    def digest(self, path: str) -> str:
+        """Return the hash that one indexed file had; empty if there is none."""
+        row = self.database.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()
+        return str(row[0]) if row else ""
 
-    def add(self, path: str, digest: str, chunks: Sequence[Chunk]) -> None:
-        """Add a file's chunks, without vectors yet; all of them or none."""
-        with self.database as database:
-            database.execute("INSERT INTO files VALUES (?, ?)", (path, digest))
-            for chunk in chunks:
-                row = (path, chunk.start, chunk.end, chunk.name, chunk.text)
-                cursor = database.execute(
-                    "INSERT INTO chunks (path, first, last, name, text) VALUES (?, ?, ?, ?, ?)", row
-                )
-                words = " ".join(word_reader("code")(f"{path} {chunk.name} {chunk.text}"))
-                database.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (cursor.lastrowid, words))
+    def count(self, *, after: int = 0) -> int:
+        """Return how many chunks there are, or how many with larger numbers than `after`."""
+        query = "SELECT count(*) FROM chunks WHERE id > ?"
+        return int(self.database.execute(query, (after,)).fetchone()[0])
 
-    def missing(self) -> int:
-        """Return how many chunks have no vector yet."""
-        return int(self.database.execute("SELECT count(*) FROM chunks WHERE vector IS NULL").fetchone()[0])
-
-    def without_vectors(self, count: int) -> list[Stored]:
-        """Return the first chunks that have no vector yet."""
-        return self._stored("WHERE vector IS NULL ORDER BY id LIMIT ?", (count,))
-
-    def add_vectors(self, ids: Sequence[int], vectors_ND: np.ndarray) -> None:
-        """Store vectors in half precision."""
-        halves = vectors_ND.astype(np.float16)
-        with self.database as database:
-            rows = [(half.tobytes(), int(i)) for i, half in zip(ids, halves, strict=True)]
-            database.executemany("UPDATE chunks SET vector = ? WHERE id = ?", rows)
+    def which(self, ids: Sequence[int]) -> set[int]:
+        """Return those of the numbers that chunks have."""
+        found = set()
+        for start in range(0, len(ids), AT_ONCE):
+            part = ids[start : start + AT_ONCE]
+            marks = ",".join("?" * len(part))
+            rows = self.database.execute(f"SELECT id FROM chunks WHERE id IN ({marks})", part)
+            found |= {row[0] for row in rows}
+        return found
 
     def get(self, ids: Sequence[int]) -> dict[int, Stored]:
         """Return chunks by their numbers."""
-        marks = ",".join("?" * len(ids))
-        return {stored.id: stored for stored in self._stored(f"WHERE id IN ({marks})", tuple(ids))}
-
-    def count(self) -> int:
-        """Return the number of chunks."""
-        return int(self.database.execute("SELECT count(*) FROM chunks").fetchone()[0])
+        found: dict[int, Stored] = {}
+        for start in range(0, len(ids), AT_ONCE):
+            part = ids[start : start + AT_ONCE]
+            query = "SELECT id, path, first, last, name, text FROM chunks WHERE id IN"
+            rows = self.database.execute(f"{query} ({','.join('?' * len(part))})", part).fetchall()
+            for row in checked(list[_Row], rows, where="the index"):
+                found[row[0]] = Stored(row[0], row[1], Chunk(*row[2:]))
+        return found
 
     def by_words(self, query: str, k: int) -> list[int]:
-        """Return the chunks that BM25 ranks best, best first."""
+        """Return the chunks that BM25 ranks best, best first; of equals, the first in the folder."""
         words = dict.fromkeys(word_reader("code")(query))
         if not words:
             return []
         match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
-        rows = self.database.execute(
-            "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?", (match, k)
-        )
-        return [row[0] for row in rows]
+        found: list[tuple[float, int]] = []
+        ranked = "SELECT rank, rowid FROM words WHERE words MATCH ? ORDER BY rank"
+        for rank, number in self.database.execute(ranked, (match,)):
+            if len(found) >= k and rank > found[k - 1][0]:
+                break
+            found.append((rank, number))
+        stored = self.get([number for _, number in found])
+        found = [(rank, number) for rank, number in found if number in stored]
+        found.sort(key=lambda item: (item[0], stored[item[1]].path, stored[item[1]].chunk.start, item[1]))
+        return [number for _, number in found[:k]]
 
-    def _stored(self, condition: str, values: tuple[Any, ...]) -> list[Stored]:
-        query = f"SELECT id, path, first, last, name, text FROM chunks {condition}"
-        return [Stored(row[0], row[1], Chunk(*row[2:])) for row in self.database.execute(query, values)]
-
-    def _vectors(self, ids: Iterable[int], batch: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        every = list(ids)
-        for start in range(0, len(every), batch):
-            part = every[start : start + batch]
-            marks = ",".join("?" * len(part))
-            rows = self.database.execute(
-                f"SELECT id, vector FROM chunks WHERE id IN ({marks})", part
-            ).fetchall()
-            keys = np.array([row[0] for row in rows], np.uint64)
-            yield keys, np.stack([np.frombuffer(row[1], np.float16) for row in rows])
-
-    def refresh_graph(self, size: int) -> None:
-        """Bring the graph of vectors up to date: remove what is gone, add what is new.
+    def vectors(
+        self, size: int, *, after: int = 0, order: str = "id", batch: int = 10_000
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield chunks' numbers and vectors of `size` numbers, in half precision, block by block.
 
         Args:
-            size: numbers of a vector.
+            after: only chunks with larger numbers; no number is ever given twice.
+
+        Raises:
+            BadData: there is one of another size.
         """
-        path = self.folder / "vectors.usearch"
-        graph = _graph(size)
-        if path.is_file():
-            graph.load(str(path))
-        wanted = {row[0] for row in self.database.execute("SELECT id FROM chunks WHERE vector IS NOT NULL")}
-        there = {int(key) for key in graph.keys}
-        if gone := there - wanted:
-            graph.remove(np.array(sorted(gone), np.uint64))
-        for keys, vectors_ND in self._vectors(sorted(wanted - there)):
-            graph.add(keys, vectors_ND)
-        temporary = path.with_suffix(".tmp")
-        graph.save(str(temporary))
-        _mapped.cache_clear()  # Windows replaces no file that is mapped
-        temporary.replace(path)
+        query = f"SELECT id, vector FROM chunks WHERE id > ? ORDER BY {order}"
+        rows = self.database.execute(query, (after,))
+        while part := rows.fetchmany(batch):
+            if {len(row[1]) if isinstance(row[1], bytes) else 0 for row in part} != {2 * size}:
+                raise BadData("a vector has not the model's size", where="the index")
+            halves = np.frombuffer(b"".join(row[1] for row in part), np.float16)
+            yield np.array([row[0] for row in part], np.int64), halves.reshape(len(part), size)
 
-    def by_vector(self, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
-        """Return chunks and their cosines with the query, best first; the graph is read as a memory map."""
-        path = self.folder / "vectors.usearch"
-        state = path.stat()
-        graph = _mapped(path, state.st_mtime_ns, state.st_ino, len(query_D))
-        found = graph.search(query_D.astype(np.float16), k)
-        return [(int(key), 1 - float(d)) for key, d in zip(found.keys, found.distances, strict=True)]
+    def describe(self, record: Any) -> None:
+        """Replace what the index says of itself."""
+        self.database.execute("DELETE FROM about")
+        self.database.execute("INSERT INTO about VALUES (?)", (json.dumps(record),))
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Remove files with all their chunks."""
+        for path in paths:
+            rows = self.database.execute("SELECT id FROM chunks WHERE path = ?", (path,)).fetchall()
+            self.database.executemany("DELETE FROM words WHERE rowid = ?", rows)
+            self.database.execute("DELETE FROM chunks WHERE path = ?", (path,))
+            self.database.execute("DELETE FROM files WHERE path = ?", (path,))
+
+    def add(self, path: str, digest: str, chunks: Sequence[Chunk], vectors_ND: np.ndarray) -> None:
+        """Add a file's chunks with their vectors, kept in half precision."""
+        self.database.execute("INSERT INTO files VALUES (?, ?)", (path, digest))
+        for chunk, half_D in zip(chunks, vectors_ND.astype(np.float16), strict=True):
+            cursor = self.database.execute(
+                "INSERT INTO chunks (path, first, last, name, text, vector) VALUES (?, ?, ?, ?, ?, ?)",
+                (path, chunk.start, chunk.end, chunk.name, chunk.text, half_D.tobytes()),
+            )
+            words = " ".join(word_reader("code")(f"{path} {chunk.name} {chunk.text}"))
+            self.database.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (cursor.lastrowid, words))
 
 
-def _graph(size: int) -> Any:
+@contextmanager
+def open_store(path: Path) -> Iterator[IndexStore]:
+    """Open a file of chunks to read; it is closed at the end of the block.
+
+    Raises:
+        BadData: it is no such file, or damaged.
+    """
+    with _errors_of(path), closing(_connect(path, "mode=ro&immutable=1", _READING)) as database:
+        if _schema(database) != _own_schema():
+            raise BadData("the index is damaged (it is another program's file)", where=str(path))
+        yield IndexStore(database)
+
+
+@contextmanager
+def change_store(path: Path, *, new: bool) -> Iterator[IndexStore]:
+    """Open a file of chunks that has no name yet, to change it; `new` is an empty file.
+
+    Raises:
+        DiskFull: no space was left.
+    """
+    with _errors_of(path), closing(_connect(path, "nolock=1", _WRITING)) as database:
+        if new:
+            database.executescript(_SCHEMA)
+        database.execute("BEGIN")
+        yield IndexStore(database)
+        database.execute("COMMIT")
+
+
+def _connect(path: Path, options: str, pragmas: str) -> sqlite3.Connection:
+    address = f"file:{quote(str(path.absolute()).encode(errors='surrogateescape'))}?{options}"
+    database = sqlite3.connect(address, uri=True, isolation_level=None)
+    database.executescript(pragmas)
+    return database
+
+
+def _schema(database: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """Return what a database is made of; how SQLite keeps words is its own affair, if in plain tables."""
+    rows = database.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    return {row if not str(row[1]).startswith("words_") else row[:2] for row in rows}
+
+
+@cache
+def _own_schema() -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(_SCHEMA)
+        return _schema(database)
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into a user's."""
     try:
-        from usearch.index import Index
-    except ImportError:
-        raise NotAvailable(
-            "searching needs the Python package 'usearch'", fix="pip install 'mbert[search]'"
-        ) from None
-    return Index(ndim=size, metric="cos", dtype="f16")
-
-
-@lru_cache(maxsize=1)
-def _mapped(path: Path, changed_ns: int, inode: int, size: int) -> Any:
-    """Return the graph in `path` as it is since it was last changed; to map it takes time with its size."""
-    graph = _graph(size)
-    graph.view(str(path))
-    return graph
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return an index's `index.json`; empty when there is none. Raises BadData when it cannot be used."""
-    path = folder / "index.json"
-    if not path.is_file():
-        return {}
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+            raise DiskFull(
+                f"the disk is full, or allows no file as large as the index in {path.parent} would be",
+                fix="What was indexed before is intact. Free some space, or raise the limit (ulimit -f).",
+            ) from error
         raise BadData(f"the index is damaged ({error})", where=str(path)) from None
-    if record.get("format") != FORMAT:
-        raise BadData(
-            f"the index has format {record.get('format')}; this version of mbert reads format {FORMAT}",
-            where=str(folder),
-            fix="Delete the folder and index again.",
-        )
-    return record
-
-
-def open_store(folder: Path) -> closing[IndexStore]:
-    """Open an index; it is closed at the end of the block."""
-    return closing(IndexStore(folder))

@@ -2,13 +2,19 @@
 
     model = modernbert.accelerate(AutoModelForMaskedLM.from_pretrained(...))
 
-The model keeps its class, its parameters and its padded interface; only the encoder inside runs packed.
+The model keeps its class, its parameters and its padded interface; only the encoder inside runs packed. Each
+call is looked at first (see `packable`): where the packed pass would not give what the model gave before,
+transformers' own runs. A warning says so once, and `acceleration_report` counts.
 
-Shape suffixes: N sequences, L longest sequence, T tokens of all sequences, D hidden size.
+Shape suffixes: N sequences, L longest row, T tokens of all sequences, D hidden size.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, TypeVar
 
 import torch
@@ -17,49 +23,133 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from modernbert.errors import BadModel
 from modernbert.model.encoder import modernbert_hidden
-from modernbert.model.packing import PackedBatch
+from modernbert.model.packable import call_fault, is_recorded, model_fault, rows_fault
+from modernbert.model.padding import Rows, repad, rows_of, unpad
 
 M = TypeVar("M", bound=torch.nn.Module)
+
+
+@dataclass(frozen=True)
+class AccelerationReport:
+    """How the calls of a model ran since `accelerate`.
+
+    Attributes:
+        packed: calls that ran packed.
+        others: why calls ran transformers' own forward, and how many did.
+    """
+
+    packed: int
+    others: dict[str, int]
+
+    def __str__(self) -> str:
+        """Say it in a line, and a line for each reason."""
+        lines = [f"{self.packed} calls ran packed, {sum(self.others.values())} ran transformers' own forward"]
+        return "\n".join([*lines, *(f"  {count}: {why}" for why, count in self.others.items())])
+
+
+@dataclass
+class Calls:
+    """What an encoder remembers of its calls.
+
+    Attributes:
+        reads: which padding the model's head reads: `any`, `first` (the first place of each row) or none.
+        packed: calls that ran packed.
+        others: why the others did not.
+    """
+
+    reads: str = ""
+    packed: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+
+    def step_aside(self, reason: str) -> None:
+        """Count a call that runs transformers' own forward; of each reason, the first is told."""
+        self.others[reason] += 1
+        if self.others[reason] == 1:
+            warnings.warn(
+                f"transformers' own forward runs, and not the packed one: {reason}. Told once; "
+                "modernbert.acceleration_report(model) counts such calls.",
+                stacklevel=3,
+            )
 
 
 class ModernBertModel(transformers.ModernBertModel):  # type: ignore[misc]  # the library is not typed
     """The encoder with the packed forward pass; of the same name, so that checkpoints do not change."""
 
+    mbert_calls: Calls
+
+    @wraps(transformers.ModernBertModel.forward)
     def forward(
-        self, input_ids: torch.Tensor | None = None, attention_mask: Any = None, **others: Any
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        inputs_embeds: Any = None,
+        **others: Any,
     ) -> Any:
-        """Return `BaseModelOutput` with hidden states (N, L, D), zero at padding."""
-        rows = None if input_ids is None else _rows(self, input_ids, attention_mask, others)
-        if input_ids is None or rows is None:
-            return super().forward(input_ids=input_ids, attention_mask=attention_mask, **others)
+        """Return what transformers' own forward returns; hidden states at padding may be zeros."""
+        options = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **others}
+        if is_recorded(input_ids):
+            return super().forward(input_ids=input_ids, attention_mask=attention_mask, **options)
+        rows: Rows = []
+        fault = model_fault(self) or call_fault(self, input_ids, attention_mask, options)
+        if not fault:
+            rows = rows_of(input_ids, attention_mask)
+            fault = rows_fault(self, rows, input_ids.shape[1], self.mbert_calls.reads)
+        if fault:
+            self.mbert_calls.step_aside(fault)
+            return super().forward(input_ids=input_ids, attention_mask=attention_mask, **options)
+        self.mbert_calls.packed += 1
         batch, index_T = unpad(input_ids, rows)
         hidden_TD = modernbert_hidden(self, batch)
-        size = input_ids.shape
-        if index_T is not None:
-            gaps = hidden_TD.new_zeros(size[0] * size[1], hidden_TD.shape[1])
-            hidden_TD = gaps.index_copy(0, index_T, hidden_TD)
-        return BaseModelOutput(last_hidden_state=hidden_TD.view(*size, -1))
+        output = BaseModelOutput(last_hidden_state=repad(hidden_TD, index_T, input_ids.shape))
+        return output.to_tuple() if self._wants_tuple(others) else output
+
+    def _wants_tuple(self, options: dict[str, Any]) -> bool:
+        return options.get("return_dict", getattr(self.config, "return_dict", True)) is False
+
+
+# transformers learns what a class can record (all layers, attentions) when one is made.
+with torch.device("meta"):
+    ModernBertModel(transformers.ModernBertConfig(num_hidden_layers=1))
 
 
 def accelerate(model: M) -> M:
     """Make every ModernBERT encoder in `model` run packed; `model` itself is returned.
 
     Outputs at real tokens are the same; hidden states at padding become zeros. A call that asks for
-    something else than last hidden states (all layers, attentions, embeddings as input) runs as before.
+    something else than last hidden states (all layers, attentions, embeddings as input), and any call of an
+    encoder whose parts were replaced or carry hooks, runs as before.
 
     Raises:
         BadModel: there is no ModernBERT encoder in it.
     """
-    for encoder in _encoders(model):
-        encoder.__class__ = ModernBertModel
+    encoders = _encoders(model)
+    for encoder in encoders:
+        if type(encoder) is not ModernBertModel:
+            encoder.__class__, encoder.mbert_calls = ModernBertModel, Calls()
+    for head in model.modules():
+        _note_what_is_read(head)
     return model
 
 
 def restore(model: M) -> M:
     """Undo `accelerate`; `model` itself is returned. Raises BadModel as `accelerate`."""
     for encoder in _encoders(model):
-        encoder.__class__ = transformers.ModernBertModel
+        if type(encoder) is ModernBertModel:
+            encoder.__class__ = transformers.ModernBertModel
+            del encoder.mbert_calls
     return model
+
+
+def acceleration_report(model: torch.nn.Module) -> AccelerationReport:
+    """Return how many calls of an accelerated model ran packed, and why others did not.
+
+    Raises:
+        BadModel: there is no ModernBERT encoder in it.
+    """
+    calls = [encoder.mbert_calls for encoder in _encoders(model) if type(encoder) is ModernBertModel]
+    others = sum((each.others for each in calls), Counter[str]())
+    return AccelerationReport(sum(each.packed for each in calls), dict(others.most_common()))
 
 
 def _encoders(model: torch.nn.Module) -> list[Any]:
@@ -70,46 +160,9 @@ def _encoders(model: torch.nn.Module) -> list[Any]:
     return found
 
 
-def _rows(encoder: Any, input_ids: Any, mask: Any, others: dict[str, Any]) -> list[tuple[int, int]] | None:
-    """Return each row's first real token and how many follow; None where the packed path is not the same."""
-    wants_more = encoder.config.output_hidden_states or encoder.config.output_attentions
-    if wants_more or others.get("return_dict") is False:
-        return None
-    if any(
-        value is not None and value is not False for name, value in others.items() if name != "return_dict"
-    ):
-        return None
-    if mask is None:
-        return [(0, input_ids.shape[1])] * len(input_ids)
-    if not isinstance(mask, torch.Tensor) or mask.ndim != 2:
-        return None
-    real_NL = mask.bool()
-    places_L = torch.arange(real_NL.shape[1], device=mask.device)
-    first_N = real_NL.int().argmax(1)
-    count_N = real_NL.sum(1)
-    last_N = torch.where(real_NL, places_L, -1).amax(1)
-    first, count, last = torch.stack((first_N, count_N, last_N)).tolist()
-    # A gap inside a text, or a text of no tokens, is for transformers' own forward.
-    if any(n == 0 or b - a + 1 != n for a, n, b in zip(first, count, last, strict=True)):
-        return None
-    return list(zip(first, count, strict=True))
-
-
-def unpad(input_ids_NL: torch.Tensor, rows: list[tuple[int, int]]) -> tuple[PackedBatch, torch.Tensor | None]:
-    """Pack padded rows, longest first, so that equal lengths stand side by side.
-
-    Args:
-        input_ids_NL: padded token ids.
-        rows: each row's first real token and how many there are.
-
-    Returns:
-        The batch, and where each of its tokens stands in the flattened (N, L); None when nothing is padded.
-    """
-    size, device = input_ids_NL.shape, input_ids_NL.device
-    order = sorted(range(len(rows)), key=lambda i: -rows[i][1])
-    batch = PackedBatch.of_lengths([rows[i][1] for i in order], device)
-    if batch.is_rectangular and batch.max_length == size[1]:
-        return batch.with_ids(input_ids_NL.reshape(-1)), None
-    offsets_N = torch.tensor([i * size[1] + rows[i][0] for i in order], device=device)
-    index_T = offsets_N[batch.sequence_T] + batch.positions_T
-    return batch.with_ids(input_ids_NL.reshape(-1)[index_T]), index_T
+def _note_what_is_read(head: Any) -> None:
+    """Tell a head's encoder which padding it reads: question answering all, a class token the first place."""
+    if isinstance(head, transformers.ModernBertForQuestionAnswering):
+        head.model.mbert_calls.reads = "any"
+    if isinstance(head, transformers.ModernBertForSequenceClassification):
+        head.model.mbert_calls.reads = "first" if head.config.classifier_pooling == "cls" else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modernbert.errors import BadOption
+from modernbert.memory import keep_few_kernels
 from modernbert.model.device import Machine
 
 
@@ -19,6 +20,8 @@ def make_accelerator(machine: Machine) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
+    if machine.device == "cpu":
+        keep_few_kernels()  # before a model is there: a file of any size is read in constant memory
     AcceleratorState._reset_state(reset_partial_state=True)
     mixed = "bf16" if machine.precision == "bf16" else "no"
     accelerator = Accelerator(cpu=machine.device == "cpu", mixed_precision=mixed)

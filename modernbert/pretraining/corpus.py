@@ -42,6 +42,10 @@ class Corpus:
         for path in paths:
             if not path.exists():
                 raise BadData("there is no such folder or file", where=str(path))
+            if not path.is_dir() and not path.is_file():
+                raise BadData(
+                    "it is neither a file nor a folder (a pipe can be read only once)", where=str(path)
+                )
             found = files_in(path, {*TEXTS, *TABLES}) if path.is_dir() else [path]
             if not found:
                 raise BadData(

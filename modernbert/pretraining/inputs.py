@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from modernbert.data.sources import bundle_folder
-from modernbert.errors import BadOption
-from modernbert.files import atomic_folder, own_cache
+from modernbert.errors import BadData, BadOption
+from modernbert.files import sha256
+from modernbert.kept import kept_folder
 from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
+from modernbert.places import own_cache
 from modernbert.pretraining.architectures import untrained
 from modernbert.pretraining.corpus import Corpus
 from modernbert.pretraining.recipes import pretraining_recipe
-from modernbert.pretraining.store import SPLITS, build, is_kept
+from modernbert.pretraining.store import SPLITS, build, read_found
 from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
 from modernbert.training.config import PretrainingConfig
@@ -113,7 +115,9 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     config = config.with_values(request.settings, source="settings")
     if request.init_from:
         raise BadOption("pretraining goes on from --model; there is no --init-from")
-    source, tokenizer = _start(request, corpus, store)
+    notes: list[str] = []
+    content = _content(corpus)
+    source, tokenizer = _start(request, corpus, content, store, notes)
     context = context_length(load_config(source))
     if config.max_length > context:
         raise BadOption(
@@ -126,8 +130,13 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     machine = choose_machine(request.device, request.precision)
     config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
     length, held_out = config.max_length, config.held_out
-    folder = own_cache() / "corpora" / _key(corpus, length, held_out, _digest(tokenizer))
-    found = is_kept(folder) or build(corpus, tokenizer, folder, length=length, held_out=held_out)
+    folder = own_cache() / "corpora" / _key(content, length, held_out, _digest(tokenizer))
+
+    def tokenise(empty: Path) -> None:
+        build(corpus, tokenizer, empty, length=length, held_out=held_out)
+        _require_unchanged(corpus, content)
+
+    kept_folder(folder, tokenise, notes.append)
     return PretrainingInputs(
         request=request,
         task=PretrainingTask(f"masked-language modelling of {len(corpus.files):,} files"),
@@ -137,17 +146,22 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
         recipe=recipe,
         config=config,
         machine=machine,
-        notes=(),
+        notes=tuple(notes),
         folder=folder,
-        found=found,
+        found=read_found(folder),
     )
 
 
-def _start(request: PretrainingRequest, corpus: Corpus, store: RunStore) -> tuple[ModelSource, Any]:
+def _start(
+    request: PretrainingRequest, corpus: Corpus, content: Content, store: RunStore, notes: list[str]
+) -> tuple[ModelSource, Any]:
     """Return the model to start from, and its tokenizer."""
     if request.scratch is not None:
-        tokenizer = _new_tokenizer(request, corpus) if request.vocabulary else _old_tokenizer(request, store)
-        return untrained(request.scratch, tokenizer, own_cache() / "untrained"), tokenizer
+        if request.vocabulary:
+            tokenizer = _new_tokenizer(request.vocabulary, corpus, content, notes)
+        else:
+            tokenizer = load_tokenizer(_locate(request, store))
+        return untrained(request.scratch, tokenizer, own_cache() / "untrained", notes.append), tokenizer
     if request.vocabulary:
         raise BadOption(
             "a trained model cannot take a new vocabulary: its embeddings belong to the old one",
@@ -162,21 +176,17 @@ def _locate(request: Request, store: RunStore) -> ModelSource:
     return locate_model(request.model, store=store, data_dir=data_dir)
 
 
-def _old_tokenizer(request: Request, store: RunStore) -> Any:
-    return load_tokenizer(_locate(request, store))
-
-
-def _new_tokenizer(request: PretrainingRequest, corpus: Corpus) -> Any:
+def _new_tokenizer(size: int, corpus: Corpus, content: Content, notes: list[str]) -> Any:
     """Learn a vocabulary from the corpus, once: it is kept."""
-    if request.vocabulary < SMALLEST_VOCABULARY:
-        raise BadOption(
-            f"a vocabulary of {request.vocabulary} is too small", fix=f"Use {SMALLEST_VOCABULARY} or more."
-        )
-    folder = own_cache() / "vocabularies" / _key(corpus, request.vocabulary)
-    if not folder.is_dir():
-        learnt = train_tokenizer(corpus.sample(VOCABULARY_CHARACTERS), request.vocabulary, 8192)
-        with atomic_folder(folder, shared=True) as temporary:
-            learnt.save_pretrained(temporary)
+    if size < SMALLEST_VOCABULARY:
+        raise BadOption(f"a vocabulary of {size} is too small", fix=f"Use {SMALLEST_VOCABULARY} or more.")
+    folder = own_cache() / "vocabularies" / _key(content, size)
+
+    def learn(empty: Path) -> None:
+        train_tokenizer(corpus.sample(VOCABULARY_CHARACTERS), size, 8192).save_pretrained(empty)
+        _require_unchanged(corpus, content)
+
+    kept_folder(folder, learn, notes.append)
     return load_tokenizer(ModelSource("vocabulary", folder, str(folder), "", ""))
 
 
@@ -184,7 +194,28 @@ def _digest(tokenizer: Any) -> str:
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]
 
 
-def _key(corpus: Corpus, *more: Any) -> str:
-    """Return a name for what is made of these files as they are now."""
-    files = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in corpus.files]
-    return hashlib.sha256(json.dumps([files, *more]).encode()).hexdigest()[:16]
+# The names of files and the SHA-256 of each: a second's work for each gigabyte or two.
+Content = list[tuple[str, str]]
+
+
+def _content(corpus: Corpus) -> Content:
+    return [(str(file), _digest_of(file)) for file in corpus.files]
+
+
+def _digest_of(file: Path) -> str:
+    try:
+        return sha256(file)
+    except OSError as error:  # it will be left out, and named
+        return str(error.strerror)
+
+
+def _require_unchanged(corpus: Corpus, content: Content) -> None:
+    """Keep nothing under the name of one text that was made of another."""
+    for (name, before), (_, now) in zip(content, _content(corpus), strict=True):
+        if before != now:
+            raise BadData("the file was changed while it was read", where=name, fix="Run the command again.")
+
+
+def _key(content: Content, *more: Any) -> str:
+    """Return a name for what is made of these files."""
+    return hashlib.sha256(json.dumps([content, *more]).encode()).hexdigest()[:16]

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from modernbert.errors import BadData
-from modernbert.files import atomic_folder, sha256, write_json
+from modernbert.files import sha256, write_json
 from modernbert.pretraining.corpus import Corpus
+from modernbert.reading import read_object
 
 SHARD_TOKENS = 2**24
 TEXTS_AT_ONCE = 256
@@ -70,56 +71,55 @@ def build(
     held_out: float,
     on_progress: Callable[[int, int], None] = lambda texts, tokens: None,
 ) -> dict[str, Any]:
-    """Tokenise a corpus into `folder`, which appears whole or not at all; return what was found.
+    """Tokenise a corpus into `folder`, which is empty; return what was found.
 
     A text that was seen before (white space aside) is left out, and so is a piece. Which texts are held out
     is decided by a hash of each, so that it does not depend on their order.
 
     Raises:
         BadData: no text is left, or none to hold out.
-        DiskFull: nothing stays behind.
     """
     counts = {"texts": 0, "characters": 0, "repeated_texts": 0, "repeated_pieces": 0, "short_pieces": 0}
-    with atomic_folder(folder, shared=True) as temporary:
-        writers = {split: _Writer(temporary, split, len(tokenizer)) for split in SPLITS}
-        seen: set[bytes] = set()
-        for texts in _batched(_unseen(corpus, seen, counts)):
-            ids = tokenizer(
-                texts, add_special_tokens=False, return_attention_mask=False,
-                return_token_type_ids=False, verbose=False,
-            )["input_ids"]  # fmt: skip
-            for text, tokens in zip(texts, ids, strict=True):
-                writer = writers[SPLITS[_share_of(text) < held_out]]
-                for piece in _cut(tokens, tokenizer, length, writer.dtype):
-                    if len(piece) < SHORTEST:
-                        counts["short_pieces"] += 1
-                    elif _is_new(piece.tobytes(), seen):
-                        writer.add(piece)
-                    else:
-                        counts["repeated_pieces"] += 1
-            counts["texts"] += len(texts)
-            on_progress(counts["texts"], sum(writer.tokens for writer in writers.values()))
-        found: dict[str, Any] = {**counts, "left_out": corpus.left_out}
-        found |= {split: writer.close() for split, writer in writers.items()}
-        for split in SPLITS:
-            if not found[split]["pieces"]:
-                raise BadData(
-                    f"the corpus has no text left for {split.replace('_', ' ')} ({counts['texts']} texts)",
-                    fix="Texts are held out whole, each by its own hash. Give more texts (a table has one a "
-                    "row), or another --held-out.",
-                )
-        digests = {file.name: sha256(file) for file in sorted(temporary.glob("*.npy"))}
-        for split in SPLITS:
-            own = json.dumps({name: d for name, d in digests.items() if name.startswith(split)})
-            found[split]["fingerprint"] = hashlib.sha256(own.encode()).hexdigest()
-        write_json(temporary / "store.json", found)
+    writers = {split: _Writer(folder, split, len(tokenizer)) for split in SPLITS}
+    seen: set[bytes] = set()
+    for texts in _batched(_unseen(corpus, seen, counts)):
+        ids = tokenizer(
+            texts, add_special_tokens=False, return_attention_mask=False,
+            return_token_type_ids=False, verbose=False,
+        )["input_ids"]  # fmt: skip
+        for text, tokens in zip(texts, ids, strict=True):
+            writer = writers[SPLITS[_share_of(text) < held_out]]
+            for piece in _cut(tokens, tokenizer, length, writer.dtype):
+                if len(piece) < SHORTEST:
+                    counts["short_pieces"] += 1
+                elif _is_new(piece.tobytes(), seen):
+                    writer.add(piece)
+                else:
+                    counts["repeated_pieces"] += 1
+        counts["texts"] += len(texts)
+        on_progress(counts["texts"], sum(writer.tokens for writer in writers.values()))
+    found: dict[str, Any] = {**counts, "left_out": corpus.left_out}
+    found |= {split: writer.close() for split, writer in writers.items()}
+    for split in SPLITS:
+        if not found[split]["pieces"]:
+            raise BadData(
+                f"the corpus has no text left for {split.replace('_', ' ')} ({counts['texts']} texts)",
+                fix="Texts are held out whole, each by its own hash. Give more texts (a table has one a "
+                "row), or another --held-out.",
+            )
+        found[split]["fingerprint"] = _fingerprint(folder, split)
+    write_json(folder / "store.json", found)
     return found
 
 
-def is_kept(folder: Path) -> dict[str, Any] | None:
-    """Return what was found when the store in `folder` was built; None if there is none."""
-    path = folder / "store.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _fingerprint(folder: Path, split: str) -> str:
+    digests = {file.name: sha256(file) for file in sorted(folder.glob(f"{split}*.npy"))}
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def read_found(folder: Path) -> dict[str, Any]:
+    """Return what was found when the store in `folder` was built."""
+    return read_object(folder / "store.json")
 
 
 class _Writer:

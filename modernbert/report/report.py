@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
+from pydantic import Field, FiniteFloat
+from typing_extensions import TypedDict
 
 from modernbert.comparison.compare import collect, compare
 from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.results import Comparison
 from modernbert.comparison.tables import Table, comparison_tables
-from modernbert.errors import BadData
+from modernbert.errors import BadData, BadRun
+from modernbert.reading import checked, read_lines, read_object
+from modernbert.record_schema import Count
 from modernbert.report import plots
 from modernbert.report.sections import (
     Section,
@@ -28,6 +32,38 @@ from modernbert.runs import RunStore
 from modernbert.version import __version__
 
 
+class StoredModel(TypedDict):
+    """A model in a kept comparison."""
+
+    runs: Annotated[list[str], Field(min_length=1)]
+
+
+class StoredTask(TypedDict):
+    """A task in a kept comparison."""
+
+    models: list[StoredModel]
+
+
+class StoredComparison(TypedDict):
+    """What tells which runs a kept comparison was made of."""
+
+    tasks: Annotated[list[StoredTask], Field(min_length=1)]
+    baselines: Annotated[list[str], Field(min_length=1)]
+
+
+class LoggedLine(TypedDict):
+    """A line of a run's log."""
+
+    event: str
+
+
+class LoggedStep(LoggedLine):
+    """A progress line."""
+
+    step: Count
+    loss: FiniteFloat
+
+
 def report(what: str, store: RunStore, *, texts: bool = True) -> str:
     """Return the report of a run, or of a comparison that `mbert compare -o FILE.json` wrote.
 
@@ -35,21 +71,27 @@ def report(what: str, store: RunStore, *, texts: bool = True) -> str:
         texts: show examples with their text, where it can be had.
 
     Raises:
-        UnknownName, BadRun: there is no such finished run, or it has no scores.
+        UnknownName, BadRun: there is no such finished run, it has no scores, or it is damaged.
         BadData: the file is no comparison.
     """
     path = Path(what)
     if path.suffix != ".json" or not path.is_file():
         return run_report(what, store, texts=texts)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        runs = [run for task in found["tasks"] for model in task["models"] for run in model["runs"]]
-        baselines = found["baselines"]
-    except (ValueError, KeyError, TypeError):
-        fix = "Write one: mbert compare --baseline MODEL -o comparison.json"
-        raise BadData("this is no comparison", where=what, fix=fix) from None
-    compared = compare(store, list(dict.fromkeys(runs)), baselines, allow=True)
+    kept = _read_comparison(path)
+    runs = [run for task in kept["tasks"] for model in task["models"] for run in model["runs"]]
+    compared = compare(store, list(dict.fromkeys(runs)), kept["baselines"], allow=True)
     return comparison_report(compared, store, texts=texts)
+
+
+def _read_comparison(path: Path) -> StoredComparison:
+    """Read what of a kept comparison tells which runs it was made of. Raises BadData."""
+    try:
+        kept = read_object(path, what="the comparison")
+        return checked(StoredComparison, kept, where=str(path))
+    except BadData as error:
+        error.what = f"this is no comparison ({error.what})"
+        error.fix = "Write one: mbert compare --baseline MODEL -o comparison.json"
+        raise
 
 
 def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = True) -> str:
@@ -109,12 +151,24 @@ def _scores_table(record: dict[str, Any]) -> Table:
 def _loss_section(path: Path) -> list[Section]:
     if not path.is_file():
         return []
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    points = [(line["step"], line["loss"]) for line in lines if line["event"] == "StepReport"]
+    try:
+        points = list(_losses(path))
+    except BadRun as error:
+        error.fix = "Delete the line or the file: the report then does without the loss."
+        raise
     if not points:
         return []
     figure = plots.curves({"training loss": points}, "optimiser step", "loss")
     return [Section("Loss", plots=(plots.to_html(figure, "Training loss"),))]
+
+
+def _losses(path: Path) -> Iterator[tuple[int, float]]:
+    """Yield step and loss of every progress line. Raises BadRun for a damaged log."""
+    for where, line in read_lines(path, BadRun, what="the run's log"):
+        event = checked(LoggedLine, line, where=where, error=BadRun)["event"]
+        if event == "StepReport":
+            step = checked(LoggedStep, line, where=where, error=BadRun)
+            yield step["step"], step["loss"]
 
 
 def _facts_table(record: dict[str, Any]) -> Table:

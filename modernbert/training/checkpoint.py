@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NoReturn
 
 import torch
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 from modernbert.errors import BadRun
 from modernbert.files import atomic_folder, sha256, write_json
+from modernbert.reading import checked, read_object
+from modernbert.record_schema import Amount, Count, Digest, History
+
+AGAIN = "Start the run again; this one cannot be resumed."
+
+
+class StoredProgress(TypedDict):
+    """`Progress` as it is written."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    step: Count
+    max_tokens: Annotated[int, Field(ge=1)]
+    history: History
+    best_step: Annotated[int, Field(ge=-1)]
+    best_score: Annotated[float, Field(allow_inf_nan=True)]
+    since_best: Count
+    seconds: Amount
+    tokens: Count
+    examples: Count
+
+
+class StoredRecord(TypedDict):
+    """What `progress.json` holds: the record, and checksums of itself and of the state beside it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    record: dict[str, Any]
+    state_sha256: Digest
+    record_sha256: Digest
 
 
 @dataclass
@@ -56,7 +89,7 @@ class CheckpointStore:
         Raises:
             DiskFull: no space was left; the older state is intact.
         """
-        name = f"step-{progress.step:08d}-{len(progress.history):04d}"
+        name = _state_name(progress)
         self._write(name, state, asdict(progress))
         self._drop("step-", keep=name)
 
@@ -75,11 +108,21 @@ class CheckpointStore:
     def load_state(self, folder: Path) -> tuple[Progress, dict[str, Any]]:
         """Read a state back. Raises BadRun when it is damaged."""
         record, state = self._read(folder)
-        return Progress(**record), state
+        path = folder / "progress.json"
+        with _cannot_be_resumed():
+            checked(StoredProgress, record, where=str(path), error=BadRun)
+        progress = Progress(**record)
+        if folder.name != _state_name(progress):
+            raise BadRun(f"this is the state of step {progress.step}", where=str(path), fix=AGAIN)
+        return progress, state
 
     def load_best(self, step: int) -> dict[str, torch.Tensor]:
         """Read the best weights back. Raises BadRun when they are damaged."""
-        weights: dict[str, torch.Tensor] = self._read(self.root / f"best-{step:08d}")[1]["weights"]
+        folder = self.root / f"best-{step:08d}"
+        record, state = self._read(folder)
+        if record != {"step": step} or state.keys() != {"weights"}:
+            raise BadRun("these are other weights", where=str(folder), fix=AGAIN)
+        weights: dict[str, torch.Tensor] = state["weights"]
         return weights
 
     def remove(self) -> None:
@@ -92,24 +135,58 @@ class CheckpointStore:
             return
         with atomic_folder(folder) as temporary:
             torch.save(state, temporary / "state.pt")
-            write_json(temporary / "progress.json", record | {"sha256": sha256(temporary / "state.pt")})
+            digest = sha256(temporary / "state.pt")
+            kept = {"record": record, "state_sha256": digest, "record_sha256": _digest(record, digest)}
+            write_json(temporary / "progress.json", kept)
 
     def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the record and the state of a checkpoint. Raises BadRun when it is damaged."""
+        path = folder / "progress.json"
+        with _cannot_be_resumed():
+            kept = read_object(path, BadRun, what="the checkpoint")
+            checked(StoredRecord, kept, where=str(path), error=BadRun)
+        if kept["record_sha256"] != _digest(kept["record"], kept["state_sha256"]):
+            _damaged(path)
         path = folder / "state.pt"
-        try:
-            record = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-            expected = record.pop("sha256")
-        except (OSError, ValueError, KeyError) as error:
-            raise BadRun(f"the checkpoint cannot be read ({error})", where=str(folder)) from None
-        if not path.is_file() or sha256(path) != expected:
-            raise BadRun(
-                "the checkpoint is damaged: its checksum differs",
-                where=str(path),
-                fix="Start the run again; this one cannot be resumed.",
-            )
-        return record, torch.load(path, map_location="cpu", weights_only=True)
+        if not path.is_file() or sha256(path) != kept["state_sha256"]:
+            _damaged(path)
+        return kept["record"], _load(path)
 
     def _drop(self, prefix: str, *, keep: str) -> None:
         for folder in self.root.glob(f"{prefix}*"):
             if folder.name != keep:
                 shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _cannot_be_resumed() -> Iterator[None]:
+    """Say what to do about a file that is not what it should be."""
+    try:
+        yield
+    except BadRun as error:
+        error.fix = AGAIN
+        raise
+
+
+def _state_name(progress: Progress) -> str:
+    return f"step-{progress.step:08d}-{len(progress.history):04d}"
+
+
+def _digest(record: dict[str, Any], state_sha256: str) -> str:
+    """Return the checksum of a record together with the state that it belongs to."""
+    return hashlib.sha256(json.dumps([record, state_sha256], sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(path: Path) -> NoReturn:
+    raise BadRun("the checkpoint is damaged: its checksum differs", where=str(path), fix=AGAIN)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read tensors; code in the file is never run. Raises BadRun for a file that holds anything else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader raises nearly anything on a file that is not its own
+        said = f"this is no checkpoint of mbert ({type(error).__name__} while it was read)"
+        raise BadRun(said, where=str(path), fix=AGAIN) from None
+    with _cannot_be_resumed():
+        return checked(dict[str, Any], state, where=str(path), error=BadRun)

@@ -13,15 +13,17 @@ import torch
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
-from modernbert.files import free_space, model_checksums, write_jsonl
+from modernbert.files import model_checksums, write_jsonl
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.compilation import compile_layers
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
+from modernbert.places import free_space, make_folder
 from modernbert.report.card import write_card
-from modernbert.runs import RunStore, lock, write_run
+from modernbert.runs import TRAININGS, RunStore, lock, read_run, write_run
+from modernbert.signals import Ended
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
@@ -86,15 +88,18 @@ def finetune(
     """
     if seed is not None:
         request = replace(request, settings={**request.settings, "seed": seed})
+    if request.name:
+        store.check_name(request.name)
     inputs = prepare(request, store)
-    name = request.name or store.free_name(default_name(inputs))
-    store.check_name(name)
-    with _ready(inputs, name, store) as (started, job, machinery):
+    name = request.name or default_name(inputs)
+    with (
+        store.new_run(name, exact=request.name is not None) as folder,
+        _ready(inputs, folder.name, store) as (started, job, machinery),
+    ):
         on_start(started)
         record = first_record(started, study)
-        folder = store.create(name, record)
-        with lock(folder):
-            return _train(folder, record, started, job, machinery, observe, resume=False)
+        write_run(folder, record)
+        return _train(folder, record, started, job, machinery, observe, resume=False)
 
 
 def resume(
@@ -109,13 +114,14 @@ def resume(
     Raises:
         UnknownName, BadRun: there is no such run, it is finished, or data or model have changed since.
     """
-    record = store.read(name)
-    if record["status"] == "finished":
-        raise BadRun(f"'{name}' is finished: there is nothing to resume", fix=f"mbert runs show {name}")
-    if "request" not in record:
-        raise BadRun(f"'{name}' is no training run")
+    store.sweep()
+    if store.read(name)["kind"] not in TRAININGS:
+        raise BadRun(f"'{name}' is no training run", fix="Make it again: mbert eval, mbert compare.")
     folder = store.path(name)
     with lock(folder):
+        record = read_run(folder)  # as it is now that nobody else can change it
+        if record["status"] == "finished":
+            raise BadRun(f"'{name}' is finished: there is nothing to resume", fix=f"mbert runs show {name}")
         inputs = prepare(read_request(record["request"]), store)
         require_unchanged(record, inputs, folder)
         with _ready(inputs, name, store) as (started, job, machinery):
@@ -180,7 +186,7 @@ def _train(
 ) -> RunResult:
     inputs = started.inputs
     checkpoints = CheckpointStore(folder / "checkpoints")
-    checkpoints.root.mkdir(exist_ok=True)
+    make_folder(checkpoints.root)
     work = Fit(
         model=job.network,
         objective=job.objective,
@@ -200,7 +206,7 @@ def _train(
             remember(folder / TRAINED_TEXTS, job.trained_texts)
         splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
-    except Stopped as stopped:
+    except (Stopped, Ended) as stopped:
         stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: mbert resume {folder.name}"]))
         raise
     record = {

@@ -68,9 +68,10 @@ class Request:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read a stored request back."""
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        """Read a stored request back; what other versions kept beside it is left out."""
+        known = {name: values[name] for name in values.keys() & cls.__dataclass_fields__}
+        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return cls(**{**known, **lists})
 
 
 PLAIN = TrainingConfig()
@@ -191,14 +192,14 @@ def settle(
 ) -> tuple[Settings, list[str]]:
     """Resolve a request's settings; also return what to tell about them."""
     recipe, config = resolve_settings(request, task, source, train_rows=train_rows, base=base)
-    start = find_start(request, recipe, source, store)
+    start, left_out = find_start(request, recipe, source, store)
     if config.random_weights and start is not source:
         raise BadOption(
             f"random weights cannot start from {start.name}", fix="Add --init-from none, or leave them out."
         )
     machine = choose_machine(request.device, request.precision)
     config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
-    notes = [] if start is source else [f"starting from {start.found_in}"]
+    notes = [*left_out] if start is source else [f"starting from {start.found_in}", *left_out]
     return Settings(recipe=recipe, config=config, start=start, machine=machine), notes
 
 
@@ -241,8 +242,12 @@ def resolve_settings(
     return recipe, config.with_values(request.settings, source="settings")
 
 
-def find_start(request: Request, recipe: Recipe, source: ModelSource, store: RunStore) -> ModelSource:
+def find_start(
+    request: Request, recipe: Recipe, source: ModelSource, store: RunStore
+) -> tuple[ModelSource, list[str]]:
     """Return the checkpoint to start from: the model itself, or the run that --init-from or the recipe names.
+
+    Also return what to tell about it: damaged runs are left out.
 
     Raises:
         BadOption: no finished run of that task with this model exists.
@@ -250,25 +255,29 @@ def find_start(request: Request, recipe: Recipe, source: ModelSource, store: Run
     wanted = request.init_from or recipe.init_from
     data_dir = Path(request.data_dir) if request.data_dir else None
     if wanted is None or wanted == "none":
-        return source
+        return source, []
     if store.has(wanted):
-        return locate_model(wanted, store=store, data_dir=data_dir)
+        return locate_model(wanted, store=store, data_dir=data_dir), []
     task = wanted if "/" in wanted else f"glue/{wanted}"
-    matching = [name for name in store.names() if _is_run_of(store, name, task, request.model)]
+    found = store.survey()
+    matching = [name for name, run in found.records.items() if _is_run_of(run, task, request.model)]
     if not matching:
+        fix = [
+            f"Train one: mbert finetune {task} --model {request.model} --recipe {request.recipe}",
+            "or start from the bare model: --init-from none (the score is then another protocol's)",
+        ]
         raise BadOption(
             f"this starts from a model fine-tuned on {task}, "
             f"and no finished run of {request.model} on it exists",
-            fix=f"Train one: mbert finetune {task} --model {request.model} --recipe {request.recipe}\n"
-            "or start from the bare model: --init-from none (the score is then another protocol's)",
+            fix="\n".join([*fix, *found.notes()]),
         )
     seed = request.settings.get("seed", 42)
-    newest = max(matching, key=lambda name: (store.read(name)["seed"] == seed, store.read(name)["created"]))
-    return locate_model(newest, store=store, data_dir=data_dir)
+    runs = found.records
+    newest = max(matching, key=lambda name: (runs[name]["seed"] == seed, runs[name]["created"]))
+    return locate_model(newest, store=store, data_dir=data_dir), found.notes()
 
 
-def _is_run_of(store: RunStore, name: str, task: str, model: str) -> bool:
-    run = store.read(name)
+def _is_run_of(run: Mapping[str, Any], task: str, model: str) -> bool:
     same = run["task"]["name"] == task and run["model"]["name"] == model
     pretrained = not run["config"].get("random_weights")
     return bool(same and pretrained and run["status"] == "finished" and run["kind"] == "finetune")

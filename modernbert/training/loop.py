@@ -13,7 +13,7 @@ from modernbert.errors import Interrupted, TrainingFailed
 from modernbert.training.checkpoint import Progress
 from modernbert.training.optim import rate_factor
 from modernbert.training.reports import EvaluationReport, StepReport
-from modernbert.training.state import Fit, put_weights, restore, save, weights
+from modernbert.training.state import Fit, put_best, restore, save, weights
 from modernbert.training.step import train_step
 
 
@@ -43,7 +43,7 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
         interrupted.what += f" at step {work.progress.step} of {work.total}; everything is saved"
         raise
     if work.config.keep == "best" and work.progress.best_step != work.progress.step:
-        put_weights(work, work.checkpoints.load_best(work.progress.best_step))
+        put_best(work)
     return work.progress
 
 

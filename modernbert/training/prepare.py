@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
 from modernbert.data.tokens import TokenLengths, measure
-from modernbert.errors import BadOption, UnknownName
+from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
-from modernbert.model.locate import locate_model
+from modernbert.model.locate import ModelSource, locate_model
 from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretraining
 from modernbert.runs import RunStore
 from modernbert.training.classification import load_training_splits, prepare_labelled, resolve_task
@@ -39,8 +40,18 @@ def prepare(request: Request, store: RunStore) -> Inputs:
 
 
 def read_request(values: dict[str, Any]) -> Request:
-    """Read a stored request back, of whichever kind it is."""
-    return (PretrainingRequest if "files" in values else Request).from_dict(values)
+    """Read a stored request back, of whichever kind it is, to go on with it.
+
+    Raises:
+        BadRun: it asks for something that this version does not know.
+    """
+    kind = PretrainingRequest if "files" in values else Request
+    if unknown := sorted(values.keys() - kind.__dataclass_fields__):
+        raise BadRun(
+            f"the run was asked for with '{unknown[0]}', which this version of mbert does not know",
+            fix="Go on with the version that began it (see `versions` in its run.json).",
+        )
+    return kind.from_dict(values)
 
 
 def require_data(request: Request) -> None:
@@ -57,15 +68,28 @@ def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
     """Return the retrieval task that a request names, with what to tell about it; None for any other."""
     path = Path(request.target)
     if is_collection(path):
+        _refuse(request, ("text", "label", "kind", "validation", "test"), "a collection has its own")
         return folder_task(path), []
-    if is_pairs_file(path) or (request.kind == "retrieval" and path.is_file()):
+    if request.kind in (None, "retrieval") and (is_pairs_file(path) or (request.kind and path.is_file())):
+        _refuse(request, ("label",), "pairs have no label")
         extra = {n: Path(v) if (v := getattr(request, n)) else None for n in ("validation", "test")}
         return pairs_task(path, text=request.text, **extra)
     try:
         task = find_task(request.target)
     except UnknownName:
         return None
-    return (task, []) if isinstance(task, RetrievalTask) else None
+    if not isinstance(task, RetrievalTask):
+        return None
+    _refuse(request, ("text", "label", "kind", "validation", "test"), f"{task.name} has its own")
+    return task, []
+
+
+def _refuse(request: Request, names: Sequence[str], why: str) -> None:
+    """Raise BadOption for the first of these that a request says and that would be ignored."""
+    flags = {"text": "text-col", "label": "label-col"}
+    for name in names:
+        if (value := getattr(request, name)) and value != "retrieval":
+            raise BadOption(f"--{flags.get(name, name)} has no effect on {request.target}: {why}")
 
 
 def prepare_retrieval(
@@ -95,6 +119,8 @@ def prepare_retrieval(
     )
     config = settings.config
     assert isinstance(config, RetrievalConfig)
+    _require_scores(train, config)
+    _require_sizes(source, config)
     own = embedding_settings(settings.start)
     tokenizer = load_tokenizer(source)
     lengths = _lengths(train, tokenizer)
@@ -122,6 +148,26 @@ def prepare_retrieval(
         lengths=lengths,
         remarks=(*train.notes, *shared_queries(train, held_out)),
     )
+
+
+def _require_scores(train: Collection, config: RetrievalConfig) -> None:
+    """Raise BadOption when a loss that learns from a teacher's scores would have nothing to learn from."""
+    if config.loss == "contrastive":
+        return
+    if not any(len(train.teacher.get(query, ())) > 1 for query in train.queries):
+        raise BadOption(
+            f"loss {config.loss} learns from a teacher's scores of a positive and a negative, and the data "
+            "has none",
+            fix="Add a column `scores` to the pairs, or use --loss contrastive.",
+        )
+    if not config.hard_negatives:
+        raise BadOption(f"loss {config.loss} compares with negatives, and hard_negatives is 0")
+
+
+def _require_sizes(source: ModelSource, config: RetrievalConfig) -> None:
+    size = int(load_config(source).hidden_size)
+    if larger := [number for number in config.dims if number > size]:
+        raise BadOption(f"--dims {larger[0]} exceeds the model's vectors of {size} numbers")
 
 
 def _train_and_held_out(

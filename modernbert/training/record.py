@@ -14,6 +14,7 @@ from modernbert.errors import BadRun
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
+from modernbert.places import no_space_is_an_error
 from modernbert.training.checkpoint import Progress
 from modernbert.training.inputs import Inputs
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
@@ -125,12 +126,23 @@ def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> N
 
 
 def logged(path: Path, observe: Observe) -> Observe:
-    """Also append every report to the run's log."""
+    """Also append every report to the run's log. Raises DiskFull when there is no space for it."""
+    _drop_torn_line(path)
 
     def both(report: StepReport | EvaluationReport | Notice) -> None:
         line = {"event": type(report).__name__, "time": round(time.time(), 3), **asdict(report)}
-        with path.open("a", encoding="utf-8") as file:
+        with no_space_is_an_error(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         observe(report)
 
     return both
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line without an end: its process was killed while it wrote."""
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        whole = file.read().rpartition(b"\n")
+        if whole[2]:
+            file.truncate(len(whole[0]) + len(whole[1]))

@@ -1,14 +1,13 @@
-"""SIGTERM and Ctrl-C ask a run to stop; it stops at the next safe point and saves first."""
+"""A signal asks a run to stop; it stops at the next safe point and saves first."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
-from types import FrameType
 
 from modernbert.errors import Interrupted
+from modernbert.signals import Ended, on_signals
 
 
 class StopRequest:
@@ -16,6 +15,12 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+
+    def request(self, number: int) -> None:
+        """Remember a first signal. Raises Ended at a second one: whoever sent it does not want to wait."""
+        if self.signal_number is not None:
+            raise Ended(number)
+        self.signal_number = number
 
     def raise_if_requested(self) -> None:
         """Raise Interrupted when a signal has come. Call this only where the state is consistent."""
@@ -26,22 +31,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM while the block runs; a second one acts at once."""
+    """Catch SIGINT, SIGTERM and SIGHUP while the block runs; a second one acts at once."""
     stop = StopRequest()
-    caught = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
+    with on_signals(stop.request):
         yield stop
-        return
-    before = {number: signal.getsignal(number) for number in caught}
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        stop.signal_number = number
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in caught:
-        signal.signal(number, remember)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from modernbert.errors import BadRun
 from modernbert.training.checkpoint import CheckpointStore, Progress
 from modernbert.training.config import TrainingConfig
 from modernbert.training.objectives import Objective, TrainingData
@@ -73,11 +76,35 @@ def restore(work: Fit) -> None:
     if folder is None:
         return
     work.progress, state = work.checkpoints.load_state(folder)
-    put_weights(work, state["weights"])
-    work.optimizer.load_state_dict(state["optimizer"])
-    set_random_state(state["random"])
+    with _foreign_is_an_error(folder):
+        put_weights(work, state["weights"])
+        work.optimizer.load_state_dict(state["optimizer"])
+        _require_moments(work.optimizer)
+        set_random_state(state["random"])
     left = work.total - work.progress.step
     work.observe(Notice(f"resuming at step {work.progress.step} of {work.total}, {left} left"))
+
+
+@contextlib.contextmanager
+def _foreign_is_an_error(folder: Path) -> Iterator[None]:
+    """Turn what does not fit the model into BadRun: the checkpoint is another model's."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]:.200}"
+        raise BadRun(
+            f"the checkpoint is not of this model ({reason})",
+            where=str(folder),
+            fix="Start the run again; this one cannot be resumed.",
+        ) from None
+
+
+def _require_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Raise ValueError unless every running average has its parameter's shape, which torch does not check."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if name != "step" and value.shape != parameter.shape:
+                raise ValueError(f"{name} of shape {tuple(value.shape)} for {tuple(parameter.shape)}")
 
 
 def weights(work: Fit) -> dict[str, torch.Tensor]:
@@ -85,10 +112,21 @@ def weights(work: Fit) -> dict[str, torch.Tensor]:
     return {name: p.detach().cpu() for name, p in work.trainable().items()}
 
 
+def put_best(work: Fit) -> None:
+    """Overwrite the trained parameters with the best ones. Raises BadRun when they are damaged."""
+    best = work.checkpoints.load_best(work.progress.best_step)
+    with _foreign_is_an_error(work.checkpoints.root):
+        put_weights(work, best)
+
+
 def put_weights(work: Fit, weights: dict[str, torch.Tensor]) -> None:
-    """Overwrite the trained parameters."""
+    """Overwrite the trained parameters. Raises ValueError unless they are these, in these shapes."""
+    own = work.trainable()
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if shapes != {name: tuple(parameter.shape) for name, parameter in own.items()}:
+        raise ValueError("other tensors, or other shapes")
     with torch.no_grad():
-        for name, parameter in work.trainable().items():
+        for name, parameter in own.items():
             parameter.copy_(weights[name])
 
 

@@ -18,7 +18,7 @@ from modernbert.training.finetune import RunResult, finetune, resume
 from modernbert.training.inputs import Request
 from modernbert.training.prepare import require_data
 from modernbert.training.record import Started
-from modernbert.training.reports import Observe
+from modernbert.training.reports import Notice, Observe
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
 
     Raises:
         UnknownName: a target is no task, file or family.
-        BadOption: fewer than one seed.
+        BadOption: fewer than one seed, or the name that was asked for is taken.
     """
     if seeds < 1:
         raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more.")
@@ -74,8 +74,20 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
     first = int(request.settings.get("seed", 42))
     model = Path(request.model).name
     label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"
-    wanted = request.name or f"{label.replace('/', '-')}-{model}-study"
-    return Study(store.free_name(wanted), tuple(expanded), tuple(range(first, first + seeds)))
+    wanted = f"{label.replace('/', '-')}-{model}-study"
+    return Study(_name(request, wanted, store), tuple(expanded), tuple(range(first, first + seeds)))
+
+
+def _name(request: Request, wanted: str, store: RunStore) -> str:
+    """Return a name that neither a run nor a study has. Raises BadOption if the user's own is taken."""
+    studies = {study["name"] for run in store.survey().records.values() if (study := run.get("study"))}
+    if request.name is None:
+        return store.free_name(wanted, studies)
+    store.check_name(request.name)
+    if request.name in studies:
+        fix = f"Go on with it (mbert resume {request.name}), or choose another --name."
+        raise BadOption(f"there is a study called '{request.name}' already", fix=fix)
+    return request.name
 
 
 def run_study(
@@ -96,6 +108,8 @@ def run_study(
     requests = {t: dataclasses.replace(request, target=t) for t in study.targets}
     _require_data(requests)
     record = {"name": study.name, "targets": list(study.targets), "seeds": list(study.seeds)}
+    for note in store.survey().notes():
+        observe(Notice(note))
     results = []
     for target, seed in study.jobs():
         there = _run_of(study.name, target, seed, store)
@@ -148,7 +162,7 @@ def resume_any(
     Raises:
         UnknownName, BadRun: as `resume`.
     """
-    studies = {s["name"]: n for n in store.names() if (s := store.read(n).get("study"))}
+    studies = {s["name"]: n for n, run in store.survey().records.items() if (s := run.get("study"))}
     record = store.read(studies.get(name, name))
     kept = record.get("study")
     if kept is None:
@@ -165,8 +179,7 @@ def resume_any(
 
 
 def _run_of(study: str, target: str, seed: int, store: RunStore) -> str | None:
-    for name in store.names():
-        run = store.read(name)
+    for name, run in store.survey().records.items():
         same = (run.get("study") or {}).get("name") == study
         if same and run["seed"] == seed and run["request"]["target"] == target:
             return name

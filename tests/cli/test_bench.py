@@ -51,9 +51,9 @@ def test_lengths_beyond_the_context_are_left_out_and_named(mbert, tiny_bert):
     ("arguments", "message"),
     [
         (("--mode", "fast"), "no mode 'fast'"),
-        (("--lengths", "a,b"), "whole numbers with commas"),
-        (("--lengths", "1"), "at least 3 tokens"),
-        (("--rounds", "0"), "one round"),
+        (("--lengths", "a,b"), "must be a whole number"),
+        (("--lengths", "1"), "from 3 to"),
+        (("--rounds", "0"), "from 1 to 1,000"),
         (("nowhere.csv",), "no such file"),
         (("glue/sst3",), "glue/sst2"),
     ],

@@ -52,14 +52,14 @@ def test_bad_files(mbert, tiny_bert, tmp_path, content, parts):
         (["reviews.csv", "-m", "."], ["no config.json"]),
         (["reviews.csv", "--text-col", "txt"], ["no column 'txt'", "Did you mean 'text'?"]),
         (["reviews.csv", "--epochs", "0"], ["epochs", "greater than 0"]),
-        (["reviews.csv", "--recipe", "best"], ["no recipe called 'best'"]),
+        (["reviews.csv", "--recipe", "best"], ["there is no recipe 'best'"]),
         (["reviews.csv", "--recipe", "paper"], ["no recipe for"]),
         (["reviews.csv", "--max-length", "500"], ["exceeds the model's context of 128"]),
         (["reviews.csv", "--max-length", "long"], ["--max-length cannot be 'long'"]),
         (["reviews.csv", "--kind", "ranking"], ["no kind 'ranking'"]),
         (["reviews.csv", "--device", "tpu"], ["no device 'tpu'", "cpu"]),
         (["reviews.csv", "--precision", "fp8"], ["no precision 'fp8'"]),
-        (["reviews.csv", "--seeds", "0"], ["0 seeds"]),
+        (["reviews.csv", "--seeds", "0"], ["--seeds is '0'", "from 1 to 1,000"]),
         (["reviews.csv", "--config", "no.toml"], ["no.toml", "no such file"]),
         (["reviews.csv", "--lora", "--lora-targets", "nolayer"], ["LoRA targets do not fit"]),
         (["reviews.csv", "--data-dir", "nofolder"], ["nofolder", "no such bundle folder"]),
@@ -178,7 +178,7 @@ def test_runs_that_are_unknown_damaged_or_of_another_version(mbert, trained):
     refused(mbert("runs", "show", "toy"), "format 7", "reads format 1")
     refused(mbert("eval", "reviews.csv", "-m", "toy"), "format 7")
     path.write_text(kept[: len(kept) // 2])
-    refused(mbert("runs", "show", "toy"), "record cannot be read")
+    refused(mbert("runs", "show", "toy"), "run.json: not valid JSON", "Restore it")
 
 
 def test_a_bare_encoder_is_not_scored(mbert, tiny_bert, tmp_path):

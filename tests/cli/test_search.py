@@ -45,6 +45,60 @@ def test_the_nearest_index_above_is_taken(mbert, tiny_modernbert, monkeypatch):
     assert "a.py:1" in out
 
 
+def test_a_terminal_is_told_nothing_by_what_is_indexed(mbert, tiny_modernbert):
+    Path("src").mkdir()
+    Path("src/a\x1b[2Jb.py").write_text("def good(w1):\n    return '\x1b]0;x\x07\x9b31m'\r\n\f    w1\n")
+    Path("src/bad\x1b[2J.txt").write_bytes(b"\xff")
+    code, out, err = mbert("index", "src", "-m", tiny_modernbert)
+    assert code == 0, err
+    assert r"left out: bad\x1b[2J.txt (not UTF-8)" in err
+    code, found, err = mbert("search", "good w1", "--index", "src")
+    assert code == 0, err
+    assert r"a\x1b[2Jb.py:1  good" in found
+    assert r"     3  \x0c    w1" in found
+    assert not {"\x1b", "\x07", "\x9b", "\f"} & set(out + found + err)
+
+
+def test_a_damaged_index_is_said_and_mended(mbert, tiny_modernbert):
+    Path("src").mkdir()
+    Path("src/a.py").write_text("def good(w1):\n    return w1\n")
+    mbert("index", "src", "-m", tiny_modernbert)
+    (chunks,) = Path("src/.mbert-index").glob("chunks.*.sqlite")
+    chunks.write_bytes(chunks.read_bytes()[:-100])
+    code, _, err = mbert("search", "good", "--index", "src")
+    assert code == 2
+    assert "the index is damaged" in err
+    assert "Index again: mbert index PATH" in err
+    code, _, err = mbert("index", "src")
+    assert code == 0, err
+    assert "the index is damaged: it was built anew" in err
+    assert mbert("search", "good", "--index", "src")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("index", ""), "PATH is empty"),
+        (("index", "src", "--to", ""), "--to is empty"),
+        (("index", "src", "--to", "file"), "a file, where a folder is expected"),
+        (("index", "src", "--to", "file/x"), "cannot write here (Not a directory)"),
+        (("index", "src", "--to", "/proc/x"), "cannot write here"),
+        (("index", "nowhere"), "there is no such file or folder"),
+        (("search", "x", "--index", "file"), "there is no index here"),
+        (("search", "x"), "there is no index in"),
+    ],
+)
+def test_index_and_search_mistakes(arguments, message, mbert, tiny_modernbert):
+    Path("src").mkdir()
+    Path("src/a.py").write_text("def good(w1):\n    return w1\n")
+    Path("file").write_text("")
+    model = ("-m", tiny_modernbert) if arguments[0] == "index" else ()
+    code, _, err = mbert(*arguments, *model)
+    assert code == 2
+    assert message in err
+    assert {path.name for path in Path().rglob("*")} == {"src", "a.py", "file"}
+
+
 @pytest.mark.parametrize(
     ("head", "message"), [("tokens", "a vector for each token"), ("reranker", "--rerank")]
 )
@@ -58,7 +112,7 @@ def test_a_model_without_one_vector_a_text_is_refused(head, message, mbert, tiny
     code, _, err = mbert("index", "src", "-m", "other")
     assert code == 2
     assert message in err
-    assert not Path("src/.mbert-index/index.json").exists()
+    assert not Path("src/.mbert-index/mbert-index.json").exists()
 
 
 def test_embed_keeps_columns_and_order(mbert, tiny_modernbert, monkeypatch):

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import made_run, request_of, toy_rows, write_csv
+from helpers import keep_run, made_run, request_of, toy_rows, write_csv
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
@@ -128,15 +128,15 @@ def test_rows_that_do_not_fit_the_record_are_refused(store):
     made_run(store, "a", "one", np.arange(100) < 90)
     path = store.path("a") / "scores.jsonl"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
-    with pytest.raises(BadRun, match="of its 99 rows"):
+    with pytest.raises(BadRun, match="99 rows; the record says 100"):
         read_outcomes(store, "a")
 
 
 def test_a_run_that_was_only_scored_is_compared(two_models):
-    record = two_models.read("sst2-good-1") | {"kind": "evaluate", "seed": None, "model": {"name": "scored"}}
+    record = two_models.read("sst2-good-1") | {"kind": "evaluate", "seed": None}
+    record["model"] |= {"name": "scored"}
     del record["request"], record["recipe"], record["training"]
-    folder = two_models.create("scored", record)
-    write_run(folder, record)
+    folder = keep_run(two_models, "scored", record)
     (folder / "scores.jsonl").write_bytes((two_models.path("sst2-good-1") / "scores.jsonl").read_bytes())
     found = compare(two_models, ["scored", "sst2-bad-1"], ["bad"])
     assert found.tasks[0].contrasts[0].verdict == "better"
@@ -147,7 +147,7 @@ def test_unfinished_runs_are_passed_over_or_refused_by_name(two_models):
     write_run(two_models.path("sst2-good-1"), record | {"status": "interrupted"})
     found = compare(two_models, [], ["bad"])
     assert any("interrupted" in note for note in found.notes)
-    with pytest.raises(BadRun, match="only finished runs"):
+    with pytest.raises(BadRun, match="is interrupted: it has no scores yet"):
         compare(two_models, ["sst2-good-1", "sst2-bad-1"], ["bad"])
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from helpers import made_run, request_of, toy_rows, write_csv
+from helpers import SETTINGS, keep_run, made_run, request_of, running_record, toy_rows, write_csv
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
 from modernbert.comparison.compare import collect
 from modernbert.comparison.filling import fill
-from modernbert.comparison.missing import Cell, Wanted, missing_cells, total_minutes
+from modernbert.comparison.missing import (
+    Cell,
+    Wanted,
+    missing_cells,
+    one_at_a_time,
+    total_minutes,
+    up_to_date,
+)
 from modernbert.errors import BadOption, Interrupted, MbertError, UnknownName
 from modernbert.training.finetune import finetune
 
@@ -112,6 +123,38 @@ def test_an_interrupted_error_passes_between_processes():
 
     error = pickle.loads(pickle.dumps(Interrupted(15, "stopped by SIGTERM", fix="resume")))
     assert (error.exit_code, error.what, error.fix) == (143, "stopped by SIGTERM", "resume")
+
+
+def test_what_another_process_made_meanwhile_is_taken(store):
+    made_run(store, "a", "minilm", RIGHT)
+    cells = lacking(store, baselines=("bert-base",), seeds=2)
+    known = store.names()
+    assert [up_to_date(cell, store, known) for cell in cells] == cells
+    made_run(store, "b", "bert-base", RIGHT, seed=43)
+    keep_run(store, "c", running_record() | {"request": cells[0].request.as_dict(), "seed": 43,
+                                             "config": SETTINGS | {"seed": 43}})  # fmt: skip
+    now = [up_to_date(cell, store, known) for cell in cells]
+    assert [(cell.model, cell.seed) for cell in cells] == [
+        ("minilm", 43),
+        ("bert-base", 42),
+        ("bert-base", 43),
+    ]
+    assert now == [replace(cells[0], interrupted="c"), cells[1], "b"]
+
+
+def test_one_process_at_a_time_makes_runs(store):
+    told = []
+    with one_at_a_time(store, lambda: told.append("waits")):
+        assert told == []
+        code = (
+            "from pathlib import Path; from modernbert.comparison.missing import one_at_a_time\n"
+            "from modernbert.runs import RunStore\n"
+            f"with one_at_a_time(RunStore(Path({str(store.root)!r})), lambda: print('waits', flush=True)):\n"
+            "    print('goes on')"
+        )
+        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert other.stdout.readline() == "waits\n"
+    assert other.communicate()[0] == "goes on\n"
 
 
 def test_missing_runs_are_made_by_command(tmp_path, store, tiny_modernbert):

@@ -87,3 +87,12 @@ def test_no_module_and_no_near_copy_stands_on_two_sides(tmp_path):
     for part in splits.values():
         assert all(1 in grades.values() for grades in part.judgements.values())
         assert set(part.judgements) == set(part.queries)
+
+
+def test_form_feeds_and_line_separators_end_no_line(tmp_path):
+    path = tmp_path / "m.py"
+    path.write_text(
+        'X = "a\u2028b\x85c"\n\x0c\ndef f():\n    """Say hello to all."""\n    a = 1\n    return a\n'
+    )
+    (found,) = snippets_of(path, "m")
+    assert found.code == "def f():\n    a = 1\n    return a"

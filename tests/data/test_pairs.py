@@ -72,7 +72,7 @@ def test_pairs_are_told_from_labelled_texts(first, expected, tmp_path):
         ({"query": " ", "positive": "b"}, "row 2: the column 'query' is empty"),
         ({"query": "a", "positive": None}, "row 2: the column 'positive' is empty"),
         ({"query": "a", "positive": "b", "negative": [""]}, "row 2: the column 'negative' holds something"),
-        ({"query": "a", "positive": "b", "negative": "[oops]"}, "row 2: a list that is not valid JSON"),
+        ({"query": "a", "positive": "b", "negative": "[oops]"}, "row 2: not valid JSON"),
         ({"query": "a", "positive": "b", "scores": [1, 2]}, "row 2: the scores must be a list"),
     ],
 )

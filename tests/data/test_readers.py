@@ -54,6 +54,21 @@ def test_a_cell_may_hold_line_breaks_and_a_whole_document(tmp_path):
         ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "row 2 .line 3.: not valid JSON"),
         ("a.jsonl", b"[1]\n", "row 1 .line 1.: a list where an object is expected"),
         ("a.jsonl", b"\n\n", "a.jsonl: the file has no rows"),
+        ("a.jsonl", b'{"a": 1}\n{"a": "\\ud83d"}\n', "row 2 .line 2.: half of a character"),
+        ("a.jsonl", b'{"a": 1}\n{"\\udfff": 1}\n', "row 2 .line 2.: half of a character"),
+        ("a.jsonl", b'{"a": 1}\n{"a": [{"b": "\\ud800"}]}\n', "row 2 .line 2.: half of a character"),
+        ("a.jsonl", b'{"a": ' + b"7" * 5000 + b"}\n", "row 1 .line 1.: a number of too many digits"),
+        (
+            "a.jsonl",
+            b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}\n",
+            "row 1 .line 1.: JSON that nests too deep",
+        ),
+        ("a.jsonl", b'{"a": ' * 150 + b"1" + b"}" * 150 + b"\n", "row 1 .line 1.: JSON that nests too deep"),
+        ("a.jsonl", b'{"a": 1}\n{"a": NaN}\n', "row 2 .line 2.: NaN, which JSON does not have"),
+        ("a.jsonl", b'{"a": -Infinity}\n', "row 1 .line 1.: -Infinity, which JSON does not have"),
+        ("a.jsonl", b'{"a": 1e999}\n', "row 1 .line 1.: a number beyond 1e308"),
+        ("a.csv", b"text;label\ngood;1\n", "line 1: the header is one column.* separated by ';'"),
+        ("a.tsv", b"text,label\ngood,1\n", "line 1: the header is one column.* separated by ','"),
         ("a.parquet", b"PAR1 no", "not a valid Parquet file"),
         ("a.xlsx", b"", "'.xlsx' is not a format mbert reads"),
     ],
@@ -80,3 +95,47 @@ def test_a_key_missing_from_a_json_row_is_none(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1, "b": 2}\n{"a": 3}\n')
     assert read_rows(path).columns["b"] == [2, None]
+
+
+def test_line_separators_within_a_text_end_no_row(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": "one\u2028two\x85three"}\n{"a": "b"}\n')
+    assert read_rows(path).columns["a"] == ["one\u2028two\x85three", "b"]
+
+
+def arrow_file(path, **columns):
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def test_parquet_cells_that_python_cannot_hold_are_named(tmp_path):
+    import pyarrow
+
+    invalid = pyarrow.array([b"good", b"\xff\xfe"]).cast(pyarrow.binary()).view(pyarrow.string())
+    far = pyarrow.array([0, 2**31 - 1], pyarrow.int32()).view(pyarrow.date32())
+    moment = pyarrow.array([1, 1], pyarrow.int64()).view(pyarrow.timestamp("us", "No/Where"))
+    for column, message in {
+        "text": (invalid, "row 2: column 'bad' holds text that is not UTF-8"),
+        "date": (far, "row 2: column 'bad' holds what cannot be read"),
+        "time zone": (moment, "row 1: column 'bad' holds what cannot be read"),
+        "inside": (
+            pyarrow.StructArray.from_arrays([invalid], ["x"]),
+            "row 2: column 'bad' holds text that is not UTF-8",
+        ),
+    }.values():
+        path = arrow_file(tmp_path / "a.parquet", text=["a", "b"], bad=column)
+        with pytest.raises(BadData, match=message):
+            read_rows(path)
+
+
+def test_parquet_columns_of_one_name_are_refused(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(BadData, match="names 'text' twice"):
+        read_rows(tmp_path / "a.parquet")

@@ -37,7 +37,7 @@ def test_a_killed_embedding_goes_on_where_it_stopped(tmp_path, monkeypatch):
     cache = VectorCache(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         cache.vectors({"model": "a"}, texts, encode)
-    assert not list(tmp_path.rglob("*.tmp*"))
+    assert not list(tmp_path.rglob("*.mbert-tmp"))
     calls.clear()
     found = cache.vectors({"model": "a"}, texts, encode)
     assert calls == [["6", "7"]]

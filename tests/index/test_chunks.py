@@ -86,17 +86,57 @@ def test_one_endless_line_is_cut_inside():
     assert {(chunk.start, chunk.end) for chunk in found} == {(1, 1)}
 
 
-@given(
-    st.lists(st.text("ab {}();:=\n\tdefclas#'\"é", max_size=60), max_size=40),
-    st.sampled_from((".py", ".js", ".md")),
-)
-@settings(max_examples=60, deadline=None)
+LINES = st.text("ab {}();:=\n\tdefclas#'\"é\r\f\v\x1c\x85\u2028\u200b\ufeff", max_size=60)
+
+
+@given(st.lists(LINES, max_size=40), st.sampled_from((".py", ".js", ".sh", ".rb", ".cpp", ".md")))
+@settings(max_examples=100, deadline=None)
 def test_no_line_is_lost_whatever_the_file_holds(lines, suffix):
     text = "\n".join(lines)
     found = cut_file(PurePath(f"a{suffix}"), text)
-    wanted = {i for i, line in enumerate(text.splitlines(), 1) if line.strip()}
+    expected = text.split("\n")
+    wanted = {i for i, line in enumerate(expected, 1) if line.strip()}
     assert covered(found) >= wanted
     assert all(len(chunk.text) <= 2 * LARGEST for chunk in found)
+    for number in wanted:
+        line = expected[number - 1].removesuffix("\r")
+        own = "".join(chunk.text for chunk in found if chunk.start <= number <= chunk.end)
+        assert line in own, "the text of a chunk is that of its lines"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("inside", ["\f", "\v", "\x1c", "\x85", "\u2028", "\r"])
+def test_only_a_newline_ends_a_line(inside, end):
+    text = f"def one():{end}    return 1{end}{inside}x{end}def two():{end}    return '{inside}'{end}"
+    found = {chunk.name: chunk for chunk in cut_file(PurePath("a.py"), text)}
+    assert (found["two"].start, found["two"].end) == (4, 5)
+    assert found["two"].text == f"def two():\n    return '{inside}'"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".py", "x = " + "[\n" * 3000 + "]\n" * 3000),
+        (".py", "\n".join(" " * depth + "if x:" for depth in range(1000))),
+        (".js", "a" + ".b(\n)" * 4000),
+        (".c", "int x = " + "".join(f"c == {i} ? {i} :\n" for i in range(2000)) + "0;"),
+        (".cpp", "{\n" * 5000),
+        (".sh", "cat <<" + "A" * 5000 + "\nx\n" + "A" * 5000 + "\n"),
+        (".rb", "x = " + ", ".join(f"<<A{i}" for i in range(300)) + "\n"),
+    ],
+)
+def test_deep_and_broken_trees_are_cut(suffix, text):
+    found = cut_file(PurePath(f"a{suffix}"), text)
+    assert covered(found) >= {i for i, line in enumerate(text.split("\n"), 1) if line.strip()}
+
+
+def test_a_name_is_one_short_line():
+    deep = "".join(f"namespace quite_long_name_{depth} {{\n" for depth in range(100)) + "}\n" * 100
+    pointers = cut_file(PurePath("a.c"), "int *\n*\nadd(int a) { return a; }")
+    found = [*cut_file(PurePath("a.cpp"), deep), *pointers]
+    names = [chunk.name for chunk in found]
+    assert max(map(len, names)) == chunks.LONGEST_NAME
+    assert not any("\n" in name for name in names)
 
 
 def test_without_the_grammar_the_extra_is_named(monkeypatch):

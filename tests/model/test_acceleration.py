@@ -13,6 +13,7 @@ from helpers import tiny_modernbert_config
 import modernbert
 from modernbert.errors import BadModel
 from modernbert.model import acceleration, attention, choice, encoder
+from modernbert.model.acceleration import AccelerationReport
 from modernbert.model.loading import recompute_layers
 
 HEADS = [
@@ -55,14 +56,14 @@ def runs_packed(model, inputs, monkeypatch) -> bool:
 @pytest.mark.parametrize("head", HEADS)
 def test_outputs_at_real_tokens_are_the_same(head, left, monkeypatch):
     model, inputs = make(head), padded_inputs(left=left)
+    if "Question" in head:  # it reads the padding, so it runs packed where there is none
+        inputs["attention_mask"] = torch.ones_like(inputs["attention_mask"])
     with torch.no_grad():
         before = first_output(model, inputs)
         after = first_output(modernbert.accelerate(model), inputs)
     if before.ndim == 3 or "Question" in head:
         real = inputs["attention_mask"].bool()
         before, after = before[real], after[real]
-    elif left:
-        return  # pooling of the first place reads padding: transformers' own result means nothing
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
     assert runs_packed(model, inputs, monkeypatch)
 
@@ -73,6 +74,14 @@ def test_gradients_are_the_same():
         model(**inputs).logits.square().sum().backward()
     for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4, msg=f"{name} differs")
+
+
+def test_second_derivatives_are_refused():
+    model = modernbert.accelerate(make())
+    loss = model(**padded_inputs()).logits.square().sum()
+    (gradient,) = torch.autograd.grad(loss, model.get_input_embeddings().weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        gradient.square().sum().backward()
 
 
 def test_gradient_checkpointing_keeps_the_gradients_and_the_packed_path(monkeypatch):
@@ -94,37 +103,6 @@ def test_restore_copy_and_pickle(monkeypatch):
     assert runs_packed(pickle.loads(pickle.dumps(model)), inputs, monkeypatch)
     assert not runs_packed(modernbert.restore(model), inputs, monkeypatch)
     modernbert.restore(model)  # twice is no mistake
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"output_hidden_states": True},
-        {"output_attentions": True},
-        {"return_dict": False},
-        {"position_ids": torch.arange(40)[None].expand(5, -1)},
-        {"attention_mask": torch.tensor([[1, 0, 1] + [0] * 37] * 5)},
-        {"attention_mask": torch.zeros(5, 40, dtype=torch.long)},
-    ],
-    ids=["all layers", "attentions", "tuple", "own positions", "gap", "empty text"],
-)
-def test_what_the_packed_path_does_not_give_runs_as_before(change, monkeypatch):
-    model = make("ModernBertModel")
-    inputs = padded_inputs() | change
-    with torch.no_grad():
-        before = model(**inputs)
-        after = modernbert.accelerate(model)(**inputs)
-    assert type(before) is type(after)
-    assert torch.equal(before[0].nan_to_num(), after[0].nan_to_num())
-    assert not runs_packed(model, inputs, monkeypatch)
-
-
-def test_without_a_mask_every_token_is_real(monkeypatch):
-    model, ids = make("ModernBertModel"), torch.randint(5, 100, (3, 30))
-    with torch.no_grad():
-        before = model(input_ids=ids).last_hidden_state
-        after = modernbert.accelerate(model)(input_ids=ids).last_hidden_state
-    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
 
 
 def test_attention_dropout_trains(monkeypatch):
@@ -151,6 +129,10 @@ def test_peft_models():
         before = model(**inputs).logits
         after = modernbert.accelerate(model)(**inputs).logits
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+    assert modernbert.acceleration_report(model).packed == 1
+    model.base_model.model.model.layers[1].mlp.Wi.lora_A.register_forward_hook(print)
+    with pytest.warns(UserWarning, match=r"layers.1.mlp.Wi carries a hook"), torch.no_grad():
+        assert torch.equal(model(**inputs).logits, before)
 
 
 def test_sentence_transformers_models(tiny_modernbert):
@@ -162,6 +144,43 @@ def test_sentence_transformers_models(tiny_modernbert):
     before = model.encode(texts)
     after = modernbert.accelerate(model).encode(texts)
     torch.testing.assert_close(torch.from_numpy(after), torch.from_numpy(before), atol=1e-5, rtol=1e-5)
+    assert modernbert.acceleration_report(model).packed == 1
+
+
+def losses_of_trainer(model, folder) -> list[float]:
+    inputs = padded_inputs(lengths=(40, 3, 17, 17, 1, 9, 9, 30))
+    rows = [
+        {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor(i % 2)}
+        for i, (ids, mask) in enumerate(zip(*inputs.values(), strict=True))
+    ]
+    settings = {"max_steps": 3, "learning_rate": 1e-2, "logging_steps": 1, "per_device_train_batch_size": 4}
+    quiet = {"report_to": [], "disable_tqdm": True, "save_strategy": "no", "use_cpu": True}
+    arguments = transformers.TrainingArguments(str(folder), **settings, **quiet)
+    trainer = transformers.Trainer(model=model, args=arguments, train_dataset=rows)
+    trainer.train()
+    return [step["loss"] for step in trainer.state.log_history if "loss" in step]
+
+
+@pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
+def test_the_trainer_of_transformers_runs_packed(tmp_path):
+    ours, plain = modernbert.accelerate(make()), make()
+    found, known = (losses_of_trainer(model, tmp_path) for model in (ours, plain))
+    assert found == pytest.approx(known, abs=1e-4)
+    assert known[0] != known[-1]
+    assert modernbert.acceleration_report(ours) == AccelerationReport(packed=3, others={})
+
+
+def test_the_report_counts_and_a_reason_is_told_once():
+    model, inputs = modernbert.accelerate(make()), padded_inputs()
+    model(**inputs)
+    with pytest.warns(UserWarning, match="the call gives output_hidden_states") as told:
+        for _ in range(3):
+            model(**inputs, output_hidden_states=True)
+    assert len(told) == 1
+    report = modernbert.acceleration_report(modernbert.accelerate(model))
+    assert report == AccelerationReport(packed=1, others={"the call gives output_hidden_states": 3})
+    assert str(report).startswith("1 calls ran packed, 3 ran transformers' own forward\n  3: the call gives")
+    assert modernbert.acceleration_report(modernbert.restore(model)) == AccelerationReport(0, {})
 
 
 def test_other_models_are_refused(tiny_bert):

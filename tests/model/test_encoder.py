@@ -66,6 +66,29 @@ def test_logits_equal_transformers_around_the_window(backend, pooling):
         )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_activation": "silu", "classifier_activation": "silu"},
+        {"hidden_activation": "relu"},
+        {"hidden_activation": "gelu_pytorch_tanh"},
+        {"attention_bias": True, "mlp_bias": True, "norm_bias": True, "classifier_bias": True},
+    ],
+    ids=lambda change: next(iter(change.items()))[1],
+)
+def test_other_activations_and_biases(change):
+    tokens = tokens_of_lengths([7, 30, 1, 12])
+    ours, theirs = make_model(**change), make_model(**change)
+    for layer in (*ours.model.layers, *theirs.model.layers):
+        layer.mlp.Wi.weight.data.mul_(30)  # of values near 0, all activations make much the same
+    found, known = packed_logits(ours, tokens, "blocked"), one_by_one(theirs, tokens)
+    torch.testing.assert_close(found, known, atol=1e-5, rtol=1e-5)
+    found.square().sum().backward()
+    known.square().sum().backward()
+    for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4, msg=f"{name} differs")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("lengths", [[7, 30, 1, 12], [20, 20, 20]])
 def test_gradients_equal_transformers(backend, lengths):

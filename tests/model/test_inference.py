@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import pytest
 import torch
 import transformers
 from helpers import tiny_modernbert_config
 
+from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine
 from modernbert.model.inference import PackedLinear, packing_fault, prepare_inference
 
@@ -64,3 +66,11 @@ def test_another_device_rounds_the_weights_of_linear_layers(monkeypatch):
     assert linear
     assert all(m.weight.dtype == torch.bfloat16 for m in linear)
     assert ready.model.embeddings.tok_embeddings.weight.dtype == torch.float32
+
+
+def test_few_compiled_kernels_are_kept_so_that_memory_does_not_grow_with_a_file(monkeypatch):
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    make_accelerator(FP32)
+    assert all(int(os.environ[name]) <= 64 for name in names)

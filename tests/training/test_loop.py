@@ -279,7 +279,9 @@ def test_only_best_and_last_are_on_the_disk(tmp_path):
     fit(work_of(tmp_path))
     names = sorted(folder.name.split("-")[0] for folder in tmp_path.iterdir())
     assert names == ["best", "step"]
-    assert json.loads((CheckpointStore(tmp_path).last() / "progress.json").read_text())["step"] == 24
+    assert (
+        json.loads((CheckpointStore(tmp_path).last() / "progress.json").read_text())["record"]["step"] == 24
+    )
 
 
 def test_reports_say_which_evaluation_is_best(tmp_path):

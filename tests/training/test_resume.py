@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers import request_of, toy_rows, write_csv
+from helpers import keep_run, request_of, running_record, toy_rows, write_csv
 
-from modernbert.errors import BadRun, Interrupted
-from modernbert.runs import RunStore, lock, write_run
+from modernbert.errors import BadOption, BadRun, Interrupted
+from modernbert.runs import RunStore, lock
 from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
+from modernbert.training.record import logged
 from modernbert.training.reports import Notice, StepReport
 from modernbert.training.study import plan_study, resume_any, run_study
 
@@ -29,7 +31,7 @@ def interrupted(request: Request, store: RunStore, step: int) -> str:
         finetune(request, store, observe=observe)
     assert caught.value.exit_code == 143
     assert "mbert resume" in caught.value.fix
-    return store.names()[-1]
+    return request.name or store.names()[-1]
 
 
 @pytest.mark.parametrize("lora", [False, True])
@@ -85,6 +87,45 @@ def test_an_interrupted_study_goes_on_where_it_stopped(reviews, store, tiny_bert
         resume_any(study.name, store)
 
 
+def test_a_study_has_a_name_of_its_own(reviews, store, tiny_bert):
+    request = request_of(reviews, tiny_bert)
+
+    def name_of(name=None):
+        return plan_study(replace(request, name=name), [str(reviews)], 2, store).name
+
+    first = name_of()
+    assert first.endswith("study")
+    study = {"name": first, "targets": [str(reviews)], "seeds": [42, 43]}
+    keep_run(store, "toy", running_record() | {"study": study})
+    assert name_of() == f"{first}-2"
+    assert name_of("other") == "other"
+    with pytest.raises(BadOption, match="there is a run called 'toy'"):
+        name_of("toy")
+    with pytest.raises(BadOption, match="there is a study called") as caught:
+        name_of(first)
+    assert f"mbert resume {first}" in caught.value.fix
+
+
+def test_a_damaged_run_stops_no_study(reviews, store, tiny_bert):
+    (keep_run(store, "broken", running_record()) / "run.json").write_text("{")
+    request = replace(request_of(reviews, tiny_bert, epochs=0.1), name="mine")
+    notices = []
+    result = run_study(request, plan_study(request, [str(reviews)], 2, store), store, observe=notices.append)
+    assert [run.name for run in result.runs] == ["mine-s42", "mine-s43"]
+    assert "broken/run.json" in next(notice.text for notice in notices if isinstance(notice, Notice))
+    name = interrupted(replace(request_of(reviews, tiny_bert), name="toy"), store, step=2)
+    assert resume_any(name, store).runs[0].record["status"] == "finished"
+
+
+def test_a_torn_line_of_the_log_is_cut_off(tmp_path):
+    path = tmp_path / "log.jsonl"
+    for kept, torn in (('{"event": "Notice"}\n', '{"eve'), ("", "{"), ('{"event": "Notice"}\n', "")):
+        path.write_text(kept + torn)
+        logged(path, lambda report: None)(Notice("on"))
+        lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+        assert len(lines) == kept.count("\n") + 1 and lines[-1]["text"] == "on"
+
+
 def test_two_processes_never_share_a_run(reviews, store, tiny_bert):
     name = interrupted(request_of(reviews, tiny_bert), store, step=2)
     with lock(store.path(name)):
@@ -94,6 +135,5 @@ def test_two_processes_never_share_a_run(reviews, store, tiny_bert):
 
 
 def test_a_record_that_says_running_without_a_process_is_interrupted(store):
-    folder = store.create("gone", {"status": "running", "kind": "finetune"})
-    write_run(folder, {"status": "running", "kind": "finetune"})
+    keep_run(store, "gone", running_record())
     assert store.read("gone")["status"] == "interrupted"

@@ -165,7 +165,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(pairs, tiny_modernbert, tmp_path
     ("settings", "message"),
     [
         ({"loss": "triplet"}, "it must be one of contrastive, kl, margin"),
-        ({"temperature": 0.0}, "temperature is 0.0; it must be greater than 0"),
+        ({"temperature": 0.0}, "temperature is 0.0; it must be from 0.0001 to 100"),
         ({"max_length": 9999}, "exceeds the model's context"),
         ({"pooling": "max"}, "it must be one of mean, cls"),
     ],
@@ -177,5 +177,5 @@ def test_settings_that_make_no_sense(settings, message, pairs, tiny_modernbert, 
 
 
 def test_a_labelled_task_has_no_temperature(reviews, tiny_modernbert, store):
-    with pytest.raises(BadOption, match="unknown setting 'temperature'"):
+    with pytest.raises(BadOption, match="'temperature' is for retrieval alone"):
         prepare(request_of(reviews, tiny_modernbert, temperature=0.1), store)

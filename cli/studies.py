@@ -1,0 +1,68 @@
+"""What `mbert finetune`, `pretrain` and `resume` print at their end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import output
+from .scores import show_scores
+
+
+def show_study(result: Any, *, as_json: bool) -> None:
+    """Print every run's scores, then the summary over seeds and tasks."""
+    from modernbert.training.study import as_dict
+
+    if as_json:
+        return output.print_json(as_dict(result))
+    for run in result.runs:
+        show_run_scores(run)
+    if len(result.runs) > 1:
+        show_summaries(result)
+
+
+def show_run_scores(run: Any) -> None:
+    """Print one run's scores with n and interval, its cost and its notes."""
+    show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
+    training = run.record["training"]
+    memory = ", ".join(f"{value:.0f} MiB {name}" for name, value in training["peak_memory_mib"].items())
+    output.print_line(
+        f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
+        f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
+        f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
+    )
+    output.print_line(f"use it: {_use_of(run)}")
+    for note in run.record["notes"]:
+        output.print_warning(note)
+
+
+def _use_of(run: Any) -> str:
+    if run.record["kind"] == "pretrain":
+        return f"mbert finetune TASK --model {run.name}, mbert pretrain FILES --model {run.name}"
+    head = run.record["config"].get("head")
+    if head is None:
+        return f"mbert predict --model {run.name} FILE -o out.jsonl"
+    if head == "reranker":
+        return f"mbert eval COLLECTION --model MODEL --rerank {run.name}"
+    more = f", mbert index PATH --model {run.name}" if head == "vectors" else ""
+    return f"mbert eval COLLECTION --model {run.name}{more}"
+
+
+def show_summaries(result: Any) -> None:
+    """Print mean and standard deviation over seeds, each seed, and the benchmark's average."""
+    rows = [
+        (
+            s.task,
+            s.metric,
+            s.split,
+            f"{s.mean:.4f}",
+            "one seed" if s.deviation is None else f"{s.deviation:.4f}",
+            "  ".join(f"{seed}: {value:.4f}" for seed, value in s.by_seed.items()),
+        )
+        for s in result.summaries
+    ]
+    columns = ("task", "metric", "split", "mean", "sd", "by seed")
+    output.print_table(f"\n{result.name}", columns, rows, right=("mean", "sd"))
+    if result.average is not None:
+        output.print_line(f"{result.average_note}: {result.average:.4f}", style="bold")
+    elif result.average_note:
+        output.print_line(result.average_note)

@@ -1,0 +1,206 @@
+"""What may stand behind an option: each function reads one kind of value, or says what is wrong with it.
+
+A wrong value is refused before a command does anything. `name` is the option, for the message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from modernbert.errors import BadData, BadOption, MbertError
+from modernbert.ranges import LENGTHS, Range
+from modernbert.runs import check_run_name
+from modernbert.temporary import LONGEST_NAME
+from modernbert.training.config import TrainingConfig, choices_of, rule_broken
+
+# Of a text that is shown in a message.
+SHOWN = 60
+LONGEST_TEXT, LONGEST_PATH, LONGEST_PART = 10_000, 4_000, 255
+
+
+def shown(value: str | Path, most: int = SHOWN) -> str:
+    """Return a value as a message can show it: short, and without characters that steer a terminal."""
+    text = str(value)
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most])
+    return plain + ("..." if len(text) > most else "")
+
+
+def _shown_path(path: Path) -> str:
+    return shown(path, SHOWN * 4)
+
+
+def _refuse(name: str, text: str, rule: str) -> NoReturn:
+    raise BadOption(f"{name} is '{shown(text)}'; it must be {rule}")
+
+
+def text(text: str, name: str) -> str:
+    """Read any text but an empty one."""
+    if not text.strip():
+        raise BadOption(f"{name} is empty", fix="Leave it out, or say what it is.")
+    if len(text) > LONGEST_TEXT:
+        _refuse(name, text, f"at most {LONGEST_TEXT:,} characters long")
+    with contextlib.suppress(UnicodeEncodeError):
+        text.encode()
+        return text
+    _refuse(name, text, "UTF-8")
+
+
+def number(limits: Range) -> Callable[[str, str], float]:
+    """Read a number within limits, in plain digits."""
+
+    def read(text: str, name: str) -> float:
+        plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+        if plain is None or (value := float(text)) not in limits:
+            _refuse(name, text, f"a number, {limits}")
+        return value
+
+    return read
+
+
+def whole(limits: Range) -> Callable[[str, str], int]:
+    """Read a whole number within limits, in plain digits."""
+
+    def read(text: str, name: str) -> int:
+        # A number of thousands of digits is no number for Python, and never within limits.
+        if not re.fullmatch(r"[+-]?[0-9]{1,30}", text) or (value := int(text)) not in limits:
+            _refuse(name, text, f"a whole number, {limits}")
+        return value
+
+    return read
+
+
+def whole_list(limits: Range) -> Callable[[str, str], list[int]]:
+    """Read different whole numbers with commas between."""
+
+    def read(text: str, name: str) -> list[int]:
+        found = [whole(limits)(part.strip(), name) for part in text.split(",")]
+        if len(set(found)) < len(found):
+            _refuse(name, text, "a list in which no number stands twice")
+        return found
+
+    return read
+
+
+def words(text_: str, name: str) -> list[str]:
+    """Read words with commas between."""
+    return [text(part.strip(), name) for part in text_.split(",")]
+
+
+def one_of(*choices: str) -> Callable[[str, str], str]:
+    """Read one of some words."""
+
+    def read(text: str, name: str) -> str:
+        if text not in choices:
+            what = name.lstrip("-").replace("-", " ")
+            fix = f"Use {name} {', '.join(choices)}."
+            raise BadOption(f"there is no {what} '{shown(text)}'", fix=fix)
+        return text
+
+    return read
+
+
+def length(text: str, name: str) -> int:
+    """Read a length in tokens; `auto` is 0."""
+    limits = Range(LENGTHS.low, LENGTHS.high)
+    if text != "auto" and not re.fullmatch("[0-9]{1,30}", text):
+        raise BadOption(f"{name} cannot be '{shown(text)}'", fix="Give a number of tokens, or auto.")
+    return 0 if text == "auto" else whole(limits)(text, name)
+
+
+def setting(field: str, config: type[TrainingConfig]) -> Callable[[str, str], Any]:
+    """Read a value of a setting, within the setting's own limits."""
+    limits = config.__dataclass_fields__[field].metadata["limits"]
+    kind = type(getattr(config(), field))
+    readers: dict[type, Callable[..., Any]] = {float: number, int: whole, tuple: whole_list}
+    if choices := choices_of(config, field):
+        return one_of(*filter(None, choices))
+    read = readers[kind](limits) if limits else words if kind is tuple else text
+    assert not rule_broken(config, field, getattr(config(), field)), "a default keeps its own rule"
+    return read
+
+
+def name(text_: str, name: str) -> str:
+    """Read what may be the name of a task, model or run, or a path."""
+    if not text_.strip():
+        text(text_, name)
+    if len(text_) > LONGEST_PATH or any(len(os.fsencode(p)) > LONGEST_PART for p in Path(text_).parts):
+        raise BadOption(f"{name} is '{shown(text_)}'", fix="Nothing has a name that long.")
+    return text_
+
+
+def run_name(text: str, name_: str) -> str:
+    """Read the name of a run that is to be made."""
+    check_run_name(name(text, name_))
+    return text
+
+
+def _path(text: str, name_: str) -> Path:
+    return Path(name(text, name_))
+
+
+def _is(path: Path, what: Callable[[Path], bool], error: type[MbertError]) -> bool:
+    try:
+        return what(path)
+    except OSError as problem:
+        raise error(f"it cannot be looked at ({problem.strerror})", where=_shown_path(path)) from None
+
+
+def source(text: str, name_: str) -> Path:
+    """Read the path of a file that is there."""
+    path = _path(text, name_)
+    if _is(path, Path.is_dir, BadData):
+        raise BadData("a folder, where a file is expected", where=f"{name_} {_shown_path(path)}")
+    if not _is(path, Path.exists, BadData):
+        raise BadData("there is no such file", where=_shown_path(path))
+    return path
+
+
+def place(text: str, name_: str) -> Path:
+    """Read the path of a file or folder that is there."""
+    path = _path(text, name_)
+    if not _is(path, Path.exists, BadData):
+        raise BadData("there is no such file or folder", where=_shown_path(path))
+    return path
+
+
+def target(*suffixes: str) -> Callable[[str, str], Path]:
+    """Read the path of a file to write, with one of these suffixes."""
+
+    def read(text: str, name_: str) -> Path:
+        path = _path(text, name_)
+        if text.endswith(("/", os.sep)) or _is(path, Path.is_dir, BadOption):
+            raise BadOption("a folder, where a file is expected", where=f"{name_} {shown(text)}")
+        if path.suffix.lower() not in suffixes:
+            fix = f"Use {', '.join(suffixes)}."
+            raise BadOption(f"cannot write '{path.suffix}' files", where=_shown_path(path), fix=fix)
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise BadOption("cannot write here (File name too long)", where=shown(text))
+        _require_writable(path.parent)
+        return path
+
+    return read
+
+
+def _require_writable(folder: Path) -> None:
+    if not _is(folder, Path.exists, BadOption):
+        raise BadOption("cannot write here (No such file or directory)", where=_shown_path(folder))
+    if not folder.is_dir():
+        raise BadOption("cannot write here (Not a directory)", where=_shown_path(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadOption("cannot write here (Permission denied)", where=_shown_path(folder))
+
+
+def folder(text: str, name_: str) -> Path:
+    """Read the path of a folder, which may be there or be made."""
+    path = _path(text, name_)
+    above = next((p for p in (path, *path.absolute().parents) if _is(p, Path.exists, BadOption)), path)
+    if above == path and not path.is_dir() and path.exists():
+        raise BadOption("a file, where a folder is expected", where=f"{name_} {_shown_path(path)}")
+    if not above.is_dir():
+        raise BadOption("cannot write here (Not a directory)", where=_shown_path(path))
+    return path

@@ -1,0 +1,97 @@
+"""The rows of `scores.jsonl`: what a run did on each example or query, checked as they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field, FiniteFloat
+from typing_extensions import TypedDict
+
+from modernbert.errors import BadRun
+from modernbert.reading import checked, read_lines
+from modernbert.record_schema import Text
+
+ZeroOrOne = Annotated[float, Field(ge=0, le=1, multiple_of=1)]
+DAMAGED = "The file was damaged or edited: evaluate or train again."
+
+
+class Row(TypedDict):
+    """Any row."""
+
+    id: Text
+    system: NotRequired[Text]
+
+
+class ClassRow(Row):
+    """One example with one label."""
+
+    label: Annotated[int, Field(ge=0)]
+    prediction: Annotated[int, Field(ge=0)]
+    logits: list[FiniteFloat]
+
+
+class LabelsRow(Row):
+    """One example with any number of labels."""
+
+    label: list[ZeroOrOne]
+    prediction: list[ZeroOrOne]
+    logits: list[FiniteFloat]
+
+
+class NumberRow(Row):
+    """One example with a number."""
+
+    label: FiniteFloat
+    prediction: FiniteFloat
+    logits: list[FiniteFloat]
+
+
+# What can be computed of each kind's labels.
+METRICS = {
+    "single_label": {"accuracy", "f1", "macro_f1", "matthews"},
+    "multi_label": {"micro_f1", "macro_f1", "exact_match"},
+    "regression": {"pearson", "spearman", "mean_absolute_error"},
+}
+KINDS = {"single_label": ClassRow, "multi_label": LabelsRow, "regression": NumberRow, "retrieval": Row}
+
+
+def read_rows(path: Path, record: dict[str, Any], split: str) -> list[dict[str, Any]]:
+    """Return a finished run's rows of one split, by id.
+
+    Raises:
+        BadRun: the file is missing or damaged, or a row is not of the record's task.
+    """
+    kind, labels = record["task"]["kind"], len(record["task"]["labels"])
+    metrics = {r["scores"][0]["metric"] for r in record["results"] if r["split"] == split}
+    rows: dict[tuple[str | None, str], dict[str, Any]] = {}
+    try:
+        if unknown := metrics - METRICS.get(kind, metrics):
+            said = f"'{unknown.pop()}' is no metric of such a task"
+            raise BadRun(said, where=str(path.with_name("run.json")))
+        for where, row in read_lines(path, BadRun, what="the run's scores"):
+            checked(KINDS[kind], row, where=where, error=BadRun)
+            if row["id"].startswith(f"{split}/"):
+                _require_fitting(row, kind, labels, metrics, where)
+                if rows.setdefault((row.get("system"), row["id"]), row) is not row:
+                    raise BadRun(f"the id '{row['id']}' comes twice", where=where)
+    except BadRun as error:
+        error.fix = error.fix or DAMAGED
+        raise
+    return sorted(rows.values(), key=lambda row: row["id"])
+
+
+def _require_fitting(row: dict[str, Any], kind: str, labels: int, metrics: set[str], where: str) -> None:
+    """Raise BadRun for a row with another number of outputs than the task, or without its metric."""
+    if kind == "retrieval":
+        for metric in metrics:
+            checked(FiniteFloat, row.get(metric), where=f"{where}, {metric}", error=BadRun)
+        return
+    outputs = 1 if kind == "regression" else labels
+    sizes = {len(row["logits"])}
+    if kind == "multi_label":
+        sizes |= {len(row["label"]), len(row["prediction"])}
+    if sizes != {outputs}:
+        raise BadRun(f"the task has {outputs} outputs; the row has {sorted(sizes)}", where=where)
+    if kind == "single_label" and max(row["label"], row["prediction"]) >= labels:
+        raise BadRun(f"a label that the task does not have (it has {labels})", where=where)

@@ -1,0 +1,191 @@
+"""What an index says of itself, which of its files hold it now, and what is left of a damaged one.
+
+`mbert-index.json` names the file of chunks, whose name holds its SHA-256. To replace that record is to
+switch from one state of the index to the next.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from modernbert.errors import BadData, MbertError
+from modernbert.files import sha256, write_json
+from modernbert.index.store import open_store
+from modernbert.reading import checked, read_object
+from modernbert.temporary import sweep
+
+FOLDER, RECORD, LOCK = ".mbert-index", "mbert-index.json", ".lock"
+# Vectors of an index that has not ended.
+MADE = "vectors.part"
+FORMAT = 2
+CHUNKS_NAME = "chunks.{}.sqlite"
+_CHUNKS, _GRAPH = r"chunks\.([0-9a-f]{64})\.sqlite", r"graph\.([0-9a-f]{64})\.usearch"
+# Of an older version.
+OLD_RECORD, OLD_FILES = "index.json", ("chunks.sqlite", "chunks.sqlite-journal", "vectors.usearch")
+
+
+class Key(TypedDict):
+    """What a vector depends on; where it is computed changes it in the last digits only."""
+
+    weights: dict[str, str]
+    pooling: str
+    normalize: bool
+    max_length: int
+    prompt: str
+    lower_case: bool
+    special_tokens: str
+
+
+class About(TypedDict):
+    """What an index says of itself, beside its chunks too.
+
+    Attributes:
+        root: the folder that is indexed, from the index's own folder if that is inside it.
+        model, key: the model by its name, and what else the vectors depend on.
+    """
+
+    format: int
+    root: str
+    model: str
+    key: Key
+    created: str
+    versions: dict[str, Any]
+
+
+class Record(About):
+    """The record of an index: which files hold it now."""
+
+    chunks: str
+    graph: str | None
+
+
+def has_index(folder: Path) -> bool:
+    """Is an index in this folder, whole or not?"""
+    return os.path.lexists(folder / RECORD) or bool(_chunk_files(folder)) or _is_old(folder)
+
+
+def read_record(folder: Path) -> Record:
+    """Return an index's record.
+
+    Raises:
+        BadData: there is none, or it is damaged or of another version.
+    """
+    if _is_old(folder) and not os.path.lexists(folder / RECORD):
+        raise _other_version(folder, 1)
+    raw = read_object(folder / RECORD, what="the index's record")
+    if raw.get("format", FORMAT) != FORMAT:
+        raise _other_version(folder, raw["format"])
+    record = checked(Record, raw, where=str(folder / RECORD))
+    graph = record["graph"]
+    if not re.fullmatch(_CHUNKS, record["chunks"]) or not (graph is None or re.fullmatch(_GRAPH, graph)):
+        raise BadData("the index's record is damaged (it names other files)", where=str(folder / RECORD))
+    return record
+
+
+def _other_version(folder: Path, number: object) -> BadData:
+    return BadData(
+        f"the index has format {number}; this version of mbert reads format {FORMAT}",
+        where=str(folder),
+        fix="Index again: mbert index PATH",
+    )
+
+
+def checked_chunks(folder: Path, record: Record) -> Path:
+    """Return the file of chunks after comparing it with its SHA-256. Raises BadData when it differs."""
+    path = folder / record["chunks"]
+    if not _fits(path):
+        raise BadData("the index is damaged", where=str(path), fix="Index again: mbert index PATH")
+    return path
+
+
+def restored_record(folder: Path) -> Record | None:
+    """Return a record made from a file of chunks that is whole; None if there is none."""
+    for path in sorted(_chunk_files(folder), key=lambda path: -path.lstat().st_mtime):
+        if _fits(path):
+            try:
+                with open_store(path) as store:
+                    about = checked(About, store.about(), where=str(path))
+            except MbertError:
+                continue
+            if about["format"] == FORMAT:
+                return Record(**about, chunks=path.name, graph=None)
+    return None
+
+
+def model_of(folder: Path) -> tuple[str, int] | None:
+    """Return the model and the length of an index as far as it still tells them; None if it does not."""
+    try:
+        record: Record | None = read_record(folder)
+    except BadData:
+        record = restored_record(folder)
+    if record is None and _is_old(folder):
+        record = _of_old(folder)
+    return (record["model"], record["key"]["max_length"]) if record else None
+
+
+def _of_old(folder: Path) -> Record | None:
+    try:
+        return checked(
+            Record, read_object(folder / OLD_RECORD) | {"chunks": "", "graph": None}, where="the record"
+        )
+    except BadData:
+        return None
+
+
+def index_root(folder: Path, about: About) -> Path:
+    """Return the folder that an index is of."""
+    return Path(os.path.normpath(Path(os.path.realpath(folder)) / about["root"]))
+
+
+def switch_to(folder: Path, record: Record) -> None:
+    """Make this the index's record."""
+    if (folder / RECORD).is_dir():
+        remove(folder / RECORD)
+    write_json(folder / RECORD, record)
+
+
+def tidy(folder: Path, record: Record) -> None:
+    """Remove an index's files that its record does not name: those from before, and unfinished ones."""
+    sweep(folder)
+    kept = {record["chunks"], record["graph"]}
+    old = (OLD_RECORD, *OLD_FILES) if _is_old(folder) else ()
+    for path in folder.iterdir():
+        ours = re.fullmatch(f"{_CHUNKS}|{_GRAPH}", path.name)
+        if (ours and path.name not in kept) or path.name in old or path.name == MADE:
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or the folder that somebody put in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def take_name(temporary: Path, path: Path) -> None:
+    """Give a file that was written its name, whatever is there."""
+    if path.is_dir():
+        remove(path)
+    temporary.replace(path)
+
+
+def _fits(path: Path) -> bool:
+    try:
+        return path.is_file() and path.name == CHUNKS_NAME.format(sha256(path))
+    except OSError:
+        return False
+
+
+def _chunk_files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("chunks.*.sqlite") if re.fullmatch(_CHUNKS, path.name)]
+
+
+def _is_old(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (OLD_RECORD, OLD_FILES[0]))

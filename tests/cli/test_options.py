@@ -1,0 +1,165 @@
+"""Every option of every command against values that make no sense, found by looking at the program itself."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+
+import pytest
+import typer
+from helpers import toy_rows, write_csv
+from modernbert.cli.main import app
+
+from modernbert.errors import MbertError
+
+LONG = "a" * 5_000
+ESCAPE = "\x1b[31mred"
+NO_NUMBERS = (
+    "", " ", "inf", "-inf", "nan", "-1", "-0.5", "²", "१", "1e400", "1e300", "9" * 5_000, "1" + "0" * 20,
+    "0x10", "1_000", "1,000,", "some", LONG, ESCAPE, "\udcff",
+)  # fmt: skip
+# By what help calls the value: what must be refused. A new kind of value has to be added here.
+WRONG = {
+    "NUMBER": NO_NUMBERS,
+    "NUMBERS": (*NO_NUMBERS, "64,", "64,,32", "64,64", "64,-1", "64,²"),
+    "TOKENS": (*NO_NUMBERS, "0", "1", "AUTO"),
+    "WORD": ("", " ", "-1", "²", "nosuch", LONG, ESCAPE, "\udcff"),
+    "WORDS": ("", " ", "a,,b", "a" * 20_000, "\udcff"),
+    "TEXT": ("", " ", "a" * 20_000, "\udcff"),
+    "NAME": ("", " ", LONG, "a/" * 3_000),
+    "FILE": (
+        "",
+        " ",
+        LONG,
+        f"{ESCAPE}/x.csv",
+        f"reviews.csv/{ESCAPE}.csv",
+        "folder",
+        "folder/",
+        "folder/none/x.csv",
+        "reviews.csv/x.csv",
+    ),
+    "FOLDER": ("", " ", LONG, f"reviews.csv/{ESCAPE}", "reviews.csv", "reviews.csv/x"),
+    "PATH": ("", " ", LONG, ESCAPE, "nosuch", "reviews.csv/x"),
+}
+# What a command needs besides.
+NEEDED = {
+    "FILE": "reviews.csv",
+    "TARGET": "reviews.csv",
+    "TARGETS...": "reviews.csv",
+    "FILES...": "reviews.csv",
+    "PATH": "folder",
+    "QUERY": "x",
+    "RUN": "toy",
+    "NAME": "toy",
+    "NAMES...": "modernbert-nano",
+}
+ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
+
+Parameter = tuple[str, typer.models.ParameterInfo, object]
+
+
+def infos() -> Iterator[tuple[list[str], typer.models.CommandInfo]]:
+    for info in app.registered_commands:
+        yield [str(info.name)], info
+    for group in app.registered_groups:
+        if group.typer_instance.info.invoke_without_command:
+            yield [str(group.name)], group.typer_instance.registered_callback
+        for info in group.typer_instance.registered_commands:
+            yield [str(group.name), str(info.name)], info
+
+
+@functools.cache
+def parameters_of(function: Callable) -> list[Parameter]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    found = []
+    for name in inspect.signature(function).parameters:
+        kind, *more = typing.get_args(hints[name]) or (hints[name],)
+        described = [info for info in more if isinstance(info, typer.models.ParameterInfo)]
+        if kind is not typer.Context:
+            found.append((name, described[0] if described else None, kind))
+    return found
+
+
+COMMANDS = {" ".join(words): info for words, info in infos()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_reads_its_value_with_a_function_of_values(command):
+    for name, info, kind in parameters_of(COMMANDS[command].callback):
+        if kind not in (bool, bool | None):
+            assert info is not None and info.parser is not None, f"{command}: {name} is not checked"
+            is_option = isinstance(info, typer.models.OptionInfo)
+            assert not is_option or info.metavar in WRONG, f"{command}: {name} is a {info.metavar}"
+
+
+@functools.cache
+def program() -> typing.Any:
+    """Return the program with commands that do nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for info in COMMANDS.values():
+            patch.setattr(info, "callback", functools.wraps(info.callback)(lambda *args, **kwargs: None))
+        return typer.main.get_command(app)
+
+
+@pytest.fixture
+def parsed(tmp_path):
+    """Parse a command line. Return what was wrong with it, `usage` if the library said so, or nothing."""
+    (tmp_path / "folder").mkdir()
+    write_csv(tmp_path / "reviews.csv", toy_rows(4))
+
+    def parse(*arguments: str) -> str:
+        try:
+            program().main(list(arguments), prog_name="mbert", standalone_mode=True)
+        except MbertError as error:
+            assert error.exit_code == 2
+            return str(error)
+        except SystemExit as stop:
+            return "usage" if stop.code == 2 else ""
+        raise AssertionError("the program always exits")
+
+    return parse
+
+
+def line_of(command: str) -> list[str]:
+    """Return a command line that is right."""
+    found = command.split()
+    for _, info, _ in parameters_of(COMMANDS[command].callback):
+        if isinstance(info, typer.models.ArgumentInfo) and info.metavar in NEEDED:
+            found.append(NEEDED[info.metavar])
+    return [*found, *ALWAYS.get(command, [])]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_values_that_make_no_sense(command, parsed, tmp_path, capsys):
+    assert parsed(*line_of(command)) == "", "the line is right without them"
+    before = sorted(tmp_path.rglob("*"))
+    for _, info, _ in parameters_of(COMMANDS[command].callback):
+        if not isinstance(info, typer.models.OptionInfo) or info.parser is None:
+            continue
+        option = next(d for d in (info.default, *info.param_decls) if str(d).startswith("-"))
+        for value in WRONG[info.metavar]:
+            message = parsed(*line_of(command), option, value)
+            shown = f"{command} {option} {value[:40]!r}: {message!r}"
+            assert message and message != "usage", shown
+            assert len(message) < 400 and len(message.splitlines()) <= 2 and "\x1b" not in message, shown
+            assert option in message or "cannot" in message or "no such" in message, shown
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if any(
+    isinstance(info, typer.models.ArgumentInfo) for _, info, _ in parameters_of(COMMANDS[c].callback)
+)])  # fmt: skip
+def test_arguments_that_make_no_sense(command, parsed):
+    for value in ("", " ", LONG * 4):
+        line = [value if part in NEEDED.values() else part for part in line_of(command)]
+        if command == "compare":
+            line.append(value)
+        assert parsed(*line) not in ("", "usage"), (command, value[:40])
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.txt", "Com1", "../up", "a b", ".b", "a" * 201, "a\n", "x."])
+def test_names_that_no_run_can_have(name, parsed):
+    assert "name" in parsed("finetune", "reviews.csv", "--name", name)

@@ -1,0 +1,132 @@
+"""Options that fit neither the target nor the model: refused with one sentence, never ignored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from collections_toy import write_collection
+from helpers import FAST, toy_rows, write_csv
+
+
+@pytest.fixture
+def refused(mbert, tmp_path):
+    """Run a command and see it refused: a sentence, exit code 2, and no new file."""
+
+    def run(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        code, out, err = mbert(*arguments)
+        assert code == 2 and not out, (arguments, out, err)
+        assert "Traceback" not in err and len(err.strip().splitlines()) <= 3, err
+        assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
+        return " ".join(err.split())
+
+    return run
+
+
+@pytest.fixture
+def toy(tmp_path) -> Path:
+    return write_collection(tmp_path / "toy")
+
+
+@pytest.fixture
+def pairs(tmp_path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"query": f"w{i} good", "positive": f"w{i} bad", "negative": "w1 w2"} for i in range(30)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--text-col", "text"],
+        ["--label-col", "label"],
+        ["--kind", "single_label"],
+        ["--validation", "reviews.csv"],
+        ["--test", "reviews.csv"],
+    ],
+    ids=lambda options: options[0],
+)
+def test_a_collection_has_its_own_columns_and_splits(refused, toy, reviews, options, tiny_bert):
+    assert f"{options[0]} has no effect" in refused("finetune", toy, "-m", tiny_bert, *options)
+    assert f"{options[0]} has no effect" in refused("data", "check", toy, *options)
+    assert f"{options[0]} has no effect" in refused("data", "check", "codesearch/stdlib", *options)
+
+
+def test_evaluation_takes_the_options_of_its_kind_of_task(refused, toy, trained, tiny_bert):
+    for options in (["--submit", "out"], ["--text-col", "text"], ["--label-col", "label"]):
+        assert f"{options[0]} is for labelled texts" in refused("eval", toy, "-m", tiny_bert, *options)
+    for options in (
+        ["--passages", "16"], ["--protocol", "mteb"], ["--rerank", "x"], ["--via", "mteb"], ["--no-cache"]
+    ):  # fmt: skip
+        assert f"{options[0]} is for retrieval" in refused("eval", "reviews.csv", "-m", trained, *options)
+    assert "both say" in refused("eval", toy, "-m", tiny_bert, "--passages", 16, "--max-length", 16)
+    assert "is for own files" in refused("eval", "glue/sst2", "-m", trained, "--text-col", "text")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lora-rank", "8"], "--lora-rank has no effect without lora"),
+        (["--head", "reranker", "--temperature", "0.1"], "--temperature has no effect without head vectors"),
+        (["--head", "tokens", "--pooling", "cls"], "--pooling has no effect without head vectors"),
+        (["--temperature", "0.1"], "'temperature' is for retrieval alone"),
+        (["--text-col", "text", "--text-col", "text"], "named twice"),
+        (["--text-col", "a", "--text-col", "b", "--text-col", "c"], "one column or a pair, and 3 were named"),
+        (["--text-col", "label", "--label-col", "label"], "cannot be both text and label"),
+    ],
+)
+def test_settings_that_do_nothing_and_columns_named_twice(refused, reviews, tiny_bert, options, message):
+    assert message in refused("finetune", reviews, "-m", tiny_bert, *options)
+
+
+def test_a_file_of_settings_is_checked_like_the_options(refused, reviews, tiny_bert):
+    for text, message in {
+        "epochs = inf": "epochs is inf; it must be greater than 0 and at most 10,000",
+        "seed = -1": "seed is -1; it must be from 0 to",
+        "learning_rate = nan": "learning_rate is nan",
+        "batch_size = 1000000000000": "batch_size is 1000000000000",
+        "dims = [64, true]": "dims is [64, True]; it must be a list of whole numbers",
+        "rotary_base = 1.0": "'rotary_base' is for pretraining alone",
+        f"seed = {'9' * 5000}": "too many digits",
+        f"a = {'[' * 3000}": "x.toml",
+    }.items():
+        Path("x.toml").write_text(text)
+        assert message in refused("finetune", reviews, "-m", tiny_bert, "--config", "x.toml"), text
+
+
+def test_a_loss_needs_its_teacher_and_sizes_the_models_own(refused, pairs, tiny_modernbert):
+    start = ["finetune", pairs, "-m", tiny_modernbert, "--epochs", "1"]
+    for loss in ("kl", "margin"):
+        assert f"loss {loss} learns from a teacher's scores" in refused(*start, "--loss", loss)
+    assert "--dims 33 exceeds the model's vectors of 32 numbers" in refused(*start, "--dims", "16,33")
+    assert "pairs have no label" in refused(*start, "--label-col", "query")
+
+
+def test_lengths_beyond_the_models(refused, reviews, toy, tiny_bert):
+    for path in (reviews, toy):
+        message = refused("data", "check", path, "-m", tiny_bert, "--max-length", "129")
+        assert "exceeds the model's context of 128" in message
+    assert "no effect without --model" in refused("data", "check", reviews, "--max-length", "64")
+    assert "no length fits" in refused("bench", "-m", tiny_bert, "--lengths", "1000000")
+
+
+def test_predicting_what_the_run_cannot_read_or_over_its_own_input(refused, trained, reviews):
+    start = ["predict", reviews, "-m", trained, "-o"]
+    assert "reads one text" in refused(*start, "o.csv", "--text-col", "text", "--text-col", "label")
+    assert "the output is the input" in refused(*start, reviews)
+    Path("again.csv").symlink_to(reviews)
+    assert "the output is the input" in refused(*start, "again.csv")
+    both = ["--text-col", "label", "--label-col", "label"]
+    assert "both text and label" in refused("eval", reviews, "-m", trained, *both)
+
+
+def test_a_name_that_is_taken_is_refused_for_several_runs_too(mbert, refused, reviews, tiny_bert, tmp_path):
+    write_csv(tmp_path / "more.csv", toy_rows(60, seed=1))
+    many = ["finetune", reviews, "more.csv", "-m", tiny_bert, *FAST, "--name", "toy"]
+    assert mbert(*many)[0] == 0
+    assert "a study called 'toy' already" in refused(*many)
+    taken = ["finetune", reviews, "more.csv", "-m", tiny_bert, *FAST, "--name", "toy-more-s42"]
+    assert "a run called 'toy-more-s42' already" in refused(*taken)

@@ -1,0 +1,53 @@
+"""Rows by the chunk; an output never replaces its own input."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from helpers import toy_rows, write_csv
+
+from modernbert.errors import BadData, BadOption
+from modernbert.evaluation.rows import chunks_of_rows
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (6, [3, 3]), (7, [3, 3, 1])])
+def test_every_row_comes_once_in_order(count, sizes, tmp_path):
+    rows = toy_rows(count)
+    chunks = list(chunks_of_rows(write_csv(tmp_path / "a.csv", rows), tmp_path / "out.jsonl", 3))
+    assert [len(chunk) for chunk in chunks] == sizes
+    assert [row for chunk in chunks for row in chunk] == list(enumerate(rows, start=1))
+
+
+def test_a_file_without_rows_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("text\n")
+    with pytest.raises(BadData, match="no rows"):
+        chunks_of_rows(tmp_path / "a.csv", tmp_path / "out.jsonl", 3)
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_an_output_that_is_the_input_is_refused_under_any_name(link, tmp_path):
+    path = write_csv(tmp_path / "a.csv", toy_rows(3))
+    output = Path(os.path.relpath(path)).parent / "." / "a.csv"
+    if link is not None:
+        output = tmp_path / "b.csv"
+        link(path, output)
+    with pytest.raises(BadOption, match="the output is the input"):
+        chunks_of_rows(path, output, 3)
+
+
+@pytest.mark.parametrize("command", ["predict", "embed"])
+def test_the_commands_keep_their_input(command, tmp_path, tiny_modernbert, store):
+    from modernbert.evaluation.embed_file import embed_file
+    from modernbert.evaluation.stream import predict_file
+
+    output = tmp_path / ("a.jsonl" if command == "predict" else "a.parquet")
+    output.write_text('{"text": "good"}\n')
+    (tmp_path / "link.jsonl").symlink_to(output)
+    make = predict_file if command == "predict" else embed_file
+    scorer = SimpleNamespace(task=SimpleNamespace(text=("text",)))
+    with pytest.raises(BadOption, match="the output is the input"):
+        make(scorer, tmp_path / "link.jsonl", output)
+    assert output.read_text() == '{"text": "good"}\n'
