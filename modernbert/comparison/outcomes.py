@@ -57,9 +57,8 @@ class Outcome:
         """Could another training come out differently? BM25 or a model as it came cannot."""
         if self.record["kind"] == "retrieval":
             model = self.record["model"]
-            return (
-                str(model.get("found_in", "")).startswith("run ") and Path(model["name"]).name in self.model
-            )
+            own_training = str(model.get("found_in", "")).startswith("run ")
+            return own_training and Path(model["name"]).name in self.model
         return self.record["kind"] == "evaluate" or self.seed is not None
 
     @property

@@ -4,7 +4,7 @@ Shape suffixes: N examples, S seeds (runs), K sums that a metric is made of, P e
 
 The examples are a sample: how far each moves a metric (its influence) gives the metric's variance (the
 infinitesimal jackknife, Efron 1982). The trainings are a small sample: what differs from seed to seed has
-few degrees of freedom, and Student's t with Satterthwaite's (1946) puts both together.
+few degrees of freedom.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from modernbert.evaluation.sums import Sums
 
@@ -22,19 +22,30 @@ from modernbert.evaluation.sums import Sums
 ADDED = 2.0
 # A variance this small is one of rounding.
 NOTHING = 1e-24
+# Between these logarithms of a chance its quantile is looked for.
+SMALLEST_AND_HALF = (-600.0, float(np.log(0.5)))
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The variance of a mean over runs, or of a difference of two, and how well it is known.
+    """The variance of a mean over runs, or of a difference of two, in two independent parts.
 
     Attributes:
-        variance: of examples and seeds together.
-        freedom: degrees of freedom of the variance.
+        examples: the part that all trainings share; all of it where there is one training.
+        freedom: its degrees of freedom.
+        seeds: the part that differs from training to training, as it was measured.
+        more: its degrees of freedom; 0 where it was not measured.
     """
 
-    variance: float
+    examples: float
     freedom: float
+    seeds: float = 0.0
+    more: int = 0
+
+    @property
+    def variance(self) -> float:
+        """Both together."""
+        return self.examples + self.seeds
 
     @property
     def deviation(self) -> float:
@@ -42,8 +53,29 @@ class Noise:
         return float(self.variance**0.5)
 
     def quantile(self, level: float) -> float:
-        """Return Student's t at a one-sided level."""
-        return float(stats.t.ppf(level, self.freedom))
+        """Return how many standard errors have this one-sided level.
+
+        Each part's Student's t, weighted by its variance (Cochran & Cox 1950): few trainings cannot show that
+        they differ little.
+        """
+        known = float(stats.t.ppf(level, self.freedom))
+        if not self.seeds:
+            return known
+        return (self.examples * known + self.seeds * float(stats.t.ppf(level, self.more))) / self.variance
+
+    def tail(self, errors: float) -> float:
+        """Return the one-sided chance of so many standard errors: the inverse of `quantile`."""
+        if not self.seeds:
+            return float(stats.t.sf(errors, self.freedom))
+        if errors <= 0:
+            return 0.5 if errors == 0 else 1 - self.tail(-errors)
+        logarithm = optimize.brentq(lambda x: self._at(x) - errors, *SMALLEST_AND_HALF, xtol=1e-9)
+        return float(np.exp(logarithm))
+
+    def _at(self, logarithm: float) -> float:
+        chance = float(np.exp(logarithm))
+        known, few = stats.t.isf(chance, [self.freedom, self.more])
+        return float((self.examples * known + self.seeds * few) / self.variance)
 
 
 @dataclass(frozen=True)
@@ -116,23 +148,18 @@ def _variance(influence_P: np.ndarray, weights_P: np.ndarray, n: int) -> float:
 
 
 def _with_seeds(examples: float, freedom: float, sides: Sequence[_Side], small: float, n: int) -> Noise:
-    """Add the variance between seeds to the examples'.
+    """Part the examples' variance from the seeds'.
 
-    Part of what the examples explain differs from seed to seed, and is in the variance between seeds too: it
-    counts once, there. Few seeds may seem to differ by less than this part. They are then taken to differ by
-    it, never by nothing.
+    Some of what the examples explain differs from seed to seed, and is in the variance between seeds too: it
+    counts once, there. Nothing is taken from the variance between seeds.
     """
     more = sum(side.more for side in sides)
     if not more:
         return Noise(examples, freedom)
     share = sum(1 / len(side.values_S) for side in sides) / more
     within = small * share * sum(side.within(n) for side in sides)
-    shared = max(0.0, examples - within)
-    seeds = max(within, share * sum(side.between() for side in sides))
-    total = shared + seeds
-    if total <= NOTHING:
-        return Noise(total, float(more))
-    return Noise(total, total**2 / (shared**2 / freedom + seeds**2 / more))
+    between = share * sum(side.between() for side in sides)
+    return Noise(max(examples - within, examples / 2), freedom, between, more)
 
 
 def _side(runs: Sequence[Sums], order: str) -> _Side:

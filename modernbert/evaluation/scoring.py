@@ -54,7 +54,7 @@ def require_numbers(split: str, logits_NC: np.ndarray) -> None:
     """Refuse answers that are not numbers: NaN would count as a class, and as a correlation of 0."""
     if broken := int((~np.isfinite(logits_NC)).any(axis=1).sum()):
         raise BadModel(
-            f"the model's answers to {broken:,} of {len(logits_NC):,} examples are no numbers (nan, infinite)",
+            f"answers to {broken:,} of {len(logits_NC):,} examples are not numbers (nan, infinite)",
             where=split,
             fix="Try --precision fp32; if that is no help, its weights are broken: train it again.",
         )

@@ -33,7 +33,7 @@ def interval(runs: Sequence[Sums]) -> tuple[float, float]:
 
     A share of right answers of one run has Wilson's interval (1927). Any other metric with two bounds has
     Wilson's for as many examples as would give a share its variance. Correlations have one on Fisher's z
-    scale (1921), with their variance from the data instead of a normal law. What has no bounds has Student's t.
+    scale (1921), with their variance from the data, not a normal law's. What has no bounds has Student's t.
     """
     low, high = runs[0].bounds
     n = len(runs[0].parts_NK)
@@ -43,14 +43,14 @@ def interval(runs: Sequence[Sums]) -> tuple[float, float]:
     if runs[0].scale == "correlation":
         ends = _fisher(runs, value, n)
     elif runs[0].scale == "plain":
-        ends = _student(value, noise_of_mean(runs, n / (n - 1)))
+        noise = noise_of_mean(runs, n / (n - 1))
+        ends = _around(value, noise.deviation * noise.quantile(LEVEL))
     else:
         ends = _effective(runs, value, n)
     return max(low, min(ends[0], value)), min(high, max(ends[1], value))
 
 
-def _student(value: float, noise: Noise) -> tuple[float, float]:
-    half = noise.quantile(LEVEL) * noise.deviation
+def _around(value: float, half: float) -> tuple[float, float]:
     return value - half, value + half
 
 
@@ -82,7 +82,7 @@ def _fisher(runs: Sequence[Sums], value: float, n: int) -> tuple[float, float]:
     deviation = noise.deviation / (1 - near**2)
     if abs(value) > most:
         deviation = max(deviation, ((1 + near**2 / 2) / (n - 3)) ** 0.5)
-    first, last = _student(float(np.arctanh(near)), Noise(deviation**2, noise.freedom))
+    first, last = _around(float(np.arctanh(near)), deviation * noise.quantile(LEVEL))
     return float(np.tanh(first)), float(np.tanh(last))
 
 
@@ -147,7 +147,7 @@ def difference(
     assert all(len(run.parts_NK) == n for run in (*first, *second)), "aligned by example"
     value = float(np.mean([run.measured for run in first]) - np.mean([run.measured for run in second]))
     noise = noise_of_difference(first, second, trained, n / max(n - 1, 1))
-    low, high = _student(value, noise)
+    low, high = _around(value, noise.deviation * noise.quantile(LEVEL))
     widest = first[0].bounds[1] - first[0].bounds[0]
     return Difference(
         value=value,
@@ -166,13 +166,13 @@ def _different(value: float, noise: Noise, n: int) -> float:
     """Return the t-test's p. Where every example differs by the same, the sign test's: no variance, no t."""
     if noise.variance <= NOTHING:
         return 1.0 if abs(value) <= NOTHING**0.5 else min(1.0, 2 * 0.5**n)
-    return float(2 * stats.t.sf(abs(value) / noise.deviation, noise.freedom))
+    return 2 * noise.tail(abs(value) / noise.deviation)
 
 
 def _equivalent(value: float, noise: Noise, margin: float) -> float:
     if noise.variance <= NOTHING:
         return float(abs(value) >= margin)
-    return float(stats.t.sf((margin - abs(value)) / noise.deviation, noise.freedom))
+    return noise.tail((margin - abs(value)) / noise.deviation)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modernbert.evaluation import metrics
-from modernbert.evaluation.metrics import METRICS, score, wilson
+from modernbert.evaluation.metrics import METRICS, score
+from modernbert.evaluation.statistics import wilson
 
 LABELS = np.array([1, 1, 1, 0, 0, 1])
 PREDICTIONS = np.array([1, 0, 1, 0, 1, 1])
