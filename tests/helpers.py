@@ -101,7 +101,7 @@ def request_of(target, model, **settings):
     return Request(target=str(target), model=str(model), settings={**SHORT, **settings}, precision="fp32")
 
 
-def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42, **changes) -> None:
+def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | None = 42, **changes) -> None:
     """Write a finished run, of a binary task or of retrieval, that is right where `right` says so."""
     from modernbert.evaluation.metrics import METRICS
     from modernbert.runs import write_run

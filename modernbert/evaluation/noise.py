@@ -22,8 +22,8 @@ from modernbert.evaluation.sums import Sums
 ADDED = 2.0
 # A variance this small is one of rounding.
 NOTHING = 1e-24
-# Between these logarithms of a chance its quantile is looked for.
-SMALLEST_AND_HALF = (-600.0, float(np.log(0.5)))
+# The logarithm of the least chance that is told from 0.
+SMALLEST = -300.0
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,13 @@ class Noise:
             return float(stats.t.sf(errors, self.freedom))
         if errors <= 0:
             return 0.5 if errors == 0 else 1 - self.tail(-errors)
-        logarithm = optimize.brentq(lambda x: self._at(x) - errors, *SMALLEST_AND_HALF, xtol=1e-9)
-        return float(np.exp(logarithm))
+        if errors >= self._at(SMALLEST):
+            return float(np.exp(SMALLEST))
+        found = optimize.brentq(lambda x: self._at(x) - errors, SMALLEST, np.log(0.5), xtol=1e-9)
+        return float(np.exp(found))
 
     def _at(self, logarithm: float) -> float:
+        """Return the quantile of a chance that is given by its logarithm."""
         chance = float(np.exp(logarithm))
         known, few = stats.t.isf(chance, [self.freedom, self.more])
         return float((self.examples * known + self.seeds * few) / self.variance)
