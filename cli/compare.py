@@ -48,6 +48,9 @@ def compare(
     allow: Annotated[
         bool, typer.Option("--allow", help="Compare also what was trained differently, and mark it.")
     ] = False,
+    margin: Annotated[
+        float, typer.Option(help="Differences below this do not matter: say which models are equivalent.")
+    ] = 0.0,
     show_seeds: Annotated[bool, typer.Option("--show-seeds", help="Show every seed's score.")] = False,
     out: Annotated[
         Path | None,
@@ -89,7 +92,7 @@ def compare(
     made = [] if finished else _make_missing(store, runs or [], wanted, yes=yes, quiet=json)
     names = [*runs, *made] if runs else []
     tasks = [task_name(target) for target in task or ()]
-    found = compare_runs(store, names, baseline, tasks=tasks, models=model or (), allow=allow)
+    found = compare_runs(store, names, baseline, tasks=tasks, models=model or (), allow=allow, margin=margin)
     if out:
         _write(found, store, out, seeds=show_seeds, texts=texts)
     if json:

@@ -153,7 +153,7 @@ def running_record() -> dict:
     }
 
 
-def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int = 42, **changes) -> None:
+def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | None = 42, **changes) -> None:
     """Write a finished run, of a binary task or of retrieval, that is right where `right` says so."""
     from modernbert.evaluation.metrics import METRICS
 

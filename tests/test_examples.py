@@ -193,6 +193,20 @@ def test_nano_pretraining(tmp_path, tiny_modernbert, tiny_bert):
     assert "| measure | n | ModernBERT | BERT | difference |" in done.stdout
 
 
+@pytest.mark.slow
+def test_coverage(tmp_path):
+    """Four samples of each regime: every metric and every number of trainings is simulated."""
+    output = tmp_path / "coverage.json"
+    command = [sys.executable, EXAMPLES / "benchmarks" / "coverage.py", "--times", "4", "--output", output]
+    done = subprocess.run([*command, "--examples", "30"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(output.read_text())
+    assert len(record["intervals"]) == 6 * 3 * 4
+    assert all(0 < row["width"] < 2 for row in record["intervals"])
+    assert {row["false"] for row in record["verdicts"] if 1 in row["sides"]} == {0.0}
+    assert "| spearman | near 1 |" in done.stdout
+
+
 def sst2_bundle(folder: Path) -> Path:
     """Write a few labelled texts as a bundle's SST-2."""
     rows = [{"sentence": row["text"], "label": int(row["label"] == "positive")} for row in toy_rows(60)]

@@ -26,6 +26,7 @@ def compare(
     tasks: Collection[str] = (),
     models: Sequence[str] = (),
     allow: bool = False,
+    margin: float = 0.0,
 ) -> Comparison:
     """Compare runs of the store with each baseline, task by task.
 
@@ -34,11 +35,15 @@ def compare(
         baselines: models that others are compared with, by the name that a comparison gives them.
         tasks, models: take only these, if any.
         allow: compare also what was made under other conditions, and say so.
+        margin: test too whether models are equivalent, that is differ by less than this; 0 for no test.
 
     Raises:
+        BadOption: there is one model alone, or the margin is no positive number.
         BadRun: a run cannot be compared, or (without `allow`) conditions differ.
         UnknownName: no run of a baseline.
     """
+    if not 0 <= margin < float("inf"):
+        raise BadOption(f"a margin of {margin} means nothing", fix="Give a difference such as --margin 0.01.")
     outcomes, notes = collect(store, runs, baselines, tasks)
     chosen = _named(outcomes, baselines)
     if models:
@@ -50,7 +55,7 @@ def compare(
     by_task: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_task.setdefault(outcome.task, []).append(outcome)
-    compared = [_task(found, chosen, allow=allow) for _, found in sorted(by_task.items())]
+    compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
     compared = _corrected(compared, chosen)
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
     averages = {
@@ -119,7 +124,9 @@ def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[
     return found, notes
 
 
-def _task(outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool) -> TaskComparison:
+def _task(
+    outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool, margin: float
+) -> TaskComparison:
     """Compare the models of one task; p-values are not yet corrected."""
     first = outcomes[0]
     by_model: dict[str, list[Outcome]] = {}
@@ -137,6 +144,7 @@ def _task(outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool)
             _differences(product(by_model[model], by_model[baseline]), allow=allow)
             | alike[model]
             | alike[baseline],
+            margin,
         )
         for baseline in baselines
         if baseline in by_model
@@ -170,6 +178,7 @@ def _scores(runs: Sequence[Outcome]) -> ModelScores:
         deviation=statistics.stdev(values) if len(values) > 1 else None,
         cost=cost_of(runs),
         published=published_scores(first.model, first.task, first.metric, recipe),
+        trained=first.trained,
     )
 
 
@@ -213,11 +222,14 @@ def _dominates(one: ModelScores, speed: float, other: ModelScores, other_speed: 
     return as_good and (one.mean > other.mean or speed > other_speed)
 
 
-def _contrast(runs: Sequence[Outcome], baseline: Sequence[Outcome], differing: dict[str, Any]) -> Contrast:
-    found = difference([run.sums for run in runs], [run.sums for run in baseline])
+def _contrast(
+    runs: Sequence[Outcome], baseline: Sequence[Outcome], differing: dict[str, Any], margin: float
+) -> Contrast:
+    sides = [run.sums for run in runs], [run.sums for run in baseline]
+    found = difference(*sides, trained=(runs[0].trained, baseline[0].trained), margin=margin)
     one_each = len(runs) == len(baseline) == 1 and runs[0].metric in ("accuracy", "exact_match")
     exact = mcnemar(is_right(runs[0]), is_right(baseline[0])) if one_each else None
-    return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differing)
+    return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differing, found.p_equivalent)
 
 
 def _differences(pairs: Iterable[tuple[Outcome, Outcome]], *, allow: bool) -> dict[str, tuple[Any, Any]]:
@@ -242,19 +254,16 @@ def _differences(pairs: Iterable[tuple[Outcome, Outcome]], *, allow: bool) -> di
 
 def _corrected(tasks: Sequence[TaskComparison], baselines: Sequence[str]) -> list[TaskComparison]:
     """Apply Holm's correction over everything that is compared with one baseline."""
-    done: dict[tuple[str, str, str], float] = {}
+    done: dict[tuple[str, str, str], Contrast] = {}
     for baseline in baselines:
-        keys = [
-            (task.task, c.model, baseline) for task in tasks for c in task.contrasts if c.baseline == baseline
-        ]
-        values = [c.p_corrected for task in tasks for c in task.contrasts if c.baseline == baseline]
-        done |= dict(zip(keys, holm(values), strict=True))
+        found = [(task.task, c) for task in tasks for c in task.contrasts if c.baseline == baseline]
+        values = holm([c.p_corrected for _, c in found])
+        alike = holm([c.equivalent_corrected or 0.0 for _, c in found])
+        for (task, c), p, same in zip(found, values, alike, strict=True):
+            known = c.equivalent_corrected is not None
+            corrected = replace(c, p_corrected=p, equivalent_corrected=same if known else None)
+            done[task, c.model, baseline] = corrected
     return [
-        replace(
-            task,
-            contrasts=tuple(
-                replace(c, p_corrected=done[task.task, c.model, c.baseline]) for c in task.contrasts
-            ),
-        )
+        replace(task, contrasts=tuple(done[task.task, c.model, c.baseline] for c in task.contrasts))
         for task in tasks
     ]

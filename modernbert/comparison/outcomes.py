@@ -11,7 +11,7 @@ import numpy as np
 
 from modernbert.comparison.rows import read_rows
 from modernbert.errors import BadRun
-from modernbert.evaluation.statistics import Sums, sums_of
+from modernbert.evaluation.sums import Sums, sums_of
 from modernbert.runs import RunStore, unfinished
 
 # What a comparison puts behind the name of a model of which adapters alone were trained.
@@ -53,6 +53,15 @@ class Outcome:
     record: dict[str, Any]
 
     @property
+    def trained(self) -> bool:
+        """Could another training come out differently? BM25 or a model as it came cannot."""
+        if self.record["kind"] == "retrieval":
+            model = self.record["model"]
+            own_training = str(model.get("found_in", "")).startswith("run ")
+            return own_training and Path(model["name"]).name in self.model
+        return self.record["kind"] == "evaluate" or self.seed is not None
+
+    @property
     def sums(self) -> Sums:
         """The metric as sums over examples."""
         labels = self.predictions if self.labels is None else self.labels
@@ -61,8 +70,7 @@ class Outcome:
     @property
     def value(self) -> float:
         """The metric."""
-        sums = self.sums
-        return float(sums.value(sums.parts_NK.sum(0, keepdims=True))[0])
+        return self.sums.measured
 
 
 def read_outcomes(store: RunStore, name: str) -> list[Outcome]:

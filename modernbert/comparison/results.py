@@ -9,6 +9,8 @@ from modernbert.comparison.published import PublishedScore
 from modernbert.evaluation.statistics import Difference
 
 LEVEL = 0.05
+ONE_TRAINING = "one training: examples only"
+UNDECIDED = "no difference shown"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class ModelScores:
         low, high: the mean's 95 % interval over examples and seeds.
         deviation: sample standard deviation over seeds; None with one.
         published: what others report for this model and task, never computed with.
+        trained: another training could come out differently; TF-IDF and BM25 cannot.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
     """
 
@@ -52,12 +55,13 @@ class ModelScores:
     deviation: float | None
     cost: Cost
     published: tuple[PublishedScore, ...] = ()
+    trained: bool = True
     on_front: bool | None = None
 
     @property
     def is_one_seed(self) -> bool:
         """Was it trained once, so that nobody knows how much trainings differ?"""
-        return len(self.by_seed) == 1 and "-" not in self.by_seed
+        return self.trained and len(self.by_seed) == 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Contrast:
     Attributes:
         p_corrected: p after Holm's correction over all contrasts with this baseline.
         mcnemar: its exact p, where both have one run and the metric counts right answers.
+        equivalent_corrected: `difference.p_equivalent` after the same correction; None without a margin.
         differing: conditions that differ, which the user allowed.
     """
 
@@ -76,13 +81,33 @@ class Contrast:
     p_corrected: float
     mcnemar: float | None
     differing: dict[str, tuple[Any, Any]]
+    equivalent_corrected: float | None = None
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `no difference shown`: interval and corrected p must agree."""
-        if self.difference.is_shown and self.p_corrected <= LEVEL:
+        """`better`, `worse`, `equivalent`, or one of the two sentences that decide nothing.
+
+        For the first two, interval and corrected p must agree. One training decides nothing: the next one may
+        come out the other way round.
+        """
+        if self.difference.one_training:
+            return ONE_TRAINING
+        if self.is_decided:
             return "better" if self.difference.value > 0 else "worse"
-        return "no difference shown"
+        if self.equivalent_corrected is not None and self.equivalent_corrected <= LEVEL:
+            return "equivalent"
+        return UNDECIDED
+
+    @property
+    def is_decided(self) -> bool:
+        """Is one of the two shown to be better?"""
+        d = self.difference
+        return not d.one_training and d.is_shown and self.p_corrected <= LEVEL
+
+    def __str__(self) -> str:
+        if self.is_decided:
+            return f"{self.model} is {self.verdict} than {self.baseline}"
+        return f"{self.model} and {self.baseline}: {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -110,4 +135,8 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        plain = asdict(self)
+        for task, shown in zip(self.tasks, plain["tasks"], strict=True):
+            for contrast, row in zip(task.contrasts, shown["contrasts"], strict=True):
+                row["verdict"] = contrast.verdict
+        return plain

@@ -36,7 +36,19 @@ MODEL_COLUMNS = (
     "peak MiB",
     "cut",
 )
-CONTRAST_COLUMNS = ("model", "against", "difference", "95 % interval", "p", "Holm", "McNemar", "verdict")
+CONTRAST_COLUMNS = (
+    "model",
+    "against",
+    "difference",
+    "95 % interval",
+    "detectable",
+    "p",
+    "Holm",
+    "McNemar",
+    "equivalence",
+    "verdict",
+)
+DETECTABLE = "detectable: the least true difference that these examples and seeds show with 80 % power"
 
 
 def comparison_tables(comparison: Comparison, *, seeds: bool = False) -> list[Table]:
@@ -58,14 +70,22 @@ def task_tables(task: TaskComparison, *, seeds: bool = False) -> list[Table]:
     """Return the tables of one task."""
     tables = [_models_table(task, seeds=seeds)]
     if task.contrasts:
-        rows = tuple(_contrast_row(contrast) for contrast in task.contrasts)
-        right = ("difference", "p", "Holm", "McNemar")
-        tables.append(
-            Table(f"{task.task}: differences", CONTRAST_COLUMNS, rows, right, _contrast_notes(task))
-        )
+        tables.append(_contrasts_table(task))
     if any(model.published for model in task.models):
         tables.append(_published_table(task))
     return tables
+
+
+def _contrasts_table(task: TaskComparison) -> Table:
+    rows = [_contrast_row(contrast) for contrast in task.contrasts]
+    filled = [i for i in range(len(CONTRAST_COLUMNS)) if any(row[i] for row in rows)]
+    return Table(
+        f"{task.task}: differences",
+        tuple(CONTRAST_COLUMNS[i] for i in filled),
+        tuple(tuple(row[i] for i in filled) for row in rows),
+        ("difference", "detectable", "p", "Holm", "McNemar", "equivalence"),
+        _contrast_notes(task),
+    )
 
 
 def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
@@ -112,15 +132,17 @@ def _contrast_row(contrast: Contrast) -> tuple[str, ...]:
         contrast.baseline + (" *" if contrast.differing else ""),
         f"{d.value:+.4f}",
         f"{d.low:+.4f} to {d.high:+.4f}",
+        f"{d.detectable:.4f}",
         _probability(d.p),
         _probability(contrast.p_corrected),
         _probability(contrast.mcnemar),
+        _probability(contrast.equivalent_corrected),
         contrast.verdict,
     )
 
 
 def _contrast_notes(task: TaskComparison) -> tuple[str, ...]:
-    notes = []
+    notes = [DETECTABLE]
     for contrast in task.contrasts:
         if contrast.differing:
             shown = "; ".join(f"{name}: {a!r} and {b!r}" for name, (a, b) in contrast.differing.items())

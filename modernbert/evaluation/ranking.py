@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from modernbert.data.collection import Collection, Judgements
-from modernbert.evaluation.metrics import LEVEL, RESAMPLES, Score
+from modernbert.errors import BadModel
+from modernbert.evaluation.metrics import Score, mean_score
 
 # Name of ours: trec_eval's name. The first is the main one.
 MEASURES = {
@@ -73,7 +74,16 @@ def as_hits(rows: Sequence[Sequence[tuple[int, float]]], k: int) -> Hits:
 
 
 def ranking_of(collection: Collection, scores_QK: np.ndarray, numbers_QK: np.ndarray) -> Ranking:
-    """Name the documents that a search found, by query."""
+    """Name the documents that a search found, by query.
+
+    Raises:
+        BadModel: scores that are not numbers, by which nothing can be ranked.
+    """
+    if broken := int((np.isnan(scores_QK) & (numbers_QK != NOTHING)).any(axis=1).sum()):
+        raise BadModel(
+            f"the scores of {broken:,} of {len(scores_QK):,} queries are not numbers (nan)",
+            fix="Try --precision fp32; if that is no help, the model's weights are broken.",
+        )
     ids = collection.documents.ids
     return {
         query: {ids[n]: float(s) for n, s in zip(numbers_K, scores_K, strict=True) if n != NOTHING}
@@ -85,7 +95,7 @@ def score_ranking(ranking: Ranking, judgements: Judgements) -> RankingScores:
     """Score a ranking: score by query id and document id, higher is better.
 
     A query without relevant documents is left out, as trec_eval does; one without results scores 0. Ties are
-    broken as trec_eval breaks them. Intervals are percentile bootstraps over queries.
+    broken as trec_eval breaks them. Intervals are over queries.
     """
     import pytrec_eval
 
@@ -115,9 +125,4 @@ def _top(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
 
 
 def _mean(name: str, by_query: Mapping[str, Mapping[str, float]]) -> Score:
-    values = np.array([measures[name] for measures in by_query.values()])
-    random = np.random.default_rng(0)
-    means = [values[random.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    how = f"bootstrap 95 % over queries, {RESAMPLES} resamples"
-    return Score(name, float(values.mean()), float(low), float(high), len(values), how)
+    return mean_score(name, np.array([measures[name] for measures in by_query.values()]))

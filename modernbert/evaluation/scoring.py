@@ -10,6 +10,7 @@ import numpy as np
 
 from modernbert.data.examples import Examples
 from modernbert.data.task import Task
+from modernbert.errors import BadModel
 from modernbert.evaluation.metrics import METRICS, Score, score
 from modernbert.evaluation.multi_label import LabelScore, label_scores
 from modernbert.evaluation.predict import decide, probabilities
@@ -64,9 +65,14 @@ class SplitScores:
 
 
 def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarray) -> SplitScores:
-    """Score one split from its logits, shape (N, C)."""
+    """Score one split from its logits, shape (N, C).
+
+    Raises:
+        BadModel: logits that are not numbers.
+    """
     labels = examples.labels
     assert labels is not None
+    require_numbers(split, logits_NC)
     predictions = decide(logits_NC, task.kind, task.thresholds)
     scores = tuple(score(metric, labels, predictions) for metric in task.metrics)
     notes = (*collapse_notes(task, predictions), *mean_notes(task, labels, predictions))
@@ -101,8 +107,23 @@ def mean_notes(task: Task, labels: np.ndarray, predictions: np.ndarray) -> tuple
     )
 
 
+def require_numbers(split: str, logits_NC: np.ndarray) -> None:
+    """Refuse answers that are not numbers: NaN would count as a class, and as a correlation of 0."""
+    if broken := int((~np.isfinite(logits_NC)).any(axis=1).sum()):
+        raise BadModel(
+            f"answers to {broken:,} of {len(logits_NC):,} examples are not numbers (nan, infinite)",
+            where=split,
+            fix="Try --precision fp32; if that is no help, its weights are broken: train it again.",
+        )
+
+
 def quick_metrics(task: Task, labels: np.ndarray, logits_NC: np.ndarray) -> dict[str, float]:
-    """Return the task's metrics without intervals, for evaluations during training."""
+    """Return the task's metrics without intervals, for evaluations during training.
+
+    Raises:
+        BadModel: logits that are not numbers.
+    """
+    require_numbers("validation", logits_NC)
     predictions = decide(logits_NC, task.kind, task.thresholds)
     return {name: METRICS[name](labels, predictions) for name in task.metrics}
 

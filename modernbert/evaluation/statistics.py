@@ -1,136 +1,97 @@
-"""Is one model better than another? Paired statistics over examples and over seeds.
+"""How sure is a score, and is one model better than another? One method for every metric.
 
-Shape suffixes: N examples, S seeds (runs), K sums that a metric is made of, R resamples.
-
-Two sources of noise count. The examples are a sample: they are resampled, the same for both models. The
-trainings are one too, but few: what seeds add to the variance beyond what the examples explain enters as
-Student's t with S - 1 degrees of freedom. With one seed only the examples count, and a reader must be told.
+Two sources of noise count, the examples and the trainings (see `noise`). With one training only the examples
+count, and a reader must be told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-RESAMPLES = 10_000
-# Resamples whose weights are in memory at once.
-AT_ONCE = 500
-LEVEL = 0.95
-UNBOUNDED = (-np.inf, np.inf)
-# The values that metrics can have.
-BOUNDS = dict.fromkeys(("spearman", "pearson", "matthews"), (-1.0, 1.0)) | dict.fromkeys(
-    ("accuracy", "exact_match", "f1", "micro_f1", "macro_f1"), (0.0, 1.0)
-)
+from modernbert.evaluation.noise import NOTHING, Noise, noise_of_difference, noise_of_mean, with_added
+from modernbert.evaluation.sums import Scale, Sums
+
+# One-sided, for an interval that holds 95 %.
+LEVEL = 0.975
+# The chance with which a difference is to be found, for the least one that examples and seeds can show.
+POWER = 0.8
+
+METHODS: dict[Scale, str] = {
+    "share": "Wilson 95 %",
+    "bounded": "Wilson 95 %, effective n",
+    "correlation": "Fisher z 95 %, variance from the data",
+    "plain": "Student's t 95 %",
+}
 
 
-@dataclass(frozen=True)
-class Sums:
-    """A metric as a function of sums over examples.
+def interval(runs: Sequence[Sums]) -> tuple[float, float]:
+    """Return the 95 % interval of one model's mean over its runs.
 
-    Attributes:
-        parts_NK: what each example adds.
-        value: (R, K) sums over any N examples -> (R,) values.
-        bounds: the least and the greatest value that the metric can have; an interval ends there.
+    A share of right answers of one run has Wilson's interval (1927). Any other metric with two bounds has
+    Wilson's for as many examples as would give a share its variance. Correlations have one on Fisher's z
+    scale (1921), with their variance from the data, not a normal law's. What has no bounds has Student's t.
     """
-
-    parts_NK: np.ndarray
-    value: Callable[[np.ndarray], np.ndarray]
-    bounds: tuple[float, float] = UNBOUNDED
-
-
-def sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
-    """Return a metric of `evaluation.metrics` as sums, for one run's predictions.
-
-    Spearman's ranks are those of the whole sample, also in a resample. Any other name stands for a mean
-    of `predictions`, which are then each example's own score (a query's nDCG).
-    """
-    return replace(_sums_of(metric, labels, predictions), bounds=BOUNDS.get(metric, UNBOUNDED))
-
-
-def _sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
-    if metric in ("accuracy", "exact_match"):
-        right = labels == predictions
-        return _mean(right if right.ndim == 1 else right.all(axis=1))
-    if metric == "mean_absolute_error":
-        return _mean(np.abs(labels - predictions))
-    if metric in ("root_mean_squared_error", "r2"):
-        return _squared_error(metric, labels.astype(float), predictions.astype(float))
-    if metric == "spearman":
-        return _correlation(stats.rankdata(labels), stats.rankdata(predictions))
-    if metric == "pearson":
-        return _correlation(labels.astype(float), predictions.astype(float))
-    if metric in ("f1", "micro_f1", "macro_f1", "matthews"):
-        return _confusion(metric, labels, predictions)
-    return _mean(predictions)
+    low, high = runs[0].bounds
+    n = len(runs[0].parts_NK)
+    value = float(np.mean([run.measured for run in runs]))
+    if n < 2:
+        return low, high
+    if runs[0].scale == "correlation":
+        ends = _fisher(runs, value, n)
+    elif runs[0].scale == "plain":
+        noise = noise_of_mean(runs, n / (n - 1))
+        ends = _around(value, noise.deviation * noise.quantile(LEVEL))
+    else:
+        ends = _effective(runs, value, n)
+    return max(low, min(ends[0], value)), min(high, max(ends[1], value))
 
 
-def _mean(values: np.ndarray) -> Sums:
-    parts = np.stack([values.astype(float), np.ones(len(values))], axis=1)
-    return Sums(parts, lambda sums: sums[:, 0] / sums[:, 1])
+def _around(value: float, half: float) -> tuple[float, float]:
+    return value - half, value + half
 
 
-def _squared_error(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
-    y = labels - labels.mean()  # against cancellation
-    parts = np.stack([np.ones(len(y)), (labels - predictions) ** 2, y, y * y], axis=1)
-    return Sums(parts, _r2_of if metric == "r2" else lambda sums: np.sqrt(sums[:, 1] / sums[:, 0]))
+def _effective(runs: Sequence[Sums], value: float, n: float) -> tuple[float, float]:
+    low, high = runs[0].bounds
+    width = high - low
+    noise = noise_of_mean(runs)
+    smooth = float(np.mean([_smooth(run) for run in runs]) - low) / width
+    if noise.variance > NOTHING and 0 < smooth < 1:
+        n = smooth * (1 - smooth) * width**2 / noise.variance
+    first, last = wilson((value - low) / width, n, noise.quantile(LEVEL))
+    return low + width * first, low + width * last
 
 
-def _r2_of(sums_RK: np.ndarray) -> np.ndarray:
-    n, error, y, yy = sums_RK.T
-    spread = yy - y * y / n
-    known = spread > 1e-12 * yy
-    return np.where(known, 1 - error / np.where(known, spread, 1.0), 0.0)
+def _smooth(run: Sums) -> float:
+    """Return the metric with the added right and wrong answers."""
+    rows_PK, weights_P = with_added(run)
+    return float(run.value((weights_P @ rows_PK)[None])[0])
 
 
-def _correlation(x: np.ndarray, y: np.ndarray) -> Sums:
-    x, y = x - x.mean(), y - y.mean()  # against cancellation
-    parts = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
-    return Sums(parts, _correlation_of)
+def _fisher(runs: Sequence[Sums], value: float, n: int) -> tuple[float, float]:
+    if n < 4:
+        return runs[0].bounds
+    noise = noise_of_mean(runs, n / (n - 3))
+    # A perfect order has no variance: it counts as if two neighbours had changed places, with the variance
+    # of ranks (Bonett & Wright 2000).
+    most = 1 - 12 / (n**3 - n)
+    near = float(np.clip(value, -most, most))
+    deviation = noise.deviation / (1 - near**2)
+    if abs(value) > most:
+        deviation = max(deviation, ((1 + near**2 / 2) / (n - 3)) ** 0.5)
+    first, last = _around(float(np.arctanh(near)), deviation * noise.quantile(LEVEL))
+    return float(np.tanh(first)), float(np.tanh(last))
 
 
-def _correlation_of(sums_RK: np.ndarray) -> np.ndarray:
-    n, x, y, xx, yy, xy = sums_RK.T
-    spread = (n * xx - x * x) * (n * yy - y * y)
-    known = spread > 1e-12 * np.maximum(1.0, (n * xx) * (n * yy))
-    return np.where(known, (n * xy - x * y) / np.sqrt(np.where(known, spread, 1.0)), 0.0)
-
-
-def _confusion(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
-    """Hits, predicted and true examples of each class."""
-    if labels.ndim == 2:  # several labels: every decision counts, only class 1 matters
-        parts = np.stack([(labels * predictions).sum(1), predictions.sum(1), labels.sum(1)], axis=1)
-        return Sums(parts.astype(float), lambda sums: _f1_of(sums)[:, 0])
-    classes = np.array([1]) if metric == "f1" else np.unique([labels, predictions])
-    true, predicted = labels[:, None] == classes, predictions[:, None] == classes
-    parts = np.concatenate([true & predicted, predicted, true], axis=1).astype(float)
-    if metric == "matthews":
-        return Sums(parts, _matthews_of)
-    return Sums(parts, lambda sums: _f1_of(sums).mean(1) if metric == "f1" else _macro_of(sums))
-
-
-def _f1_of(sums_RK: np.ndarray) -> np.ndarray:
-    hits, predicted, true = np.split(sums_RK, 3, axis=1)
-    total = predicted + true
-    return np.where(total > 0, 2 * hits / np.where(total > 0, total, 1), 0.0)
-
-
-def _macro_of(sums_RK: np.ndarray) -> np.ndarray:
-    _, predicted, true = np.split(sums_RK, 3, axis=1)
-    occurs = predicted + true > 0
-    means: np.ndarray = (_f1_of(sums_RK) * occurs).sum(1) / occurs.sum(1)
-    return means
-
-
-def _matthews_of(sums_RK: np.ndarray) -> np.ndarray:
-    """Gorodkin 2004."""
-    hits, predicted, true = np.split(sums_RK, 3, axis=1)
-    n = true.sum(1)
-    covariance = hits.sum(1) * n - (predicted * true).sum(1)
-    spread = (n**2 - (predicted**2).sum(1)) * (n**2 - (true**2).sum(1))
-    return np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
+def wilson(share: float, n: float, quantile: float = 0.0) -> tuple[float, float]:
+    """Return Wilson's interval of a share over n examples; the quantile is the normal law's by default."""
+    z = quantile or float(stats.norm.ppf(LEVEL))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return float(centre - half), float(centre + half)
 
 
 @dataclass(frozen=True)
@@ -139,10 +100,14 @@ class Difference:
 
     Attributes:
         value: mean over its seeds of the first model's metric, less the second's.
-        low, high: the 95 % paired bootstrap interval.
-        p: two-sided, of a paired randomisation test.
+        low, high: the 95 % interval, paired by example.
+        p: two-sided, of the t-test that the interval belongs to.
         n: examples.
         seeds: runs of the first and of the second model.
+        one_training: a side was trained once: how much trainings differ is not in these numbers.
+        detectable: the least true difference that such examples and seeds show with 80 % power.
+        p_equivalent: of two one-sided tests (Schuirmann 1987) that the difference is below the margin;
+            None without a margin.
     """
 
     value: float
@@ -151,6 +116,9 @@ class Difference:
     p: float
     n: int
     seeds: tuple[int, int]
+    one_training: bool
+    detectable: float
+    p_equivalent: float | None
 
     @property
     def is_shown(self) -> bool:
@@ -159,100 +127,52 @@ class Difference:
 
 
 def difference(
-    first: Sequence[Sums], second: Sequence[Sums], *, resamples: int = 0, seed: int = 0
+    first: Sequence[Sums],
+    second: Sequence[Sums],
+    *,
+    trained: tuple[bool, bool] = (True, True),
+    margin: float = 0.0,
 ) -> Difference:
     """Compare the runs of two models on the same examples, in the same order.
 
-    The interval is the percentile bootstrap's (Efron 1979), paired by example. The p-value comes from
-    exchanging the two models' results on random halves of the examples (approximate randomisation, Noreen
-    1989), with one added to both counts (Phipson & Smyth 2010). To both the seeds' share is added: their
-    variance, less what resampled examples explain of it, as a t-distributed term.
+    For means of scores, one run each, this is the paired t-test. Where answers are right or wrong, half an
+    example is added to each kind of pair for the variance (Agresti & Min 2005).
 
     Args:
         first, second: a model's runs.
-        resamples: of each kind; 0 for RESAMPLES.
-        seed: of the resampling.
+        trained: whether another training of each could come out differently; TF-IDF and BM25 cannot.
+        margin: differences below this do not matter; 0 for no test of equivalence.
     """
-    resamples = resamples or RESAMPLES
-    groups = [list(first), list(second)]
-    n = len(groups[0][0].parts_NK)
-    assert all(len(run.parts_NK) == n for group in groups for run in group), "aligned by example"
-    random = np.random.default_rng(seed)
-    values = [_values(group, np.ones((1, n)))[:, 0] for group in groups]
-    observed = float(values[0].mean() - values[1].mean())
-    drawn = [
-        np.concatenate(parts, axis=1) for parts in zip(*_resampled(groups, resamples, random), strict=True)
-    ]
-    noise = sum(
-        (_seed_noise(v, d, random) for v, d in zip(values, drawn, strict=True)), start=np.zeros(resamples)
-    )
-    resampled = drawn[0].mean(0) - drawn[1].mean(0)
-    low, high = np.quantile(resampled + noise, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    swapped = np.concatenate(list(_swapped(groups, resamples, random)))
-    extreme = np.abs(swapped + random.permutation(noise)) >= abs(observed) - 1e-12
-    p = (1 + int(extreme.sum())) / (resamples + 1)
-    return Difference(observed, float(low), float(high), p, n, (len(first), len(second)))
-
-
-def interval(runs: Sequence[Sums], *, resamples: int = 0, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of one model's mean over its runs, made as in `difference`."""
-    resamples = resamples or RESAMPLES
-    random = np.random.default_rng(seed)
-    values = _values(runs, np.ones((1, len(runs[0].parts_NK))))[:, 0]
-    drawn = np.concatenate([part for (part,) in _resampled([runs], resamples, random)], axis=1)
-    around = drawn.mean(0) + _seed_noise(values, drawn, random)
-    low, high = np.quantile(around, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).clip(*runs[0].bounds)
-    return float(low), float(high)
-
-
-def _values(runs: Sequence[Sums], weights_RN: np.ndarray) -> np.ndarray:
-    """Return each run's metric under each row of example weights, shape (S, R)."""
-    return np.stack([run.value(weights_RN @ run.parts_NK) for run in runs])
-
-
-def _blocks(resamples: int) -> Iterator[int]:
-    for start in range(0, resamples, AT_ONCE):
-        yield min(AT_ONCE, resamples - start)
-
-
-def _resampled(
-    groups: Sequence[Sequence[Sums]], resamples: int, random: np.random.Generator
-) -> Iterator[tuple[np.ndarray, ...]]:
-    n = len(groups[0][0].parts_NK)
-    for size in _blocks(resamples):
-        weights_RN = random.multinomial(n, np.full(n, 1 / n), size=size).astype(float)
-        yield tuple(_values(group, weights_RN) for group in groups)
-
-
-def _seed_noise(values_S: np.ndarray, drawn_SR: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return what the choice of seeds adds to a model's mean, shape (R,).
-
-    Seeds differ on the examples at hand (variance v), partly because these are few. Resampling examples
-    doubles that part: v* is the mean variance between seeds in a resample, so the rest is 2 v - v*.
-    """
-    seeds = len(values_S)
-    if seeds == 1:
-        return np.zeros(drawn_SR.shape[1])
-    rest = 2 * values_S.var(ddof=1) - drawn_SR.var(axis=0, ddof=1).mean()
-    noise: np.ndarray = random.standard_t(seeds - 1, drawn_SR.shape[1]) * np.sqrt(max(0.0, rest) / seeds)
-    return noise
-
-
-def _swapped(
-    groups: Sequence[Sequence[Sums]], resamples: int, random: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Yield differences after exchanging both models' results on examples chosen by a coin."""
-    first, second = groups
     n = len(first[0].parts_NK)
-    pairs = max(len(first), len(second))
-    for size in _blocks(resamples):
-        coins_RN = random.integers(0, 2, (size, n)).astype(float)
-        total = np.zeros(size)
-        for number in range(pairs):  # the shorter side starts again
-            a, b = first[number % len(first)], second[number % len(second)]
-            moved = coins_RN @ (b.parts_NK - a.parts_NK)
-            total += a.value(a.parts_NK.sum(0) + moved) - b.value(b.parts_NK.sum(0) - moved)
-        yield total / pairs
+    assert all(len(run.parts_NK) == n for run in (*first, *second)), "aligned by example"
+    value = float(np.mean([run.measured for run in first]) - np.mean([run.measured for run in second]))
+    noise = noise_of_difference(first, second, trained, n / max(n - 1, 1))
+    low, high = _around(value, noise.deviation * noise.quantile(LEVEL))
+    widest = first[0].bounds[1] - first[0].bounds[0]
+    return Difference(
+        value=value,
+        low=max(low, -widest),
+        high=min(high, widest),
+        p=_different(value, noise, n),
+        n=n,
+        seeds=(len(first), len(second)),
+        one_training=any(t and len(runs) == 1 for t, runs in zip(trained, (first, second), strict=True)),
+        detectable=(noise.quantile(LEVEL) + noise.quantile(POWER)) * noise.deviation,
+        p_equivalent=_equivalent(value, noise, margin) if margin else None,
+    )
+
+
+def _different(value: float, noise: Noise, n: int) -> float:
+    """Return the t-test's p. Where every example differs by the same, the sign test's: no variance, no t."""
+    if noise.variance <= NOTHING:
+        return 1.0 if abs(value) <= NOTHING**0.5 else min(1.0, 2 * 0.5**n)
+    return 2 * noise.tail(abs(value) / noise.deviation)
+
+
+def _equivalent(value: float, noise: Noise, margin: float) -> float:
+    if noise.variance <= NOTHING:
+        return float(abs(value) >= margin)
+    return noise.tail((margin - abs(value)) / noise.deviation)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

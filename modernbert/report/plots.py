@@ -95,7 +95,7 @@ def differences(contrasts: Sequence[Contrast], metric: str) -> go.Figure:
         x=[c.difference.value for c in contrasts],
         y=names,
         mode="markers",
-        marker={"size": 11, "color": [COLOURS[0 if c.verdict.startswith("no") else 4] for c in contrasts]},
+        marker={"size": 11, "color": [COLOURS[4 if c.is_decided else 0] for c in contrasts]},
         error_x={
             "type": "data",
             "symmetric": False,

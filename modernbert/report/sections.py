@@ -70,11 +70,7 @@ def _differences(task: TaskComparison) -> str:
 
 def _reading(task: TaskComparison) -> str:
     best = task.models[0]
-    told = [
-        f"{c.model} is {c.verdict} than {c.baseline}" if c.verdict != "no difference shown"
-        else f"no difference shown between {c.model} and {c.baseline}"
-        for c in task.contrasts
-    ]  # fmt: skip
+    told = [str(contrast) for contrast in task.contrasts]
     return (
         f"Highest mean: {best.model}, {best.mean:.4f} {task.metric} (n {task.n:,}). " + "; ".join(told) + "."
     )

@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
+from modernbert.comparison.tables import comparison_tables, task_tables
 from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.evaluation.metrics import score
+from modernbert.evaluation.statistics import wilson
 from modernbert.runs import write_run
 from modernbert.training.finetune import finetune
 
@@ -138,8 +141,51 @@ def test_a_run_that_was_only_scored_is_compared(two_models):
     del record["request"], record["recipe"], record["training"]
     folder = keep_run(two_models, "scored", record)
     (folder / "scores.jsonl").write_bytes((two_models.path("sst2-good-1") / "scores.jsonl").read_bytes())
-    found = compare(two_models, ["scored", "sst2-bad-1"], ["bad"])
-    assert found.tasks[0].contrasts[0].verdict == "better"
+    (contrast,) = compare(two_models, ["scored", "sst2-bad-1"], ["bad"]).tasks[0].contrasts
+    assert contrast.difference.low > 0.1
+    assert contrast.verdict == "one training: examples only"
+
+
+def test_one_training_is_never_better(two_models):
+    """However many seeds the other side has. What has no seeds is no training."""
+    made_run(two_models, "sure", "sure", np.ones(400, bool))
+    made_run(two_models, "fixed", "fixed", np.zeros(400, bool), seed=None)
+    found = compare(two_models, [], ["sure", "fixed"], tasks=["glue/sst2"]).tasks[0]
+    verdicts = {(c.model, c.baseline): c.verdict for c in found.contrasts}
+    assert verdicts["good", "sure"] == verdicts["fixed", "sure"] == "one training: examples only"
+    assert verdicts["good", "fixed"] == verdicts["bad", "fixed"] == "better"
+    notes = [note for table in task_tables(found) for note in table.notes]
+    assert any(note.startswith("one seed of sure: ") for note in notes)
+
+
+def test_equivalence_is_said_where_a_margin_is_given(store):
+    random = np.random.default_rng(0)
+    for model in ("one", "other"):
+        for seed in (1, 2, 3):
+            right = random.random(1000) < 0.99
+            made_run(store, f"{model}-{seed}", model, right, seed=seed)
+    undecided = "no difference shown"
+    for margin, verdict in [(0.0, undecided), (0.05, "equivalent"), (1e-4, undecided)]:
+        found = compare(store, [], ["one"], margin=margin)
+        (contrast,) = found.tasks[0].contrasts
+        assert contrast.verdict == found.as_dict()["tasks"][0]["contrasts"][0]["verdict"] == verdict
+        assert 0 < contrast.difference.detectable < 0.05
+        columns = comparison_tables(found)[1].columns
+        assert ("equivalence" in columns) == (margin > 0)
+    with pytest.raises(BadOption, match="a margin of -1"):
+        compare(store, [], ["one"], margin=-1)
+
+
+def test_a_run_and_a_comparison_give_the_same_interval(store):
+    """One made its own, and a reader saw two of the same score."""
+    right = np.random.default_rng(0).random(60) < 0.97
+    made_run(store, "a", "one", right)
+    made_run(store, "b", "other", right[::-1])
+    labels = np.arange(60) % 2
+    alone = score("accuracy", labels, np.where(right, labels, 1 - labels))
+    (beside,) = [m for m in compare(store, [], ["other"]).tasks[0].models if m.model == "one"]
+    assert (alone.low, alone.high) == (beside.low, beside.high)
+    assert (alone.low, alone.high) == pytest.approx(wilson(alone.value, 60))
 
 
 def test_unfinished_runs_are_passed_over_or_refused_by_name(two_models):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modernbert.data.collection import Collection, Documents
+from modernbert.errors import BadModel
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.ranking import NOTHING, depth, ranking_of, score_ranking, without_identical
 from modernbert.evaluation.rerank import rerank
@@ -38,6 +39,13 @@ def test_the_results_are_those_of_a_corpus_without_the_document(documents, k, se
         others = [i for i in range(documents) if f"d{i}" != query]
         best = sorted(others, key=lambda i: -(d[i] @ q[place]))[:k]
         assert list(ranked) == [f"d{i}" for i in best]
+
+
+def test_scores_that_are_no_numbers_rank_nothing():
+    collection = collection_of(3, ["x", "y"])
+    hits = np.array([[3.0, np.nan], [1.0, -np.inf]]), np.array([[0, 1], [0, NOTHING]])
+    with pytest.raises(BadModel, match="scores of 1 of 2 queries are not numbers"):
+        ranking_of(collection, *hits)
 
 
 def test_nothing_changes_where_the_task_does_not_ask_for_it():

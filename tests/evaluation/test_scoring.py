@@ -12,8 +12,15 @@ from helpers import tokens_of_lengths
 from modernbert.data.examples import to_examples
 from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
+from modernbert.errors import BadModel
 from modernbert.evaluation.predict import decide, predict_logits, probabilities
-from modernbert.evaluation.scoring import collapse_notes, example_rows, readable_prediction, score_split
+from modernbert.evaluation.scoring import (
+    collapse_notes,
+    example_rows,
+    quick_metrics,
+    readable_prediction,
+    score_split,
+)
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine, choose_machine
 from modernbert.model.encoder import PackedClassifier
@@ -34,6 +41,20 @@ def test_both_figures_and_every_row_are_kept():
     }
     rows = list(example_rows(task, "validation", examples, LOGITS))
     assert rows[2] == {"id": "validation/3", "label": 1, "prediction": 0, "logits": [1.0, 0.5]}
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_answers_that_are_no_numbers_are_refused(broken):
+    """As a class NaN is the first, and a correlation of NaN was 0.0000."""
+    logits = LOGITS.copy()
+    logits[1, 0] = broken
+    examples = to_examples(SST2, Rows.of({"sentence": list("abc"), "label": [0, 1, 1]}, "rows"))
+    assert examples.labels is not None
+    with pytest.raises(BadModel, match="answers to 1 of 3 examples are not numbers") as caught:
+        score_split(SST2, "validation", examples, logits)
+    assert caught.value.where == "validation"
+    with pytest.raises(BadModel):
+        quick_metrics(SST2, examples.labels, logits)
 
 
 def test_a_model_that_predicts_one_class_is_called_out():

@@ -70,13 +70,6 @@ def collection(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    from modernbert.evaluation import statistics
-
-    monkeypatch.setattr(statistics, "RESAMPLES", 50)
-
-
 @pytest.fixture
 def here(made, monkeypatch) -> Iterator[RunStore]:
     """The store of `made`, as the current one; what a test damages is put back."""

@@ -13,7 +13,6 @@ from helpers import request_of, toy_rows, write_csv
 from safetensors.torch import load_file
 
 from modernbert.errors import BadModel, BadOption, BadRun
-from modernbert.evaluation import metrics
 from modernbert.model.loading import load_trained
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
@@ -255,7 +254,6 @@ def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, st
     from modernbert.evaluation.stream import predict_file
     from modernbert.evaluation.trained_task import task_of_run
 
-    monkeypatch.setattr(metrics, "RESAMPLES", 20)
     rows = [
         {"text": r["text"], "labels": "|".join(["common", *["rare"][i % 5 :], *["other"][i % 7 :]])}
         for i, r in enumerate(toy_rows(120))

@@ -18,7 +18,6 @@ from modernbert.data.examples import to_examples
 from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData, Interrupted
-from modernbert.evaluation import metrics
 from modernbert.evaluation.evaluate import Scorer, evaluate_model
 from modernbert.evaluation.stream import predict_file
 from modernbert.evaluation.trained_task import task_of_file, task_of_run
@@ -48,12 +47,6 @@ def priced_rows(count: int, *, low: float = 27.0, high: float = 208.0, seed: int
 def prices(tmp_path):
     """A CSV file of 120 priced texts."""
     return write_csv(tmp_path / "prices.csv", priced_rows(120))
-
-
-@pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What intervals are worth is tested with the metrics."""
-    monkeypatch.setattr(metrics, "RESAMPLES", 20)
 
 
 def asked(path, model, **settings):

@@ -1,0 +1,254 @@
+"""Do intervals hold the truth as often as they say, and do verdicts err as seldom?
+
+    python examples/benchmarks/coverage.py                     # about ten minutes on one core
+
+Simulated models whose true scores are known: examples differ in how hard they are, trainings in how well
+they go, and each training errs on other examples. Near chance, in the middle and near 1 are accuracies of
+0.5, 0.8 and 0.97 (F1 and Matthews are of the same answers, 30 % of the examples positive), nDCG near 0.05,
+0.5 and 0.95, and correlations of 0.05, 0.6 and 0.95. Trainings differ by about a point of accuracy. What an
+interval should hold is the training's score over all examples where there is one training, and the mean over
+all trainings where there are more.
+
+A false verdict is a `better` or `worse` (p at most 0.05) where the true means are the same.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from modernbert.evaluation.statistics import difference, interval
+from modernbert.evaluation.sums import sums_of
+from modernbert.model.device import describe_hardware
+from modernbert.versions import versions
+
+OUTPUT = Path(__file__).parent / "results" / "coverage.json"
+LEVELS = ("near chance", "middle", "near 1")
+EXAMPLES = (30, 100, 300, 1000)
+SEEDS = (1, 2, 3, 5)
+POSITIVE = 0.3
+# The part of what decides an answer that is the example's own, the same in every training.
+SHARED = 0.6
+# What a ranking scores with the first relevant document at rank 1, 2, ... 10, or nowhere.
+GAINS = np.append(1 / np.log2(np.arange(2, 12)), 0.0)
+# Points and weights that turn an expectation over trainings into a sum.
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+Draw = Callable[[np.random.Generator, int, np.ndarray], tuple[np.ndarray, list[np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a metric's data are drawn from.
+
+    Attributes:
+        draw: (random, examples, each training's luck) -> labels and each training's predictions.
+        truth: a training's luck -> its score over all examples.
+        spread: deviation of the luck.
+    """
+
+    metric: str
+    draw: Draw
+    truth: Callable[[np.ndarray], np.ndarray]
+    spread: float
+
+    def mean(self) -> float:
+        """Return the mean score over all trainings."""
+        return float(self.truth(NODES * self.spread) @ WEIGHTS / WEIGHTS.sum())
+
+
+def answers(random: np.random.Generator, n: int, luck_S: np.ndarray) -> np.ndarray:
+    """Return how well each training does on each example, shape (S, N), normal with deviation 1."""
+    hard_N = random.normal(0, SHARED**0.5, n)
+    return luck_S[:, None] + hard_N + random.normal(0, (1 - SHARED) ** 0.5, (len(luck_S), n))
+
+
+def classes(metric: str, accuracy: float, spread: float) -> Law:
+    """Two classes; as much goes wrong with one as with the other."""
+    threshold = stats.norm.ppf(accuracy)
+
+    def draw(random: np.random.Generator, n: int, luck_S: np.ndarray):
+        labels = (random.random(n) < POSITIVE).astype(int)
+        right_SN = answers(random, n, luck_S) + threshold > 0
+        return labels, [np.where(right_N, labels, 1 - labels) for right_N in right_SN]
+
+    def truth(luck: np.ndarray) -> np.ndarray:
+        a, p = stats.norm.cdf(threshold + luck), POSITIVE
+        said = p * a + (1 - p) * (1 - a)
+        return {
+            "accuracy": a,
+            "f1": 2 * p * a / (p + said),
+            "matthews": (p * a - p * said) / np.sqrt(p * (1 - p) * said * (1 - said)),
+        }[metric]
+
+    return Law(metric, draw, truth, spread / stats.norm.pdf(threshold))
+
+
+def rankings(first: float, found: float) -> Law:
+    """Queries whose relevant document is first, at another of ten ranks alike, or not found."""
+    shares = np.array([first, *np.full(9, (found - first) / 9), 1 - found])
+    cuts = stats.norm.ppf(1 - np.cumsum(shares)[:-1])
+
+    def draw(random: np.random.Generator, n: int, luck_S: np.ndarray):
+        places_SN = (answers(random, n, luck_S)[..., None] < cuts).sum(-1)
+        return np.zeros(n), list(GAINS[places_SN])
+
+    def truth(luck: np.ndarray) -> np.ndarray:
+        return stats.norm.sf(cuts[:, None] - luck).T @ -np.diff(GAINS)
+
+    return Law("ndcg_at_10", draw, truth, 0.04)
+
+
+def correlations(metric: str, correlation: float) -> Law:
+    """Two normal numbers."""
+    centre = np.arctanh(correlation)
+
+    def draw(random: np.random.Generator, n: int, luck_S: np.ndarray):
+        labels = random.normal(size=n)
+        noise_SN = answers(random, n, np.zeros(len(luck_S)))
+        r_S1 = np.tanh(centre + luck_S)[:, None]
+        return labels, list(r_S1 * labels + np.sqrt(1 - r_S1**2) * noise_SN)
+
+    def truth(luck: np.ndarray) -> np.ndarray:
+        r = np.tanh(centre + luck)
+        return r if metric == "pearson" else 6 / np.pi * np.arcsin(r / 2)
+
+    return Law(metric, draw, truth, 0.02)
+
+
+def laws() -> dict[tuple[str, str], Law]:
+    """Return every metric's law on every level."""
+    found = {}
+    for level, accuracy, ranks, r in zip(
+        LEVELS, (0.5, 0.8, 0.97), ((0.02, 0.1), (0.35, 0.75), (0.9, 0.99)), (0.05, 0.6, 0.95), strict=True
+    ):
+        spread = 0.01 if accuracy < 0.9 else 0.004
+        for metric in ("accuracy", "f1", "matthews"):
+            found[metric, level] = classes(metric, accuracy, spread)
+        found["ndcg_at_10", level] = rankings(*ranks)
+        for metric in ("pearson", "spearman"):
+            found[metric, level] = correlations(metric, r)
+    return found
+
+
+def covered(law: Law, n: int, seeds: int, times: int, random: np.random.Generator) -> dict[str, float]:
+    """Return how often the interval holds the truth, and its mean width."""
+    held, widths = [], []
+    for _ in range(times):
+        luck_S = random.normal(0, law.spread, seeds)
+        labels, predictions = law.draw(random, n, luck_S)
+        low, high = interval([sums_of(law.metric, labels, one) for one in predictions])
+        truth = law.truth(luck_S)[0] if seeds == 1 else law.mean()
+        held.append(low <= truth <= high)
+        widths.append(high - low)
+    return {"coverage": float(np.mean(held)), "width": float(np.mean(widths))}
+
+
+def one_side(law: Law, n: int, seeds: int, better: float, random: np.random.Generator, labels, shared_N):
+    """Return the runs of one model, with `better` added to its true accuracy; 0 seeds: it is not trained."""
+    threshold = stats.norm.ppf(0.8 + better) * np.sqrt(1 + (law.spread if seeds else 0.0) ** 2)
+    luck_S = random.normal(0, law.spread, seeds) if seeds else np.zeros(1)
+    own_N = random.normal(0, 0.3, n)
+    noise_SN = random.normal(0, 0.6, (len(luck_S), n))
+    scale = np.sqrt(0.55 + 0.3**2 + 0.6**2)
+    right_SN = threshold + luck_S[:, None] + (shared_N + own_N + noise_SN) / scale > 0
+    return [sums_of("accuracy", labels, np.where(right_N, labels, 1 - labels)) for right_N in right_SN]
+
+
+def decided(
+    n: int, sides: tuple[int, int], spreads: tuple[float, float], better: float, times: int, random
+) -> float:
+    """Return how often one of two models is called better. 0 runs of a side: a method that is not trained."""
+    found = []
+    for _ in range(times):
+        labels = (random.random(n) < 0.5).astype(int)
+        shared_N = random.normal(0, 0.55**0.5, n)
+        first, second = (
+            one_side(classes("accuracy", 0.8, spread), n, seeds, lead, random, labels, shared_N)
+            for seeds, spread, lead in zip(sides, spreads, (better, 0.0), strict=True)
+        )
+        d = difference(first, second, trained=(sides[0] > 0, sides[1] > 0))
+        found.append(d.is_shown and d.p <= 0.05 and not d.one_training)
+    return float(np.mean(found))
+
+
+SIDES = ((1, 1), (1, 5), (2, 0), (2, 2), (2, 5), (3, 0), (3, 3), (5, 5))
+SPREADS = ((0.0, 0.0), (0.007, 0.007), (0.025, 0.025))
+UNLIKE = (0.007, 0.025)
+
+
+def table(record: dict) -> str:
+    """Show the least and the most coverage over numbers of examples, and false verdicts."""
+    lines = ["| metric | level | " + " | ".join(f"{s} seed{'s' * (s > 1)}" for s in SEEDS) + " |"]
+    lines.append("|---|---|" + "---|" * len(SEEDS))
+    for metric in dict.fromkeys(r["metric"] for r in record["intervals"]):
+        for level in LEVELS:
+            cells = []
+            for seeds in SEEDS:
+                found = [
+                    r["coverage"]
+                    for r in record["intervals"]
+                    if (r["metric"], r["level"], r["seeds"]) == (metric, level, seeds)
+                ]
+                cells.append(f"{min(found):.3f} to {max(found):.3f}" if found else "")
+            lines.append(f"| {metric} | {level} | " + " | ".join(cells) + " |")
+    spreads = list(dict.fromkeys(tuple(r["spreads"]) for r in record["verdicts"]))
+    lines += ["", "| trainings | n | " + " | ".join(map(_points, spreads)) + " | power for 4 points |"]
+    lines.append("|---|---|" + "---|" * (len(spreads) + 1))
+    for sides, n in dict.fromkeys((tuple(r["sides"]), r["n"]) for r in record["verdicts"]):
+        rows = [r for r in record["verdicts"] if (tuple(r["sides"]), r["n"]) == (sides, n)]
+        cells = [f"{r['false']:.3f}" for r in rows] + [f"{rows[1]['power']:.2f}"]
+        lines.append(f"| {_trainings(sides)} | {n} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _points(spreads: tuple[float, float]) -> str:
+    return "sd " + " and ".join(f"{100 * s:g}" for s in dict.fromkeys(spreads))
+
+
+def _trainings(sides: tuple[int, int]) -> str:
+    return f"{sides[0]} against {sides[1] or 'a method without seeds'}"
+
+
+def read() -> dict:
+    return json.loads(OUTPUT.read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--times", type=int, default=400, help="samples of each regime")
+    parser.add_argument("--examples", nargs="+", type=int, default=list(EXAMPLES))
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    given = parser.parse_args()
+    random = np.random.default_rng(0)
+    record = {"hardware": describe_hardware(), "versions": versions(), "times": given.times}
+    record["monte_carlo_error"] = (0.95 * 0.05 / given.times) ** 0.5
+    record["intervals"] = [
+        {"metric": metric, "level": level, "n": n, "seeds": seeds}
+        | covered(law, n, seeds, given.times, random)
+        for (metric, level), law in laws().items()
+        for n in given.examples
+        for seeds in SEEDS
+    ]
+    record["verdicts"] = [
+        {
+            "sides": sides,
+            "n": n,
+            "spreads": spreads,
+            "false": decided(n, sides, spreads, 0.0, 2 * given.times, random),
+            "power": decided(n, sides, spreads, 0.04, given.times // 4, random),
+        }
+        for sides in SIDES
+        for n in (277, 872, 5000)
+        for spreads in (*SPREADS, UNLIKE)
+    ]
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(record, indent=1) + "\n")
+    print(table(record))
+
+
+if __name__ == "__main__":
+    main()

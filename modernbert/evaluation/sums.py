@@ -1,0 +1,246 @@
+"""Every metric as a function of sums over examples: from this its value and its interval are computed.
+
+Shape suffixes: N examples, K sums that a metric is made of, L labels, R rows of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from modernbert.errors import BadData
+
+UNBOUNDED = (-np.inf, np.inf)
+SHARE = (0.0, 1.0)
+CORRELATION = (-1.0, 1.0)
+SHARES = ("accuracy", "exact_match")
+CONFUSION = ("f1", "micro_f1", "macro_f1", "matthews")
+# The values that a metric can have; a metric that is not named here can have any.
+BOUNDS = {
+    **dict.fromkeys(("spearman", "pearson", "matthews"), CORRELATION),
+    **dict.fromkeys((*SHARES, "f1", "micro_f1", "macro_f1", "masked_accuracy"), SHARE),
+    **dict.fromkeys(("ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100"), SHARE),
+    **dict.fromkeys(("mean_absolute_error", "root_mean_squared_error", "loss"), (0.0, np.inf)),
+    "r2": (-np.inf, 1.0),
+}
+Scale = Literal["share", "bounded", "correlation", "plain"]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A metric of one run as a function of sums over examples.
+
+    Attributes:
+        parts_NK: what each example adds.
+        value: (R, K) sums over any number of examples -> (R,) values.
+        bounds: the least and the greatest value that the metric can have; an interval ends there.
+        scale: how its interval is made (see `statistics.interval`).
+        right_LK, wrong_LK: what a right and a wrong answer to an example of each label would add; empty for
+            metrics that are not made of right and wrong answers.
+    """
+
+    parts_NK: np.ndarray
+    value: Callable[[np.ndarray], np.ndarray]
+    bounds: tuple[float, float] = UNBOUNDED
+    scale: Scale = "plain"
+    right_LK: np.ndarray | None = None
+    wrong_LK: np.ndarray | None = None
+
+    @property
+    def measured(self) -> float:
+        """The metric over all examples."""
+        return float(self.value(self.parts_NK.sum(0, keepdims=True))[0])
+
+
+def sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    """Return a metric of `evaluation.metrics` as sums, for one run's predictions.
+
+    Any other name stands for a mean of `predictions`, each example's own score then (a query's nDCG).
+
+    Raises:
+        BadData: labels or predictions that are not numbers (NaN, infinite).
+    """
+    for name, values in (("labels", labels), ("predictions", predictions)):
+        if broken := int((~np.isfinite(values)).sum()):
+            raise BadData(
+                f"{broken:,} of {values.size:,} {name} are not numbers (nan, infinite): no {metric} of them",
+                fix="Train or evaluate again; --precision fp32 keeps large values finite.",
+            )
+    bounds = BOUNDS.get(metric, UNBOUNDED)
+    sums = _sums_of(metric, labels, predictions)
+    if sums.scale == "plain" and np.isfinite(bounds).all():
+        sums = replace(sums, scale="bounded")
+    return replace(sums, bounds=bounds)
+
+
+def ratio_of(metric: str, parts: np.ndarray, wholes: np.ndarray) -> Sums:
+    """Return sum(parts) / sum(wholes) as sums over the texts that they were counted in."""
+    rows = np.stack([parts, wholes], axis=1).astype(float)
+    bounds = BOUNDS.get(metric, UNBOUNDED)
+    return Sums(rows, _ratio, bounds, "bounded" if np.isfinite(bounds).all() else "plain")
+
+
+def _sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    if metric in SHARES:
+        right = labels == predictions
+        sums = _mean(right if right.ndim == 1 else right.all(axis=1))
+        return replace(sums, scale="share", right_LK=np.ones((1, 2)), wrong_LK=np.array([[0.0, 1.0]]))
+    if metric == "mean_absolute_error":
+        return _mean(np.abs(labels.astype(float) - predictions))
+    if metric in ("root_mean_squared_error", "r2"):
+        return _squared_error(metric, labels.astype(float), predictions.astype(float))
+    if metric == "pearson":
+        return _pearson(labels, predictions)
+    if metric == "spearman":
+        return _spearman(labels, predictions)
+    if metric in CONFUSION:
+        return _confusion(metric, labels, predictions)
+    return _mean(predictions)
+
+
+def _mean(values: np.ndarray) -> Sums:
+    return Sums(np.stack([values.astype(float), np.ones(len(values))], axis=1), _ratio)
+
+
+def _ratio(sums_RK: np.ndarray) -> np.ndarray:
+    return _quotient(sums_RK[:, 0], sums_RK[:, 1])
+
+
+def _quotient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Divide; nothing by nothing is 0."""
+    known = bottom > 0
+    return np.asarray(np.where(known, top / np.where(known, bottom, 1.0), 0.0))
+
+
+def _squared_error(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    y = labels - labels.mean()  # against cancellation
+    parts = np.stack([np.ones(len(y)), (labels - predictions) ** 2, y, y * y], axis=1)
+    return Sums(parts, _r2_of if metric == "r2" else lambda sums: np.sqrt(_quotient(sums[:, 1], sums[:, 0])))
+
+
+def _r2_of(sums_RK: np.ndarray) -> np.ndarray:
+    n, error, y, yy = sums_RK.T
+    spread = yy - y * y / n
+    known = spread > 1e-12 * yy
+    return np.where(known, 1 - error / np.where(known, spread, 1.0), 0.0)
+
+
+def standardized(values_N: np.ndarray) -> np.ndarray:
+    """Return values with mean 0 and deviation 1, whatever their unit; zeros if they are all the same."""
+    if np.ptp(values_N) == 0:
+        return np.zeros(len(values_N))
+    wide = values_N.astype(float)
+    # Tiny or huge values would vanish or overflow when squared.
+    wide = wide / np.abs(wide).max()
+    wide = wide - wide.mean()
+    wide = wide / np.abs(wide).max()
+    return np.asarray(wide / wide.std())
+
+
+def _pearson(labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    x, y = standardized(labels), standardized(predictions)
+    parts = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
+    return Sums(parts, _pearson_of, scale="correlation")
+
+
+def _pearson_of(sums_RK: np.ndarray) -> np.ndarray:
+    n, x, y, xx, yy, xy = sums_RK.T
+    return _quotient(n * xy - x * y, np.sqrt(np.maximum(0, (n * xx - x * x) * (n * yy - y * y))))
+
+
+def _spearman(labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    """Return rank moments with what an example changes in the ranks of the others (Hoeffding 1948).
+
+    A moment of two ranks is a mean over three examples, two of which only count who ranks below whom. An
+    example's part is what it adds in each of the three places, less the two thirds that are the moment again.
+    """
+    x, y = _relative_ranks(labels), _relative_ranks(predictions)
+    moments = (_rank_moment(x, x), _rank_moment(y, y), _rank_moment(x, y))
+    return Sums(np.stack([np.ones(len(x)), *moments], axis=1), _spearman_of, scale="correlation")
+
+
+def _spearman_of(sums_RK: np.ndarray) -> np.ndarray:
+    n, xx, yy, xy = sums_RK.T
+    # The mean of relative ranks is 1/2, in any sample.
+    xx, yy, xy = (moment - n / 4 for moment in (xx, yy, xy))
+    spread = np.where((xx > 1e-12 * n) & (yy > 1e-12 * n), xx * yy, 0.0)
+    return _quotient(xy, np.sqrt(spread))
+
+
+def _relative_ranks(values_N: np.ndarray) -> np.ndarray:
+    return np.asarray((stats.rankdata(values_N) - 0.5) / len(values_N))
+
+
+def _rank_moment(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
+    moments = x_N * y_N + _above(x_N, y_N) + _above(y_N, x_N)
+    return np.asarray(moments - 2 * (x_N * y_N).mean())
+
+
+def _above(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
+    """Return the sum of y over examples with a greater x (the same x counts half), as a share of N."""
+    _, places_N = np.unique(x_N, return_inverse=True)
+    sums = np.bincount(places_N, y_N)
+    above = sums[::-1].cumsum()[::-1] - sums / 2
+    return np.asarray(above[places_N] / len(x_N))
+
+
+def _confusion(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
+    """Hits, predicted and true examples of each class."""
+    if labels.ndim == 2:
+        names = np.eye(labels.shape[1])
+        wrong = np.roll(names, 1, axis=0) if len(names) > 1 else np.zeros((1, 1))
+        every = (labels, predictions), (names, names), (names, wrong)
+        parts, right_LK, wrong_LK = (_several(metric, *pair) for pair in every)
+        value = _first_f1 if metric == "micro_f1" else _every_f1
+    else:
+        classes = np.array([1]) if metric == "f1" else np.unique([labels, predictions])
+        names = np.array([0, 1]) if metric == "f1" else np.unique(labels)
+        wrong = np.roll(names, 1) if len(names) > 1 else names + 1
+        every = (labels, predictions), (names, names), (names, wrong)
+        parts, right_LK, wrong_LK = (_single(classes, *pair) for pair in every)
+        value = {"f1": _first_f1, "matthews": _matthews_of}.get(metric, _occurring_f1)
+    return Sums(parts, value, scale="bounded", right_LK=right_LK, wrong_LK=wrong_LK)
+
+
+def _single(classes: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    true, predicted = labels[:, None] == classes, predictions[:, None] == classes
+    return np.concatenate([true & predicted, predicted, true], axis=1).astype(float)
+
+
+def _several(metric: str, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    counts = (labels * predictions, predictions, labels)
+    if metric == "micro_f1":  # every decision counts, of whatever label
+        return np.stack([count.sum(axis=1) for count in counts], axis=1).astype(float)
+    return np.concatenate(counts, axis=1).astype(float)
+
+
+def _f1_of(sums_RK: np.ndarray) -> np.ndarray:
+    hits, predicted, true = np.split(sums_RK, 3, axis=1)
+    return _quotient(2 * hits, predicted + true)
+
+
+def _first_f1(sums_RK: np.ndarray) -> np.ndarray:
+    return np.asarray(_f1_of(sums_RK)[:, 0])
+
+
+def _every_f1(sums_RK: np.ndarray) -> np.ndarray:
+    return np.asarray(_f1_of(sums_RK).mean(1))
+
+
+def _occurring_f1(sums_RK: np.ndarray) -> np.ndarray:
+    _, predicted, true = np.split(sums_RK, 3, axis=1)
+    occurs = predicted + true > 0
+    return np.asarray((_f1_of(sums_RK) * occurs).sum(1) / occurs.sum(1))
+
+
+def _matthews_of(sums_RK: np.ndarray) -> np.ndarray:
+    """Gorodkin 2004."""
+    hits, predicted, true = np.split(sums_RK, 3, axis=1)
+    n = true.sum(1)
+    covariance = hits.sum(1) * n - (predicted * true).sum(1)
+    spread = (n**2 - (predicted**2).sum(1)) * (n**2 - (true**2).sum(1))
+    return _quotient(covariance, np.sqrt(np.maximum(0, spread)))
