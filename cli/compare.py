@@ -14,6 +14,8 @@ from modernbert.ranges import Range
 from . import options, output, values
 
 RECIPES = ("default", "paper")
+# Of a difference in a metric that may be in the unit of prices.
+MARGINS = Range(0, 1e9)
 FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 
 
@@ -49,7 +51,12 @@ def compare(
         bool, typer.Option("--allow", help="Compare also what was trained differently, and mark it.")
     ] = False,
     margin: Annotated[
-        float, typer.Option(help="Differences below this do not matter: say which models are equivalent.")
+        float,
+        options.option(
+            "--margin",
+            values.number(MARGINS),
+            "Differences below this do not matter: say which models are equivalent.",
+        ),
     ] = 0.0,
     show_seeds: Annotated[bool, typer.Option("--show-seeds", help="Show every seed's score.")] = False,
     out: Annotated[

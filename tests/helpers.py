@@ -169,6 +169,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
     config = SETTINGS | config | {"random_weights": changes.pop("random", False), "seed": seed}
     split = {"rows": len(right), "found_in": "a test", "revision": "1"}
     record = running_record() | {
+        "kind": changes.pop("kept_as", "finetune"),
         "status": "finished",
         "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
         "task": {

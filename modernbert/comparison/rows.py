@@ -51,7 +51,7 @@ class NumberRow(Row):
 METRICS = {
     "single_label": {"accuracy", "f1", "macro_f1", "matthews"},
     "multi_label": {"micro_f1", "macro_f1", "exact_match"},
-    "regression": {"pearson", "spearman", "mean_absolute_error"},
+    "regression": {"r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman"},
 }
 KINDS = {"single_label": ClassRow, "multi_label": LabelsRow, "regression": NumberRow, "retrieval": Row}
 

@@ -119,7 +119,12 @@ def _quotient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 def _squared_error(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
     y = labels - labels.mean()  # against cancellation
     parts = np.stack([np.ones(len(y)), (labels - predictions) ** 2, y, y * y], axis=1)
-    return Sums(parts, _r2_of if metric == "r2" else lambda sums: np.sqrt(_quotient(sums[:, 1], sums[:, 0])))
+    return Sums(parts, _r2_of if metric == "r2" else _root)
+
+
+def _root(sums_RK: np.ndarray) -> np.ndarray:
+    # A slope is taken on both sides of the sums, and an error of 0 has nothing below it.
+    return np.asarray(np.sqrt(np.maximum(0, _ratio(sums_RK[:, [1, 0]]))))
 
 
 def _r2_of(sums_RK: np.ndarray) -> np.ndarray:

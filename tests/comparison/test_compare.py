@@ -149,7 +149,7 @@ def test_a_run_that_was_only_scored_is_compared(two_models):
 def test_one_training_is_never_better(two_models):
     """However many seeds the other side has. What has no seeds is no training."""
     made_run(two_models, "sure", "sure", np.ones(400, bool))
-    made_run(two_models, "fixed", "fixed", np.zeros(400, bool), seed=None)
+    made_run(two_models, "fixed", "fixed", np.zeros(400, bool), seed=None, kept_as="baseline")
     found = compare(two_models, [], ["sure", "fixed"], tasks=["glue/sst2"]).tasks[0]
     verdicts = {(c.model, c.baseline): c.verdict for c in found.contrasts}
     assert verdicts["good", "sure"] == verdicts["fixed", "sure"] == "one training: examples only"

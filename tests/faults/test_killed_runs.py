@@ -13,7 +13,7 @@ from helpers import request_of, toy_rows, write_csv
 from modernbert.runs import RunStore
 from modernbert.training.finetune import finetune, resume
 
-WHOLE = {".lock", "log.jsonl", "model", "run.json", "scores.jsonl"}
+WHOLE = {".lock", "log.jsonl", "model", "run.json", "scores.jsonl", "trained_texts.npy"}
 DRIVER = Path(__file__).with_name("killed_trainings.py")
 
 
