@@ -56,7 +56,7 @@ def evaluation(folder: Path) -> object:
 def bundle(folder: Path) -> object:
     """A bundle's files, which fit its checksums."""
     root = folder / "bundle"
-    assert verify(root, root / "models") == "verified"
+    assert verify(root, root / "models" / "modernbert-nano") == "verified"
     return sorted(
         (path.relative_to(root).as_posix(), sha256(path)) for path in root.rglob("*") if path.is_file()
     )
@@ -102,7 +102,7 @@ COMMANDS = {
     "eval": Command(["eval", "collection", "-m", "tiny"], evaluation),
     "download": Command(["download", "modernbert-nano", "--to", "bundle"], bundle),
     "index": Command(["index", "src", "-m", "tiny"], hits),
-    "report": Command(["report", RUN, "-o", "out.html"], exists),
+    "report": Command(["report", "t", "--runs-dir", "trained/runs", "-o", "out.html"], exists),
 }
 
 
