@@ -61,6 +61,7 @@ def test_the_packaged_articles_are_split_as_recorded():
 def test_modernberts_tokenizer_gives_its_reference_ids(store):
     folder = SHARED_DATA / "tokenizer" / "modernbert"
     tokenizer = load_tokenizer(_source(folder))
+    tokenizer.split_special_tokens = False  # the reference reads "[MASK]" in a text as the token
     vectors = json.loads((folder / "parity_vectors.json").read_text())
     assert len(vectors) >= 5
     for vector in vectors:
