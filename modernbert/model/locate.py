@@ -97,7 +97,9 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
         )
     base = None
     if (folder / "model" / "adapter_config.json").is_file():
-        base = locate_model(run["model"]["name"], store=store, data_dir=data_dir)
+        # The adapters lie on what the training started from: the model, or another run.
+        start = run["model"] if run["init"] == "plain" else run["init"]
+        base = locate_model(start["name"], store=store, data_dir=data_dir)
     return ModelSource(
         name=folder.name,
         folder=folder / "model",

@@ -265,7 +265,7 @@ class ClassificationJob(Job):
             inputs.source,
             name=folder.parent.name,
             folder=folder,
-            base=inputs.source if inputs.config.lora else None,
+            base=inputs.start if inputs.config.lora else None,
             labels=inputs.task.labels,
         )
         tokens = self.splits[inputs.task.validation[0]].tokens

@@ -197,6 +197,11 @@ def settle(
         raise BadOption(
             f"random weights cannot start from {start.name}", fix="Add --init-from none, or leave them out."
         )
+    if config.lora and start.base is not None:
+        raise BadOption(
+            f"{start.name} is adapters itself: others cannot lie on top of them",
+            fix="Start from a run whose weights were all trained, or leave --lora out.",
+        )
     machine = choose_machine(request.device, request.precision)
     config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
     notes = [*left_out] if start is source else [f"starting from {start.found_in}", *left_out]

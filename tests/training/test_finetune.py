@@ -13,6 +13,8 @@ from helpers import request_of, toy_rows, write_csv
 from safetensors.torch import load_file
 
 from modernbert.errors import BadModel, BadOption, BadRun
+from modernbert.evaluation.evaluate import evaluate_model
+from modernbert.evaluation.trained_task import task_of_file
 from modernbert.model.loading import load_trained
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
@@ -290,3 +292,15 @@ def test_a_study_runs_seeds_and_sums_them_up(reviews, store, tiny_bert):
     values = torch.tensor(list(summary.by_seed.values()), dtype=torch.double)
     assert summary.mean == pytest.approx(float(values.mean()))
     assert summary.deviation == pytest.approx(float(values.std()))
+
+
+def test_adapters_may_lie_on_another_run_but_not_on_adapters(reviews, store, tiny_bert):
+    first = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
+    asked = replace(request_of(reviews, tiny_bert, epochs=1.0, lora=True), init_from=first)
+    second = finetune(asked, store)
+    source = locate_model(second.name, store=store)
+    assert source.base is not None and source.base.name == first
+    task = task_of_file(second.record, reviews)
+    assert evaluate_model(task, source, store).splits[0].main.value > 0
+    with pytest.raises(BadOption, match="is adapters itself"):
+        finetune(replace(asked, init_from=second.name), store)
