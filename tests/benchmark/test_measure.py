@@ -36,10 +36,10 @@ class Sleeper:
 
 
 def test_speedups_are_against_mbert():
-    found = measure([Sleeper("transformers", 0.05), Sleeper("mbert", 0.01)], WORK, rounds=3)
+    found = measure([Sleeper("transformers", 0.25), Sleeper("mbert", 0.05)], WORK, rounds=3)
     assert 3 < found.speedup["transformers"] < 6
     assert found.speedup["mbert"] == 1
-    assert found.tokens_per_second["mbert"] == pytest.approx(59 / 0.01, rel=0.3)
+    assert found.tokens_per_second["mbert"] == pytest.approx(59 / 0.05, rel=0.3)
 
 
 @pytest.mark.parametrize(("off", "agrees"), [(0.0, True), (0.01, False)])
