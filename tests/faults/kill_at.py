@@ -37,7 +37,7 @@ def changes_of(done: subprocess.CompletedProcess[str]) -> int:
     return int(done.stderr.rsplit("changes: ", 1)[1])
 
 
-def _count(at: int) -> list[int]:
+def count_changes(at: int) -> list[int]:
     """Let each change be counted, and the one with the number `at` kill."""
     count = [0]
 
@@ -57,7 +57,7 @@ def _count(at: int) -> list[int]:
 
 def main() -> None:
     at, sys.argv[1:] = int(sys.argv[1]), sys.argv[2:]
-    count = _count(at)
+    count = count_changes(at)
     try:
         if sys.argv[1] == "-c":
             exec(sys.argv[2], {})

@@ -13,25 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-CHANGES = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
-
-
-def count_changes(at: int) -> list[int]:
-    """Count the changes of this process, and kill it before the one with the number `at`."""
-    count = [0]
-
-    def counted(change):
-        def changed(*given, **named):
-            count[0] += 1
-            if count[0] == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return change(*given, **named)
-
-        return changed
-
-    for name in CHANGES:
-        setattr(os, name, counted(getattr(os, name)))
-    return count
+from kill_at import count_changes
 
 
 def train(folder: Path, model: str, at: int) -> int:
