@@ -6,11 +6,13 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from modernbert.errors import BadOption, DiskFull, MbertError, Stopped
+from modernbert.errors import BadOption, DiskFull, MbertError, Stopped, UnknownName
 from modernbert.network import offline_by_choice
 from modernbert.places import NO_SPACE, NOT_WRITABLE
 from modernbert.signals import Ended, on_signals
@@ -26,6 +28,7 @@ from . import (
     download,
     evaluate,
     finetune,
+    options,
     output,
     predict,
     pretrain,
@@ -33,16 +36,38 @@ from . import (
     runs,
     screen,
     search,
+    values,
 )
+from .examples import EXAMPLES
 
 # What a command line is wrong in: the parser is a package of its own, or a part of typer, by its version.
 UsageError: Any = typer.BadParameter.__base__
 
+
+class _Flags:
+    """Help that names no type beside an option without a value."""
+
+    def get_params(self, context: Any) -> list[Any]:
+        parameters: list[Any] = super().get_params(context)  # type: ignore[misc]
+        for parameter in parameters:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+        return parameters
+
+
+class _Command(_Flags, TyperCommand):
+    pass
+
+
+class _Group(_Flags, TyperGroup):
+    pass
+
+
 app = typer.Typer(
     name="mbert",
+    cls=_Group,
     help="Fine-tune, evaluate and compare ModernBERT and its baselines.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -59,9 +84,9 @@ def _show_version(wanted: bool) -> None:
 def _global_options(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+        options.flag("--version", "Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+    offline: Annotated[bool, options.flag("--offline", "Never use the network.")] = False,
 ) -> None:
     if offline:
         os.environ["MBERT_OFFLINE"] = "1"
@@ -69,24 +94,56 @@ def _global_options(
         os.environ["HF_HUB_OFFLINE"] = "1"  # read by the Hub's library when it is imported
 
 
-app.command("demo")(demo.demo)
-app.command("finetune")(finetune.finetune)
-app.command("pretrain")(pretrain.pretrain)
-app.command("eval")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("report")(report.report)
-app.command("predict")(predict.predict)
-app.command("index")(search.index)
-app.command("search")(search.search)
-app.command("embed")(search.embed)
-app.command("resume")(finetune.resume)
-app.add_typer(runs.app, name="runs")
-app.command("tasks")(catalogue.tasks)
-app.command("models")(catalogue.models)
-app.add_typer(data.app, name="data")
-app.command("download")(download.download)
-app.command("bench")(bench.bench)
-app.command("doctor")(doctor.doctor)
+TRAIN, MEASURE, USE, MACHINE = "Train", "Measure", "Use", "Data and machine"
+COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    TRAIN: {
+        "demo": demo.demo,
+        "finetune": finetune.finetune,
+        "pretrain": pretrain.pretrain,
+        "resume": finetune.resume,
+    },
+    MEASURE: {
+        "eval": evaluate.evaluate,
+        "compare": compare.compare,
+        "report": report.report,
+        "runs": runs.app,
+        "bench": bench.bench,
+    },
+    USE: {
+        "predict": predict.predict,
+        "embed": search.embed,
+        "index": search.index,
+        "search": search.search,
+    },
+    MACHINE: {
+        "tasks": catalogue.tasks,
+        "models": catalogue.models,
+        "data": data.app,
+        "download": download.download,
+        "doctor": doctor.doctor,
+    },
+}
+
+for _panel, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, cls=_Group, rich_help_panel=_panel)
+        else:
+            _shown = "\n\n".join(("[bold]Examples[/bold]", *EXAMPLES[_name]))
+            app.command(_name, cls=_Command, rich_help_panel=_panel, epilog=_shown)(_command)
+
+
+@app.command("help", cls=_Command, rich_help_panel=MACHINE)
+def help_(
+    context: typer.Context,
+    command: Annotated[str | None, options.argument("COMMAND", values.name, "A command's name.")] = None,
+) -> None:
+    """Show the help of a command, as `mbert COMMAND --help` does."""
+    group: Any = context.find_root().command
+    known = group.list_commands(context)
+    if command and command not in known:
+        raise UnknownName.among("command", command, known, fix="mbert --help lists them.")
+    app([*([command] if command else []), "--help"], standalone_mode=False)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Options that several commands share, each defined once, and how an option is made.
 
 Every option and argument reads its value with a function of `values`, so that nothing wrong gets further.
+The options of a training's settings are made in `settings`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption
-from modernbert.training.config import TrainingConfig
 
 from . import values
 
@@ -34,23 +34,27 @@ KINDS_OF_VALUES = {
 }
 
 
-def option(names: str, read: Read, help: str, **more: Any) -> Any:
+# Under which head help lists an option that is no setting.
+DATA, MODEL, SEARCH, MACHINE, OUTPUT = "Data", "Model", "Retrieval", "Memory and speed", "Run"
+
+
+def option(names: str, read: Read, help: str, panel: str | None = None, **more: Any) -> Any:
     """Describe an option, such as `--output -o`, whose value is read by a function of `values`."""
     first, *others = names.split()
     kind = KINDS_OF_VALUES.get(read.__qualname__.partition(".")[0], "TEXT")
-    return typer.Option(first, *others, help=help, parser=_parser(read, first), metavar=kind, **more)
+    more |= {"help": help, "rich_help_panel": panel}
+    return typer.Option(first, *others, parser=_parser(read, first), metavar=kind, **more)
+
+
+def flag(names: str, help: str, panel: str | None = None, **more: Any) -> Any:
+    """Describe an option without a value, such as `--yes -y`."""
+    first, *others = names.split()
+    return typer.Option(first, *others, help=help, rich_help_panel=panel, **more)
 
 
 def argument(name: str, read: Read, help: str) -> Any:
     """Describe an argument whose value is read by a function of `values`."""
     return typer.Argument(help=help, parser=_parser(read, name.rstrip(".")), metavar=name)
-
-
-def setting(names: str, help: str, config: type[TrainingConfig] = TrainingConfig) -> Any:
-    """Describe the option of a setting, which is read as the setting's own type and limits say."""
-    field = {"--lr": "learning_rate"}.get(names, names.split()[0].lstrip("-").replace("-", "_"))
-    limits = config.__dataclass_fields__[field].metadata["limits"]
-    return option(names, values.setting(field, config), f"{help[:-1]} ({limits})." if limits else help)
 
 
 def _parser(read: Read, name: str) -> Callable[[Any], Any]:
@@ -76,37 +80,44 @@ def _text_columns(value: list[str] | None) -> list[str]:
     return value or []  # older releases of typer want a list from a callback
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Json = Annotated[bool, flag("--json", "Print JSON instead of tables.", OUTPUT)]
 DataDir = Annotated[
-    Path | None, option("--data-dir", values.folder, "Bundle folder to look in first (or MBERT_DATA).")
+    Path | None, option("--data-dir", values.folder, "Bundle to look in first (or MBERT_DATA).", DATA)
 ]
 RunsDir = Annotated[
     Path | None,
-    option("--runs-dir", values.folder, "Where runs are kept (or MBERT_RUNS; default ./runs)."),
+    option("--runs-dir", values.folder, "Folder of the runs (or MBERT_RUNS; ./runs by default).", OUTPUT),
 ]
 Device = Annotated[
-    str, option("--device", values.one_of("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda or mps.")
+    str, option("--device", values.one_of("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda or mps.", MACHINE)
 ]
 Precision = Annotated[
-    str, option("--precision", values.one_of("auto", "fp32", "bf16"), "auto, fp32 or bf16.")
+    str, option("--precision", values.one_of("auto", "fp32", "bf16"), "auto, fp32 or bf16.", MACHINE)
 ]
 TextCol = Annotated[
     list[str] | None,
-    option("--text-col", values.text, "Text column; give it twice for a pair.", callback=_text_columns),
+    option("--text-col", values.text, "Text column; give it twice for a pair.", DATA, callback=_text_columns),
 ]
-LabelCol = Annotated[str | None, option("--label-col", values.text, "Label column.")]
-_MODEL = option("--model -m", values.name, "Alias (see `mbert models`), run, folder, or Hub id.")
+LabelCol = Annotated[str | None, option("--label-col", values.text, "Label column.", DATA)]
+_MODEL = option("--model -m", values.name, "Short name (`mbert models`), run, folder or Hub id.", MODEL)
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
 Texts = Annotated[
-    bool, typer.Option("--texts/--no-texts", help="In an HTML report: show examples with their text, or ids.")
+    bool,
+    flag("--texts/--no-texts", "In an HTML report: show the texts of examples, or only their ids.", OUTPUT),
 ]
 MaxLength = Annotated[
     int | None,
-    option("--max-length", values.length, "Longest text in tokens, or auto (the 99th percentile)."),
+    option("--max-length", values.length, "Longest text in tokens, or auto (the 99th percentile).", DATA),
 ]
-Validation = Annotated[Path | None, option("--validation", values.source, "Validation file, for own data.")]
-Test = Annotated[Path | None, option("--test", values.source, "Test file, for own data.")]
+Validation = Annotated[
+    Path | None, option("--validation", values.source, "Validation file, for own data.", DATA)
+]
+Test = Annotated[Path | None, option("--test", values.source, "Test file, for own data.", DATA)]
 KINDS = ("single_label", "multi_label", "regression", "retrieval")
-Kind = Annotated[str | None, option("--kind", values.one_of(*KINDS), f"For own data: {', '.join(KINDS)}.")]
-Config = Annotated[Path | None, option("--config", values.source, "TOML file of settings; flags win.")]
+Kind = Annotated[
+    str | None, option("--kind", values.one_of(*KINDS), f"For own data: {', '.join(KINDS)}.", DATA)
+]
+Config = Annotated[
+    Path | None, option("--config", values.source, "TOML file of settings; options override it.", OUTPUT)
+]

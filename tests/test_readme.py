@@ -1,50 +1,110 @@
-"""The README says what is so: its commands parse, its table is the benchmark's, its links lead somewhere."""
+"""The documents say what is so: commands parse, tables are the benchmarks', links lead somewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import html
 import re
 import runpy
 import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from helpers import parse_command
+from modernbert.cli.examples import EXAMPLES
+from modernbert.cli.main import app
 
 from modernbert.errors import BadData
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted(
+    path.relative_to(ROOT)
+    for folder in ("", "cli", "tasks", "examples", "modernbert")
+    for path in (ROOT / folder).glob("**/*.md" if folder else "*.md")
+    if path.name != "model_card.md"  # a template
+)
 
 
-def commands() -> list[str]:
-    """Every `mbert ...` line in a code block."""
-    indented = re.findall(r"^    (mbert .*)$", README, re.MULTILINE)
-    fenced = re.findall(r"bin/(mbert [^`\n]*)", README)
-    return indented + fenced
+def text_of(document: Path) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
 
 
-def test_there_are_commands():
-    assert len(commands()) >= 10
+def commands() -> list[tuple[Path, str]]:
+    """Every `mbert ...` line in a code block, with its document."""
+    found = []
+    for document in DOCUMENTS:
+        text = text_of(document)
+        lines = re.findall(r"^    (mbert .*)$", text, re.MULTILINE) + re.findall(r"bin/(mbert [^`\n]*)", text)
+        for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            lines += re.findall(r"^(mbert .*)$", block.replace("\\\n", " "), re.MULTILINE)
+        found += [(document, line) for line in lines]
+    return found
 
 
-@pytest.mark.parametrize("line", commands())
-def test_commands_parse(line):
+def parses(line: str) -> None:
     """Options and arguments exist, which is seen before their files are looked for; nothing is run."""
     with contextlib.suppress(BadData):
         parse_command(shlex.split(line, comments=True)[1:])
 
 
-TABLES = re.findall(r"<!-- results: (\w+) -->\n(.*?)<!-- end -->", README, re.DOTALL)
+def test_there_are_commands():
+    assert len({document for document, _ in commands()}) >= 4
+
+
+@pytest.mark.parametrize(("document", "line"), commands(), ids=str)
+def test_commands_parse(document, line):
+    parses(line)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_help_parse(name):
+    for line in EXAMPLES[name]:
+        parses(line)
+
+
+TABLES = [
+    (document, name, shown)
+    for document in DOCUMENTS
+    for name, shown in re.findall(r"<!-- results: (\w+) -->\n(.*?)<!-- end -->", text_of(document), re.DOTALL)
+]
 
 
 @pytest.mark.filterwarnings("ignore")  # of what a benchmark imports
-@pytest.mark.parametrize(("name", "shown"), TABLES, ids=[name for name, _ in TABLES])
-def test_a_table_is_made_from_its_benchmarks_records(name, shown):
+@pytest.mark.parametrize(("document", "name", "shown"), TABLES, ids=[f"{d}-{n}" for d, n, _ in TABLES])
+def test_a_table_is_made_from_its_benchmarks_records(document, name, shown):
     benchmark = runpy.run_path(str(ROOT / f"examples/benchmarks/{name}.py"))
     assert shown.strip() == benchmark["table"](benchmark["read"]()).strip()
 
 
-def test_links_to_files_lead_somewhere():
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_to_files_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)", text_of(document)):
+        assert (ROOT / document.parent / target).exists(), target
+
+
+def options_of(command, name: str) -> list[tuple[str, str, str]]:
+    """Every option: its command, its longest name, its help."""
+    found = [
+        (name, max(parameter.opts, key=len), parameter.help or "")
+        for parameter in command.params
+        if parameter.param_type_name == "option" and "completion" not in parameter.name
+    ]
+    for sub, child in getattr(command, "commands", {}).items():
+        found += options_of(child, f"{name} {sub}")
+    return found
+
+
+def test_the_page_of_options_is_current():
+    """Made anew by: python -m typer modernbert.cli.main utils docs --name mbert --output cli/OPTIONS.md."""
+    page = html.unescape(text_of(Path("cli/OPTIONS.md")))
+    sections = re.split(r"^#+ `(mbert[^`]*)`$", page, flags=re.MULTILINE)[1:]
+    shown = dict(zip(sections[::2], sections[1::2], strict=True))
+    options = options_of(typer.main.get_command(app), "mbert")
+    for command, name, help in options:
+        assert re.search(rf"^\* `[^`]*{name}\b[^`]*`: {re.escape(help)}", shown[command], re.MULTILINE), (
+            command,
+            name,
+        )
+    listed = [line for line in page.splitlines() if line.startswith("* `-") and "`--help`" not in line]
+    assert len([line for line in listed if "completion" not in line]) == len(options)

@@ -11,8 +11,6 @@ from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 
-from modernbert.errors import NotAvailable
-
 # Characters of a chunk: about 400 tokens of code, which embedding models read whole.
 LARGEST = 1600
 # Characters of a definition's dotted name; nested deep, it is cut.
@@ -86,11 +84,7 @@ class Lines:
 
 
 def cut_file(path: PurePath, text: str) -> list[Chunk]:
-    """Cut a file's text; every line that is not blank is in one chunk, or in a few where lines are long.
-
-    Raises:
-        NotAvailable: the language's grammar is not installed.
-    """
+    """Cut a file's text; every line that is not blank is in one chunk, or in a few where lines are long."""
     lines = Lines(text)
     suffix = path.suffix.lower()
     if suffix in GRAMMARS:
@@ -103,13 +97,9 @@ def cut_file(path: PurePath, text: str) -> list[Chunk]:
 
 @cache
 def _parser(package: str, function: str) -> Any:
-    try:
-        tree_sitter = importlib.import_module("tree_sitter")
-        grammar = importlib.import_module(package)
-    except ImportError as error:
-        raise NotAvailable(
-            f"cutting code needs the Python package '{error.name}'", fix="pip install 'mbert[search]'"
-        ) from None
+    import tree_sitter  # it takes time to load, and tables need none of it
+
+    grammar = importlib.import_module(package)
     return tree_sitter.Parser(tree_sitter.Language(getattr(grammar, function)()))
 
 

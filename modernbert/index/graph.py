@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from modernbert.errors import BadData, NotAvailable
+from modernbert.errors import BadData
 from modernbert.files import atomic_file, flush_to_disk, temporary_file
 from modernbert.index.record import take_name
 from modernbert.index.store import IndexStore
@@ -27,7 +27,7 @@ CHANGED = 0.1
 
 def write_graph(folder: Path, store: IndexStore, size: int) -> str:
     """Write the graph of a store's vectors, of `size` numbers each; return its name."""
-    graph = _library()(ndim=size, metric="cos", dtype="f16")
+    graph = _empty(size)
     for ids, vectors_ND in store.vectors(size):
         graph.add(ids.astype("uint64"), vectors_ND)
     key = _key() or _new_key()
@@ -44,7 +44,7 @@ def open_graph(path: Path, size: int) -> Any | None:
     key = _key()
     if key is None or not path.is_file() or not hmac.compare_digest(NAME.format(_code(path, key)), path.name):
         return None
-    graph = _library()(ndim=size, metric="cos", dtype="f16")
+    graph = _empty(size)
     graph.view(str(path))
     return graph
 
@@ -61,15 +61,10 @@ def covers(graph: Any, store: IndexStore) -> bool:
     return came + went <= CHANGED * chunks
 
 
-def _library() -> Any:
-    try:
-        from usearch.index import Index
-    except ImportError:
-        raise NotAvailable(
-            "searching an index of this size needs the Python package 'usearch'",
-            fix="pip install 'mbert[search]'",
-        ) from None
-    return Index
+def _empty(size: int) -> Any:
+    from usearch.index import Index  # few indexes are large enough to need it
+
+    return Index(ndim=size, metric="cos", dtype="f16")
 
 
 def _code(path: Path, key: bytes) -> str:

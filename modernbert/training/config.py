@@ -28,60 +28,75 @@ _SIMILARITY = ("head", "vectors", "tokens")
 _VECTORS = ("head", "vectors")
 
 
-def _help(text: str, default: Any, limits: Range | None = None, *, needs: tuple[str | bool, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "limits": limits, "needs": needs})
+# Under which head help lists a setting.
+OPTIMISATION, EVALUATION, MEMORY, RUN = "Optimisation", "Evaluation", "Memory and speed", "Run"
+MODEL, DATA, LORA, RETRIEVAL, MASKING = "Model", "Data", "LoRA", "Retrieval", "Masked language modelling"
+
+
+def _help(
+    text: str,
+    default: Any,
+    limits: Range | None = None,
+    *,
+    panel: str = OPTIMISATION,
+    needs: tuple[str | bool, ...] = (),
+) -> Any:
+    return field(default=default, metadata={"help": text, "limits": limits, "panel": panel, "needs": needs})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """The values; `help_of` gives each field's meaning, `rule_broken` what it must be."""
+    """The settings of any training: options and the checks of a TOML file are made from the fields."""
 
     # What the settings that a class adds are for.
     about: ClassVar[str] = "any training"
 
-    epochs: float = _help(
-        "passes over the training data; 0.1 is a tenth of one", 3.0, Range(0, 10_000, above=True)
+    epochs: float = _help("Passes over the training data", 3.0, Range(0, 10_000, above=True))
+    batch_size: int = _help("Examples per optimiser step", 32, Range(1, 1_000_000))
+    learning_rate: float = _help("Peak learning rate", 5e-5, Range(0, 100, above=True))
+    weight_decay: float = _help("Decoupled weight decay, in torch's convention", 0.01, Range(0, 1_000))
+    optimizer: Optimizer = _help("Optimizer: adamw, or stable_adamw (with update clipping)", "adamw")
+    beta1: float = _help("Decay of the gradient's moving average", 0.9, _SHARE)
+    beta2: float = _help("Decay of the squared gradient's moving average", 0.98, _SHARE)
+    epsilon: float = _help("Term added to the denominator of an update", 1e-6, Range(0, 1, above=True))
+    schedule: Schedule = _help("After warm-up: linear, cosine or trapezoidal", "linear")
+    warmup: float = _help("Share of all steps with linear warm-up", 0.06, _SHARE)
+    decay: float = _help("Share of all steps in which a trapezoidal schedule decays", 0.1, Range(0, 1))
+    clip: float = _help("Largest gradient norm; 0 for no clipping", 1.0, Range(0, 1_000_000))
+    max_length: int = _help(
+        "Longest text in tokens; auto takes the 99th percentile of the data", 0, LENGTHS, panel=DATA
     )
-    batch_size: int = _help(
-        "examples per optimiser step, whatever fits in memory at once", 32, Range(1, 1_000_000)
+    eval_every: int = _help("Steps between evaluations; 0 for once an epoch", 0, _COUNT, panel=EVALUATION)
+    patience: int = _help(
+        "Stop after this many evaluations without a better score; 0 for never", 0, _COUNT, panel=EVALUATION
     )
-    learning_rate: float = _help("peak learning rate", 5e-5, Range(0, 100, above=True))
-    weight_decay: float = _help(
-        "decoupled, torch's convention: each step takes rate x decay off", 0.01, Range(0, 1_000)
-    )
-    optimizer: Optimizer = _help("adamw or stable_adamw (AdamW with update clipping)", "adamw")
-    beta1: float = _help("decay of the gradient's average", 0.9, _SHARE)
-    beta2: float = _help("decay of the squared gradient's average", 0.98, _SHARE)
-    epsilon: float = _help("added to the denominator of an update", 1e-6, Range(0, 1, above=True))
-    schedule: Schedule = _help("linear, cosine or trapezoidal, after the warm-up", "linear")
-    warmup: float = _help("share of all steps in which the rate rises from 0", 0.06, _SHARE)
-    decay: float = _help("share of all steps in which a trapezoidal rate falls (1 - sqrt)", 0.1, Range(0, 1))
-    clip: float = _help("largest gradient norm; 0 for none", 1.0, Range(0, 1_000_000))
-    max_length: int = _help("longest text in tokens; 0 chooses the 99th percentile of the data", 0, LENGTHS)
-    eval_every: int = _help("steps between evaluations; 0 for once an epoch", 0, _COUNT)
-    patience: int = _help("evaluations without a better score before stopping; 0 for never", 0, _COUNT)
     keep: Literal["best", "last"] = _help(
-        "which weights to keep: best on the validation split, or last", "best"
+        "Weights to keep: the best on validation, or the last", "best", panel=EVALUATION
     )
-    seed: int = _help("of the new head, the order of the data and dropout", 42, SEEDS)
+    seed: int = _help("Random seed of the new head, data order and dropout", 42, SEEDS, panel=RUN)
     max_tokens: int = _help(
-        "tokens in memory at once, halved when it runs out; 0 chooses by device", 0, _COUNT
+        "Most tokens in memory at once, halved when memory runs out; 0 for automatic", 0, _COUNT, panel=MEMORY
     )
-    recompute: bool = _help("compute each layer again in the backward pass: less memory, more time", False)
-    compile: bool = _help("compile ModernBERT's feed-forward blocks: a minute first, faster on a GPU", False)
-    checkpoint_minutes: float = _help(
-        "time between checkpoints; each evaluation saves one too", 5.0, Range(0, 1_000_000)
-    )
-    log_every: int = _help("steps between progress lines", 10, Range(1, 1_000_000_000))
-    random_weights: bool = _help("draw all weights anew: shows what the model's pretraining is worth", False)
-    lora: bool = _help("train low-rank adapters instead of all weights", False)
-    lora_rank: int = _help("rank of the adapters", 16, Range(1, 4_096), needs=_LORA)
+    recompute: bool = _help("Gradient checkpointing: less memory, more time", False, panel=MEMORY)
+    compile: bool = _help("Use torch.compile for ModernBERT's feed-forward blocks", False, panel=MEMORY)
+    checkpoint_minutes: float = _help("Minutes between checkpoints", 5.0, Range(0, 1_000_000), panel=RUN)
+    log_every: int = _help("Steps between progress lines", 10, Range(1, 1_000_000_000), panel=RUN)
+    random_weights: bool = _help("Train from random initialisation", False, panel=MODEL)
+    lora: bool = _help("Train low-rank adapters instead of all weights", False, panel=LORA)
+    lora_rank: int = _help("Rank of the adapters", 16, Range(1, 4_096), panel=LORA, needs=_LORA)
     lora_alpha: float = _help(
-        "scale of the adapters times their rank", 32.0, Range(0, 1_000_000, above=True), needs=_LORA
+        "Scaling of the adapters, times their rank",
+        32.0,
+        Range(0, 1_000_000, above=True),
+        panel=LORA,
+        needs=_LORA,
     )
-    lora_dropout: float = _help("dropout on the adapters' input", 0.05, _SHARE, needs=_LORA)
+    lora_dropout: float = _help("Dropout on the adapters' input", 0.05, _SHARE, panel=LORA, needs=_LORA)
     lora_targets: tuple[str, ...] = _help(
-        "linear layers that get an adapter; none for the preset", (), needs=_LORA
+        "Linear layers to adapt, separated by commas; a preset for each architecture by default",
+        (),
+        panel=LORA,
+        needs=_LORA,
     )
 
     def __post_init__(self) -> None:
@@ -117,39 +132,62 @@ class RetrievalConfig(TrainingConfig):
     about: ClassVar[str] = "retrieval"
 
     head: Literal["vectors", "tokens", "reranker"] = _help(
-        "vectors: one for each text; tokens: one for each token (late interaction); reranker: query and "
-        "document are read together",
+        "What to train: vectors (one a text), tokens (late interaction), reranker (cross-encoder)",
         "vectors",
+        panel=RETRIEVAL,
     )
     loss: Literal["contrastive", "kl", "margin"] = _help(
-        "contrastive; or kl or margin, from a teacher's scores in the data", "contrastive", needs=_SIMILARITY
+        "Loss: contrastive; or kl or margin, from a teacher's scores in the data",
+        "contrastive",
+        panel=RETRIEVAL,
+        needs=_SIMILARITY,
     )
     temperature: float = _help(
-        "scores are cosines divided by it", 0.05, Range(0.0001, 100), needs=_SIMILARITY
+        "Softmax temperature of the cosine similarities",
+        0.05,
+        Range(0.0001, 100),
+        panel=RETRIEVAL,
+        needs=_SIMILARITY,
     )
-    hard_negatives: int = _help("negatives of its own that a query takes into a batch", 1, Range(0, 1_000))
-    mine: bool = _help("look for hard negatives with the starting model first", False, needs=_VECTORS)
+    hard_negatives: int = _help("Hard negatives for each query", 1, Range(0, 1_000), panel=RETRIEVAL)
+    mine: bool = _help(
+        "Mine hard negatives with the starting model first", False, panel=RETRIEVAL, needs=_VECTORS
+    )
     dims: tuple[int, ...] = _help(
-        "vector sizes to train for as well (Matryoshka)", (), Range(1, 65_536), needs=_VECTORS
+        "Matryoshka: vector sizes to train for as well, separated by commas",
+        (),
+        Range(1, 65_536),
+        panel=RETRIEVAL,
+        needs=_VECTORS,
     )
-    pooling: Literal["", "mean", "cls"] = _help("mean or cls; none for the model's own", "", needs=_VECTORS)
-    query_prompt: str = _help("put before every query", "", needs=_SIMILARITY)
-    document_prompt: str = _help("put before every document", "", needs=_SIMILARITY)
+    pooling: Literal["", "mean", "cls"] = _help(
+        "Pooling: mean or cls; the model's own by default", "", panel=RETRIEVAL, needs=_VECTORS
+    )
+    query_prompt: str = _help("Text before every query", "", panel=RETRIEVAL, needs=_SIMILARITY)
+    document_prompt: str = _help("Text before every document", "", panel=RETRIEVAL, needs=_SIMILARITY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingConfig(TrainingConfig):
-    """What masked-language training needs besides; a batch is counted in rows of `max_length` tokens."""
+    """What masked-language training needs besides."""
 
     about: ClassVar[str] = "pretraining"
 
-    epochs: float = _help("passes over the corpus; 0.1 is a tenth of one", 1.0, Range(0, 10_000, above=True))
-    max_length: int = _help("tokens of a row and of the longest piece of text", 1024, Range(16, 1_000_000))
-    keep: Literal["best", "last"] = _help("which weights to keep: best on held-out text, or last", "last")
-    mask: float = _help("share of tokens that are hidden and to be guessed", 0.3, _INNER_SHARE)
-    held_out: float = _help("share of the texts that are kept for evaluation", 0.01, _INNER_SHARE)
+    epochs: float = _help("Passes over the corpus; 0.1 is a tenth", 1.0, Range(0, 10_000, above=True))
+    batch_size: int = _help("Rows of --max-length tokens per optimiser step", 32, Range(1, 1_000_000))
+    max_length: int = _help(
+        "Tokens of a row, and of the longest piece of text", 1024, Range(16, 1_000_000), panel=DATA
+    )
+    keep: Literal["best", "last"] = _help(
+        "Weights to keep: the best on held-out text, or the last", "last", panel=EVALUATION
+    )
+    mask: float = _help("Share of tokens that are masked", 0.3, _INNER_SHARE, panel=MASKING)
+    held_out: float = _help("Share of texts held out for evaluation", 0.01, _INNER_SHARE, panel=EVALUATION)
     rotary_base: float = _help(
-        "theta of ModernBERT's global layers; 0 keeps the model's", 0.0, Range(1, 10**12, zero=True)
+        "Rotary base (theta) of ModernBERT's global layers; 0 keeps the model's",
+        0.0,
+        Range(1, 10**12, zero=True),
+        panel=MODEL,
     )
 
     def __post_init__(self) -> None:
@@ -218,11 +256,6 @@ def without_effect(settings: Mapping[str, Any], given: Iterable[str]) -> str:
             wanted = other if values == [True] else f"{other} {' or '.join(values)}"
             return f"{name} has no effect without {wanted}"
     return ""
-
-
-def help_of(name: str, config: type[TrainingConfig] = TrainingConfig) -> str:
-    """Return what a setting means."""
-    return str(config.__dataclass_fields__[name].metadata["help"])
 
 
 def read_settings(path: Path) -> dict[str, Any]:

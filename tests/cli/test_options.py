@@ -54,6 +54,7 @@ NEEDED = {
     "RUN": "toy",
     "NAME": "toy",
     "NAMES...": "modernbert-nano",
+    "COMMAND": "models",
 }
 ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
 

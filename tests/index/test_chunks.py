@@ -137,17 +137,3 @@ def test_a_name_is_one_short_line():
     names = [chunk.name for chunk in found]
     assert max(map(len, names)) == chunks.LONGEST_NAME
     assert not any("\n" in name for name in names)
-
-
-def test_without_the_grammar_the_extra_is_named(monkeypatch):
-    from modernbert.errors import NotAvailable
-
-    def missing(name):
-        raise ImportError(name=name)
-
-    chunks._parser.cache_clear()
-    monkeypatch.setattr(chunks.importlib, "import_module", missing)
-    with pytest.raises(
-        NotAvailable, match=r"needs the Python package 'tree_sitter'\npip install 'mbert\[search\]'"
-    ):
-        cut_file(PurePath("a.py"), "x = 1")

@@ -1,0 +1,34 @@
+"""The examples at the end of each command's help page. A test checks that they parse."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "demo": ("mbert demo",),
+    "finetune": (
+        "mbert finetune glue/rte --seeds 5",
+        "mbert finetune reviews.csv --model minilm --lora",
+        "mbert finetune codesearch/stdlib --model modernbert-nano --epochs 1",
+    ),
+    "pretrain": (
+        "mbert pretrain ./contracts --epochs 1",
+        "mbert pretrain ./src --from-scratch nano --vocabulary 8192",
+    ),
+    "resume": ("mbert resume my-run",),
+    "eval": (
+        "mbert eval glue/rte --model my-run",
+        "mbert eval codesearch/stdlib --model modernbert-nano",
+        "mbert eval ./my-collection --model minilm --passages 256",
+    ),
+    "compare": (
+        "mbert compare -b tfidf -t glue/rte -m minilm --seeds 5",
+        "mbert compare -b bm25 -t codesearch/stdlib -m modernbert-nano -o table.md",
+    ),
+    "report": ("mbert report my-run -o report.html",),
+    "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
+    "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),
+    "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
+    "index": ("mbert index src --model modernbert-nano",),
+    "search": ('mbert search "where are retries handled" --index src --hybrid',),
+    "tasks": ("mbert tasks",),
+    "models": ("mbert models",),
+    "download": ("mbert download glue/rte modernbert-base --to bundle",),
+    "doctor": ("mbert doctor",),
+}
