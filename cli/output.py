@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +24,12 @@ from .screen import Screen, one_line, screen, visible, visible_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+# Between two columns.
+GAP = 2
+# To this width a column of words may shrink, a column of numbers never.
+WORDS = 14
+NUMBER = re.compile(r"[-+]?[0-9][0-9.,]*(e[-+]?[0-9]+)?%?( (to|±) [-+]?[0-9][0-9.,]*%?)?( \([0-9]+\))?")
 
 
 def show(*renderables: RenderableType, error: bool = False) -> None:
@@ -67,14 +75,39 @@ def print_json(value: Any) -> None:
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
-    """Print a table; the columns named in `right` are aligned right."""
-    heading = Text(visible(title), style="table.title") if title else None
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(Text(one_line(name)), justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else Text(one_line(str(cell))) for cell in row))
-    show(table)
+    """Print a table; the columns named in `right` are aligned right.
+
+    Words may wrap, numbers may not: columns that do not fit beside the others follow in a table of their own,
+    which begins with the first column again.
+    """
+    names = [one_line(name) for name in columns]
+    cells = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    least = [_least_width([name, *column]) for name, *column in zip(names, *cells, strict=True)]
+    if title:
+        show(Text(visible(title), style="table.title"))
+    for number, part in enumerate(_parts(least, screen().width)):
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for i in part:
+            justify = "right" if columns[i] in right else "left"
+            table.add_column(Text(names[i]), justify=justify, overflow="fold", min_width=least[i])
+        for row in cells:
+            table.add_row(*(Text(row[i]) for i in part))
+        show(*([Text()] if number else []), table)
+
+
+def _parts(least: Sequence[int], width: int) -> list[list[int]]:
+    """Return which columns stand side by side; the first one always does."""
+    parts = [[0]]
+    for i in range(1, len(least)):
+        if sum(least[k] + GAP for k in (*parts[-1], i)) > width and len(parts[-1]) > 1:
+            parts.append([0])
+        parts[-1].append(i)
+    return parts
+
+
+def _least_width(cells: Sequence[str]) -> int:
+    """Return how narrow a column may be: as its longest number, or a part of its longest words."""
+    return max(cell_len(cell) if NUMBER.fullmatch(cell) else min(cell_len(cell), WORDS) for cell in cells)
 
 
 def print_facts(title: str, facts: dict[str, object]) -> None:
