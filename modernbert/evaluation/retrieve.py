@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from modernbert.data.collection import Collection, is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, load_collection
 from modernbert.data.own import is_own_data
@@ -17,12 +15,11 @@ from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25
 from modernbert.evaluation.embed import Embedder, Estimate
+from modernbert.evaluation.fusion import DEPTH, fuse
 from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.passages import cut_into_passages
 from modernbert.evaluation.protocols import Protocol, find_protocol
 from modernbert.evaluation.ranking import (
-    NOTHING,
-    as_hits,
     depth,
     ranking_of,
     score_ranking,
@@ -37,12 +34,8 @@ from modernbert.model.loading import context_length, load_config
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, read_run
 
-# Results kept per query: what trec_eval's MAP looks at by convention.
-DEPTH = 1000
 # mteb rounds to five digits, and breaks ties in another order.
 AGREEMENT = 1e-3
-# Reciprocal rank fusion's constant (Cormack, Clarke and Buettcher 2009).
-FUSION = 60
 
 
 def retrieval_tasks(target: str) -> list[RetrievalTask]:
@@ -261,26 +254,6 @@ def _via_mteb(
     theirs, ours = mteb_scores(loaded.collection, embedder)["ndcg_at_10"], systems[0].ranking.main.value
     verdict = "they agree" if abs(theirs - ours) <= AGREEMENT else "THEY DIFFER"
     yield f"mteb's own evaluation of the same data: nDCG@10 {theirs:.5f}, mbert's {ours:.5f}: {verdict}"
-
-
-def fuse(rankings: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fuse rankings by reciprocal ranks.
-
-    Args:
-        rankings: document numbers, best first, each of shape (queries, results).
-        k: results per query.
-
-    Returns:
-        Scores and document numbers, best first.
-    """
-    fused = []
-    for rows in zip(*rankings, strict=True):
-        found: dict[int, float] = {}
-        for row in rows:
-            for rank, number in enumerate(row[row != NOTHING].tolist(), start=1):
-                found[number] = found.get(number, 0.0) + 1 / (FUSION + rank)
-        fused.append(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-    return as_hits(fused, k)
 
 
 def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: float) -> Iterator[str]:

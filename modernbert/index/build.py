@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
-from modernbert.index.chunks import Chunk, cut_file
+from modernbert.index.chunks import cut_file, text_of
 from modernbert.index.files import Scan, scan
 from modernbert.index.made import Made, open_made
 from modernbert.index.record import (
@@ -260,9 +260,3 @@ def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callab
 def vector_size(embedder: Embedder) -> int:
     """Return how many numbers a vector has."""
     return int(embedder.model.model.config.hidden_size)
-
-
-def text_of(path: str, chunk: Chunk) -> str:
-    """Return what a chunk's vector is made from: its place and name say much of what it is about."""
-    title = f"{path} {chunk.name}".strip()
-    return f"{title}\n{chunk.text}"

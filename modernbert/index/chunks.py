@@ -53,6 +53,12 @@ class Chunk:
     text: str
 
 
+def text_of(path: str, chunk: Chunk) -> str:
+    """Return what is searched of a chunk: its place and name say much of what it is about."""
+    title = f"{path} {chunk.name}".strip()
+    return f"{title}\n{chunk.text}"
+
+
 @dataclass(frozen=True)
 class _Piece:
     """Lines `start` to `end`, both counted from 0; only pieces without a name may be joined."""

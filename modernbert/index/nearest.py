@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.search import best_places, exact_search, unit
 from modernbert.index.graph import last_of, open_graph
 from modernbert.index.record import Record
 from modernbert.index.store import IndexStore
@@ -37,12 +37,7 @@ class Compared:
     def find(self, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
         """Return up to `k` chunks with their scores, best first; of equals, the first that was given."""
         scores_N = self.vectors_ND @ query_D.astype(np.float32)
-        k = min(k, len(scores_N))
-        if not k:
-            return []
-        least = np.partition(scores_N, len(scores_N) - k)[len(scores_N) - k]
-        candidates = np.flatnonzero(scores_N >= least)
-        best = candidates[np.argsort(-scores_N[candidates], kind="stable")][:k]
+        best = best_places(scores_N, k)
         return [(int(self.ids_N[i]), float(scores_N[i])) for i in best]
 
 

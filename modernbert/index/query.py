@@ -13,16 +13,15 @@ import numpy as np
 
 from modernbert.errors import BadData, BadModel, BadOption
 from modernbert.evaluation.embed import Embedder
-from modernbert.evaluation.retrieve import FUSION
+from modernbert.evaluation.fusion import DEPTH, fuse
+from modernbert.evaluation.ranking import NOTHING
 from modernbert.evaluation.search import unit
 from modernbert.index.build import PLACE, vector_size
 from modernbert.index.files import digest_now
 from modernbert.index.nearest import Nearest
 from modernbert.index.record import FOLDER, Record, checked_chunks, has_index, index_root, read_record
 from modernbert.index.store import IndexStore, open_store
-
-# Candidates that each way of searching gives to the fusion.
-DEPTH = 50
+from modernbert.index.words import Words
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ class Searcher:
         """
         self.folder, self.embedder = folder, embedder
         self.record: Record | None = None
+        self.words: Words | None = None
         with self._opened():
             pass
 
@@ -101,11 +101,18 @@ class Searcher:
             raise BadOption(f"{k} results are none", fix="Give -k 1 or more.")
         vector_D = unit(self.embedder.encode([query], "query"))[0]
         with self._opened() as store:
-            found = self.nearest.find(store, vector_D, max(k, DEPTH) if hybrid else k)
-            if hybrid:
-                words = store.by_words(query, max(k, DEPTH))
-                found = _fused([[number for number, _ in found], words])[:k]
+            found = self._both(store, query, vector_D, k) if hybrid else self.nearest.find(store, vector_D, k)
             return self._hits(store, found)
+
+    def _both(self, store: IndexStore, query: str, vector_D: np.ndarray, k: int) -> list[tuple[int, float]]:
+        """Fuse what is near with what holds the words, as `mbert eval` does; its documents are our places."""
+        self.words = self.words or store.words()
+        depth = max(k, DEPTH)
+        near = self.words.places([number for number, _ in self.nearest.find(store, vector_D, depth)])
+        by_words = self.words.find(store.database, query, depth)
+        scores_1K, places_1K = fuse([near[None], by_words[None]], min(k, self.nearest.count))
+        ids = self.words.ids_N[places_1K[places_1K != NOTHING]]
+        return list(zip(ids.tolist(), scores_1K[0].tolist(), strict=False))
 
     @contextmanager
     def _opened(self) -> Iterator[IndexStore]:
@@ -129,7 +136,7 @@ class Searcher:
         store = stack.enter_context(open_store(self.folder / record["chunks"]))
         if is_new:
             self.nearest = Nearest(self.folder, record, store, vector_size(self.embedder))
-            self.record = record
+            self.record, self.words = record, None
         return store
 
     def _require_same(self, record: Record) -> None:
@@ -152,15 +159,6 @@ class Searcher:
             path, chunk = stored[number].path, stored[number].chunk
             hits.append(Hit(path, chunk.start, chunk.end, chunk.name, score, chunk.text, stale[path]))
         return hits
-
-
-def _fused(rankings: list[list[int]]) -> list[tuple[int, float]]:
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for rank, number in enumerate(ranking, start=1):
-            scores[number] = scores.get(number, 0.0) + 1 / (FUSION + rank)
-    # Of equals the first ranking's come first: their numbers depend on how the index came about.
-    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 def query_words(query: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from modernbert.temporary import sweep
 FOLDER, RECORD, LOCK = ".mbert-index", "mbert-index.json", ".lock"
 # Vectors of an index that has not ended.
 MADE = "vectors.part"
-FORMAT = 2
+FORMAT = 3
 CHUNKS_NAME = "chunks.{}.sqlite"
 _CHUNKS, _GRAPH = r"chunks\.([0-9a-f]{64})\.sqlite", r"graph\.([0-9a-f]{64})\.usearch"
 # Of an older version.
@@ -120,22 +121,21 @@ def restored_record(folder: Path) -> Record | None:
 
 def model_of(folder: Path) -> tuple[str, int] | None:
     """Return the model and the length of an index as far as it still tells them; None if it does not."""
-    try:
-        record: Record | None = read_record(folder)
-    except BadData:
-        record = restored_record(folder)
-    if record is None and _is_old(folder):
-        record = _of_old(folder)
+    for name in (RECORD, OLD_RECORD):
+        with suppress(BadData):  # of whichever version
+            kept = checked(_Kept, read_object(folder / name), where=name)
+            return kept["model"], kept["key"]["max_length"]
+    record = restored_record(folder)
     return (record["model"], record["key"]["max_length"]) if record else None
 
 
-def _of_old(folder: Path) -> Record | None:
-    try:
-        return checked(
-            Record, read_object(folder / OLD_RECORD) | {"chunks": "", "graph": None}, where="the record"
-        )
-    except BadData:
-        return None
+class _Length(TypedDict):
+    max_length: int
+
+
+class _Kept(TypedDict):
+    model: str
+    key: _Length
 
 
 def index_root(folder: Path, about: About) -> Path:

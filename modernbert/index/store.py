@@ -21,18 +21,18 @@ from urllib.parse import quote
 import numpy as np
 
 from modernbert.errors import BadData, DiskFull
-from modernbert.evaluation.bm25 import word_reader
-from modernbert.index.chunks import Chunk
+from modernbert.index.chunks import Chunk, text_of
+from modernbert.index.words import Changes, Words, words_of
 from modernbert.reading import checked, parse_json
 
 _SCHEMA = """
 CREATE TABLE about (record TEXT NOT NULL);
 CREATE TABLE files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, words INTEGER NOT NULL,
     name TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL);
-CREATE INDEX chunks_by_place ON chunks (path, first, id);
-CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = "unicode61 tokenchars '_'");
+CREATE INDEX chunks_by_place ON chunks (path, first, id, words);
+CREATE TABLE words (word TEXT PRIMARY KEY, postings BLOB NOT NULL);
 """
 # A foreign file must not make SQLite do more than read. It is never changed, so it needs no locks.
 _READING = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;"
@@ -58,7 +58,7 @@ class IndexStore:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         """Take an open database; see `open_store` and `change_store`."""
-        self.database = database
+        self.database, self.changes = database, Changes(database)
 
     def about(self) -> Any:
         """Return what the index says of itself."""
@@ -101,22 +101,10 @@ class IndexStore:
                 found[row[0]] = Stored(row[0], row[1], Chunk(*row[2:]))
         return found
 
-    def by_words(self, query: str, k: int) -> list[int]:
-        """Return the chunks that BM25 ranks best, best first; of equals, the first in the folder."""
-        words = dict.fromkeys(word_reader("code")(query))
-        if not words:
-            return []
-        match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
-        found: list[tuple[float, int]] = []
-        ranked = "SELECT rank, rowid FROM words WHERE words MATCH ? ORDER BY rank"
-        for rank, number in self.database.execute(ranked, (match,)):
-            if len(found) >= k and rank > found[k - 1][0]:
-                break
-            found.append((rank, number))
-        stored = self.get([number for _, number in found])
-        found = [(rank, number) for rank, number in found if number in stored]
-        found.sort(key=lambda item: (item[0], stored[item[1]].path, stored[item[1]].chunk.start, item[1]))
-        return [number for _, number in found[:k]]
+    def words(self) -> Words:
+        """Return the chunks in the order of their places, ready to be ranked by their words."""
+        rows = self.database.execute("SELECT id, words FROM chunks ORDER BY path, first, id").fetchall()
+        return Words(checked(list[tuple[int, int]], rows, where="the index"))
 
     def vectors(
         self, size: int, *, after: int = 0, order: str = "id", batch: int = 10_000
@@ -146,7 +134,8 @@ class IndexStore:
         """Remove files with all their chunks."""
         for path in paths:
             rows = self.database.execute("SELECT id FROM chunks WHERE path = ?", (path,)).fetchall()
-            self.database.executemany("DELETE FROM words WHERE rowid = ?", rows)
+            for number, stored in self.get([row[0] for row in rows]).items():
+                self.changes.forget(number, words_of(text_of(path, stored.chunk)))
             self.database.execute("DELETE FROM chunks WHERE path = ?", (path,))
             self.database.execute("DELETE FROM files WHERE path = ?", (path,))
 
@@ -154,12 +143,14 @@ class IndexStore:
         """Add a file's chunks with their vectors, kept in half precision."""
         self.database.execute("INSERT INTO files VALUES (?, ?)", (path, digest))
         for chunk, half_D in zip(chunks, vectors_ND.astype(np.float16), strict=True):
+            words = words_of(text_of(path, chunk))
             cursor = self.database.execute(
-                "INSERT INTO chunks (path, first, last, name, text, vector) VALUES (?, ?, ?, ?, ?, ?)",
-                (path, chunk.start, chunk.end, chunk.name, chunk.text, half_D.tobytes()),
+                "INSERT INTO chunks (path, first, last, words, name, text, vector) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (path, chunk.start, chunk.end, words.total(), chunk.name, chunk.text, half_D.tobytes()),
             )
-            words = " ".join(word_reader("code")(f"{path} {chunk.name} {chunk.text}"))
-            self.database.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (cursor.lastrowid, words))
+            assert cursor.lastrowid is not None
+            self.changes.add(cursor.lastrowid, words)
 
 
 @contextmanager
@@ -186,7 +177,9 @@ def change_store(path: Path, *, new: bool) -> Iterator[IndexStore]:
         if new:
             database.executescript(_SCHEMA)
         database.execute("BEGIN")
-        yield IndexStore(database)
+        store = IndexStore(database)
+        yield store
+        store.changes.write()
         database.execute("COMMIT")
 
 
@@ -198,9 +191,8 @@ def _connect(path: Path, options: str, pragmas: str) -> sqlite3.Connection:
 
 
 def _schema(database: sqlite3.Connection) -> set[tuple[str, ...]]:
-    """Return what a database is made of; how SQLite keeps words is its own affair, if in plain tables."""
-    rows = database.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    return {row if not str(row[1]).startswith("words_") else row[:2] for row in rows}
+    """Return what a database is made of."""
+    return set(database.execute("SELECT type, name, sql FROM sqlite_master").fetchall())
 
 
 @cache

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modernbert.evaluation import search
-from modernbert.evaluation.bm25 import Bm25, words_of
+from modernbert.evaluation.bm25 import ANALYSERS, Bm25, word_reader, words_of
+from modernbert.evaluation.fusion import fuse
 from modernbert.evaluation.ranking import NOTHING, score_ranking
-from modernbert.evaluation.retrieve import fuse
 from modernbert.evaluation.search import exact_search
 
 
@@ -89,7 +89,7 @@ def test_code_words_are_split_and_kept_whole():
 
 
 def test_bm25_is_its_formula():
-    """Lucene's form, as bm25s has it: idf = ln(1 + (N - n + 0.5) / (n + 0.5))."""
+    """Lucene's form: idf = ln(1 + (N - n + 0.5) / (n + 0.5))."""
     index = Bm25(["apple apple pear", "pear plum", "plum plum plum plum"], "english")
     scores, places = index.search(["apple"], 3)
     idf, k1, b = math.log(1 + (3 - 1 + 0.5) / 1.5), 0.9, 0.4
@@ -97,6 +97,31 @@ def test_bm25_is_its_formula():
     assert places[0][0] == 0
     assert scores[0][0] == pytest.approx(expected, rel=1e-4)
     assert places[0][1:].tolist() == [NOTHING, NOTHING]
+
+
+@given(st.lists(st.text("abcde ", max_size=30), min_size=1, max_size=20), st.text("abcdefg ", max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_bm25_scores_as_the_bm25s_package_does(documents, query):
+    bm25s = pytest.importorskip("bm25s")
+    documents = ["fig", *documents]  # bm25s divides by the mean length
+    read, chosen = word_reader("code"), ANALYSERS["code"]
+    oracle = bm25s.BM25(k1=chosen.k1, b=chosen.b, method="lucene")
+    vocabulary = {word: i for i, word in enumerate(sorted({w for text in documents for w in read(text)}))}
+    numbers = [[vocabulary[word] for word in read(text)] for text in documents]
+    oracle.index((numbers, vocabulary or {"": 0}), show_progress=False)
+    known = [vocabulary[word] for word in read(query) if word in vocabulary]
+    expected = oracle.get_scores_from_ids(known) if known else np.zeros(len(documents))
+    scores, places = Bm25(documents, "code").search([query], len(documents))
+    found = np.zeros(len(documents))
+    there = places[0] != NOTHING
+    found[places[0][there]] = scores[0][there]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert there.sum() == (expected > 0).sum()
+
+
+def test_of_documents_that_score_alike_bm25_puts_the_first_first():
+    texts = ["plum", "pear", "pear fig", "pear", "pear"]
+    assert Bm25(texts).search(["pear"], 3)[1].tolist() == [[1, 3, 4]]
 
 
 def test_bm25_of_unknown_words_and_of_empty_documents():

@@ -223,7 +223,7 @@ DAMAGES = {
     **{f"flipped at {i}/6": lambda path, i=i: flipped(path, i / 6) for i in range(6)},
 }
 OTHERS = [
-    {"format": 3},
+    {"format": 2},
     {"key": None},
     {"model": 3},
     {"root": 3},
@@ -289,7 +289,10 @@ PLANTED = {
     "a path of bytes": "UPDATE chunks SET path = x'ff'",
     "text that is no text": "UPDATE chunks SET text = CAST(x'ffff' AS TEXT)",
     "a line that is no number": "UPDATE chunks SET first = 'x'",
-    "words of nothing": "DELETE FROM words_data",
+    "words of nothing": "UPDATE words SET postings = x'ffffffff0100'",
+    "words cut off": "UPDATE words SET postings = x'00'",
+    "words of text": "UPDATE words SET postings = 'text'",
+    "a number of words that is none": "UPDATE chunks SET words = 'x'",
 }
 
 

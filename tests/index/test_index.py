@@ -113,8 +113,9 @@ def test_hybrid_finds_an_exact_name(tree, tmp_path, embedder):
     assert hits[0].score > hits[-1].score
     assert "a.py" in [hit.path for hit in hits[:3]]
     with opened(folder) as store:
-        assert len(store.by_words("goodFine", 5)) == 1, "names are split into their parts"
-        assert store.by_words('"; DROP TABLE chunks', 5) == []
+        words = store.words()
+        assert len(words.find(store.database, "goodFine", 5)) == 1, "names are split into their parts"
+        assert not len(words.find(store.database, '"; DROP TABLE chunks', 5))
 
 
 def test_a_changed_file_is_marked(tree, tmp_path, embedder):
