@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from modernbert.errors import BadData, BadOption, MbertError
 from modernbert.ranges import LENGTHS, Range
-from modernbert.runs import check_run_name
+from modernbert.run_names import check_run_name
 from modernbert.temporary import LONGEST_NAME
 from modernbert.training.config import TrainingConfig, choices_of, rule_broken
 

@@ -7,9 +7,7 @@ is never mistaken for a finished one. A lock keeps two processes from sharing a 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.files import write_json
 from modernbert.places import make_folder, no_space_is_an_error
+from modernbert.run_names import check_run_name, is_file_name, numbered
 from modernbert.temporary import TEMPORARY, held, is_held, sweep, try_lock
 
 FORMAT = 1
@@ -27,27 +26,7 @@ RECORD, LOCK = "run.json", ".lock"
 BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
 # Kinds of runs that train a network: these have a model, and can be resumed.
 TRAININGS = ("finetune", "pretrain")
-# A file system takes 255; tables, reports and what is added to a name must remain readable too.
-LONGEST_NAME = 160
-# Windows keeps these for devices, whatever follows a dot.
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 DAMAGED = "The file was damaged or edited. Restore it, or move the run's folder out of the way."
-
-
-def check_run_name(name: str) -> None:
-    """Raise BadOption unless `name` can be a folder's name on every system."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith("."):
-        shown = name if len(name) <= LONGEST_NAME else f"{name[:40]}..."
-        fix = "Use letters, digits, '.', '_' and '-'; the first and last no mark."
-        raise BadOption(f"'{shown}' cannot name a run", fix=fix)
-    if len(name) > LONGEST_NAME:
-        raise BadOption(f"a run's name has at most {LONGEST_NAME} characters, and this one {len(name):,}")
-    if _is_reserved(name):
-        raise BadOption(f"'{name}' cannot name a run: Windows keeps the name for a device")
-
-
-def _is_reserved(name: str) -> bool:
-    return name.lower().partition(".")[0] in RESERVED
 
 
 @dataclass(frozen=True)
@@ -70,7 +49,7 @@ class RunStore:
 
     @classmethod
     def at(cls, root: Path | None) -> RunStore:
-        """Return the store at `root`, or where `MBERT_RUNS` says, or in `./runs`.
+        """Open the store at `root`, or where `MBERT_RUNS` says, or in `./runs`, and sweep it.
 
         Raises:
             BadOption: there is something else than a folder.
@@ -78,7 +57,10 @@ class RunStore:
         found = root or Path(os.environ.get("MBERT_RUNS") or "runs")
         if os.path.lexists(found) and not os.path.isdir(found):  # noqa: PTH112 - which raises nothing
             raise BadOption("this is no folder of runs", where=str(found), fix="Name a folder: --runs-dir.")
-        return cls(found)
+        store = cls(found)
+        with contextlib.suppress(BadRun):  # who needs the runs is told
+            store.sweep()
+        return store
 
     def path(self, name: str) -> Path:
         """Return the folder of the run called `name`."""
@@ -142,7 +124,7 @@ class RunStore:
             self.check_name(wanted)
         was_there = os.path.lexists(self.root)
         self.sweep()
-        folder, handle = self._reserve([wanted] if exact else _numbered(wanted))
+        folder, handle = self._reserve([wanted] if exact else numbered(wanted))
         try:
             yield folder
         finally:
@@ -168,7 +150,7 @@ class RunStore:
 
     def free_name(self, wanted: str, taken: Collection[str] = ()) -> str:
         """Return `wanted`, with a number behind it if a run has it or it is one of `taken`."""
-        free = (n for n in _numbered(wanted) if n not in taken and _is_vacant(self.path(n)))
+        free = (n for n in numbered(wanted) if n not in taken and _is_vacant(self.path(n)))
         return next(free, wanted)
 
     def sweep(self) -> None:
@@ -178,18 +160,6 @@ class RunStore:
             with contextlib.suppress(OSError):  # another user's, or gone in this moment
                 if (folder / LOCK).exists() and (_is_vacant(folder) or _has_old_checkpoints(folder)):
                     _sweep_run(folder)
-
-
-def is_file_name(text: str) -> bool:
-    """Can it name one entry of a folder that is not hidden?"""
-    return 0 < len(os.fsencode(text)) < 256 and not text.startswith(".") and not {"/", "\0"} & {*text}
-
-
-def _numbered(wanted: str) -> Iterator[str]:
-    """Yield a name, without odd characters, and then the same with numbers."""
-    tidy = _shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._") or "run")
-    tidy = f"run-{tidy}" if _is_reserved(tidy) else tidy
-    return (f"{tidy}-{i}" if i > 1 else tidy for i in range(1, 100_000))
 
 
 def _taken(folder: Path) -> BadOption:
@@ -244,14 +214,6 @@ def _sweep_run(folder: Path) -> None:
         _remove_if_vacant(folder)
     finally:
         os.close(handle)
-
-
-def _shortened(name: str) -> str:
-    """Return a name that every file system takes; what is cut out is told apart by a checksum."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    checksum = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: LONGEST_NAME - 40]}-{checksum}-{name[-20:].lstrip('-._')}"
 
 
 def rows_of(split: dict[str, Any]) -> str:

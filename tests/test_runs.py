@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from helpers import keep_run, running_record
+from helpers import keep_run, made_run, running_record
 
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.runs import RunStore, is_locked, lock, read_run, write_run
@@ -104,6 +106,29 @@ def test_a_sweep_takes_nothing_else(store):
     with store.new_run("held") as held:
         store.sweep()
         assert sorted(store.root.rglob("*")) == sorted([*before, held, held / ".lock"])
+
+
+def killed_at_its_very_end(store) -> Path:
+    made_run(store, "toy", "tiny", np.array([True, False]))
+    folder = store.path("toy")
+    (folder / ".run.json.0123456789abcdef.mbert-tmp").touch()
+    (folder / "checkpoints" / "best-00000001").mkdir(parents=True)
+    (folder / "checkpoints" / "best-00000001" / "state.pt").touch()
+    return folder
+
+
+def test_whoever_opens_the_store_removes_what_a_killed_run_left(store, monkeypatch):
+    folder = killed_at_its_very_end(store)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    RunStore.at(store.root)  # a folder that may only be read is opened all the same
+    assert (folder / "checkpoints" / "best-00000001" / "state.pt").exists()
+    monkeypatch.undo()
+    RunStore.at(store.root)
+    assert {path.name for path in folder.iterdir()} == {".lock", "run.json", "scores.jsonl"}
+
+
+def refuse(path: Path) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from helpers import toy_rows, write_csv
 
 from modernbert.data.bundle import verify
 from modernbert.files import sha256
-from modernbert.runs import RunStore
 from modernbert.temporary import REPLACED, TEMPORARY
 
 KILLS = int(os.environ.get("MBERT_KILLS", "1"))
@@ -205,8 +204,6 @@ def go_on(command: Command, folder: Path) -> str:
     done = mbert(folder, *(["runs"] if finished else ["resume", "r"] if resumes else command.arguments))
     if done.returncode:
         return done.stderr
-    if finished:  # its checkpoints go when the next training starts
-        RunStore(folder / "runs").sweep()
     if left := [path for path in folder.rglob("*") if path.name.endswith((TEMPORARY, REPLACED))]:
         return f"left behind: {left[0].relative_to(folder)}"
     return ""

@@ -29,13 +29,12 @@ def killed(folder: Path, model: Path, places: list[int]) -> int:
 
 def end(folder: Path, place: int, model: Path) -> None:
     """Go on after a kill as a user would, and expect what an undisturbed training leaves."""
-    store, whole = RunStore(folder / str(place)), RunStore(folder / "whole")
+    store, whole = RunStore.at(folder / str(place)), RunStore(folder / "whole")
     if not store.has("toy"):  # killed before there was anything: the name is free
         request = request_of(folder / "reviews.csv", model, epochs=1.0)
         finetune(type(request)(**{**request.as_dict(), "text": (), "name": "toy"}), store)
     elif store.read("toy")["status"] == "interrupted":
         resume("toy", store)
-    store.sweep()
     assert [path.name for path in store.root.iterdir()] == ["toy"], place
     assert {path.name for path in store.path("toy").iterdir()} == WHOLE, place
     for name in ("scores.jsonl", "model/model.safetensors"):
