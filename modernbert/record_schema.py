@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field, FiniteFloat
 from typing_extensions import TypedDict
 
+from modernbert.data.cells import Form
 from modernbert.errors import BadRun
 from modernbert.reading import checked
 from modernbert.runs import TRAININGS
@@ -60,9 +61,16 @@ class _Data(TypedDict):
     report: NotRequired[_DataReport | None]
 
 
+class _Cells(TypedDict):
+    form: Form
+    separator: str
+    size: Count
+
+
 class _LabelledData(_Data):
     text: Annotated[list[str], Field(min_length=1, max_length=2)]
     label: Text
+    cells: NotRequired[_Cells]
 
 
 class _Score(TypedDict):

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from modernbert.data.examples import Examples
+from modernbert.data.label_check import label_warnings
+from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.data.tokens import TokenLengths
 
 # A share of cut texts above this is worth a warning.
 TRUNCATION_WARNING = 0.05
-RARE_CLASS = 8
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def check_data(
     reports = tuple(
         _report(task, name, examples, measured.get(name), max_length) for name, examples in splits.items()
     )
-    warnings = [*_label_warnings(reports, task), *_duplicate_warnings(task, splits)]
+    warnings = _duplicate_warnings(task, splits)
+    if task.kind != "regression":
+        warnings = [*label_warnings(task, {r.split: r.labels for r in reports}, splits), *warnings]
     for report in reports:
         if report.empty:
             warnings.append(f"{report.split}: {report.empty} of {report.rows} rows have no text")
@@ -106,15 +109,6 @@ def label_summary(task: Task, labels: np.ndarray | None) -> dict[str, float]:
     return {name: counts[i] for i, name in enumerate(task.labels)}
 
 
-def _label_warnings(reports: tuple[SplitReport, ...], task: Task) -> list[str]:
-    if task.kind == "regression" or not reports:
-        return []
-    counts = reports[0].labels
-    rare = [f"{name} ({count:g})" for name, count in counts.items() if count < RARE_CLASS]
-    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
-    return [f"{reports[0].split}: hardly any rows for {', '.join(rare[:5])}{more}"] if rare else []
-
-
 def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]:
     """Texts (letter case and spaces aside) that stand in training and elsewhere, or with two labels."""
     warnings = []
@@ -133,8 +127,3 @@ def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]
         if torn:
             warnings.append(f"{names[0]}: {torn} texts occur with different labels")
     return warnings
-
-
-def text_key(parts: tuple[str, ...]) -> str:
-    """Return what two texts must share to count as the same: all but letter case and spaces."""
-    return "\x1f".join(" ".join(part.split()).lower() for part in parts)

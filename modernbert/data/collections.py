@@ -26,7 +26,7 @@ from modernbert.data.retrieval_task import (
     guess_analyser,
 )
 from modernbert.data.sources import bundle_folder
-from modernbert.data.splits import hash_split
+from modernbert.data.splits import hash_split, text_key
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_data
 from modernbert.network import network
@@ -154,7 +154,7 @@ def hold_out(collection: Collection, share: float = VALIDATION_SHARE) -> tuple[C
         BadData: too few different queries.
     """
     ids = list(collection.queries)
-    keys = [" ".join(collection.queries[query].split()).lower() for query in ids]
+    keys = [text_key([collection.queries[query]]) for query in ids]
     if len(set(keys)) < 2:
         raise BadData("too few different queries to hold any out for validation", where=collection.name)
     parts = hash_split(keys, [""] * len(ids), {"validation": share, "train": 1 - share})

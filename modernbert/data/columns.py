@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from modernbert.data.examples import LABEL_SEPARATORS, as_number, is_missing, require_columns, split_labels
+from modernbert.data.examples import require_columns
+from modernbert.data.labels import LabelColumn, read_label_column
 from modernbert.data.rows import Rows
 from modernbert.data.task import Kind
 from modernbert.errors import BadData, BadOption
@@ -21,32 +21,33 @@ PAIRS = (
     ("text_a", "text_b"),
     ("query", "passage"),
     ("query", "document"),
+    ("query", "positive"),
+    ("anchor", "positive"),
+    ("question", "positive"),
 )
 TEXTS = ("text", "sentence", "body", "content", "review", "document", "comment", "message", "description")
 LABELS = ("label", "labels", "category", "categories", "class", "target", "tags", "topic", "sentiment")
 NUMBERS = ("score", "rating", "stars", "grade", "similarity", "value")
-# More whole-number values than this are read as a quantity, not as classes.
-MOST_NUMBER_CLASSES = 20
 MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The chosen columns."""
+    """The chosen columns: of the text, of the label, and what the latter holds."""
 
     text: tuple[str, ...]
     label: str
-    kind: Kind
-    num_classes: int
+    found: LabelColumn
 
     def describe(self) -> str:
-        """Say what was taken, such as `text <- body, label <- category (12 classes)`."""
+        """Say what was taken and why, such as `text <- body, label <- category (12 classes): names`."""
         what = {
-            "single_label": f"{self.num_classes} classes",
-            "multi_label": f"{self.num_classes} labels, several a row",
+            "single_label": f"{len(self.found.labels)} classes",
+            "multi_label": f"{len(self.found.labels)} labels, several a row",
             "regression": "a number",
-        }[self.kind]
-        return f"text <- {' + '.join(self.text)}, label <- {self.label} ({what})"
+        }[self.found.kind]
+        taken = f"text <- {' + '.join(self.text)}, label <- {self.label} ({what}): {self.found.why}"
+        return f"{taken}; {self.found.otherwise}" if self.found.otherwise else taken
 
 
 def check_text_columns(text: Sequence[str], label: str | None = None) -> None:
@@ -76,17 +77,14 @@ def guess_columns(
         )
     label = label or _guess_label(rows, text)
     chosen = tuple(text) or guess_text(rows, label)
-    kind = kind or _guess_kind(label, rows.columns[label])
-    values = [value for value in rows.columns[label] if not is_missing(value)]
-    names = [name for v in values for name in (split_labels(v) if kind == "multi_label" else [str(v)])]
-    num_classes = len(set(names))
-    if kind == "single_label" and num_classes > MOST_CLASSES:
+    found = read_label_column(rows, label, kind)
+    if found.kind == "single_label" and len(found.labels) > MOST_CLASSES:
         raise BadData(
-            f"column '{label}' has {num_classes} different values: not a label",
+            f"column '{label}' has {len(found.labels)} different values: not a label",
             where=rows.origin,
             fix="Name the right one with --label-col.",
         )
-    return Columns(chosen, label, kind, num_classes)
+    return Columns(chosen, label, found)
 
 
 def _guess_label(rows: Rows, text: Sequence[str]) -> str:
@@ -122,20 +120,6 @@ def guess_text(rows: Rows, label: str | None = None) -> tuple[str, ...]:
             fix="Name the text with --text-col.",
         )
     return (max(strings, key=lambda name: _mean_length(rows, name)),)
-
-
-def _guess_kind(label: str, values: Sequence[Any]) -> Kind:
-    present = [value for value in values if not is_missing(value)]
-    if any(isinstance(value, (list, tuple)) for value in present):
-        return "multi_label"
-    plural = label.lower() in ("labels", "tags", "categories")
-    if plural and any(mark in str(value) for value in present for mark in LABEL_SEPARATORS):
-        return "multi_label"
-    numbers = [number for number in map(as_number, present) if number is not None]
-    if not present or len(numbers) < len(present):
-        return "single_label"
-    whole = all(number == int(number) for number in numbers)
-    return "single_label" if whole and len(set(numbers)) <= MOST_NUMBER_CLASSES else "regression"
 
 
 def _mean_length(rows: Rows, name: str) -> float:

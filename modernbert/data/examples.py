@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.data.alike import alike_key
+from modernbert.data.cells import as_number, is_missing
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, Task
 from modernbert.errors import BadData
-
-LABEL_SEPARATORS = ("|", ";", ",")
-# The largest number in fp32.
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,6 @@ def to_labels(task: Task, rows: Rows) -> np.ndarray:
     return np.asarray(values, dtype=np.int64 if task.kind == "single_label" else np.float32)
 
 
-def is_missing(value: Any) -> bool:
-    """Is this cell empty: None, blank, or not a number?"""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
 def _present(task: Task, rows: Rows, index: int, value: Any) -> Any:
     if is_missing(value):
         raise BadData(f"the label (column '{task.label}') is missing", where=rows.where(index))
@@ -94,7 +87,14 @@ def _present(task: Task, rows: Rows, index: int, value: Any) -> Any:
 def _class_index(task: Task, rows: Rows, index: int, value: Any) -> int:
     value = _present(task, rows, index, value)
     if isinstance(task.source, FileData) or isinstance(value, str):
-        return _name_index(task, rows, index, str(value))
+        names = task.cells.names(value, column=task.label, where=rows.where(index))
+        if len(names) != 1:
+            raise BadData(
+                f"column '{task.label}' holds {len(names)} labels where one is expected",
+                where=rows.where(index),
+                fix="Train with --kind multi_label for several labels a row.",
+            )
+        return _name_index(task, rows, index, names[0])
     if value == -1:
         raise BadData(
             "the label is -1: it is hidden", where=rows.where(index), fix="Score the validation split."
@@ -113,33 +113,22 @@ def _name_index(task: Task, rows: Rows, index: int, name: str) -> int:
         raise BadData(
             f"label '{name}' does not occur in the training data, which has {shown}",
             where=rows.where(index),
-            fix="Mend the label, or add training rows that have it.",
+            fix=_hint(name, task.labels) + "Mend the label, or add training rows that have it.",
         )
     return task.labels.index(name)
 
 
+def _hint(name: str, labels: Sequence[str]) -> str:
+    alike = next((known for known in labels if alike_key(known) == alike_key(name)), None)
+    return f"It looks like the label '{alike}'. " if alike is not None else ""
+
+
 def _class_indicator(task: Task, rows: Rows, index: int, value: Any) -> list[float]:
-    if value is None:
-        raise BadData(f"the labels (column '{task.label}') are missing", where=rows.where(index))
-    chosen = {_name_index(task, rows, index, name) for name in split_labels(value)}
+    if not (task.cells.form == "separated" and value == ""):  # a row without labels
+        value = _present(task, rows, index, value)
+    names = task.cells.names(value, column=task.label, where=rows.where(index))
+    chosen = {_name_index(task, rows, index, name) for name in names}
     return [float(i in chosen) for i in range(len(task.labels))]
-
-
-def split_labels(value: Any) -> list[str]:
-    """Return the label names in a multi-label cell: a list, or a string such as `red|blue`."""
-    if isinstance(value, (list, tuple)):
-        return [str(name) for name in value]
-    separator = next((mark for mark in LABEL_SEPARATORS if mark in str(value)), LABEL_SEPARATORS[0])
-    return [name.strip() for name in str(value).split(separator) if name.strip()]
-
-
-def as_number(value: Any) -> float | None:
-    """Return a cell as a number that a model can compute with (fp32, so below 3e38); None if it is none."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if abs(number) <= LARGEST else None
 
 
 def _number(task: Task, rows: Rows, index: int, value: Any) -> float:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modernbert.data.columns import guess_columns
-from modernbert.data.examples import require_columns, split_labels, to_texts
+from modernbert.data.examples import to_examples
 from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.rows import Rows
-from modernbert.data.splits import hash_split
+from modernbert.data.splits import hash_split, split_keys
 from modernbert.data.task import FileData, Kind, Task
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import hub_data
@@ -61,24 +59,30 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     train = splits["train"]
     columns = guess_columns(train, text=data.text, label=data.label, kind=data.kind)
     notes = [columns.describe()]
-    require_columns(train, [*columns.text, columns.label])
-    labels = () if columns.kind == "regression" else _label_names(train, columns.label, columns.kind)
-    if "validation" not in splits:
-        splits, note = _with_validation(splits, columns.text, columns.label, columns.kind)
-        notes.append(note)
+    found = columns.found
+    if found.kind != "regression" and len(found.labels) < 2:
+        raise BadData(
+            f"the label column '{columns.label}' has {len(found.labels)} different values; two or more are "
+            "needed",
+            where=train.origin,
+        )
     task = Task(
         name=own_name(data.path),
         summary=f"own data from {data.path}",
-        kind=columns.kind,
+        kind=found.kind,
         text=columns.text,
         label=columns.label,
-        labels=labels,
-        metrics=_metrics(columns.kind, labels),
-        standardised=columns.kind == "regression",
+        cells=found.cells,
+        labels=found.labels,
+        metrics=_metrics(found.kind, found.labels),
+        standardised=found.kind == "regression",
         source=FileData(splits, Path(data.path)),
         test=("test",) if "test" in splits else (),
     )
-    return task, notes
+    if "validation" in splits:
+        return task, notes
+    made, note = _with_validation(task, train)
+    return replace(task, source=FileData(splits | made, Path(data.path))), [*notes, note]
 
 
 def _metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,14 +146,11 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
     }
 
 
-def _with_validation(
-    splits: dict[str, Rows], text: Sequence[str], label: str, kind: Kind
-) -> tuple[dict[str, Rows], str]:
-    rows = splits["train"]
-    keys = [
-        "\x1f".join(re.sub(r"\s+", " ", part).strip() for part in parts) for parts in to_texts(rows, text)
-    ]
-    strata = [str(v) for v in rows.columns[label]] if kind == "single_label" else [""] * len(rows)
+def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
+    examples = to_examples(task, rows)
+    keys = split_keys(examples.texts)
+    assert examples.labels is not None
+    strata = examples.labels.tolist() if task.kind == "single_label" else [0] * len(rows)
     if len(set(keys)) < 2:
         raise BadData("too few different rows to hold any out for validation", where=rows.origin)
     parts = hash_split(keys, strata, {"validation": VALIDATION_SHARE, "train": 1 - VALIDATION_SHARE})
@@ -158,16 +159,4 @@ def _with_validation(
         f"split: {len(made['validation'])} of {len(rows)} rows held out for validation "
         "(by a hash of the text, per class; equal texts stay together)"
     )
-    return splits | made, note
-
-
-def _label_names(rows: Rows, label: str, kind: Kind) -> tuple[str, ...]:
-    values = [value for value in rows.columns[label] if value not in (None, "")]
-    names = {name for v in values for name in (split_labels(v) if kind == "multi_label" else [str(v)])}
-    numeric = all(re.fullmatch(r"-?\d+", name) for name in names)
-    if len(names) < 2:
-        raise BadData(
-            f"the label column '{label}' has {len(names)} different values; two or more are needed",
-            where=rows.origin,
-        )
-    return tuple(sorted(names, key=int if numeric else str))
+    return made, note

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.cells import as_number
 from modernbert.data.collection import Collection, Documents
-from modernbert.data.examples import as_number
 from modernbert.data.readers import SUFFIXES, iter_rows
 from modernbert.data.retrieval_task import MadeCollection, RetrievalTask, guess_analyser
 from modernbert.errors import BadData

@@ -8,6 +8,27 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 
+def text_key(parts: Sequence[str]) -> str:
+    """Return what two texts must share to count as the same: all but letter case and spaces.
+
+    Splitting, the look for leaks, and the memory of what was trained on all ask this.
+    """
+    return _spaced(parts).lower()
+
+
+def split_keys(texts: Sequence[Sequence[str]]) -> list[str]:
+    """Return for each text the key to split by: equal for equal texts, in the first of their spellings."""
+    first: dict[str, str] = {}
+    for parts in texts:
+        key, spelling = text_key(parts), _spaced(parts)
+        first[key] = min(first.get(key, spelling), spelling)
+    return [first[text_key(parts)] for parts in texts]
+
+
+def _spaced(parts: Sequence[str]) -> str:
+    return "\x1f".join(" ".join(part.split()) for part in parts)
+
+
 def hash_split(
     keys: Sequence[str], strata: Sequence[Hashable], fractions: dict[str, float]
 ) -> dict[str, list[int]]:

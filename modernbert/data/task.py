@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from modernbert.data.cells import Cells
 from modernbert.data.rows import Rows
 
 Kind = Literal["single_label", "multi_label", "regression"]
@@ -46,6 +47,7 @@ class Task:
     split it is computed on. `hidden` names splits whose labels are not published.
 
     Attributes:
+        cells: how the label column of files is read.
         standardised: are numbers learnt on the scale of their mean and deviation? A benchmark's own protocol
             says no; predictions are in the labels' unit all the same.
         mean: of the training labels, for numbers: what a model must beat. None where it is not known.
@@ -58,6 +60,7 @@ class Task:
     kind: Kind
     text: tuple[str, ...]
     label: str = "label"
+    cells: Cells = Cells()
     labels: tuple[str, ...] = ()
     label_range: tuple[float, float] | None = None
     standardised: bool = False

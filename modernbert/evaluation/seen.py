@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modernbert.data.check import text_key
 from modernbert.data.examples import Examples
+from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.errors import BadRun
 from modernbert.evaluation.scoring import score_split

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.cells import Cells
 from modernbert.data.columns import check_text_columns
+from modernbert.data.labels import read_label_column
 from modernbert.data.readers import read_rows
 from modernbert.data.task import FileData, Task
 from modernbert.errors import BadOption
@@ -34,6 +36,7 @@ def task_of_run(record: dict[str, Any]) -> Task:
         kind=kept["kind"],
         text=tuple(record["data"]["text"]),
         label=record["data"]["label"],
+        cells=Cells(**record["data"].get("cells", {})),
         labels=tuple(kept["labels"]),
         metrics=tuple(kept["metrics"]),
         mean=record["data"].get("target", {}).get("mean"),
@@ -64,18 +67,24 @@ def task_of_file(
     """
     trained = task_of_run(record)
     require_as_trained(trained, text)
-    check_text_columns(text, label or trained.label)
+    column = label or trained.label
+    check_text_columns(text, column)
+    rows = read_rows(path)
+    cells = trained.cells
+    if trained.kind == "multi_label" and "cells" not in record["data"] and column in rows.columns:
+        cells = read_label_column(rows, column, trained.kind).cells  # an older version's run does not say
     return Task(
         name=f"own/{path.stem}",
         summary=f"own data from {path}",
         kind=trained.kind,
         text=text or trained.text,
-        label=label or trained.label,
+        label=column,
+        cells=cells,
         labels=trained.labels,
         metrics=trained.metrics,
         mean=trained.mean,
         thresholds=trained.thresholds,
-        source=FileData({"test": read_rows(path)}, path),
+        source=FileData({"test": rows}, path),
         validation=(),
         test=("test",),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ class LabelledInputs(Inputs):
             **target,
             "text": self.task.text,
             "label": self.task.label,
+            "cells": asdict(self.task.cells),
             "splits": {
                 name: split.record(self.task) | {"used": len(self.examples[name])}
                 for name, split in self.loaded.items()

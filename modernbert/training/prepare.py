@@ -13,6 +13,7 @@ from modernbert.data.pairs import is_pairs_file, pairs_task
 from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
+from modernbert.data.splits import text_key
 from modernbert.data.tokens import TokenLengths, measure
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
@@ -211,9 +212,9 @@ def _embedding(own: EmbeddingSettings, config: RetrievalConfig) -> EmbeddingSett
 def shared_queries(train: Collection, held_out: dict[str, Collection]) -> list[str]:
     """Return a warning for each split that asks what training asks (letter case and spaces aside)."""
     remarks = []
-    known = {" ".join(text.split()).lower() for text in train.queries.values()}
+    known = {text_key([text]) for text in train.queries.values()}
     for split, collection in held_out.items():
-        again = sum(" ".join(text.split()).lower() in known for text in collection.queries.values())
+        again = sum(text_key([text]) in known for text in collection.queries.values())
         if again:
             of = f"{again} of {len(collection.queries)} queries"
             remarks.append(f"{split}: {of} stand in training too; scores count them")

@@ -22,8 +22,10 @@ def examples(sentences, labels):
 
 def test_duplicates_across_splits_are_counted_whatever_case_and_spaces():
     train = examples(["A  good film", "b"] * 10, [1, 0] * 10)
-    report = check_data(TASK, {"train": train, "validation": examples(["a good Film ", "new"], [1, 0])})
-    assert report.warnings == ("validation: 1 of 2 rows stand in train too; scores count them",)
+    others = [f"new {i}" for i in range(19)]
+    held_out = examples(["a good Film ", *others], [1, 0] * 10)
+    report = check_data(TASK, {"train": train, "validation": held_out})
+    assert report.warnings == ("validation: 1 of 20 rows stand in train too; scores count them",)
 
 
 def test_texts_with_two_labels_rare_classes_and_empties_are_named():

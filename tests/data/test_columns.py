@@ -50,7 +50,7 @@ def test_guesses(columns, expected):
 def test_what_is_given_is_taken():
     data = rows(text=LONG, title=LONG, label=[0, 1] * 10, stars=[1, 2, 3, 4] * 5)
     found = guess_columns(data, text=("title",), label="stars", kind="regression")
-    assert (found.text, found.label, found.kind) == (("title",), "stars", "regression")
+    assert (found.text, found.label, found.found.kind) == (("title",), "stars", "regression")
 
 
 def test_two_candidates_for_the_label_are_no_guess():

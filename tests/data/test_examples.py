@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modernbert.data.examples import split_labels, to_examples
+from modernbert.data.examples import to_examples
 from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData
@@ -46,11 +46,3 @@ def test_hidden_labels_are_not_read_unless_wanted():
     assert to_examples(task, data, labelled=False).labels is None
     with pytest.raises(BadData, match="the label is -1: it is hidden"):
         to_examples(task, data)
-
-
-@pytest.mark.parametrize(
-    ("cell", "names"),
-    [("a|b", ["a", "b"]), ("a; b", ["a", "b"]), ("a,b", ["a", "b"]), ("", []), (["x", 1], ["x", "1"])],
-)
-def test_several_labels_in_a_cell(cell, names):
-    assert split_labels(cell) == names

@@ -7,6 +7,7 @@ import json
 import pytest
 from helpers import toy_rows, write_csv
 
+from modernbert.data.check import check_data
 from modernbert.data.examples import to_examples
 from modernbert.data.own import OwnData, own_task
 from modernbert.errors import BadData, NotAvailable
@@ -70,6 +71,15 @@ def test_a_folder_that_is_no_data_set(tmp_path):
         own_task(OwnData(path=str(tmp_path)))
 
 
+def test_texts_that_differ_in_letter_case_stay_on_one_side(tmp_path):
+    rows = toy_rows(100)
+    path = write_csv(tmp_path / "a.csv", rows + [row | {"text": row["text"].upper() + " "} for row in rows])
+    task, _ = own_task(OwnData(path=str(path)))
+    splits = {name: to_examples(task, part) for name, part in task.source.splits.items()}
+    assert not [warning for warning in check_data(task, splits).warnings if "stand in" in warning]
+    assert sorted(map(len, splits.values())) == [20, 180]
+
+
 def test_one_text_only_cannot_be_split(tmp_path):
     rows = [{"text": "same", "label": label} for label in "ab" * 10]
     with pytest.raises(BadData, match="too few different rows"):
@@ -83,7 +93,7 @@ def test_a_hub_data_set_is_read_through_datasets(monkeypatch):
     loaded = datasets.DatasetDict({"train": made, "test": made, "unsupervised": made})
     monkeypatch.setattr(datasets, "load_dataset", lambda repo, **kwargs: loaded)
     task, notes = own_task(OwnData(path="someone/reviews"))
-    assert notes[0] == "text <- text, label <- label (2 classes)"
+    assert notes[0].startswith("text <- text, label <- label (2 classes): names; --kind")
     assert set(task.source.splits) == {"train", "validation", "test"}
 
 
