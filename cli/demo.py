@@ -8,6 +8,7 @@ from . import options, output
 def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     """Train the embedded ModernBERT to search Python's own library: no network, a few minutes."""
     from modernbert.demo import run_demo
+    from modernbert.evaluation.shown import interval_text
     from modernbert.runs import RunStore
 
     from .progress import Progress
@@ -20,7 +21,7 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     for system in found.systems:
         main, *others = system.ranking.scores
         values = [f"{score.value:.4f}" for score in others]
-        interval = f"{main.low:.4f} to {main.high:.4f}"
+        interval = interval_text(main.low, main.high)
         rows.append((system.system, f"{main.value:.4f}", interval, *values, system.note))
     names = [score.metric for score in found.systems[0].ranking.scores]
     title = f"\n{found.queries:,} docstrings, each asking for its own among {found.documents:,} functions"

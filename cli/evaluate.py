@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.evaluation.shown import interval_text
 from modernbert.ranges import LENGTHS
 
 from . import options, output, values
@@ -179,7 +180,7 @@ def show_retrieval(result: Any) -> None:
             (
                 system.system,
                 f"{main.value:.4f}",
-                f"{main.low:.4f} to {main.high:.4f}",
+                interval_text(main.low, main.high),
                 *(f"{score.value:.4f}" for score in others),
                 system.note,
             )

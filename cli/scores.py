@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from modernbert.evaluation.shown import interval_text
+
 from . import output
 
 
@@ -16,7 +18,7 @@ def show_scores(title: str, results: Iterable[Mapping[str, Any]]) -> None:
             " ".join(filter(None, (result["split"], result.get("system")))),
             score["metric"] + what,
             f"{score['value']:.4f}",
-            f"{score['low']:.4f} to {score['high']:.4f}",
+            interval_text(score["low"], score["high"]),
             score["n"],
             score["interval"],
         )

@@ -76,8 +76,8 @@ class _LabelledData(_Data):
 class _Score(TypedDict):
     metric: Text
     value: FiniteFloat
-    low: FiniteFloat
-    high: FiniteFloat
+    low: FiniteFloat | None
+    high: FiniteFloat | None
     n: Annotated[int, Field(ge=1, le=LARGEST)]
     interval: str
 

@@ -39,7 +39,7 @@ class ModelScores:
 
     Attributes:
         by_seed: the metric of each run; the key is the seed, or "-" for what has none.
-        low, high: the mean's 95 % interval over examples and seeds.
+        low, high: the mean's 95 % interval over examples and seeds; None where the data cannot say.
         deviation: sample standard deviation over seeds; None with one.
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
@@ -50,8 +50,8 @@ class ModelScores:
     runs: tuple[str, ...]
     by_seed: dict[str, float]
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     deviation: float | None
     cost: Cost
     published: tuple[PublishedScore, ...] = ()

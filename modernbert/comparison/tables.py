@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
+from modernbert.evaluation.shown import interval_text
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _model_row(m: ModelScores, *, seeds: bool) -> list[str]:
     row = [
         m.model,
         f"{m.mean:.4f}",
-        f"{m.low:.4f} to {m.high:.4f}",
+        interval_text(m.low, m.high),
         _number(m.deviation, 4),
         str(len(m.by_seed)),
         _number(cost.parameters, 0),
@@ -131,7 +132,7 @@ def _contrast_row(contrast: Contrast) -> tuple[str, ...]:
         contrast.model,
         contrast.baseline + (" *" if contrast.differing else ""),
         f"{d.value:+.4f}",
-        f"{d.low:+.4f} to {d.high:+.4f}",
+        interval_text(d.low, d.high, "+.4f"),
         f"{d.detectable:.4f}",
         _probability(d.p),
         _probability(contrast.p_corrected),

@@ -13,8 +13,8 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sk
 
-from modernbert.evaluation.statistics import METHODS, interval
-from modernbert.evaluation.sums import Sums, ratio_of, standardized, sums_of
+from modernbert.evaluation.statistics import interval, method_of
+from modernbert.evaluation.sums import Clusters, Sums, by_cluster, ratio_of, standardized, sums_of
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
@@ -26,15 +26,16 @@ class Score:
     Attributes:
         metric: its name.
         value: a share from 0 to 1, a correlation from -1 to 1, or an error in the label's unit.
-        low, high: the 95 % interval over examples (seeds are another source of noise).
+        low, high: the 95 % interval over examples (seeds are another source of noise); None where the data
+            cannot say.
         n: examples.
         interval: how the interval was made.
     """
 
     metric: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
     interval: str
 
@@ -70,6 +71,8 @@ def exact_match(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 def matthews(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Matthews correlation; 0 when one class is predicted throughout."""
+    if len(np.unique(predictions)) < 2:
+        return 0.0
     return float(sk.matthews_corrcoef(labels, predictions))
 
 
@@ -121,20 +124,23 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
-def score(name: str, labels: np.ndarray, predictions: np.ndarray) -> Score:
+def score(name: str, labels: np.ndarray, predictions: np.ndarray, clusters: Clusters = None) -> Score:
     """Compute the metric called `name` with its interval (see `statistics.interval`).
+
+    Args:
+        clusters: which cluster each example belongs to; None where each stands for itself.
 
     Raises:
         BadData: labels or predictions that are not numbers.
     """
     assert len(labels) == len(predictions) > 0, "one prediction for each label"
-    sums = sums_of(name, labels, predictions)
-    return _score(name, METRICS[name](labels, predictions), sums)
+    sums = by_cluster(sums_of(name, labels, predictions), clusters)
+    return score_of(name, METRICS[name](labels, predictions), sums)
 
 
-def mean_score(name: str, values: np.ndarray) -> Score:
+def mean_score(name: str, values: np.ndarray, clusters: Clusters = None) -> Score:
     """Return the mean of what each query (or text) scores."""
-    return _score(name, float(values.mean()), sums_of(name, values, values))
+    return score_of(name, float(values.mean()), by_cluster(sums_of(name, values, values), clusters))
 
 
 def ratio_score(name: str, parts: np.ndarray, wholes: np.ndarray) -> Score:
@@ -143,9 +149,10 @@ def ratio_score(name: str, parts: np.ndarray, wholes: np.ndarray) -> Score:
     Args:
         parts, wholes: of each text, shape (N,), such as right guesses and guesses.
     """
-    return _score(name, float(parts.sum() / wholes.sum()), ratio_of(name, parts, wholes))
+    return score_of(name, float(parts.sum() / wholes.sum()), ratio_of(name, parts, wholes))
 
 
-def _score(name: str, value: float, sums: Sums) -> Score:
+def score_of(name: str, value: float, sums: Sums) -> Score:
+    """Return a value with the interval of the sums that it is made of."""
     low, high = interval([sums])
-    return Score(name, value, low, high, len(sums.parts_NK), METHODS[sums.scale])
+    return Score(name, value, low, high, sums.n, method_of(sums))

@@ -13,6 +13,7 @@ from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.errors import BadRun
 from modernbert.evaluation.scoring import score_split
+from modernbert.evaluation.shown import interval_text
 from modernbert.files import atomic_file
 
 # Its name in a run's folder.
@@ -58,7 +59,7 @@ def seen_notes(
         [examples.texts[i] for i in others], examples.labels[others], examples.rows.take(others.tolist())
     )
     scores = score_split(task, split, new, logits_NC[others]).scores
-    shown = ", ".join(f"{s.metric} {s.value:.4f} ({s.low:.4f} to {s.high:.4f})" for s in scores)
+    shown = ", ".join(f"{s.metric} {s.value:.4f} ({interval_text(s.low, s.high)})" for s in scores)
     return (f"TRAINED ON: {told}; the other {len(others)} score {shown}",)
 
 

@@ -26,28 +26,46 @@ METHODS: dict[Scale, str] = {
     "correlation": "Fisher z 95 %, variance from the data",
     "plain": "Student's t 95 %",
 }
+# How many examples an interval takes, where two are not enough.
+FEWEST: dict[Scale, int] = {"correlation": 4}
 
 
-def interval(runs: Sequence[Sums]) -> tuple[float, float]:
-    """Return the 95 % interval of one model's mean over its runs.
+# Of a score whose interval the data cannot say.
+UNKNOWN = (None, None)
+Interval = tuple[float, float] | tuple[None, None]
+
+
+def interval(runs: Sequence[Sums]) -> Interval:
+    """Return the 95 % interval of one model's mean over its runs; `UNKNOWN` where it cannot be estimated.
 
     A share of right answers of one run has Wilson's interval (1927). Any other metric with two bounds has
     Wilson's for as many examples as would give a share its variance. Correlations have one on Fisher's z
     scale (1921), with their variance from the data, not a normal law's. What has no bounds has Student's t.
+
+    Nothing is known from one example, of a correlation from three, nor where the metric is not defined (one
+    answer throughout has no correlation) or where errors without bounds are all the same.
     """
     low, high = runs[0].bounds
     n = len(runs[0].parts_NK)
     value = float(np.mean([run.measured for run in runs]))
-    if n < 2:
-        return low, high
+    if n < FEWEST.get(runs[0].scale, 2) or not all(run.known for run in runs):
+        return UNKNOWN
     if runs[0].scale == "correlation":
         ends = _fisher(runs, value, n)
     elif runs[0].scale == "plain":
         noise = noise_of_mean(runs, n / (n - 1))
+        if noise.variance <= NOTHING:
+            return UNKNOWN
         ends = _around(value, noise.deviation * noise.quantile(LEVEL))
     else:
         ends = _effective(runs, value, n)
     return max(low, min(ends[0], value)), min(high, max(ends[1], value))
+
+
+def method_of(sums: Sums) -> str:
+    """Return how the interval of such a metric is made."""
+    clusters = f", {len(sums.parts_NK):,} clusters" if sums.examples else ""
+    return METHODS[sums.scale] + clusters
 
 
 def _around(value: float, half: float) -> tuple[float, float]:
@@ -72,8 +90,6 @@ def _smooth(run: Sums) -> float:
 
 
 def _fisher(runs: Sequence[Sums], value: float, n: int) -> tuple[float, float]:
-    if n < 4:
-        return runs[0].bounds
     noise = noise_of_mean(runs, n / (n - 3))
     # A perfect order has no variance: it counts as if two neighbours had changed places, with the variance
     # of ranks (Bonett & Wright 2000).
@@ -103,6 +119,7 @@ class Difference:
         low, high: the 95 % interval, paired by example.
         p: two-sided, of the t-test that the interval belongs to.
         n: examples.
+        clusters: clusters of examples, which are what was drawn then; None where each stands for itself.
         seeds: runs of the first and of the second model.
         one_training: a side was trained once: how much trainings differ is not in these numbers.
         detectable: the least true difference that such examples and seeds show with 80 % power.
@@ -119,6 +136,7 @@ class Difference:
     one_training: bool
     detectable: float
     p_equivalent: float | None
+    clusters: int | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -135,8 +153,9 @@ def difference(
 ) -> Difference:
     """Compare the runs of two models on the same examples, in the same order.
 
-    For means of scores, one run each, this is the paired t-test. Where answers are right or wrong, half an
-    example is added to each kind of pair for the variance (Agresti & Min 2005).
+    For means of scores, one run each, this is the paired t-test (of the clusters' sums where there are
+    clusters). Where answers are right or wrong, half an example is added to each kind of pair for the
+    variance (Agresti & Min 2005).
 
     Args:
         first, second: a model's runs.
@@ -154,7 +173,8 @@ def difference(
         low=max(low, -widest),
         high=min(high, widest),
         p=_different(value, noise, n),
-        n=n,
+        n=first[0].n,
+        clusters=n if first[0].examples else None,
         seeds=(len(first), len(second)),
         one_training=any(t and len(runs) == 1 for t, runs in zip(trained, (first, second), strict=True)),
         detectable=(noise.quantile(LEVEL) + noise.quantile(POWER)) * noise.deviation,

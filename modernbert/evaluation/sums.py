@@ -5,7 +5,7 @@ Shape suffixes: N examples, K sums that a metric is made of, L labels, R rows of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,6 +28,8 @@ BOUNDS = {
     "r2": (-np.inf, 1.0),
 }
 Scale = Literal["share", "bounded", "correlation", "plain"]
+# Which cluster each example belongs to.
+Clusters = Sequence[Hashable] | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Sums:
         scale: how its interval is made (see `statistics.interval`).
         right_LK, wrong_LK: what a right and a wrong answer to an example of each label would add; empty for
             metrics that are not made of right and wrong answers.
+        known: False where the metric is not defined and 0 stands in its place: a correlation with a constant.
+        examples: how many there are, where each of the parts is of a cluster of them; 0 where each is of one.
     """
 
     parts_NK: np.ndarray
@@ -49,6 +53,13 @@ class Sums:
     scale: Scale = "plain"
     right_LK: np.ndarray | None = None
     wrong_LK: np.ndarray | None = None
+    known: bool = True
+    examples: int = 0
+
+    @property
+    def n(self) -> int:
+        """Examples."""
+        return self.examples or len(self.parts_NK)
 
     @property
     def measured(self) -> float:
@@ -75,6 +86,25 @@ def sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
     if sums.scale == "plain" and np.isfinite(bounds).all():
         sums = replace(sums, scale="bounded")
     return replace(sums, bounds=bounds)
+
+
+def by_cluster(sums: Sums, clusters: Clusters) -> Sums:
+    """Return the same metric as sums over clusters, which are what was drawn at random.
+
+    Examples of one cluster (hypotheses of one premise) are alike, so that they say less than as many others.
+    An interval of clusters is that of cluster-robust variance (Liang & Zeger 1986).
+
+    Args:
+        clusters: which cluster each example belongs to; None where each stands for itself.
+    """
+    places: dict[Hashable, int] = {}
+    places_N = np.array([places.setdefault(name, len(places)) for name in clusters or ()])
+    if len(places) in (0, sums.n):
+        return sums
+    parts_CK = np.zeros((len(places), sums.parts_NK.shape[1]))
+    np.add.at(parts_CK, places_N, sums.parts_NK)
+    scale: Scale = "bounded" if sums.scale == "share" else sums.scale
+    return replace(sums, parts_NK=parts_CK, scale=scale, examples=sums.n)
 
 
 def ratio_of(metric: str, parts: np.ndarray, wholes: np.ndarray) -> Sums:
@@ -119,7 +149,9 @@ def _quotient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 def _squared_error(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
     y = labels - labels.mean()  # against cancellation
     parts = np.stack([np.ones(len(y)), (labels - predictions) ** 2, y, y * y], axis=1)
-    return Sums(parts, _r2_of if metric == "r2" else _root)
+    if metric == "r2":
+        return Sums(parts, _r2_of, known=bool(np.ptp(labels) > 0))
+    return Sums(parts, _root)
 
 
 def _root(sums_RK: np.ndarray) -> np.ndarray:
@@ -149,7 +181,11 @@ def standardized(values_N: np.ndarray) -> np.ndarray:
 def _pearson(labels: np.ndarray, predictions: np.ndarray) -> Sums:
     x, y = standardized(labels), standardized(predictions)
     parts = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
-    return Sums(parts, _pearson_of, scale="correlation")
+    return Sums(parts, _pearson_of, scale="correlation", known=_vary(labels, predictions))
+
+
+def _vary(labels: np.ndarray, predictions: np.ndarray) -> bool:
+    return bool(np.ptp(labels) > 0 and np.ptp(predictions) > 0)
 
 
 def _pearson_of(sums_RK: np.ndarray) -> np.ndarray:
@@ -165,7 +201,8 @@ def _spearman(labels: np.ndarray, predictions: np.ndarray) -> Sums:
     """
     x, y = _relative_ranks(labels), _relative_ranks(predictions)
     moments = (_rank_moment(x, x), _rank_moment(y, y), _rank_moment(x, y))
-    return Sums(np.stack([np.ones(len(x)), *moments], axis=1), _spearman_of, scale="correlation")
+    parts = np.stack([np.ones(len(x)), *moments], axis=1)
+    return Sums(parts, _spearman_of, scale="correlation", known=_vary(labels, predictions))
 
 
 def _spearman_of(sums_RK: np.ndarray) -> np.ndarray:

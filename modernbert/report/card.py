@@ -7,6 +7,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from modernbert.evaluation.shown import interval_text
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.runs import rows_of
 
@@ -66,7 +67,7 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
             dataset_revision=splits.get(result["split"], {}).get("revision"),
             metric_type=score["metric"],
             metric_value=round(score["value"], 6),
-            metric_name=f"{score['metric']} ({score['low']:.4f} to {score['high']:.4f}, n {score['n']})",
+            metric_name=f"{score['metric']} ({interval_text(score['low'], score['high'])}, n {score['n']})",
         )
         for result in record["results"]
         for score in result["scores"]
@@ -100,7 +101,7 @@ def _scores(record: dict[str, Any]) -> str:
         for key, what in (("scores", ""), ("mean", ", predicting the mean")):
             lines += [
                 f"| {result['split']} | {s['metric']}{what} | {s['value']:.4f} "
-                f"| {s['low']:.4f} to {s['high']:.4f} | {s['n']:,} |"
+                f"| {interval_text(s['low'], s['high'])} | {s['n']:,} |"
                 for s in result.get(key, ())
             ]
     notes = [f"- {note}" for note in record["notes"]]

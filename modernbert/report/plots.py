@@ -69,8 +69,8 @@ def scores(models: Sequence[ModelScores], metric: str) -> go.Figure:
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [m.high - m.mean for m in models],
-            "arrayminus": [m.mean - m.low for m in models],
+            "array": [0 if m.high is None else m.high - m.mean for m in models],
+            "arrayminus": [0 if m.low is None else m.mean - m.low for m in models],
             "color": COLOURS[0],
         },
         hovertemplate="%{y}: %{x:.4f}<extra>mean</extra>",

@@ -18,6 +18,7 @@ from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.results import Comparison
 from modernbert.comparison.tables import Table, comparison_tables
 from modernbert.errors import BadData, BadRun
+from modernbert.evaluation.shown import interval_text
 from modernbert.reading import checked, read_lines, read_object
 from modernbert.record_schema import Count
 from modernbert.report import plots
@@ -136,7 +137,7 @@ def _scores_table(record: dict[str, Any]) -> Table:
             result.get("system", ""),
             score["metric"] + what,
             f"{score['value']:.4f}",
-            f"{score['low']:.4f} to {score['high']:.4f}",
+            interval_text(score["low"], score["high"]),
             f"{score['n']:,}",
             score["interval"],
         )

@@ -10,6 +10,7 @@ from sklearn import metrics as sk
 from modernbert.errors import BadData
 from modernbert.evaluation import metrics
 from modernbert.evaluation.metrics import METRICS, score
+from modernbert.evaluation.shown import interval_text
 from modernbert.evaluation.statistics import wilson
 
 LABELS = np.array([1, 1, 1, 0, 0, 1])
@@ -95,6 +96,36 @@ def test_all_right_and_all_wrong_are_never_certain(name):
     assert wrong.high > wrong.value + 0.05
 
 
+@pytest.mark.parametrize("name", ["pearson", "spearman", "r2"])
+def test_what_is_not_defined_has_no_interval(name):
+    """It was shown as 0, and as certainly 0."""
+    varied, constant = np.arange(30.0), np.full(30, 2.5)
+    found = [score(name, constant, varied)] + [score(name, varied, constant)] * (name != "r2")
+    for one in found:
+        assert (one.value, one.low, one.high) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "n"), [("accuracy", 1), ("matthews", 1), ("pearson", 3), ("mean_absolute_error", 1)]
+)
+def test_too_few_examples_have_no_interval(name, n):
+    values = np.arange(n)
+    assert score(name, values, values).low is None
+    assert score(name, np.arange(n + 1), np.arange(n + 1)).low is not None or name == "mean_absolute_error"
+
+
+def test_errors_that_are_all_the_same_have_no_interval():
+    """None at all too: that the next text is met as exactly is not known."""
+    for error in (0.0, 0.5):
+        found = score("mean_absolute_error", np.arange(9.0), np.arange(9.0) + error)
+        assert (found.value, found.low, found.high) == (error, None, None)
+
+
+def test_an_interval_that_is_not_known_is_a_dash():
+    assert interval_text(None, None) == "-"
+    assert interval_text(0.25, 0.5, "+.2f") == "+0.25 to +0.50"
+
+
 def test_no_unit_is_too_small_or_too_large_for_a_correlation():
     random = np.random.default_rng(0)
     x = random.normal(size=40)
@@ -104,6 +135,8 @@ def test_no_unit_is_too_small_or_too_large_for_a_correlation():
         found = score("pearson", x, y * unit)
         assert found.value == pytest.approx(expected.statistic)
         assert found.low == pytest.approx(score("pearson", x, y).low)
+        assert score("pearson", x * unit, y * unit).value == pytest.approx(expected.statistic)
+        assert score("spearman", x * unit, y * unit).value == pytest.approx(stats.spearmanr(x, y).statistic)
     assert metrics.pearson(x, y * 1e-250 + 1.0) == 0  # lost to rounding before it came here
 
 

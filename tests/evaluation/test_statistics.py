@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from modernbert.evaluation.metrics import METRICS
-from modernbert.evaluation.noise import noise_of_mean
+from modernbert.evaluation.noise import OF_A_DIFFERENCE, OF_A_MEAN, Noise, Part, noise_of_mean
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
 from modernbert.evaluation.sums import sums_of
 
@@ -124,13 +124,55 @@ def test_the_p_value_is_near_scipys_permutation_test():
     assert 0.01 < expected < 0.9
 
 
-def test_one_way_analysis_of_seeds_is_scipys():
-    """Where examples say nothing, two models of three seeds are Student's t-test of six scores."""
+def test_seeds_alone_are_welchs_t_with_fewer_degrees_of_freedom():
+    """Where examples say nothing, two models of three seeds are Welch's t; alike, it has 2 times sqrt(2)."""
     scores = np.array([[0.8, 0.82, 0.87], [0.79, 0.74, 0.76]])
     first, second = (np.repeat(row[:, None], 50, axis=1) for row in scores)
-    found, expected = compared(first, second), stats.ttest_ind(*scores)
+    expected = stats.ttest_ind(*scores, equal_var=False)
+    spread = scores.var(axis=1, ddof=1)
+    freedom = 2 * spread.sum() / np.linalg.norm(spread)
+    assert 2 < freedom < expected.df < 4
+    assert compared(first, second).p == pytest.approx(2 * stats.t.sf(expected.statistic, freedom))
+
+
+def test_seeds_of_one_side_alone_that_scatter_are_its_own_t_test():
+    """The other side's seeds, however many, came out all the same: they lend no degrees of freedom."""
+    scores = np.array([0.8, 0.82, 0.87])
+    first, second = np.repeat(scores[:, None], 50, axis=1), np.full((9, 50), 0.78)
+    found, expected = compared(first, second), stats.ttest_1samp(scores, 0.78)
     assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert (found.low, found.high) == pytest.approx(
+        tuple(x - 0.78 for x in stats.t.interval(0.95, 2, scores.mean(), stats.sem(scores)))
+    )
+
+
+def known_noise(random, share, freedom, weight, times=100_000):
+    """Return how often a true mean lies within, by the formula alone: `share` of the variance is of seeds."""
+    measured = share * random.chisquare(freedom, times) / freedom
+    found = measured / (1 - share + measured)
+    few, many = stats.t.ppf(0.975, freedom), stats.norm.ppf(0.975)
+    errors = many + (few - many) * found**weight
+    return np.mean(np.abs(random.normal(size=times)) <= errors * np.sqrt(1 - share + measured))
+
+
+def test_the_weights_of_seeds_keep_their_promises():
+    """The numbers beside `OF_A_MEAN` and `OF_A_DIFFERENCE`, by simulation instead of integration."""
+    random = np.random.default_rng(0)
+    shares = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
+    two = [known_noise(random, share, 1, OF_A_MEAN) for share in shares]
+    three = [known_noise(random, share, 2, OF_A_MEAN) for share in shares]
+    against_none = [known_noise(random, share, 1, OF_A_DIFFERENCE) for share in shares]
+    assert (min(two), max(two)) == pytest.approx((0.930, 0.971), abs=0.003)
+    assert (min(three), max(three)) == pytest.approx((0.947, 0.965), abs=0.003)
+    assert min(against_none) > 0.946
+
+
+def test_the_quantile_is_the_weighted_one():
+    noise = Noise(Part(3.0, np.inf), (Part(1.0, 1),), weight=1.25)
+    expected = 1.959964 + (12.706205 - 1.959964) * 0.25**1.25
+    assert noise.quantile(0.975) == pytest.approx(expected, rel=1e-6)
+    assert noise.tail(noise.quantile(0.975)) == pytest.approx(0.025, rel=1e-6)
+    assert noise.tail(-noise.quantile(0.9)) == pytest.approx(0.9, rel=1e-6)
 
 
 def test_one_side_without_seeds_is_scipys_one_sample_test():
