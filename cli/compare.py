@@ -22,12 +22,14 @@ FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 def compare(
     runs: Annotated[
         list[str] | None,
-        options.argument("RUNS...", values.name, "Finished runs; without any, all of the run store."),
+        options.argument("RUNS...", values.name, "Finished runs, and these alone; none: all of the store."),
     ] = None,
     baseline: Annotated[
         list[str] | None,
         options.option(
-            "--baseline -b", values.name, "Model to compare with, or majority, tfidf, bm25; repeatable."
+            "--baseline -b",
+            values.name,
+            "Model or run to compare with, or majority, tfidf, bm25; repeatable.",
         ),
     ] = None,
     task: Annotated[
@@ -79,7 +81,8 @@ def compare(
 ) -> None:
     """Compare models, seed by seed and example by example, with intervals and paired tests.
 
-    Runs that are missing are made first, after asking.
+    Without --baseline, the first of the named runs is what the others are compared with. Runs that are
+    missing are made first, after asking.
     """
     from modernbert.comparison.compare import compare as compare_runs
     from modernbert.comparison.missing import Wanted, task_name
@@ -87,16 +90,18 @@ def compare(
     from modernbert.runs import RunStore
     from modernbert.training.config import read_settings
 
-    if not baseline:
-        raise BadOption("there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf.")
+    runs, baseline = runs or [], baseline or []
+    if not baseline and len(runs) < 2:
+        fix = "Add --baseline MODEL, such as tfidf, or name two runs."
+        raise BadOption("there is nothing to compare with", fix=fix)
     store = RunStore.at(runs_dir)
     choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "auto")}
     changes |= {"settings": read_settings(config)} if config else {}
     changes |= {"data_dir": str(data_dir.absolute())} if data_dir else {}
-    wanted = Wanted(tuple(baseline), tuple(task or ()), tuple(model or ()), seeds, changes)
-    made = [] if finished else _make_missing(store, runs or [], wanted, yes=yes, quiet=json)
+    wanted = Wanted(tuple(baseline), tuple(task or ()), tuple(model or ()), seeds, tuple(runs), changes)
+    made = [] if finished else _make_missing(store, wanted, yes=yes, quiet=json)
     names = [*runs, *made] if runs else []
     tasks = [task_name(target) for target in task or ()]
     found = compare_runs(store, names, baseline, tasks=tasks, models=model or (), allow=allow, margin=margin)
@@ -107,16 +112,16 @@ def compare(
     show_comparison(found, seeds=show_seeds)
 
 
-def _make_missing(store: Any, runs: list[str], wanted: Any, *, yes: bool, quiet: bool) -> list[str]:
+def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[str]:
     """Say what is missing and how long it will take, ask, and make it."""
-    from modernbert.comparison.compare import collect
+    from modernbert.comparison.collection import collect
     from modernbert.comparison.filling import fill
     from modernbert.comparison.missing import missing_cells, one_at_a_time, total_minutes, up_to_date
 
     from .progress import Progress
 
     known = store.names()
-    cells = missing_cells(store, collect(store, runs, wanted.baselines)[0], wanted)
+    cells = missing_cells(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
     if not cells:
         return []
     rows = [

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
 from rich.console import RenderableType
@@ -88,7 +88,7 @@ def print_table(
     for number, part in enumerate(_parts(least, screen().width)):
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for i in part:
-            justify = "right" if columns[i] in right else "left"
+            justify: Literal["left", "right"] = "right" if columns[i] in right else "left"
             table.add_column(Text(names[i]), justify=justify, overflow="fold", min_width=least[i])
         for row in cells:
             table.add_row(*(Text(row[i]) for i in part))

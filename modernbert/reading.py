@@ -7,6 +7,7 @@ with the file's name and the line, as is a value of another type than the one th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -136,11 +137,30 @@ def checked(kind: type[T], value: Any, *, where: str, error: type[MbertError] = 
     Raises:
         error: it is not; the message names the place in the value and what is expected there.
     """
+    adapter: TypeAdapter[T] = _adapter(cast(Any, kind))  # a type is hashable, which mypy does not see
+    with _named_place(where, error):
+        return adapter.validate_python(value, strict=True)
+
+
+def read_as(kind: type[T], path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> T:
+    """Read a file of JSON back into a dataclass: its lists become tuples, its objects dataclasses.
+
+    Raises:
+        error: as `read_json` and `checked`.
+    """
+    value = read_json(path, error, what=what)
+    adapter: TypeAdapter[T] = _adapter(cast(Any, kind))
+    with _named_place(str(path), error):
+        return adapter.validate_json(json.dumps(value), strict=True)
+
+
+@contextlib.contextmanager
+def _named_place(where: str, error: type[MbertError]) -> Iterator[None]:
+    """Turn pydantic's error into one of ours that names the place in the value."""
     from pydantic import ValidationError
 
-    adapter: TypeAdapter[T] = _adapter(cast(Any, kind))  # a type is hashable, which mypy does not see
     try:
-        return adapter.validate_python(value, strict=True)
+        yield
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(map(str, first["loc"]))

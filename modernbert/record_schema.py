@@ -35,10 +35,33 @@ class _NamedModel(TypedDict):
     name: Text
 
 
+class _TrainingFacts(TypedDict):
+    """How a model was trained, as records carry it that are not of the training itself (see `lineage`)."""
+
+    run: Text
+    created: Time
+    task: Text
+    kind: str
+    seed: Count
+    model: _NamedModel
+    init: Literal["plain"] | dict[str, Any]
+    recipe: str
+    config: dict[str, Any]
+    settings: dict[str, Any]
+    limit: Count
+    data: str | None
+    chosen_on: Text
+    precision: str
+    versions: dict[str, str | None]
+
+
 class _Model(_NamedModel):
     found_in: str
     revision: str
     family: str
+    folder: NotRequired[str]
+    weights: NotRequired[str]
+    training: NotRequired[_TrainingFacts | None]
 
 
 class _Split(TypedDict):
@@ -87,6 +110,7 @@ class _Result(TypedDict):
     scores: Annotated[list[_Score], Field(min_length=1)]
     notes: NotRequired[list[str]]
     system: NotRequired[Text]
+    parts: NotRequired[list[Literal["encoder", "bm25", "reranker"]]]
     note: NotRequired[str]
 
 
@@ -102,6 +126,7 @@ class _Recipe(TypedDict):
 class _Start(TypedDict):
     name: str
     found_in: str
+    training: NotRequired[_TrainingFacts | None]
 
 
 class _Study(TypedDict):
@@ -247,15 +272,19 @@ class _FinishedTraining(TypedDict):
 
 class _Protocol(TypedDict):
     name: str
+    titles: NotRequired[bool]
+    max_length: NotRequired[Count]
 
 
 class _SearchSettings(TypedDict):
     protocol: _Protocol
     max_length: Count
     passages: Count
+    ignore_identical: NotRequired[bool]
 
 
 class _RetrievalRun(TypedDict):
+    reranker: NotRequired[_Model | None]
     config: _SearchSettings
     truncated: Amount
     notes: list[str]

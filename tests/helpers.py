@@ -167,6 +167,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
     target = changes.pop("task", "glue/sst2")
     config = {"lora": changes.pop("lora", False), "head": changes.pop("head", "")}
     config = SETTINGS | config | {"random_weights": changes.pop("random", False), "seed": seed}
+    settings = changes.pop("settings", {})
     split = {"rows": len(right), "found_in": "a test", "revision": "1"}
     record = running_record() | {
         "kind": changes.pop("kept_as", "finetune"),
@@ -181,8 +182,8 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
         "model": {"name": model, "found_in": "a test", "revision": "1", "family": "bert"},
         "seed": seed,
         "recipe": {"name": changes.pop("recipe", "default")},
-        "config": config,
-        "request": _request(target, model, {"seed": seed, **changes.pop("settings", {})}),
+        "config": config | settings,
+        "request": _request(target, model, {"seed": seed, **settings}),
         "data": {
             "text": ["text"],
             "label": "label",
@@ -207,6 +208,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
         "notes": [],
         "model_files": {"model.safetensors": "0" * 64},
     }
+    record |= changes.pop("record", {})
     assert not changes
     folder = keep_run(store, name, record)
     rows = [

@@ -1,54 +1,171 @@
-"""What two runs must have in common before their scores may stand in one table."""
+"""What two results must have in common before they may stand in one table, or be averaged as seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
+from modernbert.comparison.identity import METHOD_SETTINGS
 from modernbert.comparison.outcomes import Outcome
+from modernbert.comparison.systems import parts_of
+from modernbert.evaluation.protocols import PROTOCOLS
 
-# Settings that say how a run is carried out, not what is trained; LoRA and random weights are part
-# of the model's name.
-FREE = {
+# Settings that say how a training is carried out, not what is trained.
+HANDLING = {
     "seed", "max_tokens", "recompute", "compile", "checkpoint_minutes", "log_every",
-    "random_weights", "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets",
 }  # fmt: skip
+# Settings that two models may differ in: what their names tell, and what each has a best value of its own of.
+OWN = {*METHOD_SETTINGS, "head", "learning_rate"}
+# Where these differ, scores are of other things: no wish of the user's makes them comparable.
+IMPOSSIBLE = {"metric", "split", "data", "examples"}
+
+Conditions = dict[str, Any]
+Differing = dict[str, tuple[Any, Any]]
 
 
-def conditions(outcome: Outcome) -> dict[str, Any]:
-    """Return what a run was measured under; what it was trained under too if it was trained."""
-    record = outcome.record
-    splits = record["data"]["splits"]
-    held = {
+def scored_under(outcome: Outcome) -> Conditions:
+    """Return what a result was measured under."""
+    splits = outcome.record["data"]["splits"]
+    return {
         "metric": outcome.metric,
         "split": outcome.split,
         "data": splits.get(outcome.split, {}).get("fingerprint"),
-    }
-    if record["kind"] == "retrieval":
-        return held | {"protocol": record["config"]["protocol"]["name"]}
-    if "request" not in record:  # scored only
-        return held
-    held |= {
-        "training data": splits.get("train", {}).get("fingerprint"),
-        "rows at most": record["request"].get("limit"),
-    }
-    if record["kind"] == "baseline":  # no recipe
-        return held
-    settings: Mapping[str, Any] = record["request"]["settings"]
-    return held | {
-        "recipe": record["recipe"]["name"],
-        "settings beside the recipe": {k: v for k, v in sorted(settings.items()) if k not in FREE},
-        "init": record["init"],
+        **_protocol(outcome),
     }
 
 
-def differing(first: Outcome, second: Outcome) -> dict[str, tuple[Any, Any]]:
-    """Return the conditions in which two runs differ, with both values.
+def _protocol(outcome: Outcome) -> Conditions:
+    if outcome.record["task"]["kind"] == "retrieval":
+        return _search_protocol(outcome)
+    if outcome.record["kind"] != "evaluate" or outcome.training is None:
+        return {"tokens read": "as trained"} if outcome.training else {}
+    length, trained = (kept["config"]["max_length"] for kept in (outcome.record, outcome.training))
+    return {"tokens read": "as trained" if length == trained else length}
 
-    A condition that only one of them has (a trained model beside BM25) is no difference.
+
+def _search_protocol(outcome: Outcome) -> Conditions:
+    """Return how texts were read. Keyword search reads them whole, whatever the encoder does.
+
+    A training's own evaluation is that of mteb, unless its record says otherwise.
     """
-    one, other = conditions(first), conditions(second)
+    record = outcome.record
+    searched = record["config"] if record["kind"] == "retrieval" else record
+    protocol = searched.get("protocol") or {"name": "mteb", "titles": True, "max_length": 0}
+    known = PROTOCOLS.get(str(protocol["name"]).partition(",")[0])
+    found = {"titles": protocol.get("titles", known.titles if known else None)}
+    if "ignore_identical" in searched:
+        found["identical ids left out"] = searched["ignore_identical"]
+    if record["kind"] == "retrieval" and parts_of(record, outcome.result) == ("bm25",):
+        return found
+    return found | {"protocol": protocol["name"]}
+
+
+def trained_under(outcome: Outcome) -> Conditions:
+    """Return what a model was trained under, as far as any two models must agree in it."""
+    record, training = outcome.record, outcome.training
+    if record["kind"] == "baseline":
+        data = record["data"]["splits"].get("train", {}).get("fingerprint")
+        return {"training data": data, "rows at most": record["request"].get("limit")}
+    if training is None:
+        return {}
+    return {
+        "training data": training["data"],
+        "rows at most": training["limit"],
+        "recipe": training["recipe"],
+        "started from": outcome.id.start or "the model as it comes",
+        "selection": selection(outcome),
+    }
+
+
+def selection(outcome: Outcome) -> str | None:
+    """Return how the kept step of a training was chosen, in relation to what is scored here."""
+    if outcome.training is None:
+        return None
+    if outcome.training["config"]["keep"] == "last":
+        return "the last step"
+    own = outcome.record["data"]["splits"][outcome.split]["fingerprint"] == outcome.training["chosen_on"]
+    return "the best step on these examples" if own else "the best step on other examples"
+
+
+def between_models(first: Outcome, second: Outcome) -> Differing:
+    """Return the conditions in which two models' results differ, with both values.
+
+    A condition that only one of them has (a trained model beside BM25) is no difference. A recipe may give
+    each model settings of its own; what the user set instead must be alike, but for the learning rate.
+    """
+    return _differing(first, second) | _settings(first, second, _set_by_user(first, second))
+
+
+def between_seeds(first: Outcome, second: Outcome) -> Differing:
+    """Return the conditions in which two seeds of one model differ: every setting, precision, versions."""
+    known = [set(o.training["config"]) for o in (first, second) if o.training]
+    names = set.intersection(*known) - HANDLING if len(known) == 2 else set()
+    found = _differing(first, second) | _settings(first, second, names)
+    pairs = {
+        "precision": [_precision(o) for o in (first, second)],
+        "precision of the evaluation": [
+            o.record.get("machine", {}).get("precision") for o in (first, second)
+        ],
+        **{f"{name}'s version": [_version(o, name) for o in (first, second)] for name in ("mbert", "torch")},
+    }
+    return found | {
+        name: (one, other)
+        for name, (one, other) in pairs.items()
+        if one != other and None not in (one, other)
+    }
+
+
+def _differing(first: Outcome, second: Outcome) -> Differing:
+    one, other = (scored_under(o) | trained_under(o) for o in (first, second))
     found = {name: (one[name], other[name]) for name in one if name in other and one[name] != other[name]}
     if first.ids != second.ids and "data" not in found:
         found["examples"] = (len(first.ids), len(second.ids))
     return found
+
+
+def _set_by_user(first: Outcome, second: Outcome) -> set[str]:
+    given = {name for o in (first, second) if o.training for name in o.training["settings"]}
+    return given - HANDLING - OWN
+
+
+def _settings(first: Outcome, second: Outcome, names: set[str]) -> Differing:
+    """Return which of the named settings differ, as training used them."""
+    if first.training is None or second.training is None:
+        return {}
+    one, other = (_plain(o.training["config"]) for o in (first, second) if o.training)
+    return {
+        name: (one[name], other[name])
+        for name in sorted(names)
+        if name in one and name in other and one[name] != other[name]
+    }
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
+
+
+def _precision(outcome: Outcome) -> str | None:
+    return outcome.training["precision"] if outcome.training else None
+
+
+def _version(outcome: Outcome, package: str) -> str | None:
+    versions = outcome.training["versions"] if outcome.training else outcome.record["versions"]
+    found: str | None = versions.get(package)
+    return found
+
+
+def one_result(outcome: Outcome) -> Hashable:
+    """Return what two results of one model and seed share if one of them may stand for the other."""
+    conditions = scored_under(outcome)
+    return (
+        outcome.task,
+        outcome.id,
+        outcome.seed,
+        outcome.ids,
+        *map(repr, sorted(conditions.items(), key=str)),
+    )
+
+
+def shown(differing: Differing) -> str:
+    """Return what differs in words."""
+    return "; ".join(f"{name}: {one!r} and {other!r}" for name, (one, other) in differing.items())

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
-from modernbert.comparison.agreement import differing
+from modernbert.comparison.agreement import (
+    IMPOSSIBLE,
+    Differing,
+    between_models,
+    between_seeds,
+    shown,
+)
 from modernbert.comparison.analysis import is_right
-from modernbert.comparison.outcomes import Outcome, is_named, model_of, read_outcomes
+from modernbert.comparison.collection import collect, meant
+from modernbert.comparison.cost import cost_of, speed_notes, with_front
+from modernbert.comparison.notes import collapse_notes, collapsed_seeds, selection_notes
+from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.published import published_scores
-from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
-from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
+from modernbert.errors import BadOption, BadRun
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
 from modernbert.runs import RunStore
+
+ByModel = Mapping[str, Sequence[Outcome]]
 
 
 def compare(
@@ -32,7 +42,8 @@ def compare(
 
     Args:
         runs: names; empty takes every finished run.
-        baselines: models that others are compared with, by the name that a comparison gives them.
+        baselines: models that others are compared with, by the name that a comparison gives them, or runs;
+            empty takes the model of the first named run.
         tasks, models: take only these, if any.
         allow: compare also what was made under other conditions, and say so.
         margin: test too whether models are equivalent, that is differ by less than this; 0 for no test.
@@ -44,10 +55,15 @@ def compare(
     """
     if not 0 <= margin < float("inf"):
         raise BadOption(f"a margin of {margin} means nothing", fix="Give a difference such as --margin 0.01.")
+    if not baselines and len(runs) < 2:
+        raise BadOption(
+            "there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf, or name two runs."
+        )
     outcomes, notes = collect(store, runs, baselines, tasks)
-    chosen = _named(outcomes, baselines)
+    first = [o.model for run in runs for o in outcomes if o.run == run]
+    chosen = meant(outcomes, baselines) if baselines else first[:1]
     if models:
-        wanted = {*chosen, *_named(outcomes, models)}
+        wanted = {*chosen, *meant(outcomes, models)}
         outcomes = [o for o in outcomes if o.model in wanted]
     known = sorted({o.model for o in outcomes})
     if len(known) < 2:
@@ -68,62 +84,6 @@ def compare(
     )
 
 
-def _named(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[str]:
-    """Return the models that the names mean. Raises UnknownName for one that means none."""
-    known = sorted({outcome.model for outcome in outcomes})
-    found: list[str] = []
-    for name in names:
-        meant = [model for model in known if is_named(model, name)]
-        if not meant:
-            fix = f"There are finished runs of: {', '.join(known) or 'nothing'}."
-            raise UnknownName.among("compared model", name, known, fix=fix)
-        found += meant
-    return found
-
-
-def collect(
-    store: RunStore, runs: Sequence[str], also: Sequence[str] = (), tasks: Collection[str] = ()
-) -> tuple[list[Outcome], list[str]]:
-    """Read runs, the newest of each (task, split, model, seed); say which were passed over.
-
-    Args:
-        runs: names; empty takes all of the store.
-        also: models whose runs on the same tasks are taken beside the named ones.
-        tasks: take these only, if any.
-    """
-    found, notes = _read(store, runs or store.names(), strict=bool(runs))
-    if runs and also:
-        tasks = {outcome.task for outcome in found}
-        beside = store.survey()
-        finished = {name: run for name, run in beside.records.items() if run["status"] == "finished"}
-        names = [n for n, run in finished.items() if run["task"]["name"] in tasks and n not in runs]
-        others, more = _read(store, names, strict=False)
-        found += [o for o in others if any(is_named(o.model, name) for name in also)]
-        notes += [*more, *beside.notes()]
-    found = [outcome for outcome in found if not tasks or outcome.task in tasks]
-    newest: dict[tuple[Any, ...], Outcome] = {}
-    for outcome in sorted(found, key=lambda o: str(o.record["created"])):
-        older = newest.get(key := (outcome.task, outcome.model, outcome.seed))
-        if older:
-            notes.append(f"passed over: {older.run}, as {outcome.run} is newer ({older.model}, {older.task})")
-        newest[key] = outcome
-    return list(newest.values()), list(dict.fromkeys(notes))
-
-
-def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[Outcome], list[str]]:
-    """Read runs; one that cannot be compared is noted, or (`strict`) raises BadRun."""
-    found: list[Outcome] = []
-    notes: list[str] = []
-    for name in names:
-        try:
-            found += read_outcomes(store, name)
-        except BadRun as error:
-            if strict:
-                raise
-            notes.append(f"passed over: {error.where}: {error.what}")
-    return found, notes
-
-
 def _task(
     outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool, margin: float
 ) -> TaskComparison:
@@ -132,98 +92,60 @@ def _task(
     by_model: dict[str, list[Outcome]] = {}
     for outcome in sorted(outcomes, key=lambda o: (o.model, o.seed or 0)):
         by_model.setdefault(outcome.model, []).append(outcome)
-    # A model's seeds are averaged: they must be alike too.
-    alike = {
-        model: _differences(((run, runs[0]) for run in runs[1:]), allow=allow)
-        for model, runs in by_model.items()
-    }
-    contrasts = [
-        _contrast(
-            by_model[model],
-            by_model[baseline],
-            _differences(product(by_model[model], by_model[baseline]), allow=allow)
-            | alike[model]
-            | alike[baseline],
-            margin,
-        )
-        for baseline in baselines
-        if baseline in by_model
-        for model in by_model
-        if model != baseline and model not in baselines[: baselines.index(baseline)]
-    ]
-    models = sorted(map(_scores, by_model.values()), key=lambda m: -m.mean)
+    alike = {model: _alike(runs, allow=allow) for model, runs in by_model.items()}
+    contrasts = []
+    for model, baseline in _pairs(by_model, baselines):
+        sides = by_model[model], by_model[baseline]
+        differing = _fair(*sides, allow=allow) | alike[model] | alike[baseline]
+        contrasts.append(_contrast(*sides, differing, margin))
+    models = [_scores(runs, alike[model]) for model, runs in by_model.items()]
     return TaskComparison(
         task=first.task,
         kind=first.record["task"]["kind"],
         split=first.split,
         metric=first.metric,
         n=len(first.ids),
-        models=tuple(with_front(models)),
+        models=tuple(with_front(sorted(models, key=lambda m: -m.mean), outcomes)),
         contrasts=tuple(contrasts),
+        notes=(*selection_notes(by_model), *collapse_notes(models), *speed_notes(by_model)),
     )
 
 
-def _scores(runs: Sequence[Outcome]) -> ModelScores:
-    values = [run.value for run in runs]
-    first = runs[0]
-    recipe = first.record.get("recipe", {}).get("name", "")
+def _pairs(by_model: ByModel, baselines: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each model with each baseline, two baselines once."""
+    return [
+        (model, baseline)
+        for baseline in baselines
+        if baseline in by_model
+        for model in by_model
+        if model != baseline and model not in baselines[: baselines.index(baseline)]
+    ]
+
+
+def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
+    first, values = runs[0], [run.value for run in runs]
+    recipe = first.training["recipe"] if first.training else ""
     low, high = interval([run.sums for run in runs])
     return ModelScores(
         model=first.model,
         runs=tuple(run.run for run in runs),
+        system=first.system,
         by_seed={str("-" if run.seed is None else run.seed): run.value for run in runs},
         mean=statistics.fmean(values),
         low=low,
         high=high,
         deviation=statistics.stdev(values) if len(values) > 1 else None,
+        worst=min(values) if len(values) > 1 else None,
+        collapsed=collapsed_seeds(runs),
+        differing=differing,
         cost=cost_of(runs),
-        published=published_scores(first.model, first.task, first.metric, recipe),
+        published=published_scores(first.id.as_published, first.task, first.metric, recipe),
         trained=first.trained,
     )
 
 
-def cost_of(runs: Sequence[Outcome]) -> Cost:
-    """Return what a model's runs on one task took."""
-    records = [run.record for run in runs]
-    if records[0]["kind"] == "retrieval":
-        # The record is of a whole evaluation: what it measured is the encoder's, not BM25's or the fusion's.
-        of_encoder = runs[0].model == model_of(records[0], records[0]["model"]["name"])
-        records = [record if of_encoder else {"data": record["data"]} for record in records]
-    training = [record["training"] for record in records if "training" in record]
-    inference = [record.get("inference", {}) for record in records]
-    parameters = records[0].get("parameters")
-    report = records[0]["data"].get("report") or {"splits": []}
-    cut = [split["truncated"] for split in report["splits"] if split["split"] == runs[0].split]
-    return Cost(
-        parameters=parameters["trained"] + parameters["frozen"] if parameters else None,
-        minutes=_mean([part["minutes"] for part in training]),
-        examples_per_second=_mean([part.get("examples_per_second") for part in inference]),
-        tokens_per_second=_mean([part.get("tokens_per_second") for part in inference]),
-        memory_mib=max((max(part["peak_memory_mib"].values()) for part in training), default=None),
-        truncated=cut[0] if cut else records[0].get("truncated"),
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
-
-
-def with_front(models: Sequence[ModelScores]) -> list[ModelScores]:
-    """Mark the models that no other beats in both score and speed (the Pareto front)."""
-    known = [(m, speed) for m in models if (speed := m.cost.examples_per_second) is not None]
-    front = {m.model for m, speed in known if not any(_dominates(*other, m, speed) for other in known)}
-    measured = {m.model for m, _ in known} if len(known) > 1 else set()
-    return [replace(m, on_front=m.model in front if m.model in measured else None) for m in models]
-
-
-def _dominates(one: ModelScores, speed: float, other: ModelScores, other_speed: float) -> bool:
-    as_good = one.mean >= other.mean and speed >= other_speed
-    return as_good and (one.mean > other.mean or speed > other_speed)
-
-
 def _contrast(
-    runs: Sequence[Outcome], baseline: Sequence[Outcome], differing: dict[str, Any], margin: float
+    runs: Sequence[Outcome], baseline: Sequence[Outcome], differing: Differing, margin: float
 ) -> Contrast:
     sides = [run.sums for run in runs], [run.sums for run in baseline]
     found = difference(*sides, trained=(runs[0].trained, baseline[0].trained), margin=margin)
@@ -232,24 +154,47 @@ def _contrast(
     return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differing, found.p_equivalent)
 
 
-def _differences(pairs: Iterable[tuple[Outcome, Outcome]], *, allow: bool) -> dict[str, tuple[Any, Any]]:
-    """Return what the pairs differ in. Raises BadRun for a pair that may not stand in one table."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for run, other in pairs:
-        own = differing(run, other)
-        impossible = own.keys() & {"metric", "split", "data", "examples"}
-        if own and (impossible or not allow):
-            shown = "; ".join(f"{field}: {one!r} and {two!r}" for field, (one, two) in own.items())
-            raise BadRun(
-                f"{run.model} ({run.run}) and {other.model} ({other.run}) on {run.task} "
-                f"were not made alike: {shown}",
-                fix="Other examples cannot be compared at all."
-                if impossible
-                else "Name the runs that are alike, train them alike, or add --allow to compare them "
-                "nevertheless; the table will say so.",
-            )
+def _alike(runs: Sequence[Outcome], *, allow: bool) -> Differing:
+    """Return what the seeds of one model differ in. Raises BadRun as `_check`."""
+    found: Differing = {}
+    seen: dict[int | None, Outcome] = {}
+    for run in runs:
+        twice = seen.setdefault(run.seed, run)
+        other = runs[0] if twice is run else twice
+        own = between_seeds(run, other)
+        _check(run, other, own, allow=allow and twice is run)  # one seed counts once, whatever is allowed
+        assert twice is run, "what may stand for each other was sorted out when runs were collected"
         found |= own
     return found
+
+
+def _fair(runs: Sequence[Outcome], baseline: Sequence[Outcome], *, allow: bool) -> Differing:
+    """Return what two models differ in that a fair comparison holds equal. Raises BadRun as `_check`.
+
+    Of a run that stands for itself beside another of its model, all settings that differ are told.
+    """
+    found: Differing = {}
+    for run, other in product(runs, baseline):
+        own = between_models(run, other)
+        _check(run, other, own, allow=allow)
+        same_model = replace(run.id, run="") == replace(other.id, run="")
+        found |= between_seeds(run, other) if same_model else own
+    return found
+
+
+def _check(run: Outcome, other: Outcome, differing: Differing, *, allow: bool) -> None:
+    """Raise BadRun for two results that may not stand in one table."""
+    impossible = differing.keys() & IMPOSSIBLE
+    if not differing or (allow and not impossible):
+        return
+    raise BadRun(
+        f"{run.model} ({run.run}) and {other.model} ({other.run}) on {run.task} "
+        f"were not made alike: {shown(differing)}",
+        fix="Other examples cannot be compared at all: name the runs of one kind."
+        if impossible
+        else "Name the runs that are alike, train them alike, or add --allow to compare them "
+        "nevertheless; the table will say so.",
+    )
 
 
 def _corrected(tasks: Sequence[TaskComparison], baselines: Sequence[str]) -> list[TaskComparison]:

@@ -10,18 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.comparison import baselines
-from modernbert.comparison.agreement import FREE
-from modernbert.comparison.outcomes import (
-    HEADS,
-    LORA,
-    RANDOM,
-    TRAINED,
-    Outcome,
-    is_named,
-    method_of,
-    model_of,
-    split_method,
-)
+from modernbert.comparison.agreement import HANDLING
+from modernbert.comparison.identity import LORA, METHOD_SETTINGS, RANDOM, ModelId, is_named
+from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
 from modernbert.data.own import is_own_data, own_name
@@ -46,6 +37,7 @@ class Wanted:
     Attributes:
         tasks, models, baselines: names; tasks and models empty for those that runs are there of.
         seeds: how many of each; 0 for those that runs are there of.
+        runs: the runs that were named: of these nothing is missing.
         changes: values of `Request` for new runs (recipe, settings, data_dir, device); what is not said is
             taken from the newest run of the task.
     """
@@ -54,6 +46,7 @@ class Wanted:
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     seeds: int = 0
+    runs: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -89,49 +82,86 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
         raise BadOption("no finished run and no task to compare on", fix="Name one: --task glue/rte.")
     cells = []
     for target in targets:
-        task = task_name(target)
-        there = [outcome for outcome in outcomes if outcome.task == task]
-        models = wanted.models or tuple(dict.fromkeys(outcome.model for outcome in there))
+        there = [outcome for outcome in outcomes if outcome.task == task_name(target)]
+        models = wanted.models or (() if wanted.runs else tuple(dict.fromkeys(o.model for o in there)))
         for model in dict.fromkeys((*models, *wanted.baselines)):
+            if any(outcome.run == model for outcome in outcomes):
+                continue  # a run, which is there
+            if wanted.runs and not wanted.seeds and any(is_named(outcome.model, model) for outcome in there):
+                continue  # the named runs are what is compared
             if (_is_retrieval(target) and model in baselines.NAMES) or model.startswith("bm25"):
                 continue  # of the other kind of task; BM25 comes with any evaluation of retrieval
-            place = _place_of(model, outcomes, store)
+            asked = _asked(model, outcomes, store)
             # What has no seed (an evaluation, TF-IDF) is there or not.
             if not any(outcome.seed is None and is_named(outcome.model, model) for outcome in there):
-                cells += _cells_of(store, target, model, place, there, wanted)
+                cells += _cells_of(store, target, asked, there, wanted)
     return cells
 
 
-def _place_of(model: str, outcomes: Sequence[Outcome], store: RunStore) -> str:
-    """Return what to ask for to get a model: its short name, or where the runs of it took it from."""
-    name, _ = split_method(model)
+@dataclass(frozen=True)
+class _Asked:
+    """A model that somebody wants runs of.
+
+    Attributes:
+        model: what it is called.
+        name, method: of its id, or as the user wrote them.
+        place: what to ask for to get it.
+        is_made: does training the checkpoint `place` (for retrieval: searching with it) give it?
+    """
+
+    model: str
+    name: str
+    method: str
+    place: str
+    is_made: bool
+
+
+def _asked(model: str, outcomes: Sequence[Outcome], store: RunStore) -> _Asked:
+    """Return what a name means: a model that runs are there of, or one to get. Raises UnknownName."""
+    known = next((o for o in outcomes if is_named(o.model, model)), None)
+    if known is not None:
+        return _asked_again(model, known)
+    name, method = _as_written(model)
     is_model = store.has(name) and (store.path(name) / "model").is_dir()  # an evaluation is none
-    if name in CHECKPOINTS or name in baselines.NAMES or is_model or "/" in name:
-        return name
-    for outcome in outcomes:
-        if split_method(outcome.model)[0] == name and "request" in outcome.record:
-            return str(outcome.record["request"]["model"])
-    if any(is_named(outcome.model, model) for outcome in outcomes):
-        return name
-    known = [*CHECKPOINTS, *baselines.NAMES]
-    raise UnknownName.among(
-        "model", name, known, fix=f"`mbert models` lists them; add '{LORA}' or '{RANDOM}' for these."
-    )
+    if name not in (*CHECKPOINTS, *baselines.NAMES) and not is_model and "/" not in name:
+        for outcome in outcomes:  # another method of a model that is there
+            if outcome.id.name == name:
+                return replace(_asked_again(model, outcome), method=method, is_made=True)
+        names = [*CHECKPOINTS, *baselines.NAMES]
+        fix = f"`mbert models` lists them; add ' {LORA}' or ' {RANDOM}' for these."
+        raise UnknownName.among("model", name, names, fix=fix)
+    return _Asked(model, name, method, name, is_made=True)
+
+
+def _asked_again(model: str, known: Outcome) -> _Asked:
+    """Return a model that runs are there of: made as they were, unless it is more than a checkpoint."""
+    one, record = known.id, known.record
+    place = record["request"]["model"] if "request" in record else record["model"]["name"]
+    head = "" if record["task"]["kind"] == "retrieval" else one.head
+    plain = ModelId(one.name, one.weights, one.method, head, one.start)
+    return _Asked(model, one.name, one.method, str(place), is_made=one == plain)
+
+
+def _as_written(model: str) -> tuple[str, str]:
+    """Return a checkpoint's name and the method that a user wrote behind it."""
+    method = next((method for method in (LORA, RANDOM) if model.endswith(f" {method}")), "")
+    return model.removesuffix(f" {method}") if method else model, method
 
 
 def _cells_of(
-    store: RunStore, target: str, model: str, place: str, there: Sequence[Outcome], wanted: Wanted
+    store: RunStore, target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wanted
 ) -> list[Cell]:
-    request = _request(target, model, place, there, wanted)
-    task = task_name(target)
-    if _is_retrieval(target):
-        made_otherwise = (" + ", " > ", LORA, RANDOM, TRAINED, *HEADS.values())  # nothing is trained here
-        is_encoder = not any(part in model for part in made_otherwise)
+    request = _request(target, asked, there, wanted)
+    task, model = task_name(target), asked.model
+    if _is_retrieval(target):  # nothing is trained here
+        is_encoder = asked.is_made and not asked.method
         return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
     if model in baselines.NAMES:
         return [Cell(task, model, None, request, minutes=1.0)]
+    if not asked.is_made:
+        return []
     seeds = range(FIRST_SEED, FIRST_SEED + wanted.seeds) if wanted.seeds else _seeds(there)
-    minutes = _estimate(model, there)
+    minutes = _estimate(asked, there)
     own = {outcome.seed for outcome in there if is_named(outcome.model, model)}
     return [
         Cell(task, model, seed, request, False, begun(store, request, seed), minutes)
@@ -164,32 +194,26 @@ def _seeds(there: Sequence[Outcome]) -> list[int]:
     return sorted({outcome.seed for outcome in there if outcome.seed is not None}) or [FIRST_SEED]
 
 
-def _request(target: str, model: str, place: str, there: Sequence[Outcome], wanted: Wanted) -> Request:
+def _request(target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wanted) -> Request:
     """Return a request like that of the task's newest run (of the same method, if there is one)."""
-    _, method = split_method(model)
     trained = sorted(
-        (outcome.record for outcome in there if "request" in outcome.record),
-        key=lambda record: (
-            model_of(record) == model,
-            method_of(record["config"]) == method,
-            record["created"],
-        ),
+        (outcome for outcome in there if "request" in outcome.record),
+        key=lambda o: (o.model == asked.model, o.id.method == asked.method, o.record["created"]),
     )
     base = (
-        Request.from_dict(trained[-1]["request"])
+        Request.from_dict(trained[-1].record["request"])
         if trained
-        else Request(target=_absolute(target), model=place)
+        else Request(target=_absolute(target), model=asked.place)
     )
-    kept = {key: value for key, value in base.settings.items() if key not in FREE}
-    if method == LORA:
-        kept |= {key: value for key, value in base.settings.items() if key.startswith("lora")} | {
-            "lora": True
-        }
-    if method == RANDOM:
+    kept = {key: value for key, value in base.settings.items() if key not in HANDLING | METHOD_SETTINGS}
+    if asked.method == LORA:
+        adapters = {key: value for key, value in base.settings.items() if key.startswith("lora")}
+        kept |= {**adapters, "lora": True}
+    if asked.method == RANDOM:
         kept["random_weights"] = True
     changes = dict(wanted.changes)
     settings = {**kept, **changes.pop("settings", {})}
-    return replace(base, model=place, settings=settings, name=None, **changes)
+    return replace(base, model=asked.place, settings=settings, name=None, **changes)
 
 
 def begun(store: RunStore, request: Request, seed: int | None) -> str | None:
@@ -243,21 +267,21 @@ def up_to_date(cell: Cell, store: RunStore, known: Collection[str]) -> Cell | st
     return replace(cell, interrupted=begun(store, cell.request, cell.seed))
 
 
-def _estimate(model: str, there: Sequence[Outcome]) -> float | None:
+def _estimate(asked: _Asked, there: Sequence[Outcome]) -> float | None:
     """Return minutes: those of the same model's runs, or of another's in proportion to their sizes."""
-    timed: dict[str, list[float]] = {}
+    timed: dict[tuple[str, str], list[float]] = {}
     for outcome in there:
         if outcome.seed is not None and "training" in outcome.record:
-            timed.setdefault(outcome.model, []).append(outcome.record["training"]["minutes"])
-    if model in timed:
-        return statistics.fmean(timed[model])
-    size = _size(model)
-    known = [(_size(name), statistics.fmean(minutes)) for name, minutes in timed.items() if _size(name)]
+            minutes = outcome.record["training"]["minutes"]
+            timed.setdefault((outcome.model, outcome.id.name), []).append(minutes)
+    if own := [minutes for (model, _), found in timed.items() if model == asked.model for minutes in found]:
+        return statistics.fmean(own)
+    size = _size(asked.name)
+    known = [(_size(name), statistics.fmean(minutes)) for (_, name), minutes in timed.items() if _size(name)]
     return size * known[0][1] / known[0][0] if size and known else None
 
 
-def _size(model: str) -> float:
-    name, _ = split_method(model)
+def _size(name: str) -> float:
     return CHECKPOINTS[name].parameters if name in CHECKPOINTS else 0.0
 
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modernbert.comparison.identity import ModelId
 from modernbert.comparison.rows import read_rows
+from modernbert.comparison.systems import System, start_in, system_of
 from modernbert.errors import BadRun
 from modernbert.evaluation.sums import Sums, sums_of
 from modernbert.runs import RunStore, unfinished
-
-# What a comparison puts behind the name of a model of which adapters alone were trained.
-LORA = " lora"
-# The same of a model whose weights were drawn anew before training.
-RANDOM = " random"
-# The same of an encoder that was trained to retrieve: as it came, it can be evaluated under its own name.
-TRAINED = " trained"
-# The same of a head that is not the usual one for its task.
-HEADS = {"tokens": " late interaction", "reranker": " reranker"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +24,13 @@ class Outcome:
 
     Attributes:
         run: the run's name.
+        id: which model it is of.
         model: what the comparison calls it: `minilm`, `minilm lora`, `bm25 (english)`.
         task, split, metric: what was measured; the metric is the task's main one.
-        seed: None for what has no seed.
+        seed: of the training; None for what has none.
+        result: what the record says of it: split, scores, way of searching.
+        training: how the model was trained; None where it came as it is.
+        trained: could another training come out differently? BM25 or a model as it came cannot.
         ids: of the examples or queries, sorted.
         labels: (N,) or (N, C); None for retrieval.
         predictions: alike; for retrieval each query's score.
@@ -41,25 +39,25 @@ class Outcome:
     """
 
     run: str
+    id: ModelId
     model: str
     task: str
     split: str
     metric: str
     seed: int | None
+    training: Mapping[str, Any] | None
+    trained: bool
     ids: tuple[str, ...]
     labels: np.ndarray | None
     predictions: np.ndarray
     logits: np.ndarray | None
     record: dict[str, Any]
+    result: Mapping[str, Any]
 
     @property
-    def trained(self) -> bool:
-        """Could another training come out differently? BM25 or a model as it came cannot."""
-        if self.record["kind"] == "retrieval":
-            model = self.record["model"]
-            own_training = str(model.get("found_in", "")).startswith("run ")
-            return own_training and Path(model["name"]).name in self.model
-        return self.record["kind"] == "evaluate" or self.seed is not None
+    def system(self) -> str | None:
+        """Which way of searching it is, in the run's own words; None for labelled tasks."""
+        return self.result.get("system")
 
     @property
     def sums(self) -> Sums:
@@ -92,48 +90,26 @@ def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
     systems: dict[str | None, list[dict[str, Any]]] = {}
     for row in read_rows(path, record, split):
         systems.setdefault(row.get("system"), []).append(row)
-    return [
-        _outcome(name, record, result, systems.get(result.get("system"), []), path)
-        for result in results
-        if result["split"] == split
-    ]
-
-
-def model_of(record: dict[str, Any], system: str | None = None) -> str:
-    """Return what a comparison calls a run's model, or one system of an evaluation of retrieval."""
-    name, config = str(record["model"]["name"]), record["config"]
-    known_as = Path(name).name if Path(name).is_absolute() else name
-    if system is None:
-        head = HEADS.get(config.get("head", ""), TRAINED if record["task"]["kind"] == "retrieval" else "")
-        return known_as + head + method_of(config)
-    passages = config.get("passages") if name in system else 0
-    return system.replace(name, known_as) + (f" (passages of {passages})" if passages else "")
-
-
-def method_of(config: Mapping[str, Any]) -> str:
-    """Return what of a run's settings belongs to its model's name: adapters, random weights, or nothing."""
-    return LORA if config.get("lora") else RANDOM if config.get("random_weights") else ""
-
-
-def split_method(model: str) -> tuple[str, str]:
-    """Return a compared model's own name, and its method (`LORA`, `RANDOM` or nothing)."""
-    method = next((method for method in (LORA, RANDOM) if model.endswith(method)), "")
-    return model.removesuffix(method), method
-
-
-def is_named(model: str, name: str) -> bool:
-    """Does `name` mean this model? `bm25` means `bm25 (english)` too."""
-    return model == name or model.startswith(f"{name} (")
+    outcomes = []
+    for result in (result for result in results if result["split"] == split):
+        system = system_of(record, result, name, partial(start_in, store))
+        outcomes.append(_outcome(name, record, result, system, systems.get(result.get("system"), []), path))
+    return outcomes
 
 
 def _outcome(
-    name: str, record: dict[str, Any], result: dict[str, Any], rows: list[dict[str, Any]], path: Path
+    name: str,
+    record: dict[str, Any],
+    result: dict[str, Any],
+    system: System,
+    rows: list[dict[str, Any]],
+    path: Path,
 ) -> Outcome:
     """Return what one result was made of. Raises BadRun unless the rows give the record's own score."""
     score = result["scores"][0]
     if len(rows) != score["n"]:
         raise _changed(f"{len(rows)} rows; the record says {score['n']}", path)
-    outcome = _of_rows(name, record, result, rows)
+    outcome = _of_rows(name, record, result, system, rows)
     if abs(outcome.value - score["value"]) > 1e-4:
         said = f"{outcome.metric} of its rows is {outcome.value:.5f}; the record says {score['value']:.5f}"
         raise _changed(said, path)
@@ -146,17 +122,21 @@ def _changed(what: str, path: Path) -> BadRun:
 
 
 def _of_rows(
-    name: str, record: dict[str, Any], result: dict[str, Any], rows: list[dict[str, Any]]
+    name: str, record: dict[str, Any], result: dict[str, Any], system: System, rows: list[dict[str, Any]]
 ) -> Outcome:
     labelled = record["task"]["kind"] != "retrieval"
     metric = result["scores"][0]["metric"]
     return Outcome(
         run=name,
-        model=model_of(record, result.get("system")),
+        id=system.id,
+        model=str(system.id),
         task=record["task"]["name"],
         split=result["split"],
         metric=metric,
-        seed=record["seed"],
+        seed=system.seed,
+        result=result,
+        training=system.training,
+        trained=system.trained,
         ids=tuple(row["id"] for row in rows),
         labels=np.array([row["label"] for row in rows]) if labelled else None,
         predictions=np.array([row["prediction" if labelled else metric] for row in rows]),

@@ -11,8 +11,6 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 
-from modernbert.comparison.outcomes import TRAINED
-
 PAPER = "arXiv:2412.13663"
 
 
@@ -50,7 +48,7 @@ def published_scores(model: str, task: str, metric: str, recipe: str) -> tuple[P
         metric: what the runs beside it report.
         recipe: how these were trained; only the ModernBERT paper's own numbers fit its recipe.
     """
-    rows = _table().get((model.removesuffix(TRAINED), task), [])
+    rows = _table().get((model, task), [])
     return tuple(
         PublishedScore(
             metric=str(row["metric"]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modernbert.comparison.published import PublishedScore
 from modernbert.evaluation.statistics import Difference
 
+# Of the files that `mbert compare -o FILE.json` writes.
+FORMAT = 2
 LEVEL = 0.05
 ONE_TRAINING = "one training: examples only"
 UNDECIDED = "no difference shown"
@@ -38,16 +40,21 @@ class ModelScores:
     """One model on one task.
 
     Attributes:
+        system: which of the ways of searching that each run tried, in its own words; None for labelled tasks.
         by_seed: the metric of each run; the key is the seed, or "-" for what has none.
         low, high: the mean's 95 % interval over examples and seeds; None where the data cannot say.
         deviation: sample standard deviation over seeds; None with one.
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
+        worst: of the seeds; None with one.
+        collapsed: the seeds that learnt nothing while others did.
+        differing: settings in which the seeds differ, which the user allowed.
     """
 
     model: str
     runs: tuple[str, ...]
+    system: str | None
     by_seed: dict[str, float]
     mean: float
     low: float | None
@@ -57,6 +64,9 @@ class ModelScores:
     published: tuple[PublishedScore, ...] = ()
     trained: bool = True
     on_front: bool | None = None
+    worst: float | None = None
+    collapsed: tuple[str, ...] = ()
+    differing: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def is_one_seed(self) -> bool:
@@ -121,6 +131,7 @@ class TaskComparison:
     n: int
     models: tuple[ModelScores, ...]
     contrasts: tuple[Contrast, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,7 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        plain = asdict(self)
+        plain = {"format": FORMAT, **asdict(self)}
         for task, shown in zip(self.tasks, plain["tasks"], strict=True):
             for contrast, row in zip(task.contrasts, shown["contrasts"], strict=True):
                 row["verdict"] = contrast.verdict

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modernbert.comparison.agreement import shown
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.evaluation.shown import interval_text
 
@@ -29,6 +30,7 @@ class Table:
 MODEL_COLUMNS = (
     "95 % interval",
     "sd",
+    "worst",
     "seeds",
     "parameters",
     "minutes",
@@ -97,6 +99,12 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
     if any(model.on_front for model in task.models):
         notes.append("front: no other model is both better and faster")
+    notes += [
+        f"* the seeds of {m.model} were not made alike: {shown(m.differing)}"
+        for m in task.models
+        if m.differing
+    ]
+    notes += task.notes
     return Table(
         f"{task.task} ({task.split}, n {task.n:,})",
         tuple(columns[i] for i in filled),
@@ -109,10 +117,11 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
 def _model_row(m: ModelScores, *, seeds: bool) -> list[str]:
     cost = m.cost
     row = [
-        m.model,
+        m.model + (" *" if m.differing else ""),
         f"{m.mean:.4f}",
         interval_text(m.low, m.high),
         _number(m.deviation, 4),
+        _number(m.worst, 4),
         str(len(m.by_seed)),
         _number(cost.parameters, 0),
         _number(cost.minutes, 1),
@@ -146,8 +155,8 @@ def _contrast_notes(task: TaskComparison) -> tuple[str, ...]:
     notes = [DETECTABLE]
     for contrast in task.contrasts:
         if contrast.differing:
-            shown = "; ".join(f"{name}: {a!r} and {b!r}" for name, (a, b) in contrast.differing.items())
-            notes.append(f"* {contrast.model} and {contrast.baseline} were not made alike: {shown}")
+            differs = shown(contrast.differing)
+            notes.append(f"* {contrast.model} and {contrast.baseline} were not made alike: {differs}")
     return tuple(notes)
 
 

@@ -160,7 +160,7 @@ def _record(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
         "model": scorer.source.record(),
-        "seed": None,
+        "seed": scorer.source.training["seed"] if scorer.source.training else None,
         "config": {"max_length": scorer.max_length},
         "data": {"splits": {n: part.record(task) for n, part in loaded.items()}, "report": report},
         "machine": asdict(scorer.machine),

@@ -13,17 +13,23 @@ from modernbert.evaluation.protocols import Protocol
 from modernbert.evaluation.ranking import MEASURES, RankingScores
 from modernbert.files import write_json, write_jsonl
 from modernbert.model.device import describe_hardware
+from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, write_run
 from modernbert.versions import versions
 
 
 @dataclass(frozen=True)
 class SystemScores:
-    """One way of searching and how well it did."""
+    """One way of searching and how well it did.
+
+    Attributes:
+        parts: what it searches with: `encoder`, `bm25`, `reranker`.
+    """
 
     system: str
     ranking: RankingScores
     note: str = ""
+    parts: tuple[str, ...] = ("encoder",)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class RetrievalResult:
             {
                 "split": self.split,
                 "system": s.system,
+                "parts": list(s.parts),
                 "note": s.note,
                 "scores": [score.as_dict() for score in s.ranking.scores],
             }
@@ -61,6 +68,7 @@ def keep_result(
     *,
     passages: int,
     estimate: Estimate,
+    reranker: ModelSource | None = None,
 ) -> RetrievalResult:
     """Write the run: its record, every query's figures, and the scores as MTEB writes them.
 
@@ -69,14 +77,21 @@ def keep_result(
     The encoder's speed is that of the estimate, measured on a sample of the texts at their own lengths:
     documents' vectors may come from the cache.
     """
+    source = embedder.source
+    protocol = {
+        "protocol": asdict(result.protocol),
+        "passages": passages,
+        "ignore_identical": loaded.collection.ignore_identical,
+    }
     record = {
         "kind": "retrieval",
         "status": "finished",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "task": {"name": result.task, "kind": "retrieval", "labels": (), "metrics": list(MEASURES)},
-        "model": embedder.source.record(),
-        "seed": None,
-        "config": asdict(embedder.settings) | {"protocol": asdict(result.protocol), "passages": passages},
+        "model": source.record(),
+        "reranker": reranker.record() if reranker else None,
+        "seed": source.training["seed"] if source.training else None,
+        "config": asdict(embedder.settings) | protocol,
         "data": {"splits": {result.split: loaded.record()}},
         "machine": asdict(embedder.machine),
         "attention": asdict(embedder.attention),

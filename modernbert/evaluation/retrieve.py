@@ -20,6 +20,7 @@ from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.passages import cut_into_passages
 from modernbert.evaluation.protocols import Protocol, find_protocol
 from modernbert.evaluation.ranking import (
+    Hits,
     depth,
     ranking_of,
     score_ranking,
@@ -179,7 +180,11 @@ def evaluate_retrieval(
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
     name = embedder.source.name
-    found = [(name, dense, note), (f"bm25 ({analyser})", sparse, ""), (f"{name} + bm25", both, note)]
+    found: list[tuple[str, tuple[str, ...], Hits, str]] = [
+        (name, ("encoder",), dense, note),
+        (f"bm25 ({analyser})", ("bm25",), sparse, ""),
+        (f"{name} + bm25", ("encoder", "bm25"), both, note),
+    ]
     if reranker is not None:
         on_start(f"{collection.name}, read again", reranker.estimate(queries, documents, dense[1]))
         again = rerank(
@@ -189,10 +194,13 @@ def evaluate_retrieval(
             dense[1],
             on_progress=lambda n: on_progress(f"reranked {n:,} of {len(queries):,} queries"),
         )
-        found.append((f"{name} > {reranker.source.name}", again, f"its best {RERANKED} read again"))
+        said = f"its best {RERANKED} read again"
+        found.append((f"{name} > {reranker.source.name}", ("encoder", "reranker"), again, said))
     systems = tuple(
-        SystemScores(system, score_ranking(ranking_of(collection, *hits), collection.judgements), remark)
-        for system, hits, remark in found
+        SystemScores(
+            system, score_ranking(ranking_of(collection, *hits), collection.judgements), remark, parts
+        )
+        for system, parts, hits, remark in found
     )
     result = RetrievalResult(
         name=f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}",
@@ -211,7 +219,15 @@ def evaluate_retrieval(
             *(_via_mteb(loaded, embedder, systems) if options.via_mteb else ()),
         ),
     )
-    return keep_result(result, loaded, embedder, store, passages=options.passages, estimate=estimate)
+    return keep_result(
+        result,
+        loaded,
+        embedder,
+        store,
+        passages=options.passages,
+        estimate=estimate,
+        reranker=reranker.source if reranker else None,
+    )
 
 
 def _identical(collection: Collection) -> Iterator[str]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
-from modernbert.files import model_checksums
+from modernbert.files import model_checksums, sha256
 from modernbert.hub import cache_folder, hub_model
+from modernbert.lineage import training_facts
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
 from modernbert.network import network
 from modernbert.reading import read_object
@@ -37,6 +39,8 @@ class ModelSource:
         base: the model under the adapter, for a LoRA run.
         labels: what its head predicts, for a run.
         task: the task that it was trained on, for a run.
+        training: how it was trained, for a run that was trained on a task (see `lineage`).
+        is_pinned: does the revision say which weights these are? That of a folder does not.
     """
 
     name: str
@@ -47,11 +51,27 @@ class ModelSource:
     base: ModelSource | None = None
     labels: tuple[str, ...] | None = None
     task: str | None = None
+    training: dict[str, Any] | None = field(default=None, hash=False)
+    is_pinned: bool = True
+
+    @property
+    def weights(self) -> str:
+        """Which weights these are: the revision, or the files' checksum where that does not say it."""
+        return self.revision if self.is_pinned else _weights_checksum(self.folder)
 
     def record(self) -> dict[str, Any]:
         """Return what a run keeps about its model."""
         kept = asdict(self) | {"folder": str(self.folder), "base": self.base.record() if self.base else None}
-        return {key: value for key, value in kept.items() if key not in ("labels", "task")}
+        kept["weights"] = self.weights
+        return {key: value for key, value in kept.items() if key not in ("labels", "task", "is_pinned")}
+
+
+def _weights_checksum(folder: Path) -> str:
+    """Return one checksum of a model's weights and configuration, whatever else lies beside them."""
+    kept = ("*.safetensors", "pytorch_model*.bin", "config.json")
+    files = sorted({file for pattern in kept for file in folder.glob(pattern)})
+    lines = "".join(f"{file.name} {sha256(file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) -> ModelSource:
@@ -109,11 +129,14 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
         base=base,
         labels=None if run["task"]["kind"] in ("retrieval", "pretraining") else tuple(run["task"]["labels"]),
         task=run["task"]["name"],
+        training=training_facts(run, folder.name) if run["kind"] == "finetune" else None,
+        is_pinned=False,
     )
 
 
 def _from_folder(folder: Path) -> ModelSource:
-    return ModelSource(str(folder), folder, f"folder {folder}", "local folder", family_of(folder))
+    found_in = f"folder {folder}"
+    return ModelSource(str(folder), folder, found_in, "local folder", family_of(folder), is_pinned=False)
 
 
 def family_of(folder: Path) -> str:
@@ -134,7 +157,8 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
     folder = bundle / "models" / checkpoint.alias.replace("/", "--") if bundle else None
     if bundle and folder and os.path.lexists(folder):
         state = verify(bundle, folder)
-        return _source(checkpoint, folder, f"bundle {folder} ({state})", state)
+        found = _source(checkpoint, folder, f"bundle {folder} ({state})", state)
+        return replace(found, is_pinned=False)
     if checkpoint.package and importlib.util.find_spec(checkpoint.package):
         own = checkpoint.alias == EMBEDDED
         version = __version__ if own else importlib.metadata.version(checkpoint.package)

@@ -6,20 +6,20 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
-from pydantic import Field, FiniteFloat
+from pydantic import FiniteFloat
 from typing_extensions import TypedDict
 
-from modernbert.comparison.compare import collect, compare
 from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.results import Comparison
+from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, comparison_tables
-from modernbert.errors import BadData, BadRun
+from modernbert.errors import BadRun, MbertError
 from modernbert.evaluation.shown import interval_text
-from modernbert.reading import checked, read_lines, read_object
+from modernbert.reading import checked, read_lines
 from modernbert.record_schema import Count
 from modernbert.report import plots
 from modernbert.report.sections import (
@@ -31,25 +31,6 @@ from modernbert.report.sections import (
 )
 from modernbert.runs import RunStore
 from modernbert.version import __version__
-
-
-class StoredModel(TypedDict):
-    """A model in a kept comparison."""
-
-    runs: Annotated[list[str], Field(min_length=1)]
-
-
-class StoredTask(TypedDict):
-    """A task in a kept comparison."""
-
-    models: list[StoredModel]
-
-
-class StoredComparison(TypedDict):
-    """What tells which runs a kept comparison was made of."""
-
-    tasks: Annotated[list[StoredTask], Field(min_length=1)]
-    baselines: Annotated[list[str], Field(min_length=1)]
 
 
 class LoggedLine(TypedDict):
@@ -78,38 +59,30 @@ def report(what: str, store: RunStore, *, texts: bool = True) -> str:
     path = Path(what)
     if path.suffix != ".json" or not path.is_file():
         return run_report(what, store, texts=texts)
-    kept = _read_comparison(path)
-    runs = [run for task in kept["tasks"] for model in task["models"] for run in model["runs"]]
-    compared = compare(store, list(dict.fromkeys(runs)), kept["baselines"], allow=True)
-    return comparison_report(compared, store, texts=texts)
-
-
-def _read_comparison(path: Path) -> StoredComparison:
-    """Read what of a kept comparison tells which runs it was made of. Raises BadData."""
-    try:
-        kept = read_object(path, what="the comparison")
-        return checked(StoredComparison, kept, where=str(path))
-    except BadData as error:
-        error.what = f"this is no comparison ({error.what})"
-        error.fix = "Write one: mbert compare --baseline MODEL -o comparison.json"
-        raise
+    return comparison_report(read_comparison(path), store, texts=texts)
 
 
 def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = True) -> str:
-    """Return the report of a comparison; plots of answers are of each model's first run."""
+    """Return the report of a comparison: its own numbers, and the answers of each model's first run.
+
+    A run that is gone, damaged or was made anew since is named, and shown without its answers.
+    """
     tasks = comparison.tasks
     sections = [_overview(comparison)] if len(tasks) > 1 else []
+    missing: list[str] = []
     for task in tasks:
-        names = list(dict.fromkeys(run for model in task.models for run in model.runs))
         outcomes: dict[str, Outcome] = {}
-        for outcome in collect(store, names)[0]:
-            if outcome.task == task.task:
-                outcomes.setdefault(outcome.model, outcome)
+        for model in task.models:
+            try:
+                outcomes[model.model] = outcome_of(model, store)
+            except MbertError as error:
+                missing.append(f"{model.model} on {task.task} without its answers: {error.what}")
         sections += comparison_sections(task, outcomes, texts=texts)
-    sections += [Section("Notes", "; ".join(comparison.notes))] if comparison.notes else []
+    if notes := [*comparison.notes, *missing]:
+        sections.append(Section("Notes", "; ".join(notes)))
     names = [run for task in tasks for model in task.models for run in model.runs]
     title = f"{', '.join(task.task for task in tasks)}: against {', '.join(comparison.baselines)}"
-    return _page(title, [*sections, _provenance(names, store)])
+    return _page(title, [*sections, _provenance([n for n in dict.fromkeys(names) if store.has(n)], store)])
 
 
 def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:

@@ -44,7 +44,7 @@ def comparison_sections(
     """Return the sections of one task of a comparison.
 
     Args:
-        outcomes: one run of each model.
+        outcomes: one run of each model, as far as runs can be had.
         texts: show examples with their text, where it can be had.
     """
     drawn = [
@@ -59,7 +59,8 @@ def comparison_sections(
         sections.append(Section("Speed and score", plots=(plots.to_html(figure, "Score against speed"),)))
     sections += learning_sections(list(outcomes.values()))
     sections += answer_sections(list(outcomes.values()))
-    sections += [_against(c, outcomes, shown=texts) for c in task.contrasts]
+    there = [c for c in task.contrasts if {c.model, c.baseline} <= outcomes.keys()]
+    sections += [_against(c, outcomes, shown=texts) for c in there]
     return [sections[0], *(replace(s, title=f"{task.task}: {s.title}") for s in sections[1:])]
 
 

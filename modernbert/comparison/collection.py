@@ -1,0 +1,158 @@
+"""Which results a comparison is made of, and what their models are called in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import replace
+
+from modernbert.comparison.agreement import one_result
+from modernbert.comparison.identity import is_named, names_of
+from modernbert.comparison.outcomes import Outcome, read_outcomes
+from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.runs import RunStore
+
+
+def collect(
+    store: RunStore, runs: Sequence[str], also: Sequence[str] = (), tasks: Collection[str] = ()
+) -> tuple[list[Outcome], list[str]]:
+    """Read runs, one for each (task, model, seed, conditions); say which were passed over.
+
+    Runs that are named are the set: only a model of `also` that none of them is of comes from the store.
+
+    Args:
+        runs: names; empty takes all of the store.
+        also: models (or runs) that the others are compared with.
+        tasks: take these only, if any.
+    """
+    named = list(dict.fromkeys([*runs, *(name for name in also if runs and store.has(name))]))
+    found, notes = _read(store, named or store.names(), strict=bool(named))
+    found = _named(found)
+    if named:
+        lacking = [name for name in also if not _answering(found, name)]
+        others, more = _beside(store, found, named) if lacking else ([], [])
+        found = _named([*found, *others])
+        beside = {o.model for name in lacking for o in _answering(found, name)}
+        found = [o for o in found if o.run in named or o.model in beside]
+        notes += more
+    found = _named(_standing_for_themselves(found, named, also))
+    found = [outcome for outcome in found if not tasks or outcome.task in tasks]
+    kept, passed = _one_of_each(found)
+    return kept, list(dict.fromkeys([*notes, *passed]))
+
+
+def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[Outcome], list[str]]:
+    """Read runs; one that cannot be compared is noted, or (`strict`) raises BadRun."""
+    found: list[Outcome] = []
+    notes: list[str] = []
+    for name in names:
+        try:
+            found += read_outcomes(store, name)
+        except BadRun as error:
+            if strict:
+                raise
+            notes.append(f"passed over: {error.where}: {error.what}")
+    return found, notes
+
+
+def _beside(
+    store: RunStore, found: Sequence[Outcome], named: Sequence[str]
+) -> tuple[list[Outcome], list[str]]:
+    """Read the store's finished runs on the same tasks."""
+    tasks = {outcome.task for outcome in found}
+    survey = store.survey()
+    names = [
+        name
+        for name, run in survey.records.items()
+        if run["status"] == "finished" and run["task"]["name"] in tasks and name not in named
+    ]
+    others, notes = _read(store, names, strict=False)
+    return others, [*notes, *survey.notes()]
+
+
+def _named(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Call every model as the whole set demands."""
+    names = names_of([(o.task, o.id) for o in outcomes])
+    return [replace(o, model=names[o.task, o.id]) for o in outcomes]
+
+
+def _answering(outcomes: Sequence[Outcome], name: str) -> list[Outcome]:
+    """Return the results that a model's name, or a run's, means."""
+    return [o for o in outcomes if is_named(o.model, name)] or [o for o in outcomes if o.run == name]
+
+
+def _standing_for_themselves(
+    outcomes: Sequence[Outcome], named: Sequence[str], also: Sequence[str]
+) -> list[Outcome]:
+    """Let a run stand for itself, not for a seed of its model, where its user means the run.
+
+    That is: there is but one model; the run is compared with others of its model; or two runs that were named
+    would be one seed twice.
+    """
+    trained = [o for o in outcomes if o.trained]
+    baselines = {name for name in also if not any(is_named(o.model, name) for o in outcomes)}
+    models = {o.id for o in outcomes}
+    of_others = {o.id for o in trained if o.run not in baselines}
+    twice = Counter((o.task, o.id, o.seed, o.split) for o in trained if o.run in named)
+
+    def stands(o: Outcome) -> bool:
+        if not o.trained:
+            return False
+        if o.run in baselines:
+            return o.id in of_others
+        again = any(n > 1 and (task, i) == (o.task, o.id) for (task, i, *_), n in twice.items())
+        return o.run in named and (again or len(models) == 1)
+
+    return [replace(o, id=replace(o.id, run=o.run)) if stands(o) else o for o in outcomes]
+
+
+def _one_of_each(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]:
+    """Keep the newest of what may stand for each other: of a training and its evaluations, the training."""
+    newest: dict[Hashable, Outcome] = {}
+    notes = []
+    for outcome in sorted(outcomes, key=_age):
+        older = newest.get(key := one_result(outcome))
+        if older:
+            notes.append(f"passed over: {older.run}, as {outcome.run} is newer ({older.model}, {older.task})")
+        newest[key] = outcome
+    return list(newest.values()), notes
+
+
+def _age(outcome: Outcome) -> tuple[str, bool, str]:
+    """Return when its model was trained, whether the training scored itself, and when it was scored."""
+    created = str(outcome.record["created"])
+    trained = str(outcome.training["created"]) if outcome.training else created
+    return trained, outcome.record["kind"] == "finetune", created
+
+
+def meant(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[str]:
+    """Return the models that names mean: of a model, or the beginning of one name alone, or of a run.
+
+    Raises:
+        UnknownName: a name means none.
+        BadOption: a name means several on one task.
+    """
+    found: list[str] = []
+    for name in names:
+        models = _models_of(outcomes, name)
+        if not models:
+            known = sorted({outcome.model for outcome in outcomes})
+            fix = f"There are finished runs of: {', '.join(known) or 'nothing'}."
+            raise UnknownName.among("compared model", name, known, fix=fix)
+        found += models
+    return list(dict.fromkeys(found))
+
+
+def _models_of(outcomes: Sequence[Outcome], name: str) -> list[str]:
+    if any(o.model == name for o in outcomes):
+        return [name]
+    answering = _answering(outcomes, name)
+    by_run = bool(answering) and not is_named(answering[0].model, name)
+    for task in dict.fromkeys(o.task for o in answering):
+        here = sorted({o.model for o in answering if o.task == task})
+        if by_run:
+            return [next(o.model for o in answering if o.task == task)]  # its encoder stands first
+        if len(here) > 1:
+            said = f"'{name}' means several models on {task}: {', '.join(here)}"
+            raise BadOption(said, fix="Name one of them in full.")
+    return sorted({o.model for o in answering})

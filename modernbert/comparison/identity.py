@@ -1,0 +1,187 @@
+"""Which model a result is of, and what a comparison calls it.
+
+Two results are of one model, and may be seeds of each other, when their ids are equal. Names are for readers
+alone: nothing is ever told from a printed name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+# What a model is called whose training was not that of all weights of the checkpoint as it came.
+LORA, RANDOM = "lora", "random"
+METHOD_SETTINGS = {
+    "random_weights", "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets",
+}  # fmt: skip
+# What an encoder that was trained to retrieve is called, by its head; as it came, it has its own name alone.
+HEADS = {"tokens": "late interaction", "reranker": "reranker"}
+TRAINED = "trained"
+BM25 = "bm25"
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """One model, or one system that a model is part of.
+
+    Attributes:
+        name: of the checkpoint: a short name, a Hub id, the last part of a folder, a run; `bm25 (english)`.
+        weights: which weights the name stood for: a revision, a version or a checksum of the files.
+        method: `lora`, `random` (weights drawn anew), or nothing.
+        head: what training made of an encoder that retrieves, or nothing.
+        start: the training that came before its own, if one did: task, recipe and method.
+        trained_on: the task, where it was trained on another than it was scored on.
+        passages: tokens of the passages that documents were cut into; 0 for whole documents.
+        fused: the keyword search that its ranking was fused with, if any.
+        reranker: what read its best documents again, if anything did.
+        run: set where a run stands for itself, not for one seed of its model.
+        folder: where the weights lay, for readers.
+    """
+
+    name: str
+    weights: str = ""
+    method: str = ""
+    head: str = ""
+    start: str = ""
+    trained_on: str = ""
+    passages: int = 0
+    fused: str = ""
+    reranker: ModelId | None = None
+    run: str = ""
+    folder: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.called()
+
+    def called(self, *details: str) -> str:
+        """Return the name, with what must be told besides in brackets."""
+        said = " ".join(filter(None, (self.name, self.head, self.method)))
+        said += " + bm25" if self.fused else ""
+        said += f" > {self.reranker}" if self.reranker else ""
+        told = [
+            *([f"trained on {self.trained_on}"] if self.trained_on else []),
+            *([f"passages of {self.passages}"] if self.passages else []),
+            *([self.run] if self.run else []),
+            *filter(None, details),
+        ]
+        return f"{said} ({', '.join(told)})" if told else said
+
+    @property
+    def as_published(self) -> str:
+        """The name under which papers report it; empty for what was trained or put together otherwise."""
+        plain = ModelId(self.name, self.weights, head=self.head, start=self.start, run=self.run)
+        return self.name if self == plain and self.head in ("", TRAINED) else ""
+
+
+def names_of(found: Collection[tuple[str, ModelId]]) -> dict[tuple[str, ModelId], str]:
+    """Return what each (task, model) is called: short, and told apart from any other that is called alike.
+
+    What a task brings with it (the training before its own, how its texts are read for keywords) is told only
+    where one task has both: a model is the same one on all tasks.
+    """
+    alike: dict[str, list[ModelId]] = {}
+    for one in dict.fromkeys(_on_any_task(one) for _, one in found):
+        alike.setdefault(str(one), []).append(one)
+    details = {one: told for group in alike.values() for one, told in _details(group, EVERYWHERE).items()}
+    names: dict[tuple[str, ModelId], str] = {}
+    for task in {task for task, _ in found}:
+        here: dict[ModelId, list[ModelId]] = {}
+        for one in dict.fromkeys(one for other, one in found if other == task):
+            here.setdefault(_on_any_task(one), []).append(one)
+        for general, group in here.items():
+            for one, told in _details(group, ON_ONE_TASK).items():
+                names[task, one] = one.called(*told, *details[general])
+    return names
+
+
+def _on_any_task(one: ModelId) -> ModelId:
+    return replace(one, start="", fused=one.fused and BM25)
+
+
+# What two models of one name may differ in, the most telling first.
+ON_ONE_TASK: tuple[Callable[[ModelId], str], ...] = (
+    lambda one: f"from {one.start}" if one.start else "",
+    lambda one: f"with {one.fused}" if one.fused else "",
+)
+EVERYWHERE: tuple[Callable[[ModelId], str], ...] = (
+    lambda one: Path(one.folder).parent.name,
+    lambda one: _shown_weights(one),
+    lambda one: _shown_weights(one.reranker) if one.reranker else "",
+    lambda one: f"method {one.method or 'full'}, head {one.head or 'none'}",
+    lambda one: one.weights,
+)
+
+
+def _details(
+    group: Sequence[ModelId], kinds: Sequence[Callable[[ModelId], str]]
+) -> dict[ModelId, tuple[str, ...]]:
+    """Return as few details of each as tell the models of a group apart."""
+    found: dict[ModelId, tuple[str, ...]] = {one: () for one in group}
+    for tell in kinds:
+        tried = {one: (*told, tell(one)) for one, told in found.items()}
+        if len(set(tried.values())) > len(set(found.values())):
+            found = tried
+    return found
+
+
+def _shown_weights(one: ModelId) -> str:
+    is_checksum = re.fullmatch("[0-9a-f]{16,}", one.weights)
+    return f"revision {one.weights[:8] if is_checksum else one.weights}" if one.weights else ""
+
+
+def is_named(model: str, name: str) -> bool:
+    """Does `name` mean the model that is called `model`? `bm25` means `bm25 (english)` too."""
+    return model == name or model.startswith(f"{name} (")
+
+
+def known_as(model: Mapping[str, Any]) -> str:
+    """Return what a record's model is called: of a folder, its last part."""
+    name = str(model["name"])
+    return Path(name).name if _is_folder(model) else name
+
+
+def _is_folder(model: Mapping[str, Any]) -> bool:
+    return Path(model["name"]).is_absolute() or str(model.get("found_in", "")).startswith("folder ")
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """Return what of a training's settings makes another model of its checkpoint."""
+    return LORA if config.get("lora") else RANDOM if config.get("random_weights") else ""
+
+
+def model_id(model: Mapping[str, Any], training: Mapping[str, Any] | None, task: str, start: str) -> ModelId:
+    """Return the id of a record's model.
+
+    Args:
+        model: the record's entry of it.
+        training: how it was trained, if it was (see `lineage`).
+        task: what it was scored on.
+        start: what its training started from, where that was another training.
+    """
+    loaded = training["model"] if training else model
+    folder = str(loaded.get("folder", "")) if _is_folder(loaded) else ""
+    own = ModelId(known_as(loaded), _weights(loaded), folder=folder)
+    if training is None:
+        return own
+    config = training["config"]
+    usual = TRAINED if training["kind"] == "retrieval" else ""
+    return ModelId(
+        own.name,
+        own.weights,
+        method=method_of(config),
+        head=HEADS.get(config.get("head", ""), usual),
+        start=start,
+        trained_on=training["task"] if training["task"] != task else "",
+        folder=folder,
+    )
+
+
+def _weights(model: Mapping[str, Any]) -> str:
+    """Return which weights were loaded; older records of a folder know its path alone."""
+    if kept := model.get("weights"):
+        return str(kept)
+    revision = str(model.get("revision", ""))
+    return str(model.get("folder", revision)) if revision == "local folder" else revision
