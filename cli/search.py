@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from modernbert.errors import BadData, BadOption
 from modernbert.ranges import Range
 
 from . import options, output, values
@@ -25,7 +26,7 @@ def index(
         options.option("--to", values.folder, "The index's folder; PATH/.mbert-index by default."),
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Begin anew, with another model perhaps.")
+        bool, options.flag("--rebuild", "Build the index anew, perhaps with another model.")
     ] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,
@@ -81,34 +82,83 @@ def _warn_of(done: Any) -> None:
 
 
 def search(
-    query: Annotated[str, options.argument("QUERY", values.text, "What to look for, in words.")],
+    query: Annotated[
+        str | None,
+        options.argument(
+            "QUERY", values.text, "What to look for; without it, queries are read line by line."
+        ),
+    ] = None,
     index: Annotated[
         Path | None,
         options.option("--index", values.place, "An indexed folder; the nearest one from here by default."),
     ] = None,
-    k: Annotated[int, options.option("-k", values.whole(Range(1, 10_000)), "How many results.")] = 10,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with BM25: exact names count too.")] = False,
+    k: Annotated[int, options.option("-k", values.whole(Range(1, 10_000)), "Number of results.")] = 10,
+    hybrid: Annotated[
+        bool, options.flag("--hybrid", "Fuse with BM25, so that exact names count as well.")
+    ] = False,
+    like: Annotated[
+        str | None,
+        options.option("--like", values.text, "Instead of a query: FILE:LINE; finds what is like that."),
+    ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Search an index by meaning; the model is the one that the index was built with."""
-    from modernbert.index.query import Searcher, as_dict, find_index
+    """Search an index by meaning; the model is the one that the index was built with.
+
+    Without a query, queries are read line by line, and only the first one waits for the model to load.
+    """
+    if like is not None and (query is not None or hybrid):
+        raise BadOption("--like has no effect beside a query or --hybrid")
+    place = _file_and_line(like) if like is not None else None
+    from modernbert.index.query import Searcher, find_index
     from modernbert.index.record import read_record
 
     folder = find_index(index)
     record = read_record(folder)
     length = int(record["key"]["max_length"])
     embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
-    hits = Searcher(folder, embedder).search(query, k, hybrid=hybrid)
-    if json:
+    searcher = Searcher(folder, embedder)
+    if place:
+        return _show_hits(searcher.like(*place, k), "", as_json=json)
+    for line in [query] if query is not None else _queries():
+        _show_hits(searcher.search(line, k, hybrid=hybrid), line, as_json=json)
+
+
+def _file_and_line(like: str) -> tuple[str, int]:
+    path, _, line = like.rpartition(":")
+    if not path or not line.isascii() or not line.isdecimal() or len(line) > 9:
+        raise BadOption(f"--like is '{values.shown(like)}'", fix="Give FILE:LINE, as results name them.")
+    return path, int(line)
+
+
+def _queries() -> Iterator[str]:
+    """Yield the queries that come on standard input, until it ends."""
+    asks = sys.stdin.isatty()
+    while True:
+        if asks:
+            output.print_line("search (Ctrl-D ends): ", style="bold", error=True)
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError:
+            raise BadData("a query that is not UTF-8", where="standard input") from None
+        if not line:
+            return
+        if line.strip():
+            yield values.text(line.strip(), "the query")
+
+
+def _show_hits(hits: list[Any], query: str, *, as_json: bool) -> None:
+    from modernbert.index.query import as_dict
+
+    if as_json:
         return output.print_json(as_dict(hits))
     for hit in hits:
         _show(hit, query)
     if not hits:
-        output.print_line("the index is empty")
+        output.print_line("nothing found")
 
 
 def _embedder(
@@ -154,7 +204,7 @@ def embed(
     text_col: Annotated[
         str | None, options.option("--text-col", values.text, "Text column; guessed by default.")
     ] = None,
-    queries: Annotated[bool, typer.Option("--queries", help="The texts are queries, not documents.")] = False,
+    queries: Annotated[bool, options.flag("--queries", "The texts are queries, not documents.")] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,

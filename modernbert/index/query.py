@@ -98,11 +98,30 @@ class Searcher:
         if not query.strip():
             raise BadOption("the query is empty")
         if k < 1:
-            raise BadOption(f"{k} results are none", fix="Give -k 1 or more.")
+            raise BadOption("-k must be at least 1")
         vector_D = unit(self.embedder.encode([query], "query"))[0]
         with self._opened() as store:
             found = self._both(store, query, vector_D, k) if hybrid else self.nearest.find(store, vector_D, k)
             return self._hits(store, found)
+
+    def like(self, path: str, line: int, k: int = 10) -> list[Hit]:
+        """Return the chunks most like the one at a line of an indexed file, best first, without that one.
+
+        Args:
+            path: below the indexed folder, as results name it.
+            line: counted from 1.
+
+        Raises:
+            BadOption: the index has no such file, or nothing at that line.
+        """
+        with self._opened() as store:
+            number = store.at(path, line)
+            if number is None:
+                where = "has nothing at that line" if store.digest(path) else "has no such file"
+                raise BadOption(f"the index {where}", where=f"{path}:{line}")
+            ((_, vectors_1D),) = store.vectors(self.nearest.size, after=number - 1, upto=number)
+            found = self.nearest.find(store, unit(vectors_1D.astype(np.float32))[0], k + 1)
+            return self._hits(store, [hit for hit in found if hit[0] != number][:k])
 
     def _both(self, store: IndexStore, query: str, vector_D: np.ndarray, k: int) -> list[tuple[int, float]]:
         """Fuse what is near with what holds the words, as `mbert eval` does; its documents are our places."""

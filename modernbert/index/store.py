@@ -38,6 +38,8 @@ CREATE TABLE words (word TEXT PRIMARY KEY, postings BLOB NOT NULL);
 _READING = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;"
 # A file without its name yet is thrown away when anything happens, so it needs no journal.
 _WRITING = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+# The largest number that a row can have.
+LAST = 2**63 - 1
 # Numbers in one question to SQLite.
 AT_ONCE = 500
 
@@ -101,24 +103,31 @@ class IndexStore:
                 found[row[0]] = Stored(row[0], row[1], Chunk(*row[2:]))
         return found
 
+    def at(self, path: str, line: int) -> int | None:
+        """Return the number of the chunk that holds a line of a file, counted from 1; None if none does."""
+        query = "SELECT id FROM chunks WHERE path = ? AND first <= ? AND ? <= last ORDER BY id LIMIT 1"
+        row = self.database.execute(query, (path, line, line)).fetchone()
+        return int(row[0]) if row else None
+
     def words(self) -> Words:
         """Return the chunks in the order of their places, ready to be ranked by their words."""
         rows = self.database.execute("SELECT id, words FROM chunks ORDER BY path, first, id").fetchall()
         return Words(checked(list[tuple[int, int]], rows, where="the index"))
 
     def vectors(
-        self, size: int, *, after: int = 0, order: str = "id", batch: int = 10_000
+        self, size: int, *, after: int = 0, upto: int = LAST, order: str = "id", batch: int = 10_000
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield chunks' numbers and vectors of `size` numbers, in half precision, block by block.
 
         Args:
-            after: only chunks with larger numbers; no number is ever given twice.
+            after, upto: only chunks with larger numbers than the first, and none larger than the second; no
+                number is ever given twice.
 
         Raises:
             BadData: there is one of another size.
         """
-        query = f"SELECT id, vector FROM chunks WHERE id > ? ORDER BY {order}"
-        rows = self.database.execute(query, (after,))
+        query = f"SELECT id, vector FROM chunks WHERE id > ? AND id <= ? ORDER BY {order}"
+        rows = self.database.execute(query, (after, upto))
         while part := rows.fetchmany(batch):
             if {len(row[1]) if isinstance(row[1], bytes) else 0 for row in part} != {2 * size}:
                 raise BadData("a vector has not the model's size", where="the index")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -33,6 +34,49 @@ def test_index_and_search(mbert, tiny_modernbert):
     assert set(hit) == {"path", "start", "end", "name", "score", "text", "stale"}
     code, out, _ = mbert("index", "src", "-m", tiny_modernbert, "--rebuild", "--max-length", 64, "--json")
     assert json.loads(out)["embedded"] == 2
+
+
+@pytest.fixture
+def indexed(mbert, tiny_modernbert):
+    Path("src").mkdir()
+    Path("src/a.py").write_text("def good(w1):\n    return w1\n")
+    Path("src/b.md").write_text("awful w9\n")
+    Path("src/c.md").write_text("awful w8\n")
+    assert mbert("index", "src", "-m", tiny_modernbert)[0] == 0
+
+
+def test_queries_are_read_line_by_line(mbert, indexed, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("good w1\n\nawful w9"))
+    code, out, err = mbert("search", "--index", "src", "-k", 1)
+    assert (code, err) == (0, "")
+    assert out.index("a.py:1  good") < out.index("b.md:1")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n")))
+    code, _, err = mbert("search", "--index", "src")
+    assert code == 2 and "standard input: a query that is not UTF-8" in err
+
+
+def test_like_finds_what_is_like_a_line_but_not_that_line(mbert, indexed):
+    code, out, err = mbert("search", "--like", "b.md:1", "--index", "src", "--json")
+    assert code == 0, err
+    hits = json.loads(out)
+    assert {hit["path"] for hit in hits} == {"a.py", "c.md"}
+    one = np.array([hit["score"] for hit in hits])
+    assert (np.diff(one) <= 0).all() and (abs(one) <= 1.0001).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--like", "b.md:9"], "nothing at that line"),
+        (["--like", "z.md:1"], "no such file"),
+        (["--like", "b.md"], "FILE:LINE"),
+        (["--like", "b.md:1", "--hybrid"], "no effect"),
+        (["good", "--like", "b.md:1"], "no effect"),
+    ],
+)
+def test_like_says_what_it_cannot_find(mbert, indexed, given, said):
+    code, _, err = mbert("search", "--index", "src", *given)
+    assert code == 2 and said in err
 
 
 def test_the_nearest_index_above_is_taken(mbert, tiny_modernbert, monkeypatch):

@@ -270,7 +270,7 @@ def test_mistakes(tree, tmp_path, embedder, monkeypatch):
     build_index(tree, embedder, folder)
     with pytest.raises(BadOption, match="the query is empty"):
         Searcher(folder, embedder).search("  ")
-    with pytest.raises(BadOption, match="0 results are none"):
+    with pytest.raises(BadOption, match="-k must be at least 1"):
         Searcher(folder, embedder).search("x", 0)
     with pytest.raises(BadOption, match="holds files to index"):
         build_index(tree, embedder, tree)
