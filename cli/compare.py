@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -133,7 +132,8 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
     output.print_line(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", error=True)
-    _ask(yes=yes)
+    otherwise = "Add --yes to make them, or --finished to compare what there is."
+    output.ask("Make them now?", yes=yes, otherwise=otherwise)
     names: list[str] = []
 
     def on_wait() -> None:
@@ -148,16 +148,6 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
             output.print_line(said, error=True)
             names.append(now if isinstance(now, str) else fill(now, store, progress.observe))
     return names
-
-
-def _ask(*, yes: bool) -> None:
-    if yes:
-        return
-    fix = "Add --yes to make them, or --finished to compare what there is."
-    if not sys.stdin.isatty():
-        raise BadOption("there is nobody to ask whether to make them", fix=fix)
-    if not typer.confirm("Make them now?", err=True):
-        raise BadOption("the missing runs were not made", fix=fix)
 
 
 def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> None:

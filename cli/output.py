@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
 from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modernbert.errors import MbertError
+from modernbert.errors import BadOption, MbertError
 
 from .screen import Screen, one_line, screen, visible, visible_json
 
@@ -116,6 +117,20 @@ def print_facts(title: str, facts: dict[str, object]) -> None:
     lines = [f"  {name:<{width}}  {value}" for name, value in facts.items()]
     print_line(title, style="bold")
     print_line("\n".join(lines))
+
+
+def ask(question: str, *, yes: bool, otherwise: str) -> None:
+    """Ask before something is done, unless `yes`.
+
+    Raises:
+        BadOption: it should not be done, or this is no terminal.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadOption("not a terminal: cannot ask", fix=otherwise)
+    if not typer.confirm(visible(question), err=True):
+        raise BadOption("nothing was done", fix=otherwise)
 
 
 @contextlib.contextmanager

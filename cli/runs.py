@@ -1,4 +1,4 @@
-"""`mbert runs` and `mbert runs show`."""
+"""`mbert runs`, and `show`, `rm` and `mv` below it."""
 
 from __future__ import annotations
 
@@ -11,31 +11,88 @@ from modernbert.runs import RunStore, rows_of
 from . import options, output, values
 from .scores import show_scores
 
-app = typer.Typer(help="List the runs; `mbert runs show NAME` for one.", invoke_without_command=True)
+app = typer.Typer(help="List runs; show, remove or rename one.", invoke_without_command=True)
+
+
+SORTS = ("when", "name", "task", "model", "score")
 
 
 @app.callback()
-def list_runs(context: typer.Context, runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
+def list_runs(
+    context: typer.Context,
+    task: Annotated[
+        str | None, options.option("--task -t", values.name, "Only runs on this task.", options.DATA)
+    ] = None,
+    model: Annotated[
+        str | None, options.option("--model -m", values.name, "Only runs of this model.", options.MODEL)
+    ] = None,
+    sort: Annotated[
+        str,
+        options.option("--sort", values.one_of(*SORTS), f"Order: {', '.join(SORTS)}.", options.OUTPUT),
+    ] = "when",
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+) -> None:
     """List the runs."""
     if context.invoked_subcommand:
         return
     store = RunStore.at(runs_dir)
     found = store.survey()
-    ordered = sorted(found.records.items(), key=lambda item: item[1]["created"])
+    chosen = {
+        name: record
+        for name, record in found.records.items()
+        if task in (None, record["task"]["name"]) and model in (None, record["model"]["name"])
+    }
+    ordered = sorted(chosen.items(), key=lambda item: _place(item, sort))
     if json:
         damaged = [{"name": n, "status": "damaged", "fault": str(e)} for n, e in found.damaged.items()]
         return output.print_json([{"name": name, **record} for name, record in ordered] + damaged)
     if not store.names():
         return output.print_line(f"no runs in {store.root} yet; start one with `mbert finetune`")
-    columns = ("run", "kind", "status", "task", "model", "score", "when")
-    rows = [
-        (n, r["kind"], r["status"], r["task"]["name"], r["model"]["name"], headline(r), r["created"][:16])
-        for n, r in ordered
-    ]
-    rows += [(name, "", "damaged", "", "", "", "") for name in found.damaged]
-    output.print_table("", columns, rows)
+    if not chosen and (task or model):
+        return output.print_line("no run is of that task and model; `mbert runs` lists all")
+    rows = [_row(name, record) for name, record in ordered]
+    rows += [(name, "damaged", "", "", "", "", "", "") for name in found.damaged]
+    columns = ("run", "status", "task", "model", "method", "epochs", "score", "when")
+    output.print_table("", columns, rows, right=("epochs",))
     for error in found.damaged.values():
         output.print_warning(str(error))
+
+
+def _place(item: tuple[str, dict[str, Any]], sort: str) -> tuple[Any, ...]:
+    """Return where a run stands in the list: the oldest first, or the best score first."""
+    name, record = item
+    results = record.get("results") or [{"scores": [{"value": float("-inf")}]}]
+    by = {
+        "name": name,
+        "task": record["task"]["name"],
+        "model": record["model"]["name"],
+        "score": -results[0]["scores"][0]["value"],
+    }
+    return (by.get(sort, ""), record["created"], name)
+
+
+def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
+    config = record.get("config", {})
+    limit = record.get("request", {}).get("limit")
+    return (
+        name,
+        record["status"],
+        record["task"]["name"],
+        record["model"]["name"],
+        _method(record) + (f", {limit:,} rows" if limit else ""),
+        f"{config['epochs']:g}" if "epochs" in config else "",
+        headline(record),
+        record["created"][:16].replace("T", " "),
+    )
+
+
+def _method(record: dict[str, Any]) -> str:
+    """Return how a run came about: a kind of training, or an evaluation."""
+    config = record.get("config", {})
+    if record["kind"] == "finetune":
+        return "LoRA" if config.get("lora") else "random init" if config.get("random_weights") else "full"
+    return str(record["kind"])
 
 
 def headline(record: dict[str, Any]) -> str:
@@ -45,7 +102,35 @@ def headline(record: dict[str, Any]) -> str:
         return ""
     chosen = next((split for split in results if split["split"].startswith("test")), results[0])
     score = chosen["scores"][0]
-    return f"{score['metric']} {score['value']:.4f} ({chosen['split']}, n {score['n']})"
+    return f"{score['metric']} {score['value']:.4f} ({chosen['split']}, n {score['n']:,})"
+
+
+@app.command("rm")
+def remove(
+    names: Annotated[list[str], options.argument("NAMES...", values.name, "The runs' names.")],
+    yes: Annotated[bool, options.flag("--yes -y", "Do not ask.")] = False,
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """Remove runs, with their models and scores."""
+    from modernbert.run_changes import remove_runs
+
+    output.ask(
+        f"Remove {', '.join(names)} for good?", yes=yes, otherwise="Add --yes to remove without asking."
+    )
+    for folder in remove_runs(RunStore.at(runs_dir), names):
+        output.print_line(f"removed: {folder}")
+
+
+@app.command("mv")
+def rename(
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
+    new: Annotated[str, options.argument("NEW", values.run_name, "Its new name.")],
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """Rename a run."""
+    from modernbert.run_changes import rename_run
+
+    output.print_line(f"renamed: {rename_run(RunStore.at(runs_dir), name, new)}")
 
 
 @app.command("show")

@@ -155,6 +155,7 @@ class RunStore:
 
     def sweep(self) -> None:
         """Remove what processes left behind that were killed: no living process holds it."""
+        sweep(self.root)
         for folder in self._folders():
             sweep(folder)
             with contextlib.suppress(OSError):  # another user's, or gone in this moment

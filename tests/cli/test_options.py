@@ -55,6 +55,7 @@ NEEDED = {
     "NAME": "toy",
     "NAMES...": "modernbert-nano",
     "COMMAND": "models",
+    "NEW": "other",
 }
 ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
 

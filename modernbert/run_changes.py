@@ -1,0 +1,54 @@
+"""Remove and rename runs."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from modernbert.places import no_space_is_an_error
+from modernbert.runs import RunStore, lock
+from modernbert.temporary import TEMPORARY
+
+
+def remove_runs(store: RunStore, names: Sequence[str]) -> list[Path]:
+    """Remove runs, damaged ones too, and return the folders that they had.
+
+    Nothing is removed when one of the names is wrong. What a kill leaves of a run is no run any more.
+
+    Raises:
+        UnknownName: there is no such run.
+        BadRun: another process is working on it.
+    """
+    for name in names:
+        _require(store, name)
+    folders = list(dict.fromkeys(store.path(name) for name in names))
+    for folder in folders:
+        with lock(folder), no_space_is_an_error(folder):
+            gone = folder.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
+            folder.rename(gone)
+        shutil.rmtree(gone)
+    return folders
+
+
+def rename_run(store: RunStore, name: str, new: str) -> Path:
+    """Give a run another name, and return its folder.
+
+    Raises:
+        UnknownName: there is no such run.
+        BadOption: the new name is none for a run, or is taken.
+        BadRun: another process is working on the run.
+    """
+    _require(store, name)
+    store.check_name(new)
+    folder, target = store.path(name), store.path(new)
+    with lock(folder), no_space_is_an_error(target):
+        shutil.rmtree(target, ignore_errors=True)  # what a killed run left there
+        folder.rename(target)
+    return target
+
+
+def _require(store: RunStore, name: str) -> None:
+    if not store.has(name):
+        store.read(name)

@@ -1,0 +1,64 @@
+"""Runs are removed and renamed as a whole, and never while they are worked on."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import keep_run, running_record
+
+from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.run_changes import remove_runs, rename_run
+from modernbert.runs import RunStore, lock
+
+
+def test_removed_runs_are_gone_and_others_stay(store):
+    for name in ("a", "b", "c"):
+        keep_run(store, name, running_record())
+    remove_runs(store, ["a", "b", "a"])
+    assert store.names() == ["c"]
+    assert sorted(path.name for path in store.root.iterdir()) == ["c"]
+
+
+def test_one_wrong_name_removes_nothing(store):
+    keep_run(store, "a", running_record())
+    with pytest.raises(UnknownName):
+        remove_runs(store, ["a", "b"])
+    assert store.names() == ["a"]
+
+
+def test_a_damaged_run_can_be_removed(store):
+    (keep_run(store, "a", running_record()) / "run.json").write_text("{")
+    remove_runs(store, ["a"])
+    assert not store.names()
+
+
+def test_a_run_that_is_worked_on_stays_as_it_is(store):
+    with lock(keep_run(store, "a", running_record())):
+        with pytest.raises(BadRun, match="another process"):
+            remove_runs(store, ["a"])
+        with pytest.raises(BadRun, match="another process"):
+            rename_run(store, "a", "b")
+    assert store.names() == ["a"]
+
+
+def test_a_renamed_run_is_the_same_run(store):
+    keep_run(store, "a", running_record())
+    record = store.read("a")
+    rename_run(store, "a", "b")
+    assert store.names() == ["b"]
+    assert store.read("b") == record
+
+
+@pytest.mark.parametrize(("new", "said"), [("b", "already"), ("../x", "cannot name")])
+def test_no_run_is_overwritten_by_a_rename(store, new, said):
+    for name in ("a", "b"):
+        keep_run(store, name, running_record())
+    with pytest.raises(BadOption, match=said):
+        rename_run(store, "a", new)
+    assert store.names() == ["a", "b"]
+
+
+def test_what_a_killed_removal_left_is_swept(store):
+    keep_run(store, "a", running_record())
+    (store.root / ".0.mbert-tmp").mkdir()
+    RunStore.at(store.root)
+    assert sorted(path.name for path in store.root.iterdir()) == ["a"]
