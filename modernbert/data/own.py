@@ -73,7 +73,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         text=columns.text,
         label=columns.label,
         labels=labels,
-        metrics=_metrics(columns.kind, labels),
+        metrics=usual_metrics(columns.kind, labels),
         standardised=columns.kind == "regression",
         source=FileData(splits, Path(data.path)),
         test=("test",) if "test" in splits else (),
@@ -81,7 +81,8 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     return task, notes
 
 
-def _metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
+def usual_metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how own data is scored, the main metric first."""
     if kind == "regression":
         return ("r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman")
     if kind == "multi_label":
