@@ -103,7 +103,7 @@ def evaluate(
         find_tasks(target)  # a wrong name is told before torch is imported, which takes seconds
     from modernbert.evaluation.evaluate import evaluate_model, write_submission
     from modernbert.evaluation.retrieve import SearchOptions, retrieval_tasks
-    from modernbert.evaluation.trained_task import task_of_file
+    from modernbert.evaluation.trained_task import task_to_score
     from modernbert.evaluation.vectors import VectorCache
     from modernbert.model.locate import locate_model
     from modernbert.runs import RunStore
@@ -133,10 +133,7 @@ def evaluate(
         raise BadOption("which model? Labels need one that was trained for them", fix="Give --model RUN.")
     source = locate_model(model, store=store, data_dir=data_dir)
     if task is None:
-        if not store.has(source.name):
-            raise BadOption("own files are scored with a run: only a run knows its labels and columns")
-        record = store.read(source.name)
-        task = task_of_file(record, Path(target), text=tuple(text_col or ()), label=label_col)
+        task = task_to_score(source, Path(target), text=tuple(text_col or ()), label=label_col)
     else:
         options.refuse(context, ("text_col", "label_col"), f"is for own files, and {target} fixes its own")
     if submit:

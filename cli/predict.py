@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from modernbert.errors import BadOption
-
 from . import options, output, values
 
 
 def predict(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
-    model: Annotated[str, options.option("--model -m", values.name, "A finished run.")],
+    model: Annotated[
+        str, options.option("--model -m", values.name, "A finished run, or a classifier's folder or Hub id.")
+    ],
     out: Annotated[
         Path, options.option("--out -o", values.target(".jsonl", ".csv"), "Output file: .jsonl or .csv.")
     ],
@@ -29,26 +29,20 @@ def predict(
     """Predict every row of a file; input columns are kept, memory stays constant."""
     from modernbert.evaluation.evaluate import Scorer, trained_length
     from modernbert.evaluation.stream import predict_file
-    from modernbert.evaluation.trained_task import task_of_run
+    from modernbert.evaluation.trained_task import task_to_predict
     from modernbert.model.locate import locate_model
-    from modernbert.runs import RunStore, read_run
+    from modernbert.runs import RunStore
 
-    store = RunStore.at(runs_dir)
-    source = locate_model(model, store=store, data_dir=data_dir)
-    if source.task is None:
-        raise BadOption(
-            f"{model} is no fine-tuned run", fix="Train one with `mbert finetune`; see `mbert runs`."
-        )
-    task = task_of_run(read_run(source.folder.parent))
-    scorer = Scorer(
-        source, task, max_length=trained_length(source, store), device=device, precision=precision
-    )
+    text = tuple(text_col or ())
+    source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
+    task = task_to_predict(source, file, text)
+    scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
     with output.status("predicting") as say:
         result = predict_file(
             scorer,
             file,
             out,
-            text=tuple(text_col or ()),
+            text=text,
             prefix=prefix or "",
             on_progress=lambda rows: say(f"predicting: {rows:,} rows"),
         )

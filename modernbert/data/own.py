@@ -74,7 +74,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         label=columns.label,
         cells=found.cells,
         labels=found.labels,
-        metrics=_metrics(found.kind, found.labels),
+        metrics=usual_metrics(found.kind, found.labels),
         standardised=found.kind == "regression",
         source=FileData(splits, Path(data.path)),
         test=("test",) if "test" in splits else (),
@@ -85,7 +85,8 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     return replace(task, source=FileData(splits | made, Path(data.path))), [*notes, note]
 
 
-def _metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
+def usual_metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how own data is scored, the main metric first."""
     if kind == "regression":
         return ("r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman")
     if kind == "multi_label":

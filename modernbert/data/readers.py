@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,16 +117,23 @@ def _json_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
 
 
 def _iter_parquet(path: Path) -> Iterator[Record]:
+    first = 1
+    with parquet_file(path) as file:
+        for batch in file.iter_batches(1024):
+            yield from enumerate(_parquet_rows(batch, first, path), start=first)
+            first += batch.num_rows
+
+
+@contextmanager
+def parquet_file(path: Path) -> Iterator[Any]:
+    """Open a Parquet file. Raises BadData when it, or what is read of it meanwhile, is not valid."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     try:
-        file = parquet.ParquetFile(path)
-        _check_header(str(path), file.schema_arrow.names)
-        first = 1
-        for batch in file.iter_batches(1024):
-            yield from enumerate(_parquet_rows(batch, first, path), start=first)
-            first += batch.num_rows
+        with parquet.ParquetFile(path) as file:
+            _check_header(str(path), file.schema_arrow.names)
+            yield file
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadData(f"not a valid Parquet file ({error})", where=str(path)) from None
 
@@ -138,13 +145,14 @@ def _parquet_rows(batch: Any, first: int, path: Path) -> list[dict[str, Any]]:
     except (ValueError, OverflowError, KeyError):  # text that is no UTF-8, a date out of range, a time zone
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for number, cell in enumerate(column, start=first):
-                _check_cell(cell, f"{path}, row {number}", name)
+                read_cell(cell, f"{path}, row {number}", name)
         raise
 
 
-def _check_cell(cell: Any, where: str, name: str) -> None:
+def read_cell(cell: Any, where: str, name: str) -> Any:
+    """Return an Arrow cell's value. Raises BadData, with row and column, for what Python cannot hold."""
     try:
-        cell.as_py()
+        return cell.as_py()
     except UnicodeDecodeError:
         raise BadData(f"column '{name}' holds text that is not UTF-8", where=where) from None
     except (ValueError, OverflowError, KeyError) as error:

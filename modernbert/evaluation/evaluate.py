@@ -24,9 +24,10 @@ from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.inference import prepare_inference
+from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
-from modernbert.runs import RunStore, write_run
+from modernbert.runs import RunStore, read_run, write_run
 from modernbert.versions import versions
 
 
@@ -59,6 +60,7 @@ class Scorer:
     ) -> None:
         """Load the model. Raises BadModel when it has no head for the task; `max_length` 0 is automatic."""
         self.source, self.task = source, task
+        self.order = label_order(source, task)
         self.tokenizer = load_tokenizer(source)
         self.context = context_length(load_config(source))
         if max_length > self.context:
@@ -73,7 +75,9 @@ class Scorer:
         self.model.to(self.accelerator.device).eval()
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:
-        """Return logits of shape (N, C); texts are cut at `max_length`, or at the model's context.
+        """Return logits of shape (N, C), in the order of the task's labels.
+
+        Texts are cut at `max_length`, or at the model's context.
 
         `truncated` counts the texts that were cut.
         """
@@ -81,7 +85,8 @@ class Scorer:
         tokens = tokenize(self.tokenizer, texts, length)
         self.truncated += int((tokens.full.lengths > length).sum())
         budget = MAX_TOKENS[self.machine.device]
-        return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        logits_NC = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        return logits_NC[:, self.order]
 
 
 def splits_to_score(task: Task, asked: str | None) -> tuple[str, ...]:
@@ -122,9 +127,7 @@ def evaluate_model(
     scorer = Scorer(source, task, max_length=max_length, device=device, precision=precision)
     lengths = {name: measure(scorer.tokenizer, part.texts) for name, part in examples.items()}
     if not scorer.max_length:
-        scorer.max_length = trained_length(source, store) or auto_max_length(
-            lengths[wanted[0]], scorer.context
-        )
+        scorer.max_length = trained_length(source) or auto_max_length(lengths[wanted[0]], scorer.context)
     report = check_data(task, examples, lengths=lengths, max_length=scorer.max_length)
     logits = {name: scorer.logits(part.texts) for name, part in examples.items()}
     splits = tuple(_scored(task, source, name, examples[name], logits[name]) for name in wanted)
@@ -132,7 +135,8 @@ def evaluate_model(
     with store.new_run(f"eval-{task.short_name}-{Path(source.name).name}") as folder:
         write_jsonl(folder / "scores.jsonl", rows)
         write_run(folder, _record(task, scorer, loaded, splits, report.as_dict()))
-    return EvaluationResult(folder.name, task.name, source.name, splits, report.warnings)
+    notes = (*label_notes(source, task), *report.warnings)
+    return EvaluationResult(folder.name, task.name, source.name, splits, notes)
 
 
 def _scored(
@@ -140,15 +144,15 @@ def _scored(
 ) -> SplitScores:
     """Score a split; say which of its texts a run was trained on."""
     scores = score_split(task, split, examples, logits)
-    if source.task is None:
+    if source.run is None:
         return scores
-    told = seen_notes(source.folder.parent / TRAINED_TEXTS, task, split, examples, logits)
+    told = seen_notes(source.run / TRAINED_TEXTS, task, split, examples, logits)
     return replace(scores, notes=(*scores.notes, *told))
 
 
-def trained_length(source: ModelSource, store: RunStore) -> int:
+def trained_length(source: ModelSource) -> int:
     """Return the maximum length that a run was trained with; 0 for other models."""
-    return int(store.read(source.name)["config"]["max_length"]) if store.has(source.name) else 0
+    return int(read_run(source.run)["config"]["max_length"]) if source.run else 0
 
 
 def _record(
@@ -165,6 +169,7 @@ def _record(
         "data": {"splits": {n: part.record(task) for n, part in loaded.items()}, "report": report},
         "machine": asdict(scorer.machine),
         "results": [split.as_dict() for split in splits],
+        "notes": list(label_notes(scorer.source, task)),
         "hardware": describe_hardware(),
         "versions": versions(),
     }
@@ -190,7 +195,7 @@ def write_submission(
         raise BadOption(f"{task.name} has no submission format")
     loaded = {split: load_split(task, split, data_dir) for split in task.submission}
     examples = {split: to_examples(task, part.rows, labelled=False) for split, part in loaded.items()}
-    length = trained_length(source, store)
+    length = trained_length(source)
     scorer = Scorer(source, task, max_length=length, device=device, precision=precision)
     folder.mkdir(parents=True, exist_ok=True)
     written = []

@@ -1,16 +1,27 @@
-"""The task that a finished run was trained on, from its record: what it predicts, from which columns."""
+"""The task that a model was trained on: what it predicts, from which columns.
+
+A run's record says so. Of any other classifier in transformers' layout, its `config.json` says what it
+predicts, and the user or the usual names say from which columns.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modernbert.data.cells import Cells
-from modernbert.data.columns import check_text_columns
+from modernbert.data.columns import check_text_columns, guess_columns, guess_text
 from modernbert.data.labels import read_label_column
+from modernbert.data.own import own_name, usual_metrics
 from modernbert.data.readers import read_rows
+from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, Task
-from modernbert.errors import BadOption
+from modernbert.errors import BadModel, BadOption
+from modernbert.evaluation.rows import CHUNK_ROWS, chunks_of_rows
+from modernbert.model.labels import Head, head_of, spelt_as_in
+from modernbert.model.locate import ModelSource
+from modernbert.runs import read_run
 
 
 def task_of_run(record: dict[str, Any]) -> Task:
@@ -41,6 +52,69 @@ def task_of_run(record: dict[str, Any]) -> Task:
         metrics=tuple(kept["metrics"]),
         mean=record["data"].get("target", {}).get("mean"),
         thresholds=tuple(record.get("thresholds", {}).values()),
+        source=FileData({}, Path()),
+        validation=(),
+    )
+
+
+def task_to_predict(source: ModelSource, path: Path, text: tuple[str, ...] = ()) -> Task:
+    """Return what a model predicts for the rows of a file.
+
+    Args:
+        source: a run, or any sequence classifier.
+        path: the file; its columns are looked at where neither a run nor `text` names the text.
+        text: the text columns, if the user names them.
+
+    Raises:
+        BadOption: the run predicts no labels, or reads another number of texts.
+        BadModel: it is no classifier.
+        BadData: the file cannot be read, or no column has a usual name.
+    """
+    if source.run:
+        task = task_of_run(read_run(source.run))
+        require_as_trained(task, text)
+        return task
+    head = head_of(source)
+    rows = Rows.from_records(next(chunks_of_rows(path, CHUNK_ROWS)), str(path))
+    return _task_of_head(source, head, text or guess_text(rows))
+
+
+def task_to_score(
+    source: ModelSource, path: Path, *, text: tuple[str, ...] = (), label: str | None = None
+) -> Task:
+    """Return a model's task with the rows of `path` as its test split.
+
+    Raises:
+        MbertError: as `task_to_predict`, or no column can be the label.
+    """
+    if source.run:
+        return task_of_file(read_run(source.run), path, text=text, label=label)
+    head, rows = head_of(source), read_rows(path)
+    columns = guess_columns(rows, text=text, label=label, kind=head.kind)
+    names = set(columns.found.labels)
+    labels = spelt_as_in(head, names)
+    if head.labels and not names & {*labels}:
+        found = ", ".join(sorted(names)[:5])
+        raise BadModel(f"{source.name} predicts {head}, and the labels in {path} are {found}",
+                       fix="Give the model's config.json an id2label of these.")  # fmt: skip
+    return replace(
+        _task_of_head(source, replace(head, labels=labels), columns.text),
+        name=own_name(str(path)),
+        label=columns.label,
+        cells=columns.found.cells,
+        source=FileData({"test": rows}, path),
+        test=("test",),
+    )
+
+
+def _task_of_head(source: ModelSource, head: Head, text: tuple[str, ...]) -> Task:
+    return Task(
+        name=source.name,
+        summary="as its config.json says",
+        kind=head.kind,
+        text=text,
+        labels=head.labels,
+        metrics=usual_metrics(head.kind, head.labels),
         source=FileData({}, Path()),
         validation=(),
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from modernbert.data.task import Task
+from modernbert.data.task import Kind, Task
 from modernbert.errors import BadModel
 from modernbert.files import atomic_folder
 from modernbert.model import pretrained
 from modernbert.model.encoder import PackedClassifier
+from modernbert.model.labels import PROBLEM_TYPES, label_order
 from modernbert.model.locate import ModelSource
 from modernbert.model.lora import merge_lora
 from modernbert.model.output import exact_output
@@ -21,13 +22,6 @@ from modernbert.model.pretrained import load_weights, quiet_transformers
 
 # A checkpoint without a task head lacks these; anything else missing would be a random encoder.
 HEAD_NAMES = ("classifier.", "head.", "pooler.", "score.")
-PROBLEM_TYPES = {
-    "single_label": "single_label_classification",
-    "multi_label": "multi_label_classification",
-    "regression": "regression",
-}
-
-
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
@@ -80,15 +74,13 @@ def load_classifier(source: ModelSource, task: Task) -> LoadedClassifier:
 def load_trained(source: ModelSource, task: Task) -> Any:
     """Load a model that can score `task` as it is, head and all, in evaluation mode.
 
+    Its outputs are in its own order: `label_order` says which is which.
+
     Raises:
         BadModel: the checkpoint has no head for this task, or is unreadable.
     """
     if source.labels is not None:
-        if source.labels != task.labels:
-            raise BadModel(
-                f"{source.name} predicts {_shown(source.labels)}, and {task.name} has {_shown(task.labels)}",
-                fix=f"Train a model for it: mbert finetune {task.name} --model {source.name}",
-            )
+        label_order(source, task)
         model = _load_run(source).eval()
         if model.config.num_labels != task.num_outputs:
             outputs = model.config.num_labels
@@ -124,11 +116,7 @@ def load_encoder(source: ModelSource) -> Any:
     return model.eval()
 
 
-def _shown(labels: tuple[str, ...]) -> str:
-    return ", ".join(labels) if labels else "a number"
-
-
-def _config(folder: Path, labels: tuple[str, ...], kind: str) -> Any:
+def _config(folder: Path, labels: tuple[str, ...], kind: Kind) -> Any:
     names = labels or ("score",)
     return pretrained.load_config(
         folder,
@@ -150,7 +138,7 @@ def _load(folder: Path, config: Any) -> LoadedClassifier:
 def _load_run(source: ModelSource) -> Any:
     """Return a run's model as it was saved; a LoRA run's adapters are folded into the weights."""
     assert source.labels is not None
-    kind = "single_label" if source.labels else "regression"
+    kind: Kind = "single_label" if source.labels else "regression"
     if source.base is None:
         loaded = _load(source.folder, load_config(source))
         if loaded.new_tensors:

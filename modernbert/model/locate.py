@@ -59,6 +59,11 @@ class ModelSource:
         """Which weights these are: the revision, or the files' checksum where that does not say it."""
         return self.revision if self.is_pinned else _weights_checksum(self.folder)
 
+    @property
+    def run(self) -> Path | None:
+        """The run's folder; None for a model that is no run's."""
+        return None if self.task is None else self.folder.parent
+
     def record(self) -> dict[str, Any]:
         """Return what a run keeps about its model."""
         kept = asdict(self) | {"folder": str(self.folder), "base": self.base.record() if self.base else None}
@@ -90,7 +95,9 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
     if os.path.isfile(folder / "run.json"):  # noqa: PTH113 - of a name that is too long it is False
         return _from_run(folder, store, data_dir)
     if os.path.isdir(folder):  # noqa: PTH112
-        return _from_folder(folder)
+        within = folder.absolute().parent
+        is_of_run = folder.absolute().name == "model" and (within / "run.json").is_file()
+        return _from_run(within, store, data_dir) if is_of_run else _from_folder(folder)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
     known = [*CHECKPOINTS, *store.names()]
@@ -147,7 +154,10 @@ def family_of(folder: Path) -> str:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise BadModel("the folder has no config.json: it is no transformers model", where=str(folder))
+        what = "the folder has no config.json: it is no transformers model"
+        if (folder / "adapter_config.json").is_file():
+            what = "the folder holds adapters alone, without the model they belong to"
+        raise BadModel(what, where=str(folder), fix="Name the run that made it.")
     kind = str(read_object(path, BadModel).get("model_type"))
     return {"modernbert": "modernbert", "deberta-v2": "deberta"}.get(kind, "bert")
 

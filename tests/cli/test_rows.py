@@ -20,6 +20,14 @@ BAD = {
 }
 
 
+NEW = ["prediction", "confidence", "probability_negative", "probability_positive"]
+
+
+def read_csv(name: str) -> list[dict[str, str]]:
+    with Path(name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def write_rows(path: Path, *more: str) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in toy_rows(40)) + "".join(f"{m}\n" for m in more))
     return path
@@ -71,9 +79,14 @@ def test_rows_with_other_columns(mbert, trained, tmp_path):
     assert mbert("predict", path, "-m", trained, "-o", "o.jsonl")[0] == 0
     rows = [json.loads(line) for line in Path("o.jsonl").read_text().splitlines()]
     assert rows[40]["note"] == [1, "x"] and "note" not in rows[41]
-    code, _, err = mbert("predict", path, "-m", trained, "-o", "o.csv")
-    assert code == 2 and "row 41: the column 'note' is not among the first row's" in err, err
-    assert not Path("o.csv").exists()
+    assert mbert("predict", path, "-m", trained, "-o", "o.csv")[0] == 0
+    table = read_csv("o.csv")
+    assert [row["note"] for row in table[39:]] == ["", '[1, "x"]', ""]
+    assert list(table[0]) == ["text", "label", "note", *NEW]
+    for row, cells in zip(rows, table, strict=True):
+        assert row["prediction"] == cells["prediction"]
+        for name, share in row["probabilities"].items():
+            assert float(cells[f"probability_{name}"]) == share
 
 
 def test_a_text_that_a_late_row_lacks_is_named(mbert, trained, tmp_path, monkeypatch):
@@ -107,12 +120,53 @@ def test_what_parquet_holds_and_json_does_not(mbert, trained, tmp_path):
     assert (first["x"], first["day"], first["in"]) == (None, "2026-01-02", [None])
     assert (second["x"], second["day"]) == (0.5, None)
     assert mbert("predict", "new.parquet", "-m", trained, "-o", "o.csv")[0] == 0
-    with Path("o.csv").open(newline="") as file:
-        assert [row["x"] for row in csv.DictReader(file)] == ["", "0.5"]
+    assert [row["x"] for row in read_csv("o.csv")] == ["", "0.5"]
     parquet.write_table(
         pyarrow.table({"text": ["good", "bad"], "x": [None, b"\xff"]}), tmp_path / "new.parquet"
     )
     for out in ("p.jsonl", "p.csv"):
         code, _, err = mbert("predict", "new.parquet", "-m", trained, "-o", out)
-        assert code == 2 and "row 2: a column holds bytes" in err, err
+        assert code == 2 and "row 2: the column 'x' holds bytes" in err, err
         assert not Path(out).exists()
+
+
+def test_csv_cells_hold_what_the_rows_held(mbert, trained, tmp_path):
+    rows = [
+        {"text": "good", "id": "007", "code": 7, "yes": True, "part": 0.5, "none": None},
+        {"text": 'a, "b"\nc', "id": "008", "code": 2**64, "yes": False, "part": 1, "none": ""},
+    ]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert mbert("predict", "new.jsonl", "-m", trained, "-o", "o.csv")[0] == 0
+    first, second = read_csv("o.csv")
+    assert [first[name] for name in ("id", "code", "yes", "part", "none")] == ["007", "7", "true", "0.5", ""]
+    assert (second["text"], second["code"]) == (rows[1]["text"], str(2**64))
+    assert mbert("predict", "new.jsonl", "-m", trained, "-o", "o.jsonl")[0] == 0
+    kept = [json.loads(line) for line in Path("o.jsonl").read_text().splitlines()]
+    assert [{name: row[name] for name in rows[0]} for row in kept] == rows
+
+
+@pytest.mark.parametrize("name", [NEW[0], NEW[2]])
+def test_a_new_column_of_a_csv_file_replaces_none_of_the_input(mbert, trained, tmp_path, name):
+    path = write_rows(tmp_path / "new.jsonl", json.dumps({"text": "good", name: "mine"}))
+    code, _, err = mbert("predict", path, "-m", trained, "-o", "o.csv")
+    assert code == 2 and f"row 41: the file has a column '{name}' already" in err, err
+    assert mbert("predict", path, "-m", trained, "-o", "o.csv", "--prefix", "new_")[0] == 0
+    assert read_csv("o.csv")[-1][name] == "mine"
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(mbert, trained, tmp_path, monkeypatch):
+    """A row that the first reading did not see may have a column that nothing was made ready for."""
+    from modernbert.evaluation import evaluate
+
+    path = write_rows(tmp_path / "new.jsonl")
+    before = evaluate.Scorer.logits
+
+    def logits(self, texts):
+        with path.open("a") as file:
+            file.write('{"text": "good", "late": 1}\n')
+        return before(self, texts)
+
+    monkeypatch.setattr(evaluate.Scorer, "logits", logits)
+    code, _, err = mbert("predict", path, "-m", trained, "-o", "o.csv")
+    assert code == 2 and "changed while it was read" in err, err
+    assert not Path("o.csv").exists()

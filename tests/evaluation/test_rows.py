@@ -10,13 +10,13 @@ import pytest
 from helpers import toy_rows, write_csv
 
 from modernbert.errors import BadData, BadOption
-from modernbert.evaluation.rows import chunks_of_rows
+from modernbert.evaluation.rows import chunks_of_rows, find_columns, require_other_file
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (6, [3, 3]), (7, [3, 3, 1])])
 def test_every_row_comes_once_in_order(count, sizes, tmp_path):
     rows = toy_rows(count)
-    chunks = list(chunks_of_rows(write_csv(tmp_path / "a.csv", rows), tmp_path / "out.jsonl", 3))
+    chunks = list(chunks_of_rows(write_csv(tmp_path / "a.csv", rows), 3))
     assert [len(chunk) for chunk in chunks] == sizes
     assert [row for chunk in chunks for row in chunk] == list(enumerate(rows, start=1))
 
@@ -24,7 +24,15 @@ def test_every_row_comes_once_in_order(count, sizes, tmp_path):
 def test_a_file_without_rows_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("text\n")
     with pytest.raises(BadData, match="no rows"):
-        chunks_of_rows(tmp_path / "a.csv", tmp_path / "out.jsonl", 3)
+        next(chunks_of_rows(tmp_path / "a.csv", 3))
+
+
+def test_columns_are_found_in_every_row(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n\n{"b": 2, "a": 1}\n' + '{"a": 3}\n' * 2000 + '{"c": 1}\n')
+    seen: list[int] = []
+    found = find_columns(tmp_path / "a.jsonl", lambda chunk: seen.extend(number for number, _ in chunk))
+    rows = {name: int(where.rpartition(" ")[2]) for name, where in found.items()}
+    assert rows == {"a": 1, "b": 2, "c": 2003} and seen == list(range(1, 2004))
 
 
 @pytest.mark.parametrize("link", [None, os.symlink, os.link])
@@ -35,7 +43,7 @@ def test_an_output_that_is_the_input_is_refused_under_any_name(link, tmp_path):
         output = tmp_path / "b.csv"
         link(path, output)
     with pytest.raises(BadOption, match="the output is the input"):
-        chunks_of_rows(path, output, 3)
+        require_other_file(path, output)
 
 
 @pytest.mark.parametrize("command", ["predict", "embed"])
