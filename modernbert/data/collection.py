@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.cells import as_number
 from modernbert.data.readers import iter_rows
+from modernbert.data.tables import iter_table
 from modernbert.errors import BadData
 
 Judgements = Mapping[str, Mapping[str, int]]
@@ -95,6 +97,7 @@ class Collection:
         return digest.hexdigest()
 
 
+QRELS = ("query-id", "corpus-id", "score")
 FIX_QRELS = "Remove the judgement, or add what it names to corpus.jsonl or queries.jsonl."
 
 
@@ -191,8 +194,8 @@ def _read_documents(path: Path) -> Documents:
     ids, titles, texts = [], [], []
     for document, row in _rows_by_id(path):
         ids.append(document)
-        titles.append(str(row.get("title") or ""))
-        texts.append(str(row.get("text") or ""))
+        titles.append(row["title"])
+        texts.append(row["text"])
     if not ids:
         raise BadData("the corpus has no documents", where=str(path))
     return Documents(ids, titles, texts)
@@ -200,39 +203,51 @@ def _read_documents(path: Path) -> Documents:
 
 def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
     for query, row in _rows_by_id(path):
-        yield query, str(row.get("text") or "")
+        yield query, row["text"]
 
 
-def _rows_by_id(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows_by_id(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     seen: dict[str, int] = {}
     for number, row in iter_rows(path):
+        where = f"{path}, row {number}"
         if row.get("_id") in (None, "") or "text" not in row:
-            raise BadData("a row needs '_id' and 'text'", where=f"{path}, row {number}")
-        name = str(row["_id"])
+            raise BadData("a row needs '_id' and 'text'", where=where)
+        name = id_of(row["_id"], where)
         if name in seen:
-            raise BadData(f"the id '{name}' stands in row {seen[name]} too", where=f"{path}, row {number}")
+            raise BadData(f"the id '{name}' stands in row {seen[name]} too", where=where)
         seen[name] = number
-        yield name, row
+        yield name, {column: text_of(row.get(column), column, where) for column in ("title", "text")}
+
+
+def id_of(value: Any, where: str) -> str:
+    """Return an id, which is a text or a whole number. Raises BadData."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise BadData(f"the id is {value!r}, neither a text nor a whole number", where=where)
+    return str(value)
+
+
+def text_of(value: Any, column: str, where: str) -> str:
+    """Return a text, empty for none. Raises BadData for a list, a number or an object."""
+    if value is not None and not isinstance(value, str):
+        shown = repr(value)[:60]
+        fix = "Write one text; parts of a document are joined, or are documents of their own."
+        raise BadData(f"column '{column}' holds {shown} where text is expected", where=where, fix=fix)
+    return value or ""
 
 
 def _read_judgements(path: Path, queries: Mapping[str, str]) -> Judgements:
     judgements: dict[str, dict[str, int]] = {}
-    for number, row in iter_rows(path):
+    for number, row in iter_table(path, QRELS):
         where = f"{path}, row {number}"
-        try:
-            query, document, grade = row["query-id"], row["corpus-id"], int(row["score"])
-        except (KeyError, ValueError):
-            raise BadData(
-                "a judgement has the columns query-id, corpus-id and score (a whole number); this one is "
-                f"{', '.join(f'{key}: {value!r}' for key, value in row.items())}",
-                where=where,
-                fix="The first line names the columns: query-id, corpus-id, score, with tabs between.",
-            ) from None
+        query, document = row["query-id"], row["corpus-id"]
+        grade = as_number(row["score"])
+        if grade is None or grade != int(grade):
+            raise BadData(f"the score {row['score']!r} is not a whole number", where=where)
         if query not in queries:
             raise BadData(
                 f"the query '{query}' is judged and is not in the collection", where=where, fix=FIX_QRELS
             )
-        if judgements.setdefault(query, {}).setdefault(document, grade) != grade:
+        if judgements.setdefault(query, {}).setdefault(document, int(grade)) != grade:
             raise BadData(f"'{query}' and '{document}' are judged twice, and differently", where=where)
     if not judgements:
         raise BadData("there are no judgements", where=str(path))

@@ -16,6 +16,7 @@ from modernbert.data.collection import (
     is_collection,
     read_collection,
     splits_of,
+    text_of,
 )
 from modernbert.data.readers import iter_rows
 from modernbert.data.retrieval_task import (
@@ -124,9 +125,13 @@ def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Pa
         ) from None
     ids = corpus.get("_id") or corpus["id"]
     titles = corpus.get("title") or [""] * len(ids)
-    documents = Documents([str(i) for i in ids], [t or "" for t in titles], [t or "" for t in corpus["text"]])
+    documents = Documents(
+        [str(i) for i in ids],
+        [text_of(title, "title", where) for title in titles],
+        [text_of(text, "text", where) for text in corpus["text"]],
+    )
     texts = {
-        str(i): str(text)
+        str(i): text_of(text, "text", where)
         for i, text in zip(queries.get("_id") or queries["id"], queries["text"], strict=True)
     }
     judgements: dict[str, dict[str, int]] = {}

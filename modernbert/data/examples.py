@@ -50,7 +50,8 @@ def to_texts(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
     for name, column in zip(columns, chosen, strict=True):
         for index, value in enumerate(column):
             if not isinstance(value, str):
-                found = "nothing" if value is None else f"{value!r}"
+                others = [n for n, cells in rows.columns.items() if cells[index] is not None]
+                found = f"nothing (the row has {', '.join(others)})" if value is None else repr(value)[:60]
                 raise BadData(
                     f"column '{name}' holds {found} where text is expected", where=rows.where(index)
                 )

@@ -65,6 +65,8 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
             f"the label column '{columns.label}' has {len(found.labels)} different values; two or more are "
             "needed",
             where=train.origin,
+            fix="Name another with --label-col"
+            + (", or train for search with --kind retrieval." if len(columns.text) == 2 else "."),
         )
     task = Task(
         name=own_name(data.path),

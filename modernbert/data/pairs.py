@@ -1,8 +1,10 @@
-"""The user's own pairs and triplets: a file with a query and a document that answers it in each row."""
+"""The user's own pairs and triplets: a file with a query and documents that answer it in each row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +16,62 @@ from modernbert.errors import BadData
 from modernbert.reading import parse_json
 
 QUERY = ("query", "anchor", "question", "title", "sentence1")
-POSITIVE = ("positive", "document", "passage", "answer", "pos", "code", "sentence2")
-NEGATIVE = ("negative", "negatives", "neg")
-# A stronger model's score of each document: of the positive first, then of the negatives.
+POSITIVE = ("positive", "positives", "pos", "document", "passage", "answer", "code", "sentence2")
+NEGATIVE = re.compile(r"neg(ative)?s?_?\d*")
+# A stronger model's score of each document: of the positives first, then of the negatives.
 SCORES = ("scores", "teacher_scores")
+# A number for each pair, as sentence-transformers writes it: do the two belong together?
+LABEL = ("label", "labels", "score")
 
 
 def is_pairs_file(path: Path) -> bool:
     """Does this file's first row have a query and a positive, under the names that training data has?
 
     The looser names (`title`, `code`) count only when they are asked for: a file of labelled titles is not
-    one of pairs.
+    one of pairs. A pair with a number as its label is a labelled text, not one of search.
     """
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         return False
-    first = next(iter_rows(path), None)
-    return first is not None and _pick(first[1], QUERY[:3]) != "" and _pick(first[1], POSITIVE[:1]) != ""
+    _, first = next(iter_rows(path), (1, {}))
+    if not _pick(first, QUERY[:3]) or not _pick(first, POSITIVE[:3]):
+        return False
+    label = _pick(first, LABEL)
+    labelled = label and (isinstance(first[label], bool) or as_number(first[label]) is not None)
+    return not labelled or any(map(NEGATIVE.fullmatch, first))
 
 
-def _pick(row: dict[str, Any], names: Sequence[str]) -> str:
+def _pick(row: Iterable[str], names: Sequence[str]) -> str:
     return next((name for name in names if name in row), "")
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which column is what; an empty name where a file has none.
+
+    Attributes:
+        grade: says 1 where the positive is one, and 0 where it is a negative.
+        lists: columns of a table whose cells are all lists, as JSON.
+    """
+
+    query: str
+    positive: str
+    negatives: tuple[str, ...]
+    scores: str
+    grade: str
+    lists: frozenset[str]
+
+    def describe(self, columns: Iterable[str]) -> str:
+        """Say what was taken, and which columns were not read."""
+        grade = f"{self.grade} (1 relevant, 0 not)" if self.grade else ""
+        positive, *negatives = (
+            f"{name} (lists)" if name in self.lists else name for name in (self.positive, *self.negatives)
+        )
+        roles = {"query": self.query, "positive": positive, "negative": ", ".join(negatives)}
+        roles |= {"scores": self.scores, "grade": grade}
+        read = {self.query, self.positive, *self.negatives, self.scores, self.grade}
+        unread = [name for name in columns if name not in read]
+        taken = ", ".join(f"{role} <- {name}" for role, name in roles.items() if name)
+        return f"{taken}{f' (not read: {chr(44).join(unread)})' if unread else ''}"
 
 
 def pairs_task(
@@ -90,25 +128,26 @@ def read_pairs(path: Path, split: str, *, text: Sequence[str] = ()) -> tuple[Col
     Raises:
         BadData: as `pairs_task`.
     """
+    rows = list(iter_rows(path))
+    if not rows:
+        raise BadData("the file has no rows", where=str(path))
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    roles = _roles(path, names, [row for _, row in rows], text)
     queries: dict[str, str] = {}
     documents: dict[str, str] = {}
     judgements: dict[str, dict[str, int]] = {}
     teacher: dict[str, dict[str, float]] = {}
-    columns: dict[str, str] = {}
-    for number, row in iter_rows(path):
+    for number, row in rows:
         where = f"{path}, row {number}"
-        columns = columns or _columns(row, text, where)
-        query = queries.setdefault(_text(row, columns["query"], where), f"q{len(queries)}")
-        found = [_text(row, columns["positive"], where), *_negatives(row, columns["negative"], where)]
-        ids = [documents.setdefault(document, f"d{len(documents)}") for document in found]
+        query = queries.setdefault(_query(row.get(roles.query), roles.query, where), f"q{len(queries)}")
+        positives, negatives = _documents(row, roles, where)
+        ids = [documents.setdefault(text, f"d{len(documents)}") for text in (*positives, *negatives)]
         grades = judgements.setdefault(query, {})
-        for document in ids[1:]:
+        for document in ids[len(positives) :]:
             grades.setdefault(document, 0)
-        grades[ids[0]] = 1
-        if columns["scores"]:
-            teacher.setdefault(query, {}).update(_scores(row[columns["scores"]], ids, where))
-    if not judgements:
-        raise BadData("the file has no rows", where=str(path))
+        grades.update(dict.fromkeys(ids[: len(positives)], 1))
+        if roles.scores:
+            teacher.setdefault(query, {}).update(_scores(row.get(roles.scores), ids, where))
     texts = list(documents)
     collection = Collection(
         name=f"own/{path.stem}",
@@ -118,49 +157,78 @@ def read_pairs(path: Path, split: str, *, text: Sequence[str] = ()) -> tuple[Col
         judgements=judgements,
         teacher=teacher,
     )
-    taken = ", ".join(f"{role} <- {name}" for role, name in columns.items() if name)
+    taken = roles.describe(names)
     return collection, f"{taken}: {len(queries):,} queries, {len(texts):,} documents"
 
 
-def _columns(row: dict[str, Any], text: Sequence[str], where: str) -> dict[str, str]:
+def _roles(path: Path, names: Sequence[str], rows: Sequence[dict[str, Any]], text: Sequence[str]) -> _Roles:
+    """Choose the columns, and how their cells are read, by all of the rows."""
     if text and len(text) != 2:
-        raise BadData(f"pairs have two text columns, and {len(text)} were named", where=where)
-    query, positive = text or (_pick(row, QUERY), _pick(row, POSITIVE))
+        raise BadData(f"pairs have two text columns, and {len(text)} were named", where=str(path))
+    query, positive = text or (_pick(names, QUERY), _pick(names, POSITIVE))
     for role, name in (("query", query), ("positive", positive)):
-        if name not in row:
-            raise BadData(f"there is no column for the {role}", where=where,
-                          fix=f"Columns here: {', '.join(row)}. Name two with --text-col.")  # fmt: skip
-    return {
-        "query": query,
-        "positive": positive,
-        "negative": _pick(row, NEGATIVE),
-        "scores": _pick(row, SCORES),
-    }
+        if name not in names:
+            raise BadData(f"there is no column for the {role}", where=str(path),
+                          fix=f"Columns here: {', '.join(names)}. Name two with --text-col.")  # fmt: skip
+    negatives = tuple(name for name in names if NEGATIVE.fullmatch(name) and name not in (query, positive))
+    label = _pick(names, LABEL)
+    graded = label and not negatives and all(as_number(row.get(label)) in (0, 1) for row in rows)
+    typed = path.suffix.lower() not in (".csv", ".tsv")
+    lists = {name for name in (positive, *negatives) if not typed and _are_lists(rows, name)}
+    return _Roles(query, positive, negatives, _pick(names, SCORES), label if graded else "", frozenset(lists))
 
 
-def _text(row: dict[str, Any], column: str, where: str) -> str:
-    value = row.get(column)
+def _are_lists(rows: Sequence[dict[str, Any]], name: str) -> bool:
+    """Do all filled cells of a table's column write a list of texts? A single text may look like one."""
+    filled = [value for row in rows if (value := str(row.get(name) or "").strip())]
+    return bool(filled) and all(value[0] == "[" and _as_list(value) for value in filled)
+
+
+def _as_list(value: str) -> list[str]:
+    """Return the texts that a cell lists as JSON; none when it is no such list."""
+    try:
+        found = parse_json(value, where="")
+    except BadData:
+        return []
+    return found if isinstance(found, list) and all(isinstance(text, str) for text in found) else []
+
+
+def _documents(row: dict[str, Any], roles: _Roles, where: str) -> tuple[list[str], list[str]]:
+    """Return a row's relevant documents and its others."""
+    positives = _texts(row, roles.positive, roles, where)
+    if not positives:
+        raise BadData(f"the column '{roles.positive}' is empty", where=where)
+    if roles.grade and as_number(row[roles.grade]) == 0:
+        return [], positives
+    return positives, [text for name in roles.negatives for text in _texts(row, name, roles, where)]
+
+
+def _query(value: Any, column: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadData(f"the column '{column}' is empty or no text", where=where)
     return value
 
 
-def _negatives(row: dict[str, Any], column: str, where: str) -> list[str]:
-    """Return a row's negatives: none, one text, or a list (in CSV, as JSON)."""
-    value = row.get(column) if column else None
-    if value in (None, "", []):
+def _texts(row: dict[str, Any], column: str, roles: _Roles, where: str) -> list[str]:
+    """Return the texts in a cell: none, one, or those of a list."""
+    value = row.get(column)
+    if value is None or value == []:
+        return []
+    if isinstance(value, str) and not value.strip():
         return []
     if isinstance(value, str):
-        value = parse_json(value, where=where) if value.startswith("[") and value.endswith("]") else [value]
+        return _as_list(value) if column in roles.lists else [value]
     if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
         raise BadData(f"the column '{column}' holds something that is no text", where=where)
-    return list(value)
+    return value
 
 
 def _scores(value: Any, documents: list[str], where: str) -> dict[str, float]:
     numbers = parse_json(value, where=where, finite=True) if isinstance(value, str) else value
     if not isinstance(numbers, list) or len(numbers) != len(documents):
-        raise BadData("the scores must be a list: the positive's, then one for each negative", where=where)
+        raise BadData(
+            "the scores must be a list: one for each positive, then one for each negative", where=where
+        )
     return dict(zip(documents, [_score(number, where) for number in numbers], strict=True))
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.lines import lines_of
 from modernbert.data.rows import Rows
+from modernbert.data.tables import check_header, iter_table
 from modernbert.errors import BadData
 from modernbert.reading import parse_json
 
 Record = tuple[int, dict[str, Any]]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-# One cell may hold a whole document; the library's own limit is 131,072 characters.
-csv.field_size_limit(2**30)
 
 
 def read_rows(path: Path) -> Rows:
@@ -39,7 +38,7 @@ def iter_rows(path: Path) -> Iterator[Record]:
     """
     if not path.is_file():
         raise BadData("there is no such file", where=str(path))
-    readers = {".csv": _iter_csv, ".tsv": _iter_csv, ".jsonl": _iter_jsonl, ".parquet": _iter_parquet}
+    readers = {".csv": iter_table, ".tsv": iter_table, ".jsonl": _iter_jsonl, ".parquet": _iter_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise BadData(
@@ -50,56 +49,8 @@ def iter_rows(path: Path) -> Iterator[Record]:
     return reader(path)
 
 
-def _iter_csv(path: Path) -> Iterator[Record]:
-    # Closed here: an error keeps its traceback, and with it the lines and their file, alive for a while.
-    with closing(_lines(path)) as lines:
-        yield from _csv_rows(path, lines)
-
-
-def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, None)
-        if header is None:
-            raise BadData("the file is empty", where=str(path), fix="Its first line must name the columns.")
-        _check_header(f"{path}, line 1", header)
-        _check_separator(f"{path}, line 1", header)
-        number = 0
-        for cells in reader:
-            if not cells:  # a blank line
-                continue
-            number += 1
-            if len(cells) != len(header):
-                raise BadData(
-                    f"{len(cells)} cells where the header has {len(header)}",
-                    where=f"{path}, row {number} (line {reader.line_num})",
-                    fix="Quote cells that hold the separator or a line break.",
-                )
-            yield number, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise BadData(f"not valid CSV ({error})", where=f"{path}, line {reader.line_num}") from None
-
-
-def _check_header(where: str, header: list[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        fix = "The first line names the columns, each by a name of its own."
-        raise BadData(f"the header names {', '.join(map(repr, twice))} twice", where=where, fix=fix)
-
-
-def _check_separator(where: str, header: list[str]) -> None:
-    found = next((mark for mark in (";", "\t", "|", ",") if mark in header[0]), None)
-    if len(header) == 1 and found:
-        raise BadData(
-            f"the header is one column, {header[0]!r}: its cells seem to be separated by {found!r}",
-            where=where,
-            fix="A .csv file has commas between its cells, a .tsv file has tabs.",
-        )
-
-
 def _iter_jsonl(path: Path) -> Iterator[Record]:
-    with closing(_lines(path)) as lines:
+    with closing(lines_of(path)) as lines:
         yield from _json_rows(path, lines)
 
 
@@ -132,7 +83,7 @@ def parquet_file(path: Path) -> Iterator[Any]:
 
     try:
         with parquet.ParquetFile(path) as file:
-            _check_header(str(path), file.schema_arrow.names)
+            check_header(str(path), file.schema_arrow.names)
             yield file
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadData(f"not a valid Parquet file ({error})", where=str(path)) from None
@@ -157,19 +108,3 @@ def read_cell(cell: Any, where: str, name: str) -> Any:
         raise BadData(f"column '{name}' holds text that is not UTF-8", where=where) from None
     except (ValueError, OverflowError, KeyError) as error:
         raise BadData(f"column '{name}' holds what cannot be read ({error})", where=where) from None
-
-
-def _lines(path: Path) -> Generator[str, None, None]:
-    """Yield the lines of a UTF-8 file (a byte order mark is dropped), naming a line that is not."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                found = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "WINDOWS-1252"
-                raise BadData(
-                    f"not UTF-8 (byte {error.object[error.start]:#04x} at column {error.start + 1})",
-                    where=f"{path}, line {number}",
-                    fix=f"Convert it: iconv -f {found} -t UTF-8 {path.name} > utf8{path.suffix}",
-                ) from None
-            yield text

@@ -72,7 +72,7 @@ def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
         _refuse(request, ("text", "label", "kind", "validation", "test"), "a collection has its own")
         return folder_task(path), []
     if request.kind in (None, "retrieval") and (is_pairs_file(path) or (request.kind and path.is_file())):
-        _refuse(request, ("label",), "pairs have no label")
+        _refuse(request, ("label",), "pairs have no label (--kind single_label reads one)")
         extra = {n: Path(v) if (v := getattr(request, n)) else None for n in ("validation", "test")}
         return pairs_task(path, text=request.text, **extra)
     try:

@@ -59,7 +59,42 @@ def test_queries_without_a_relevant_document_are_counted(folder):
             lambda t: t + "q9\td1\t1\n",
             r"test.tsv, row 6: the query 'q9' is judged and is not in",
         ),
-        ("qrels/test.tsv", lambda t: t + "q1\td2\tyes\n", r"row 6: a judgement has the .* score: 'yes'"),
+        ("qrels/test.tsv", lambda t: t + "q1\td2\tyes\n", r"row 6: the score 'yes' is not a whole number"),
+        (
+            "corpus.jsonl",
+            lambda t: t + '{"_id": "d9", "text": ["a", "b"]}\n',
+            "row 5: column 'text' holds",
+        ),
+        (
+            "corpus.jsonl",
+            lambda t: t + '{"_id": "d9", "text": 0}\n',
+            "'text' holds 0 where",
+        ),
+        (
+            "corpus.jsonl",
+            lambda t: t + '{"_id": "d9", "text": "a", "title": 7}\n',
+            "'title' holds 7",
+        ),
+        (
+            "corpus.jsonl",
+            lambda t: t + '{"_id": ["d9"], "text": "a"}\n',
+            "row 5: the id is",
+        ),
+        (
+            "queries.jsonl",
+            lambda t: t + '{"_id": "q9", "text": {"a": 1}}\n',
+            "'text' holds {",
+        ),
+        (
+            "qrels/test.tsv",
+            lambda t: t.partition("\n")[2],
+            r"line 1: the header has no 'query-id': the first line is 'q1'(.|\n)*query-id<tab>corpus",
+        ),
+        (
+            "qrels/test.tsv",
+            lambda t: "0\t0\t1\n",
+            "no 'query-id': the first line is '0'",
+        ),
         ("qrels/test.tsv", lambda t: t + "q1\td1\t1\n", r"row 6: 'q1' and 'd1' are judged twice"),
         (
             "qrels/test.tsv",

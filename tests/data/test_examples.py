@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modernbert.data.examples import to_examples
+from modernbert.data.examples import to_examples, to_texts
 from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData
@@ -46,3 +46,10 @@ def test_hidden_labels_are_not_read_unless_wanted():
     assert to_examples(task, data, labelled=False).labels is None
     with pytest.raises(BadData, match="the label is -1: it is hidden"):
         to_examples(task, data)
+
+
+def test_a_row_without_the_text_says_what_it_has():
+    data = Rows.from_records([(1, {"text": "a"}), (2049, {"body": "x"})], "rows.jsonl", columns=["text"])
+    message = r"row 2049: column 'text' holds nothing \(the row has body\) where text is expected"
+    with pytest.raises(BadData, match=message):
+        to_texts(data, ["text"])

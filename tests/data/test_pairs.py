@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
+from helpers import write_csv
 
+from modernbert.data.own import OwnData, own_task
 from modernbert.data.pairs import is_pairs_file, pairs_task, read_pairs
 from modernbert.errors import BadData
 
@@ -59,6 +63,13 @@ def test_csv_and_named_columns(tmp_path):
         ({"anchor": "a", "positive": "b", "negative": "c"}, True),
         ({"title": "a", "text": "b", "label": "c"}, False),
         ({"question": "a", "answer": "b"}, False),
+        ({"query": "a", "pos": ["b"], "neg": ["c"]}, True),
+        ({"anchor": "a", "positive": "b", "label": 1}, False),
+        ({"anchor": "a", "positive": "b", "label": "0"}, False),
+        ({"anchor": "a", "positive": "b", "label": True}, False),
+        ({"anchor": "a", "positive": "b", "score": 0.75}, False),
+        ({"anchor": "a", "positive": "b", "label": "billing"}, True),
+        ({"query": "a", "positive": "b", "negative": "c", "label": 2.5}, True),
     ],
 )
 def test_pairs_are_told_from_labelled_texts(first, expected, tmp_path):
@@ -72,7 +83,9 @@ def test_pairs_are_told_from_labelled_texts(first, expected, tmp_path):
         ({"query": " ", "positive": "b"}, "row 2: the column 'query' is empty"),
         ({"query": "a", "positive": None}, "row 2: the column 'positive' is empty"),
         ({"query": "a", "positive": "b", "negative": [""]}, "row 2: the column 'negative' holds something"),
-        ({"query": "a", "positive": "b", "negative": "[oops]"}, "row 2: not valid JSON"),
+        ({"query": "a", "positive": []}, "row 2: the column 'positive' is empty"),
+        ({"query": "a", "positive": ["b", 1]}, "row 2: the column 'positive' holds something"),
+        ({"query": "a", "positive": "b", "negative": 3}, "row 2: the column 'negative' holds something"),
         ({"query": "a", "positive": "b", "scores": [1, 2]}, "row 2: the scores must be a list"),
     ],
 )
@@ -80,6 +93,57 @@ def test_mistakes_name_the_row(row, message, tmp_path):
     first = {"query": "x", "positive": "y", "negative": "", "scores": [1]}
     with pytest.raises(BadData, match=message):
         read_pairs(write(tmp_path / "p.jsonl", [first, row]), "train")
+
+
+def test_lists_of_positives_and_negatives_and_numbered_negatives(tmp_path):
+    rows = [
+        {"query": "a", "positive": ["one", "two"], "negatives": ["three"], "scores": [3, 2, 1]},
+        {"query": "b", "positive": ["four"], "negative_1": "one", "negative_2": "five", "scores": [2, 1, 0]},
+    ]
+    found, note = read_pairs(write(tmp_path / "p.jsonl", rows), "train")
+    texts = dict(zip(found.documents.ids, found.documents.texts, strict=True))
+    judged = {q: {texts[d]: grade for d, grade in grades.items()} for q, grades in found.judgements.items()}
+    assert judged == {"q0": {"one": 1, "two": 1, "three": 0}, "q1": {"four": 1, "one": 0, "five": 0}}
+    assert {texts[d]: score for d, score in found.teacher["q0"].items()} == {"one": 3, "two": 2, "three": 1}
+    assert "negative <- negatives, negative_1, negative_2" in note
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_text_that_looks_like_a_list_stays_a_text(tmp_path, suffix):
+    texts = ["[i * i for i in range(10)]", '["a", "b"]', "print('x')"]
+    rows = [{"query": f"q{i}", "positive": f"p{i}", "negative": text} for i, text in enumerate(texts)]
+    path = tmp_path / f"p{suffix}"
+    if suffix == ".jsonl":
+        write(path, rows)
+    elif suffix == ".csv":
+        write_csv(path, rows)
+    else:
+        parquet.write_table(arrow.Table.from_pylist(rows), path)
+    found, _ = read_pairs(path, "train")
+    assert set(texts) <= set(found.documents.texts)
+
+
+def test_a_column_of_a_table_whose_cells_are_all_lists_holds_lists(tmp_path):
+    rows = [{"query": f"q{i}", "positive": f'["p{i}", "r{i}"]', "negative": '["n", "[1]"]'} for i in range(3)]
+    found, note = read_pairs(write_csv(tmp_path / "p.csv", rows), "train")
+    assert set(found.documents.texts) == {"p0", "p1", "p2", "r0", "r1", "r2", "n", "[1]"}
+    assert "positive <- positive (lists), negative <- negative (lists)" in note
+
+
+def test_labelled_pairs_are_a_task_of_labels_and_of_search_when_asked(tmp_path):
+    rows = [{"anchor": f"a{i // 2}", "positive": f"p{i}", "label": i % 2, "id": i} for i in range(40)]
+    path = write(tmp_path / "p.jsonl", rows)
+    task, _ = own_task(OwnData(path=str(path)))
+    assert (task.text, task.labels) == (("anchor", "positive"), ("0", "1"))
+    found, note = read_pairs(path, "train")
+    assert found.judgements["q1"] == {"d2": 0, "d3": 1}
+    assert "grade <- label (1 relevant, 0 not) (not read: id)" in note
+
+
+def test_pairs_that_all_match_are_told_of_search(tmp_path):
+    rows = [{"anchor": f"a{i}", "positive": f"p{i}", "label": 1} for i in range(40)]
+    with pytest.raises(BadData, match=r"has 1 different values(.|\n)*--kind retrieval"):
+        own_task(OwnData(path=str(write(tmp_path / "p.jsonl", rows))))
 
 
 def test_a_missing_column_is_named(tmp_path):

@@ -42,6 +42,43 @@ def test_a_cell_may_hold_line_breaks_and_a_whole_document(tmp_path):
     assert read_rows(path).columns["text"] == ["two\nlines", long]
 
 
+TSV = b'label\ttext\npos\t"I slept\nneg\tNo fun\nneg\tat 55"\npos\t"So" he said\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("a.tsv", TSV, ['"I slept', "No fun", 'at 55"', '"So" he said']),
+        ("a.tsv", TSV.replace(b"\n", b"\r\n"), ['"I slept', "No fun", 'at 55"', '"So" he said']),
+        ("a.tsv", b'label\ttext\npos\t"one ""and"" two"\nneg\tfine\n', ['one "and" two', "fine"]),
+        ("a.tsv", b'label\ttext\npos\t"two\nlines"\nneg\tfine\n', ["two\nlines", "fine"]),
+        ("a.tsv", b'text\tlabel\n"a\tb"\tpos\nfine\tneg\n', ["a\tb", "fine"]),
+        ("a.tsv", b"text,label\ngood,1\n", ["good"]),
+        ("a.csv", b"text;label\ngood, old;1\n", ["good, old"]),
+        ("a.csv", b"text\tlabel\ngood, old\t1\n", ["good, old"]),
+        ("a.csv", b"\xef\xbb\xbftext;label\ngood;1\n", ["good"]),
+        ("a.csv", b"sep=;\r\ntext;label\r\ngood;1\r\n", ["good"]),
+        ("a.csv", b"sep=|\ntext|label\n\ngood; bad|1\n", ["good; bad"]),
+        ("a.csv", b"text,label\rgood,1\rbad,0\r", ["good", "bad"]),
+        ("a.csv", b'text,label\r"two\rlines",1\rbad,0', ["two\rlines", "bad"]),
+        ("a.csv", b'text,label\n"two\r\nlines",1\n', ["two\r\nlines"]),
+        ("a.csv", b'text\n"two\nlines"\nfine\n', ["two\nlines", "fine"]),
+        ("a.jsonl", b'{"text": "a"}\r{"text": "b"}\r', ["a", "b"]),
+    ],
+)
+def test_separators_quotes_and_line_ends_are_told_from_the_file(tmp_path, name, content, texts):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert read_rows(path).columns["text"] == texts
+
+
+def test_a_row_after_excels_own_line_is_named_by_its_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("sep=;\ntext;label\ngood;1\nbad\n")
+    with pytest.raises(BadData, match=r"row 2 \(line 4\): 1 cells where the header has 2"):
+        read_rows(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -67,8 +104,15 @@ def test_a_cell_may_hold_line_breaks_and_a_whole_document(tmp_path):
         ("a.jsonl", b'{"a": 1}\n{"a": NaN}\n', "row 2 .line 2.: NaN, which JSON does not have"),
         ("a.jsonl", b'{"a": -Infinity}\n', "row 1 .line 1.: -Infinity, which JSON does not have"),
         ("a.jsonl", b'{"a": 1e999}\n', "row 1 .line 1.: a number beyond 1e308"),
-        ("a.csv", b"text;label\ngood;1\n", "line 1: the header is one column.* separated by ';'"),
-        ("a.tsv", b"text,label\ngood,1\n", "line 1: the header is one column.* separated by ','"),
+        ("a.csv", b"0,0,1\n0,1,1\n", "line 1: there is no header: the first line is '0', '0', '1'"),
+        ("a.csv", b"text;label\ngood\n", "row 1 .line 2.: 1 cells where the header has 2"),
+        (
+            "a.csv",
+            b'label,text\npos,"I slept through it\nneg,No fun\nneg,Small at 55"\npos,fine\n',
+            "row 1: a quote opens here and closes in another line",
+        ),
+        ("a.tsv", b'text\n"I slept\nfine\nat 55"\n', "row 1: a quote opens here and closes in another line"),
+        ("a.tsv", b'label\ttext\npos\t"I slept\nneg\nneg\tat 55"\n', "row 2 .line 3.: 1 cells where"),
         ("a.parquet", b"PAR1 no", "not a valid Parquet file"),
         ("a.xlsx", b"", "'.xlsx' is not a format mbert reads"),
     ],
