@@ -10,7 +10,7 @@ from typing import Any
 
 from modernbert.comparison.agreement import differing
 from modernbert.comparison.analysis import is_right
-from modernbert.comparison.outcomes import Outcome, is_named, model_of, read_outcomes
+from modernbert.comparison.outcomes import Outcome, is_named, model_of, read_outcomes, with_shared_clusters
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun, UnknownName
@@ -128,6 +128,7 @@ def _task(
     outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool, margin: float
 ) -> TaskComparison:
     """Compare the models of one task; p-values are not yet corrected."""
+    outcomes = with_shared_clusters(outcomes)
     first = outcomes[0]
     by_model: dict[str, list[Outcome]] = {}
     for outcome in sorted(outcomes, key=lambda o: (o.model, o.seed or 0)):
@@ -160,6 +161,7 @@ def _task(
         n=len(first.ids),
         models=tuple(with_front(models)),
         contrasts=tuple(contrasts),
+        clusters=None if first.clusters is None else len(set(first.clusters)),
     )
 
 
@@ -227,7 +229,11 @@ def _contrast(
 ) -> Contrast:
     sides = [run.sums for run in runs], [run.sums for run in baseline]
     found = difference(*sides, trained=(runs[0].trained, baseline[0].trained), margin=margin)
-    one_each = len(runs) == len(baseline) == 1 and runs[0].metric in ("accuracy", "exact_match")
+    one_each = (
+        len(runs) == len(baseline) == 1
+        and found.clusters is None
+        and runs[0].metric in ("accuracy", "exact_match")
+    )
     exact = mcnemar(is_right(runs[0]), is_right(baseline[0])) if one_each else None
     return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differing, found.p_equivalent)
 

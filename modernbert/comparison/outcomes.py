@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from modernbert.comparison.rows import read_rows
 from modernbert.errors import BadRun
-from modernbert.evaluation.sums import Sums, sums_of
+from modernbert.evaluation.sums import Clusters, Sums, by_cluster, sums_of
 from modernbert.runs import RunStore, unfinished
 
 # What a comparison puts behind the name of a model of which adapters alone were trained.
@@ -37,6 +37,7 @@ class Outcome:
         labels: (N,) or (N, C); None for retrieval.
         predictions: alike; for retrieval each query's score.
         logits: (N, C), of labelled tasks.
+        clusters: which cluster each example belongs to; None where each stands for itself.
         record: everything that the run keeps about itself.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     predictions: np.ndarray
     logits: np.ndarray | None
     record: dict[str, Any]
+    clusters: Clusters = None
 
     @property
     def trained(self) -> bool:
@@ -65,7 +67,7 @@ class Outcome:
     def sums(self) -> Sums:
         """The metric as sums over examples."""
         labels = self.predictions if self.labels is None else self.labels
-        return sums_of(self.metric, labels, self.predictions)
+        return by_cluster(sums_of(self.metric, labels, self.predictions), self.clusters)
 
     @property
     def value(self) -> float:
@@ -121,6 +123,14 @@ def split_method(model: str) -> tuple[str, str]:
     return model.removesuffix(method), method
 
 
+def with_shared_clusters(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return outcomes on the same examples with the same clusters: older runs have kept none."""
+    known = next((o for o in outcomes if o.clusters is not None), None)
+    if known is None:
+        return list(outcomes)
+    return [replace(o, clusters=known.clusters) if o.ids == known.ids else o for o in outcomes]
+
+
 def is_named(model: str, name: str) -> bool:
     """Does `name` mean this model? `bm25` means `bm25 (english)` too."""
     return model == name or model.startswith(f"{name} (")
@@ -162,4 +172,7 @@ def _of_rows(
         predictions=np.array([row["prediction" if labelled else metric] for row in rows]),
         logits=np.array([row["logits"] for row in rows]) if labelled else None,
         record=record,
+        clusters=[row.get("cluster", row["id"]) for row in rows]
+        if any("cluster" in r for r in rows)
+        else None,
     )

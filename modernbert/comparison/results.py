@@ -70,7 +70,8 @@ class Contrast:
 
     Attributes:
         p_corrected: p after Holm's correction over all contrasts with this baseline.
-        mcnemar: its exact p, where both have one run and the metric counts right answers.
+        mcnemar: its exact p, where both have one run, the metric counts right answers, and no examples belong
+            together.
         equivalent_corrected: `difference.p_equivalent` after the same correction; None without a margin.
         differing: conditions that differ, which the user allowed.
     """
@@ -112,7 +113,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """All models on one task, the best first."""
+    """All models on one task, the best first.
+
+    Attributes:
+        clusters: clusters of examples that belong together; None where each stands for itself.
+    """
 
     task: str
     kind: str
@@ -121,6 +126,7 @@ class TaskComparison:
     n: int
     models: tuple[ModelScores, ...]
     contrasts: tuple[Contrast, ...]
+    clusters: int | None = None
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     filled = [i for i in range(len(columns)) if i < 2 or any(row[i] for row in rows)]
     once = ", ".join(model.model for model in task.models if model.is_one_seed)
     notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
+    if task.clusters:
+        notes.append(f"intervals are over {task.clusters:,} clusters of examples that belong together")
     if any(model.on_front for model in task.models):
         notes.append("front: no other model is both better and faster")
     return Table(

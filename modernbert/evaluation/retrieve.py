@@ -24,8 +24,7 @@ from modernbert.evaluation.ranking import (
     NOTHING,
     as_hits,
     depth,
-    ranking_of,
-    score_ranking,
+    score_hits,
     without_identical,
 )
 from modernbert.evaluation.rerank import DEPTH as RERANKED
@@ -198,8 +197,7 @@ def evaluate_retrieval(
         )
         found.append((f"{name} > {reranker.source.name}", again, f"its best {RERANKED} read again"))
     systems = tuple(
-        SystemScores(system, score_ranking(ranking_of(collection, *hits), collection.judgements), remark)
-        for system, hits, remark in found
+        SystemScores(system, score_hits(collection, hits), remark) for system, hits, remark in found
     )
     result = RetrievalResult(
         name=f"eval-{Path(collection.name).name}-{Path(embedder.source.name).name}",
