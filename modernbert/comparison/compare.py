@@ -10,11 +10,12 @@ from typing import Any
 
 from modernbert.comparison.agreement import differing
 from modernbert.comparison.analysis import is_right
+from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.outcomes import Outcome, is_named, model_of, read_outcomes, with_shared_clusters
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
+from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
 from modernbert.runs import RunStore
 
 
@@ -58,13 +59,13 @@ def compare(
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
     compared = _corrected(compared, chosen)
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
-    averages = {
-        model: statistics.fmean(m.mean for task in shared for m in task.models if m.model == model)
-        for model in known
-        if len(shared) > 1
-    }
     return Comparison(
-        tuple(chosen), tuple(compared), averages, tuple(task.task for task in shared), tuple(notes)
+        tuple(chosen),
+        tuple(compared),
+        average_scores(shared, known),
+        tuple(task.task for task in shared),
+        tuple(notes),
+        average_contrasts(shared, chosen, margin),
     )
 
 
@@ -169,7 +170,8 @@ def _scores(runs: Sequence[Outcome]) -> ModelScores:
     values = [run.value for run in runs]
     first = runs[0]
     recipe = first.record.get("recipe", {}).get("name", "")
-    low, high = interval([run.sums for run in runs])
+    sums = [run.sums for run in runs]
+    low, high = interval(sums)
     return ModelScores(
         model=first.model,
         runs=tuple(run.run for run in runs),
@@ -181,6 +183,7 @@ def _scores(runs: Sequence[Outcome]) -> ModelScores:
         cost=cost_of(runs),
         published=published_scores(first.model, first.task, first.metric, recipe),
         trained=first.trained,
+        noise=noise_of_score(sums),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from modernbert.comparison.published import PublishedScore
+from modernbert.evaluation.noise import Noise
 from modernbert.evaluation.statistics import Difference
 
 LEVEL = 0.05
@@ -43,6 +44,7 @@ class ModelScores:
         deviation: sample standard deviation over seeds; None with one.
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
+        noise: the mean's variance; None where the interval is.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
     """
 
@@ -56,6 +58,7 @@ class ModelScores:
     cost: Cost
     published: tuple[PublishedScore, ...] = ()
     trained: bool = True
+    noise: Noise | None = None
     on_front: bool | None = None
 
     @property
@@ -130,19 +133,44 @@ class TaskComparison:
 
 
 @dataclass(frozen=True)
+class AverageScore:
+    """A model's mean over tasks, with its 95 % interval; None where the data of one task cannot say."""
+
+    model: str
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """All tasks; `averages` over the tasks that every model has, when these are two or more."""
+    """All tasks, and what models have in the mean.
+
+    Attributes:
+        averages: each model's mean over the tasks that every model has, when these are two or more.
+        averaged: those tasks.
+        average_contrasts: the models' means against each baseline's.
+    """
 
     baselines: tuple[str, ...]
     tasks: tuple[TaskComparison, ...]
-    averages: dict[str, float]
+    averages: tuple[AverageScore, ...]
     averaged: tuple[str, ...]
     notes: tuple[str, ...]
+    average_contrasts: tuple[Contrast, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return plain data: what is shown, without the noise that it was computed from."""
         plain = asdict(self)
         for task, shown in zip(self.tasks, plain["tasks"], strict=True):
-            for contrast, row in zip(task.contrasts, shown["contrasts"], strict=True):
-                row["verdict"] = contrast.verdict
+            _as_shown(task.contrasts, shown["contrasts"])
+            for model in shown["models"]:
+                del model["noise"]
+        _as_shown(self.average_contrasts, plain["average_contrasts"])
         return plain
+
+
+def _as_shown(contrasts: tuple[Contrast, ...], shown: list[dict[str, Any]]) -> None:
+    for contrast, row in zip(contrasts, shown, strict=True):
+        row["verdict"] = contrast.verdict
+        del row["difference"]["noise"]

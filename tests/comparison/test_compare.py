@@ -47,13 +47,15 @@ def test_a_better_model_is_found(two_models):
         assert (good.cost.parameters, good.cost.minutes, good.cost.memory_mib) == (15, 2.0, 100.0)
         assert contrast.verdict == "better"
     assert found.averaged == ("glue/rte", "glue/sst2")
-    assert found.averages["good"] == pytest.approx(np.mean([task.models[0].mean for task in found.tasks]))
+    good, bad = found.averages
+    assert (good.model, bad.model) == ("good", "bad")
+    assert good.mean == pytest.approx(np.mean([task.models[0].mean for task in found.tasks]))
 
 
 def test_averages_are_over_tasks_that_all_have(two_models):
     made_run(two_models, "third", "third", np.ones(400, bool), task="glue/sst2")
     found = compare(two_models, [], ["bad"])
-    assert found.averages == {}
+    assert found.averages == found.average_contrasts == ()
     assert found.averaged == ("glue/sst2",)
 
 
