@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modernbert.data.collection import Collection
-from modernbert.data.docstrings import docstring_collections, snippets_of
+from modernbert.data.docstrings import docstring_collections, module_of, snippets_of
 from modernbert.data.retrieval_task import HubCollection, MadeCollection, RetrievalTask
 
 # What is no library: tests, other people's packages, a vendored installer, an editor, a demonstration.
@@ -97,6 +97,7 @@ TASKS = {
         train="train",
         validation="validation",
         analyser="code",
+        cluster=module_of,
         licence="PSF-2.0",
         citation="the interpreter's own source",
     ),

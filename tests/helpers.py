@@ -165,6 +165,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
         metric, value = "ndcg_at_10", float(np.mean(right))
     score = {"metric": metric, "value": value, "low": 0.0, "high": 1.0, "n": len(right), "interval": "none"}
     target = changes.pop("task", "glue/sst2")
+    clusters = changes.pop("clusters", None)
     config = {"lora": changes.pop("lora", False), "head": changes.pop("head", "")}
     config = SETTINGS | config | {"random_weights": changes.pop("random", False), "seed": seed}
     settings = changes.pop("settings", {})
@@ -218,6 +219,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
             "prediction": int(prediction),
             "ndcg_at_10": float(right[i]),
             "logits": [0.0, 2.0 * int(prediction) - 1.0],
+            **({} if clusters is None else {"cluster": int(clusters[i])}),
         }
         for i, (label, prediction) in enumerate(zip(labels, predictions, strict=True))
     ]

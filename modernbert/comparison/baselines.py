@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 
 from modernbert.data.examples import Examples, to_examples
@@ -78,7 +78,8 @@ class Tfidf:
     """Logistic regression (ridge for numbers) on TF-IDF of words and word pairs.
 
     Of a pair of texts it sees what differs, what both have, and the cosine. How strongly it is regularised
-    is chosen by the task's metric in cross-validation on the training data (fixed for several labels a text).
+    is chosen by the task's metric in cross-validation on the training data. What is the same in all training
+    rows needs no model: it answers as the majority does.
     """
 
     kind: Kind
@@ -87,23 +88,40 @@ class Tfidf:
 
     def fit(self, texts: list[tuple[str, ...]], labels: np.ndarray) -> None:
         """Learn terms and weights."""
+        self.majority = Majority(self.kind, self.num_outputs)
+        self.majority.fit(texts, labels)
+        self.learnt_C = _differ(self.kind, labels, self.num_outputs)
+        if not any(part.strip() for parts in texts for part in parts):
+            self.learnt_C[:] = False
+        if not self.learnt_C.any():
+            return
+        if self.kind == "multi_label":
+            labels = labels[:, self.learnt_C]
         self.terms = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
         self.terms.fit(part for parts in texts for part in parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there is good enough
-            self.model = self._model(labels).fit(self._features(texts), labels)
+            # A label may be missing from a fold, and many classes have few rows.
+            warnings.filterwarnings("ignore", "Label .* is present in all", UserWarning)
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            self.model = self._model(self._features(texts), labels)
 
-    def _model(self, labels: np.ndarray) -> Any:
-        by = make_scorer(METRICS[self.metric])
+    def _model(self, features: sparse.csr_matrix, labels: np.ndarray) -> Any:
+        """Return the model with the best strength of regularisation, fitted to all rows."""
+        model, name = LogisticRegression(max_iter=300), "C"
+        rows, folds = np.arange(len(labels)), min(FOLDS, len(labels))
         if self.kind == "regression":
-            return GridSearchCV(Ridge(solver="sparse_cg"), {"alpha": STRENGTHS}, cv=FOLDS, scoring=by)
-        model = LogisticRegression(C=10.0, max_iter=300)
-        if self.kind == "multi_label":
-            return OneVsRestClassifier(model)
-        folds = min(FOLDS, np.unique(labels, return_counts=True)[1].min())
-        if folds < 2:
-            return model
-        return GridSearchCV(model, {"C": STRENGTHS}, cv=StratifiedKFold(folds), scoring=by)
+            model, name = Ridge(solver="sparse_cg"), "alpha"
+        elif self.kind == "multi_label":
+            model, name = OneVsRestClassifier(model), "estimator__C"
+        else:
+            rows, folds = _in_folds(labels)
+        if folds > 1:
+            grid = {name: STRENGTHS}
+            by = make_scorer(METRICS[self.metric])
+            search = GridSearchCV(model, grid, cv=folds, scoring=by, refit=False)
+            model.set_params(**search.fit(features[rows], labels[rows]).best_params_)
+        return model.fit(features, labels)
 
     def _features(self, texts: list[tuple[str, ...]]) -> sparse.csr_matrix:
         sides = [self.terms.transform(part) for part in zip(*texts, strict=True)]
@@ -116,13 +134,41 @@ class Tfidf:
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:
         """Return log-odds, or numbers."""
+        logits_NC = self.majority.logits(texts)
+        if self.learnt_C.any():
+            logits_NC[:, self.learnt_C] = self._outputs(texts)
+        return logits_NC
+
+    def _outputs(self, texts: list[tuple[str, ...]]) -> np.ndarray:
+        """Return what the model says, for the outputs that it has learnt."""
         features = self._features(texts)
         if self.kind == "regression":
             return np.asarray(self.model.predict(features)).reshape(-1, 1)
-        given = np.asarray(self.model.decision_function(features))
-        if given.ndim == 2:
+        given = np.asarray(self.model.decision_function(features)).reshape(len(texts), -1)
+        if self.kind == "multi_label" or given.shape[1] > 1:
             return given
-        return np.stack([np.zeros_like(given), given], axis=1)
+        return np.hstack([np.zeros_like(given), given])  # of two classes: the log-odds of the second
+
+
+def _differ(kind: Kind, labels: np.ndarray, num_outputs: int) -> np.ndarray:
+    """Return which outputs the training rows tell something of, shape (C,).
+
+    A linear model has no column for a class that no row has: its columns are not the task's.
+    """
+    if kind == "regression":
+        return np.array([np.ptp(labels) > 0])
+    if kind == "multi_label":
+        return np.asarray(np.ptp(labels, axis=0) > 0)
+    seen_C = np.bincount(labels, minlength=num_outputs) > 0
+    return seen_C if seen_C.sum() > 1 else np.zeros(num_outputs, bool)
+
+
+def _in_folds(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the rows to cross-validate on, of classes with two rows or more, and the number of folds."""
+    counts_C = np.bincount(labels)
+    rows = np.flatnonzero(counts_C[labels] > 1)
+    often_C = counts_C[counts_C > 1]
+    return rows, min(FOLDS, int(often_C.min())) if len(often_C) > 1 else 0
 
 
 def make_baseline(name: str, task: Task) -> Baseline:

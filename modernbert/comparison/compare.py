@@ -15,14 +15,15 @@ from modernbert.comparison.agreement import (
     shown,
 )
 from modernbert.comparison.analysis import is_right
+from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.collection import collect, meant
 from modernbert.comparison.cost import cost_of, speed_notes, with_front
 from modernbert.comparison.notes import collapse_notes, collapsed_seeds, selection_notes
-from modernbert.comparison.outcomes import Outcome
+from modernbert.comparison.outcomes import Outcome, with_shared_clusters
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun
-from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
+from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
 from modernbert.runs import RunStore
 
 ByModel = Mapping[str, Sequence[Outcome]]
@@ -74,13 +75,13 @@ def compare(
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
     compared = _corrected(compared, chosen)
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
-    averages = {
-        model: statistics.fmean(m.mean for task in shared for m in task.models if m.model == model)
-        for model in known
-        if len(shared) > 1
-    }
     return Comparison(
-        tuple(chosen), tuple(compared), averages, tuple(task.task for task in shared), tuple(notes)
+        tuple(chosen),
+        tuple(compared),
+        average_scores(shared, known),
+        tuple(task.task for task in shared),
+        tuple(notes),
+        average_contrasts(shared, chosen, margin),
     )
 
 
@@ -88,6 +89,7 @@ def _task(
     outcomes: Sequence[Outcome], baselines: Sequence[str], *, allow: bool, margin: float
 ) -> TaskComparison:
     """Compare the models of one task; p-values are not yet corrected."""
+    outcomes = with_shared_clusters(outcomes)
     first = outcomes[0]
     by_model: dict[str, list[Outcome]] = {}
     for outcome in sorted(outcomes, key=lambda o: (o.model, o.seed or 0)):
@@ -107,6 +109,7 @@ def _task(
         n=len(first.ids),
         models=tuple(with_front(sorted(models, key=lambda m: -m.mean), outcomes)),
         contrasts=tuple(contrasts),
+        clusters=None if first.clusters is None else len(set(first.clusters)),
         notes=(*selection_notes(by_model), *collapse_notes(models), *speed_notes(by_model)),
     )
 
@@ -125,7 +128,8 @@ def _pairs(by_model: ByModel, baselines: Sequence[str]) -> list[tuple[str, str]]
 def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
     first, values = runs[0], [run.value for run in runs]
     recipe = first.training["recipe"] if first.training else ""
-    low, high = interval([run.sums for run in runs])
+    sums = [run.sums for run in runs]
+    low, high = interval(sums)
     return ModelScores(
         model=first.model,
         runs=tuple(run.run for run in runs),
@@ -141,6 +145,7 @@ def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
         cost=cost_of(runs),
         published=published_scores(first.id.as_published, first.task, first.metric, recipe),
         trained=first.trained,
+        noise=noise_of_score(sums),
     )
 
 
@@ -149,7 +154,11 @@ def _contrast(
 ) -> Contrast:
     sides = [run.sums for run in runs], [run.sums for run in baseline]
     found = difference(*sides, trained=(runs[0].trained, baseline[0].trained), margin=margin)
-    one_each = len(runs) == len(baseline) == 1 and runs[0].metric in ("accuracy", "exact_match")
+    one_each = (
+        len(runs) == len(baseline) == 1
+        and found.clusters is None
+        and runs[0].metric in ("accuracy", "exact_match")
+    )
     exact = mcnemar(is_right(runs[0]), is_right(baseline[0])) if one_each else None
     return Contrast(runs[0].model, baseline[0].model, found, found.p, exact, differing, found.p_equivalent)
 

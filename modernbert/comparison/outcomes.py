@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from modernbert.comparison.identity import ModelId
 from modernbert.comparison.rows import read_rows
 from modernbert.comparison.systems import System, start_in, system_of
 from modernbert.errors import BadRun
-from modernbert.evaluation.sums import Sums, sums_of
+from modernbert.evaluation.sums import Clusters, Sums, by_cluster, sums_of
 from modernbert.runs import RunStore, unfinished
 
 
@@ -35,6 +35,7 @@ class Outcome:
         labels: (N,) or (N, C); None for retrieval.
         predictions: alike; for retrieval each query's score.
         logits: (N, C), of labelled tasks.
+        clusters: which cluster each example belongs to; None where each stands for itself.
         record: everything that the run keeps about itself.
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     logits: np.ndarray | None
     record: dict[str, Any]
     result: Mapping[str, Any]
+    clusters: Clusters = None
 
     @property
     def system(self) -> str | None:
@@ -63,7 +65,7 @@ class Outcome:
     def sums(self) -> Sums:
         """The metric as sums over examples."""
         labels = self.predictions if self.labels is None else self.labels
-        return sums_of(self.metric, labels, self.predictions)
+        return by_cluster(sums_of(self.metric, labels, self.predictions), self.clusters)
 
     @property
     def value(self) -> float:
@@ -95,6 +97,14 @@ def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
         system = system_of(record, result, name, partial(start_in, store))
         outcomes.append(_outcome(name, record, result, system, systems.get(result.get("system"), []), path))
     return outcomes
+
+
+def with_shared_clusters(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return outcomes on the same examples with the same clusters: older runs have kept none."""
+    known = next((o for o in outcomes if o.clusters is not None), None)
+    if known is None:
+        return list(outcomes)
+    return [replace(o, clusters=known.clusters) if o.ids == known.ids else o for o in outcomes]
 
 
 def _outcome(
@@ -142,4 +152,7 @@ def _of_rows(
         predictions=np.array([row["prediction" if labelled else metric] for row in rows]),
         logits=np.array([row["logits"] for row in rows]) if labelled else None,
         record=record,
+        clusters=[row.get("cluster", row["id"]) for row in rows]
+        if any("cluster" in r for r in rows)
+        else None,
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modernbert.comparison.published import PublishedScore
+from modernbert.evaluation.noise import Noise
 from modernbert.evaluation.statistics import Difference
 
 # Of the files that `mbert compare -o FILE.json` writes.
@@ -46,6 +47,7 @@ class ModelScores:
         deviation: sample standard deviation over seeds; None with one.
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
+        noise: the mean's variance; None where the interval is.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
         worst: of the seeds; None with one.
         collapsed: the seeds that learnt nothing while others did.
@@ -63,6 +65,7 @@ class ModelScores:
     cost: Cost
     published: tuple[PublishedScore, ...] = ()
     trained: bool = True
+    noise: Noise | None = None
     on_front: bool | None = None
     worst: float | None = None
     collapsed: tuple[str, ...] = ()
@@ -80,7 +83,8 @@ class Contrast:
 
     Attributes:
         p_corrected: p after Holm's correction over all contrasts with this baseline.
-        mcnemar: its exact p, where both have one run and the metric counts right answers.
+        mcnemar: its exact p, where both have one run, the metric counts right answers, and no examples belong
+            together.
         equivalent_corrected: `difference.p_equivalent` after the same correction; None without a margin.
         differing: conditions that differ, which the user allowed.
     """
@@ -122,7 +126,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """All models on one task, the best first."""
+    """All models on one task, the best first.
+
+    Attributes:
+        clusters: clusters of examples that belong together; None where each stands for itself.
+    """
 
     task: str
     kind: str
@@ -131,23 +139,49 @@ class TaskComparison:
     n: int
     models: tuple[ModelScores, ...]
     contrasts: tuple[Contrast, ...]
+    clusters: int | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
+class AverageScore:
+    """A model's mean over tasks, with its 95 % interval; None where the data of one task cannot say."""
+
+    model: str
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """All tasks; `averages` over the tasks that every model has, when these are two or more."""
+    """All tasks, and what models have in the mean.
+
+    Attributes:
+        averages: each model's mean over the tasks that every model has, when these are two or more.
+        averaged: those tasks.
+        average_contrasts: the models' means against each baseline's.
+    """
 
     baselines: tuple[str, ...]
     tasks: tuple[TaskComparison, ...]
-    averages: dict[str, float]
+    averages: tuple[AverageScore, ...]
     averaged: tuple[str, ...]
     notes: tuple[str, ...]
+    average_contrasts: tuple[Contrast, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return plain data: what is shown, without the noise that it was computed from."""
         plain = {"format": FORMAT, **asdict(self)}
         for task, shown in zip(self.tasks, plain["tasks"], strict=True):
-            for contrast, row in zip(task.contrasts, shown["contrasts"], strict=True):
-                row["verdict"] = contrast.verdict
+            _as_shown(task.contrasts, shown["contrasts"])
+            for model in shown["models"]:
+                del model["noise"]
+        _as_shown(self.average_contrasts, plain["average_contrasts"])
         return plain
+
+
+def _as_shown(contrasts: tuple[Contrast, ...], shown: list[dict[str, Any]]) -> None:
+    for contrast, row in zip(contrasts, shown, strict=True):
+        row["verdict"] = contrast.verdict
+        del row["difference"]["noise"]

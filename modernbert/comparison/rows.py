@@ -21,6 +21,7 @@ class Row(TypedDict):
 
     id: Text
     system: NotRequired[Text]
+    cluster: NotRequired[Text | int]
 
 
 class ClassRow(Row):

@@ -62,10 +62,17 @@ def comparison_tables(comparison: Comparison, *, seeds: bool = False) -> list[Ta
     """
     tables = [table for task in comparison.tasks for table in task_tables(task, seeds=seeds)]
     if comparison.averages:
-        best_first = sorted(comparison.averages.items(), key=lambda item: -item[1])
-        rows = tuple((name, f"{value:.4f}") for name, value in best_first)
-        title = f"mean over the tasks that all have ({', '.join(comparison.averaged)})"
-        tables.append(Table(title, ("model", "mean"), rows, ("mean",)))
+        tables += average_tables(comparison)
+    return tables
+
+
+def average_tables(comparison: Comparison) -> list[Table]:
+    """Return the models' means over tasks, and their differences."""
+    rows = tuple((a.model, f"{a.mean:.4f}", interval_text(a.low, a.high)) for a in comparison.averages)
+    title = f"mean over the tasks that all have ({', '.join(comparison.averaged)})"
+    tables = [Table(title, ("model", "mean", "95 % interval"), rows, ("mean",))]
+    if comparison.average_contrasts:
+        tables.append(_contrasts_table("mean over tasks", comparison.average_contrasts))
     return tables
 
 
@@ -73,21 +80,21 @@ def task_tables(task: TaskComparison, *, seeds: bool = False) -> list[Table]:
     """Return the tables of one task."""
     tables = [_models_table(task, seeds=seeds)]
     if task.contrasts:
-        tables.append(_contrasts_table(task))
+        tables.append(_contrasts_table(task.task, task.contrasts))
     if any(model.published for model in task.models):
         tables.append(_published_table(task))
     return tables
 
 
-def _contrasts_table(task: TaskComparison) -> Table:
-    rows = [_contrast_row(contrast) for contrast in task.contrasts]
+def _contrasts_table(of: str, contrasts: Sequence[Contrast]) -> Table:
+    rows = [_contrast_row(contrast) for contrast in contrasts]
     filled = [i for i in range(len(CONTRAST_COLUMNS)) if any(row[i] for row in rows)]
     return Table(
-        f"{task.task}: differences",
+        f"{of}: differences",
         tuple(CONTRAST_COLUMNS[i] for i in filled),
         tuple(tuple(row[i] for i in filled) for row in rows),
         ("difference", "detectable", "p", "Holm", "McNemar", "equivalence"),
-        _contrast_notes(task),
+        _contrast_notes(contrasts),
     )
 
 
@@ -97,6 +104,8 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     filled = [i for i in range(len(columns)) if i < 2 or any(row[i] for row in rows)]
     once = ", ".join(model.model for model in task.models if model.is_one_seed)
     notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
+    if task.clusters:
+        notes.append(f"intervals are over {task.clusters:,} clusters of examples that belong together")
     if any(model.on_front for model in task.models):
         notes.append("front: no other model is both better and faster")
     notes += [
@@ -151,9 +160,9 @@ def _contrast_row(contrast: Contrast) -> tuple[str, ...]:
     )
 
 
-def _contrast_notes(task: TaskComparison) -> tuple[str, ...]:
+def _contrast_notes(contrasts: Sequence[Contrast]) -> tuple[str, ...]:
     notes = [DETECTABLE]
-    for contrast in task.contrasts:
+    for contrast in contrasts:
         if contrast.differing:
             differs = shown(contrast.differing)
             notes.append(f"* {contrast.model} and {contrast.baseline} were not made alike: {differs}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from modernbert.data.cells import as_number
+from modernbert.data.clusters import query_clusters
 from modernbert.data.readers import iter_rows
 from modernbert.data.tables import iter_table
 from modernbert.errors import BadData
@@ -55,6 +56,7 @@ class Collection:
         notes: what a careful reader should know of the data.
         teacher: a stronger model's score by query id and document id, to learn from.
         ignore_identical: is a document whose id is the query's left out of that query's results?
+        group: what a document belongs to, by its id (see `RetrievalTask.cluster`).
     """
 
     name: str
@@ -65,6 +67,13 @@ class Collection:
     notes: tuple[str, ...] = ()
     teacher: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ignore_identical: bool = False
+    group: Callable[[str], str] = str
+
+    @property
+    def clusters(self) -> Mapping[str, str]:
+        """Which cluster each query belongs to; empty where no two belong together."""
+        found = query_clusters(self.judgements, self.group)
+        return found if len(set(found.values())) < len(found) else {}
 
     def identical(self) -> int:
         """Return how many queries have the id of a document."""

@@ -76,14 +76,15 @@ def _first_texts(corpus: Path) -> Iterator[str]:
 
 
 def load_collection(task: RetrievalTask, split: str, data_dir: Path | None = None) -> LoadedCollection:
-    """Find one split of a task, searched by the task's rule on identical ids.
+    """Find one split of a task, with the task's rules on identical ids and on what belongs together.
 
     Raises:
         NotAvailable: it is in none of the places; the message names them and the command that fetches it.
         BadData: it was found and cannot be read, or its checksum differs.
     """
     found = _load(task, split, data_dir)
-    return replace(found, collection=replace(found.collection, ignore_identical=task.ignore_identical_ids))
+    collection = replace(found.collection, ignore_identical=task.ignore_identical_ids, group=task.cluster)
+    return replace(found, collection=collection)
 
 
 def _load(task: RetrievalTask, split: str, data_dir: Path | None) -> LoadedCollection:

@@ -18,6 +18,8 @@ MIN_WORDS = 3
 MIN_LINES = 2
 # What ends a line for Python's parser: str.splitlines would also cut at form feeds and the like.
 LINE_END = re.compile(r"\r\n|\r|\n")
+# Between the parts of a document's id: module, name and number.
+MARK = ":"
 SHARES = {"test": 0.2, "validation": 0.1, "train": 0.7}
 
 
@@ -52,6 +54,11 @@ def snippets_in(source: str, module: str) -> list[Snippet]:
     kept = [(number, line) for number, line in enumerate(LINE_END.split(source), start=1) if line.strip()]
     lines = {number: line for number, line in kept if number not in dropped}
     return list(_snippets(found, lines, module))
+
+
+def module_of(identifier: str) -> str:
+    """Return the module of a document that `docstring_collections` made."""
+    return identifier.split(MARK)[0]
 
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -106,7 +113,7 @@ def _collection(
     name: str, split: str, rows: list[int], first: list[int], snippets: list[Snippet]
 ) -> Collection:
     kept = [i for i in rows if first[i] == i]
-    ids = {i: f"{snippets[i].module}:{snippets[i].name}:{i}" for i in kept}
+    ids = {i: f"{snippets[i].module}{MARK}{snippets[i].name}{MARK}{i}" for i in kept}
     queries: dict[str, str] = {}
     judgements: dict[str, dict[str, int]] = {}
     for i in rows:

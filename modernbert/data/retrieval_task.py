@@ -68,6 +68,9 @@ class RetrievalTask:
         test: the split that is reported.
         analyser: how BM25 reads its texts.
         average: the benchmark whose mean it belongs to; `benchmark/set` where several tasks are one set.
+        cluster: what a document belongs to, by its id, such as a module: queries whose most relevant
+            documents belong to the same are one cluster, and intervals are over clusters. By default a
+            document is all that two queries can have in common.
         ignore_identical_ids: is a document whose id is the query's left out of that query's results?
     """
 
@@ -79,6 +82,7 @@ class RetrievalTask:
     test: str | None = "test"
     analyser: Analyser = "english"
     average: str = ""
+    cluster: Callable[[str], str] = str
     ignore_identical_ids: bool = False
     licence: str = "see the source"
     citation: str = ""

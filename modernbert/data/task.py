@@ -53,6 +53,8 @@ class Task:
         mean: of the training labels, for numbers: what a model must beat. None where it is not known.
         thresholds: for several labels a text, as tuned on the validation split: each label is given where
             its probability is greater. Empty for 0.5.
+        cluster: the column whose equal texts make rows belong together, such as the premise of several
+            hypotheses: intervals are over clusters then. Empty where each row stands for itself.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Task:
     submission: Mapping[str, str] = field(default_factory=dict)
     submit_names: bool = False
     in_average: bool = True
+    cluster: str = ""
     licence: str = "see the source"
     citation: str = ""
 

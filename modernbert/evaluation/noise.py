@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from scipy import optimize, stats
@@ -23,7 +24,7 @@ ADDED = 2.0
 # A variance this small is one of rounding.
 NOTHING = 1e-24
 # The logarithm of the least chance that is told from 0.
-SMALLEST = -300.0
+SMALLEST = -200.0
 
 
 # How the seeds' share of the variance weighs their own Student's t (see `Noise.quantile`), found by numerical
@@ -105,10 +106,30 @@ class Noise:
             return float(stats.t.sf(errors, self.examples.freedom))
         if errors <= 0:
             return 0.5 if errors == 0 else 1 - self.tail(-errors)
-        if errors >= self._above(np.exp(SMALLEST)):
-            return float(np.exp(SMALLEST))
-        found = optimize.brentq(lambda x: self._above(np.exp(x)) - errors, SMALLEST, np.log(0.5), xtol=1e-9)
+        below = -1.0
+        while self._above(np.exp(below)) < errors:
+            below *= 2
+            if below < SMALLEST:
+                return float(np.exp(SMALLEST))
+        found = optimize.brentq(lambda x: self._above(np.exp(x)) - errors, below, np.log(0.5), xtol=1e-9)
         return float(np.exp(found))
+
+
+def noise_of_average(noises: Sequence[Noise]) -> Noise:
+    """Return the noise of a mean over tasks, which are independent: other examples, other trainings.
+
+    Degrees of freedom of each part are Satterthwaite's (1946).
+    """
+    sides = zip_longest(*(noise.seeds for noise in noises), fillvalue=Part(0.0, 1))
+    seeds = tuple(_average(parts) for parts in sides)
+    return Noise(_average([noise.examples for noise in noises]), seeds, noises[0].weight)
+
+
+def _average(parts: Sequence[Part]) -> Part:
+    total = sum(part.variance for part in parts)
+    squares = sum(part.variance**2 / part.freedom for part in parts)
+    freedom = total**2 / squares if squares else max(part.freedom for part in parts)
+    return Part(total / len(parts) ** 2, freedom)
 
 
 @dataclass(frozen=True)

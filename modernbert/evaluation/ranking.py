@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from modernbert.data.collection import Collection, Judgements
 from modernbert.errors import BadModel
 from modernbert.evaluation.metrics import Score, mean_score
+from modernbert.evaluation.sums import Clusters
 
 # Name of ours: trec_eval's name. The first is the main one.
 MEASURES = {
@@ -29,15 +31,26 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class RankingScores:
-    """Means with intervals, and each query's values."""
+    """Means with intervals, and each query's values.
+
+    Attributes:
+        clusters: which cluster each query belongs to; empty where each stands for itself.
+    """
 
     scores: tuple[Score, ...]
     by_query: Mapping[str, Mapping[str, float]]
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def main(self) -> Score:
         """NDCG@10."""
         return self.scores[0]
+
+    def rows(self, split: str) -> Iterator[dict[str, Any]]:
+        """Yield one row per query: its id (split and query), its values, and its cluster if it has one."""
+        for query, values in self.by_query.items():
+            cluster = {"cluster": self.clusters[query]} if self.clusters else {}
+            yield {"id": f"{split}/{query}", **values, **cluster}
 
 
 def depth(collection: Collection, k: int) -> int:
@@ -91,11 +104,18 @@ def ranking_of(collection: Collection, scores_QK: np.ndarray, numbers_QK: np.nda
     }
 
 
-def score_ranking(ranking: Ranking, judgements: Judgements) -> RankingScores:
+def score_hits(collection: Collection, hits: Hits) -> RankingScores:
+    """Score what a search found for a collection's queries. Raises as `ranking_of`."""
+    return score_ranking(ranking_of(collection, *hits), collection.judgements, collection.clusters)
+
+
+def score_ranking(
+    ranking: Ranking, judgements: Judgements, clusters: Mapping[str, str] | None = None
+) -> RankingScores:
     """Score a ranking: score by query id and document id, higher is better.
 
     A query without relevant documents is left out, as trec_eval does; one without results scores 0. Ties are
-    broken as trec_eval breaks them. Intervals are over queries.
+    broken as trec_eval breaks them. Intervals are over queries, or over clusters of them.
     """
     import pytrec_eval
 
@@ -116,7 +136,9 @@ def score_ranking(ranking: Ranking, judgements: Judgements) -> RankingScores:
         for query in relevant
     }
     names = ("ndcg_at_10", MRR, "map", "recall_at_10", "recall_at_100")
-    return RankingScores(tuple(_mean(name, by_query) for name in names), by_query)
+    names_Q = [clusters[query] for query in by_query] if clusters else None
+    scores = tuple(_mean(name, by_query, names_Q) for name in names)
+    return RankingScores(scores, by_query, clusters or {})
 
 
 def _top(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
@@ -124,5 +146,5 @@ def _top(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
     return sorted(found.items(), key=lambda item: (item[1], item[0]), reverse=True)[:k]
 
 
-def _mean(name: str, by_query: Mapping[str, Mapping[str, float]]) -> Score:
-    return mean_score(name, np.array([measures[name] for measures in by_query.values()]))
+def _mean(name: str, by_query: Mapping[str, Mapping[str, float]], clusters: Clusters) -> Score:
+    return mean_score(name, np.array([measures[name] for measures in by_query.values()]), clusters)

@@ -10,12 +10,14 @@ from typing import Any
 from modernbert.data.collections import LoadedCollection
 from modernbert.evaluation.embed import Embedder, Estimate
 from modernbert.evaluation.protocols import Protocol
-from modernbert.evaluation.ranking import MEASURES, RankingScores
+from modernbert.evaluation.ranking import MEASURES, MRR, RankingScores
 from modernbert.files import write_json, write_jsonl
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, write_run
 from modernbert.versions import versions
+
+MEASURED = {*MEASURES, MRR}
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,9 @@ def keep_result(
 
 def _rows(result: RetrievalResult) -> Iterator[dict[str, Any]]:
     for system in result.systems:
-        for query, values in system.ranking.by_query.items():
-            rounded = {name: round(value, 6) for name, value in values.items()}
-            yield {"id": f"{result.split}/{query}", "system": system.system, **rounded}
+        for row in system.ranking.rows(result.split):
+            rounded = {name: round(value, 6) if name in MEASURED else value for name, value in row.items()}
+            yield rounded | {"system": system.system}
 
 
 def _mteb_result(result: RetrievalResult, loaded: LoadedCollection) -> dict[str, Any]:

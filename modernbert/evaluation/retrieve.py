@@ -22,8 +22,7 @@ from modernbert.evaluation.protocols import Protocol, find_protocol
 from modernbert.evaluation.ranking import (
     Hits,
     depth,
-    ranking_of,
-    score_ranking,
+    score_hits,
     without_identical,
 )
 from modernbert.evaluation.rerank import DEPTH as RERANKED
@@ -197,9 +196,7 @@ def evaluate_retrieval(
         said = f"its best {RERANKED} read again"
         found.append((f"{name} > {reranker.source.name}", ("encoder", "reranker"), again, said))
     systems = tuple(
-        SystemScores(
-            system, score_ranking(ranking_of(collection, *hits), collection.judgements), remark, parts
-        )
+        SystemScores(system, score_hits(collection, hits), remark, parts)
         for system, parts, hits, remark in found
     )
     result = RetrievalResult(

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from modernbert.data.clusters import row_clusters
 from modernbert.data.examples import Examples
 from modernbert.data.task import Task
 from modernbert.errors import BadModel
@@ -74,7 +75,8 @@ def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarra
     assert labels is not None
     require_numbers(split, logits_NC)
     predictions = decide(logits_NC, task.kind, task.thresholds)
-    scores = tuple(score(metric, labels, predictions) for metric in task.metrics)
+    clusters = row_clusters(task, examples.rows)
+    scores = tuple(score(metric, labels, predictions, clusters) for metric in task.metrics)
     notes = (*collapse_notes(task, predictions), *mean_notes(task, labels, predictions))
     by_label: tuple[LabelScore, ...] = ()
     if task.kind == "multi_label":
@@ -142,8 +144,12 @@ def collapse_notes(task: Task, predictions: np.ndarray) -> tuple[str, ...]:
 def example_rows(
     task: Task, split: str, examples: Examples, logits_NC: np.ndarray
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row per example: its id (split and row number), label, prediction and logits."""
+    """Yield one row per example: its id (split and row number), label, prediction and logits.
+
+    Of a task whose rows come in clusters, also the first row's number of its cluster.
+    """
     assert examples.labels is not None
+    clusters = row_clusters(task, examples.rows)
     predictions = decide(logits_NC, task.kind, task.thresholds)
     for i, number in enumerate(examples.rows.numbers):
         yield {
@@ -151,6 +157,7 @@ def example_rows(
             "label": examples.labels[i].tolist(),
             "prediction": predictions[i].tolist(),
             "logits": [round(float(value), 5) for value in logits_NC[i]],
+            **({} if clusters is None else {"cluster": clusters[i]}),
         }
 
 

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy import stats
 
-from modernbert.evaluation.noise import NOTHING, Noise, noise_of_difference, noise_of_mean, with_added
+from modernbert.evaluation.noise import (
+    NOTHING,
+    Noise,
+    noise_of_average,
+    noise_of_difference,
+    noise_of_mean,
+    with_added,
+)
 from modernbert.evaluation.sums import Scale, Sums
 
 # One-sided, for an interval that holds 95 %.
@@ -60,6 +68,29 @@ def interval(runs: Sequence[Sums]) -> Interval:
     else:
         ends = _effective(runs, value, n)
     return max(low, min(ends[0], value)), min(high, max(ends[1], value))
+
+
+def noise_of_score(runs: Sequence[Sums]) -> Noise | None:
+    """Return the noise of one model's mean over its runs; None where its interval cannot be estimated."""
+    n = len(runs[0].parts_NK)
+    return None if interval(runs) == UNKNOWN else noise_of_mean(runs, n / (n - 1))
+
+
+def interval_of_average(
+    values: Sequence[float], noises: Sequence[Noise | None], bounds: Sequence[tuple[float, float]]
+) -> Interval:
+    """Return the 95 % interval of a model's mean over tasks, by Student's t; `UNKNOWN` if one task's is.
+
+    Args:
+        values, noises, bounds: of each task the mean, its noise, the least and the greatest that can be.
+    """
+    known = [noise for noise in noises if noise is not None]
+    if len(known) < len(noises):
+        return UNKNOWN
+    noise = noise_of_average(known)
+    low, high = _around(float(np.mean(values)), noise.deviation * noise.quantile(LEVEL))
+    least, greatest = np.mean(bounds, axis=0).tolist()
+    return max(low, least), min(high, greatest)
 
 
 def method_of(sums: Sums) -> str:
@@ -125,6 +156,7 @@ class Difference:
         detectable: the least true difference that such examples and seeds show with 80 % power.
         p_equivalent: of two one-sided tests (Schuirmann 1987) that the difference is below the margin;
             None without a margin.
+        noise: the variance that all of it is computed from.
     """
 
     value: float
@@ -136,7 +168,24 @@ class Difference:
     one_training: bool
     detectable: float
     p_equivalent: float | None
+    noise: Noise
     clusters: int | None = None
+
+    @classmethod
+    def of(cls, value: float, noise: Noise, *, widest: float, margin: float, n: int, **more: Any) -> Self:
+        """Return what a difference and its noise say; `widest` is the largest that there can be."""
+        half = noise.deviation * noise.quantile(LEVEL)
+        return cls(
+            value=value,
+            low=max(value - half, -widest),
+            high=min(value + half, widest),
+            p=_different(value, noise, n),
+            n=n,
+            detectable=(noise.quantile(LEVEL) + noise.quantile(POWER)) * noise.deviation,
+            p_equivalent=_equivalent(value, noise, margin) if margin else None,
+            noise=noise,
+            **more,
+        )
 
     @property
     def is_shown(self) -> bool:
@@ -165,20 +214,35 @@ def difference(
     n = len(first[0].parts_NK)
     assert all(len(run.parts_NK) == n for run in (*first, *second)), "aligned by example"
     value = float(np.mean([run.measured for run in first]) - np.mean([run.measured for run in second]))
-    noise = noise_of_difference(first, second, trained, n / max(n - 1, 1))
-    low, high = _around(value, noise.deviation * noise.quantile(LEVEL))
-    widest = first[0].bounds[1] - first[0].bounds[0]
-    return Difference(
-        value=value,
-        low=max(low, -widest),
-        high=min(high, widest),
-        p=_different(value, noise, n),
+    return Difference.of(
+        value,
+        noise_of_difference(first, second, trained, n / max(n - 1, 1)),
+        widest=first[0].bounds[1] - first[0].bounds[0],
+        margin=margin,
         n=first[0].n,
         clusters=n if first[0].examples else None,
         seeds=(len(first), len(second)),
         one_training=any(t and len(runs) == 1 for t, runs in zip(trained, (first, second), strict=True)),
-        detectable=(noise.quantile(LEVEL) + noise.quantile(POWER)) * noise.deviation,
-        p_equivalent=_equivalent(value, noise, margin) if margin else None,
+    )
+
+
+def average_difference(parts: Sequence[Difference], widest: float, margin: float = 0.0) -> Difference:
+    """Return the difference of two models' means over tasks.
+
+    Args:
+        parts: their difference on each task.
+        widest: the largest difference that there can be.
+        margin: as in `difference`.
+    """
+    fewest = [min(part.seeds[side] for part in parts) for side in (0, 1)]
+    return Difference.of(
+        float(np.mean([part.value for part in parts])),
+        noise_of_average([part.noise for part in parts]),
+        widest=widest,
+        margin=margin,
+        n=sum(part.n for part in parts),
+        seeds=(fewest[0], fewest[1]),
+        one_training=any(part.one_training for part in parts),
     )
 
 

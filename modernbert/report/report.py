@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.results import Comparison
 from modernbert.comparison.stored import outcome_of, read_comparison
-from modernbert.comparison.tables import Table, comparison_tables
+from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadRun, MbertError
 from modernbert.evaluation.shown import interval_text
 from modernbert.reading import checked, read_lines
@@ -99,7 +99,7 @@ def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
 
 def _overview(comparison: Comparison) -> Section:
     text = f"{len(comparison.tasks)} tasks. Macro averages are over tasks that every model has."
-    averages = comparison_tables(comparison)[-1:] if comparison.averages else []
+    averages = average_tables(comparison) if comparison.averages else []
     return Section("Overview", text, tables=tuple(averages))
 
 

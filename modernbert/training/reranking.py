@@ -27,8 +27,7 @@ from modernbert.evaluation.ranking import (
     NOTHING,
     RankingScores,
     depth,
-    ranking_of,
-    score_ranking,
+    score_hits,
     without_identical,
 )
 from modernbert.evaluation.rerank import RERANKING, rerank
@@ -153,7 +152,7 @@ class RerankingJob(Job):
             _candidates(collection, self.inputs.task.analyser) if candidates is None else candidates,
             depth=read,
         )
-        return score_ranking(ranking_of(collection, *found), collection.judgements)
+        return score_hits(collection, found)
 
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Order BM25's best documents of some validation queries."""
@@ -184,5 +183,5 @@ class RerankingJob(Job):
                 bm25_note(collection, self.inputs.task.analyser, scores.main.value),
             )
             results.append(SplitScores(split, scores.scores, notes))
-            rows += [{"id": f"{split}/{query}", **values} for query, values in scores.by_query.items()]
+            rows += scores.rows(split)
         return tuple(results), rows

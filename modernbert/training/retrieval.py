@@ -20,8 +20,7 @@ from modernbert.evaluation.predict import predict_logits
 from modernbert.evaluation.ranking import (
     RankingScores,
     depth,
-    ranking_of,
-    score_ranking,
+    score_hits,
     without_identical,
 )
 from modernbert.evaluation.scoring import SplitScores
@@ -209,7 +208,7 @@ class RetrievalJob(Job):
             scores, notes = self._search(self.network.eval(), self._tokenized(collection))
             notes = [*notes, bm25_note(collection, self.inputs.task.analyser, scores.main.value)]
             results.append(SplitScores(split, scores.scores, tuple(notes)))
-            rows += [{"id": f"{split}/{query}", **values} for query, values in scores.by_query.items()]
+            rows += scores.rows(split)
         return tuple(results), rows
 
     def _search(self, network: nn.Module, searched: Searched) -> tuple[RankingScores, list[str]]:
@@ -237,8 +236,7 @@ def bm25_note(collection: Collection, analyser: str, value: float) -> str:
 
 def scored(collection: Collection, found: tuple[np.ndarray, np.ndarray]) -> RankingScores:
     """Score what a search found, which was asked for `depth(collection, RESULTS)` documents of each query."""
-    hits = without_identical(collection, found, RESULTS)
-    return score_ranking(ranking_of(collection, *hits), collection.judgements)
+    return score_hits(collection, without_identical(collection, found, RESULTS))
 
 
 def sample(collection: Collection, size: int) -> Collection:

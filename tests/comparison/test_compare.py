@@ -47,14 +47,33 @@ def test_a_better_model_is_found(two_models):
         assert (good.cost.parameters, good.cost.minutes, good.cost.memory_mib) == (15, 2.0, 100.0)
         assert contrast.verdict == "better"
     assert found.averaged == ("glue/rte", "glue/sst2")
-    assert found.averages["good"] == pytest.approx(np.mean([task.models[0].mean for task in found.tasks]))
+    good, bad = found.averages
+    assert (good.model, bad.model) == ("good", "bad")
+    assert good.mean == pytest.approx(np.mean([task.models[0].mean for task in found.tasks]))
 
 
 def test_averages_are_over_tasks_that_all_have(two_models):
     made_run(two_models, "third", "third", np.ones(400, bool), task="glue/sst2")
     found = compare(two_models, [], ["bad"])
-    assert found.averages == {}
+    assert found.averages == found.average_contrasts == ()
     assert found.averaged == ("glue/sst2",)
+
+
+def test_examples_of_one_cluster_are_compared_as_one(store):
+    """Eight examples of each cluster go the same way; an older run has kept no clusters."""
+    random = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(40), 8)
+    good, bad = ((random.random(40) < share)[clusters] for share in (0.85, 0.65))
+    for seed in (1, 2):
+        made_run(store, f"good-{seed}", "good", good, seed=seed, clusters=clusters)
+    made_run(store, "old-2", "bad", bad, seed=2)
+    found = compare(store, ["good-1", "good-2", "old-2"], ["bad"], allow=True)
+    (contrast,) = found.tasks[0].contrasts
+    assert (contrast.difference.n, contrast.difference.clusters) == (320, 40)
+    assert contrast.mcnemar is None
+    low, high = wilson(float(good.mean()), 40)
+    best = found.tasks[0].models[0]
+    assert best.high - best.low == pytest.approx(high - low, rel=0.15)
 
 
 def test_the_same_answers_are_no_difference(store):

@@ -96,5 +96,5 @@ def test_the_papers_own_recipe_differs_in_nothing_but_an_unnamed_metric():
 
 
 def test_a_comparison_is_plain_data(found):
-    again = json.loads(json.dumps(found.as_dict()))
+    again = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert again["tasks"][0]["models"][0]["model"] == "bert-base"

@@ -43,6 +43,15 @@ def test_both_figures_and_every_row_are_kept():
     assert rows[2] == {"id": "validation/3", "label": 1, "prediction": 0, "logits": [1.0, 0.5]}
 
 
+def test_rows_of_one_premise_are_kept_as_one_cluster():
+    columns = {"sentence1": list("aba"), "sentence2": list("def"), "label": [0, 1, 1]}
+    task, examples = find_task("glue/rte"), to_examples(find_task("glue/rte"), Rows.of(columns, "rows"))
+    rows = list(example_rows(task, "validation", examples, LOGITS))
+    assert [row["cluster"] for row in rows] == [1, 2, 1]
+    (score,) = score_split(task, "validation", examples, LOGITS).scores
+    assert (score.n, score.interval) == (3, "Wilson 95 %, effective n, 2 clusters")
+
+
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_answers_that_are_no_numbers_are_refused(broken):
     """As a class NaN is the first, and a correlation of NaN was 0.0000."""
