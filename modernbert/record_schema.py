@@ -273,14 +273,13 @@ class _FinishedTraining(TypedDict):
 class _Protocol(TypedDict):
     name: str
     titles: NotRequired[bool]
-    max_length: NotRequired[Count]
+    identical: NotRequired[bool | None]
 
 
 class _SearchSettings(TypedDict):
     protocol: _Protocol
     max_length: Count
     passages: Count
-    ignore_identical: NotRequired[bool]
 
 
 class _RetrievalRun(TypedDict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from modernbert.comparison.identity import METHOD_SETTINGS
@@ -18,6 +19,8 @@ HANDLING = {
 OWN = {*METHOD_SETTINGS, "head", "learning_rate"}
 # Where these differ, scores are of other things: no wish of the user's makes them comparable.
 IMPOSSIBLE = {"metric", "split", "data", "examples"}
+# Conditions of a training that mean something beside another training on the same task alone.
+OF_ONE_TASK = {"training data", "rows at most", "recipe", "started from"}
 
 Conditions = dict[str, Any]
 Differing = dict[str, tuple[Any, Any]]
@@ -50,11 +53,8 @@ def _search_protocol(outcome: Outcome) -> Conditions:
     """
     record = outcome.record
     searched = record["config"] if record["kind"] == "retrieval" else record
-    protocol = searched.get("protocol") or {"name": "mteb", "titles": True, "max_length": 0}
-    known = PROTOCOLS.get(str(protocol["name"]).partition(",")[0])
-    found = {"titles": protocol.get("titles", known.titles if known else None)}
-    if "ignore_identical" in searched:
-        found["identical ids left out"] = searched["ignore_identical"]
+    protocol = searched.get("protocol") or asdict(PROTOCOLS["mteb"])
+    found = {"titles": protocol.get("titles"), "identical ids left out": protocol.get("identical")}
     if record["kind"] == "retrieval" and parts_of(record, outcome.result) == ("bm25",):
         return found
     return found | {"protocol": protocol["name"]}
@@ -117,6 +117,8 @@ def between_seeds(first: Outcome, second: Outcome) -> Differing:
 
 def _differing(first: Outcome, second: Outcome) -> Differing:
     one, other = (scored_under(o) | trained_under(o) for o in (first, second))
+    if first.id.trained_on != second.id.trained_on:  # it is in their names, and what is compared
+        one = {name: value for name, value in one.items() if name not in OF_ONE_TASK}
     found = {name: (one[name], other[name]) for name in one if name in other and one[name] != other[name]}
     if first.ids != second.ids and "data" not in found:
         found["examples"] = (len(first.ids), len(second.ids))
@@ -124,6 +126,8 @@ def _differing(first: Outcome, second: Outcome) -> Differing:
 
 
 def _set_by_user(first: Outcome, second: Outcome) -> set[str]:
+    if first.id.trained_on != second.id.trained_on:
+        return set()
     given = {name for o in (first, second) if o.training for name in o.training["settings"]}
     return given - HANDLING - OWN
 

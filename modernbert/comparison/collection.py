@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
-from modernbert.comparison.agreement import one_result
+from modernbert.comparison.agreement import one_result, scored_under
 from modernbert.comparison.identity import is_named, names_of
 from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.errors import BadOption, BadRun, UnknownName
@@ -25,20 +25,16 @@ def collect(
         also: models (or runs) that the others are compared with.
         tasks: take these only, if any.
     """
-    named = list(dict.fromkeys([*runs, *(name for name in also if runs and store.has(name))]))
-    found, notes = _read(store, named or store.names(), strict=bool(named))
+    found, notes = _read(store, list(dict.fromkeys(runs)) or store.names(), strict=bool(runs))
     found = _named(found)
-    if named:
-        lacking = [name for name in also if not _answering(found, name)]
-        others, more = _beside(store, found, named) if lacking else ([], [])
-        found = _named([*found, *others])
-        beside = {o.model for name in lacking for o in _answering(found, name)}
-        found = [o for o in found if o.run in named or o.model in beside]
-        notes += more
-    found = _named(_standing_for_themselves(found, named, also))
+    lacking = [name for name in also if runs and not _answering(found, name)]
+    if lacking:
+        others, more = _beside(store, found, runs, lacking)
+        found, notes = [*found, *others], [*notes, *more]
+    found = _standing_for_themselves(found, {*runs, *also} if runs else set(), also)
     found = [outcome for outcome in found if not tasks or outcome.task in tasks]
     kept, passed = _one_of_each(found)
-    return kept, list(dict.fromkeys([*notes, *passed]))
+    return _named(_told_by_conditions(kept)), list(dict.fromkeys([*notes, *passed]))
 
 
 def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[Outcome], list[str]]:
@@ -56,18 +52,25 @@ def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[
 
 
 def _beside(
-    store: RunStore, found: Sequence[Outcome], named: Sequence[str]
+    store: RunStore, found: Sequence[Outcome], runs: Sequence[str], lacking: Sequence[str]
 ) -> tuple[list[Outcome], list[str]]:
-    """Read the store's finished runs on the same tasks."""
+    """Return the store's results that the lacking names mean, on the same tasks as those found."""
     tasks = {outcome.task for outcome in found}
     survey = store.survey()
     names = [
         name
         for name, run in survey.records.items()
-        if run["status"] == "finished" and run["task"]["name"] in tasks and name not in named
+        if run["status"] == "finished" and run["task"]["name"] in tasks and name not in runs
     ]
     others, notes = _read(store, names, strict=False)
-    return others, [*notes, *survey.notes()]
+    called = [o for o in _named([*found, *others]) if o.run not in runs]
+    meant: dict[tuple[str, str | None], Outcome] = {}
+    for name in lacking:
+        answering = _answering(called, name)
+        if not answering and store.has(name):  # it says why not
+            answering, _ = _read(store, [name], strict=True)
+        meant |= {(o.run, o.system): o for o in answering}
+    return list(meant.values()), [*notes, *survey.notes()]
 
 
 def _named(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -82,7 +85,7 @@ def _answering(outcomes: Sequence[Outcome], name: str) -> list[Outcome]:
 
 
 def _standing_for_themselves(
-    outcomes: Sequence[Outcome], named: Sequence[str], also: Sequence[str]
+    outcomes: Sequence[Outcome], named: Collection[str], also: Sequence[str]
 ) -> list[Outcome]:
     """Let a run stand for itself, not for a seed of its model, where its user means the run.
 
@@ -112,10 +115,27 @@ def _one_of_each(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]
     notes = []
     for outcome in sorted(outcomes, key=_age):
         older = newest.get(key := one_result(outcome))
-        if older:
+        if older and (outcome.trained or older.value != outcome.value):
             notes.append(f"passed over: {older.run}, as {outcome.run} is newer ({older.model}, {older.task})")
         newest[key] = outcome
     return list(newest.values()), notes
+
+
+def _told_by_conditions(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Take a model that was measured under several conditions with one seed for several models."""
+    groups: dict[Hashable, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.task, outcome.id), []).append(outcome)
+    return [told for group in groups.values() for told in _told(group)]
+
+
+def _told(group: Sequence[Outcome]) -> list[Outcome]:
+    if len({o.seed for o in group}) == len(group):
+        return list(group)
+    conditions = [scored_under(o) for o in group]
+    varying = [name for name in conditions[0] if len({repr(c.get(name)) for c in conditions}) > 1]
+    words = [", ".join(f"{name} {c.get(name)}" for name in varying) for c in conditions]
+    return [replace(o, id=replace(o.id, under=told)) for o, told in zip(group, words, strict=True)]
 
 
 def _age(outcome: Outcome) -> tuple[str, bool, str]:

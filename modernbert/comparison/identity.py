@@ -38,6 +38,7 @@ class ModelId:
         fused: the keyword search that its ranking was fused with, if any.
         reranker: what read its best documents again, if anything did.
         run: set where a run stands for itself, not for one seed of its model.
+        under: conditions that it was measured under, where one comparison has it under several.
         folder: where the weights lay, for readers.
     """
 
@@ -51,6 +52,7 @@ class ModelId:
     fused: str = ""
     reranker: ModelId | None = None
     run: str = ""
+    under: str = ""
     folder: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -64,8 +66,7 @@ class ModelId:
         told = [
             *([f"trained on {self.trained_on}"] if self.trained_on else []),
             *([f"passages of {self.passages}"] if self.passages else []),
-            *([self.run] if self.run else []),
-            *filter(None, details),
+            *filter(None, (self.run, self.under, *details)),
         ]
         return f"{said} ({', '.join(told)})" if told else said
 

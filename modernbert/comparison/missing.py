@@ -118,9 +118,8 @@ class _Asked:
 
 def _asked(model: str, outcomes: Sequence[Outcome], store: RunStore) -> _Asked:
     """Return what a name means: a model that runs are there of, or one to get. Raises UnknownName."""
-    known = next((o for o in outcomes if is_named(o.model, model)), None)
-    if known is not None:
-        return _asked_again(model, known)
+    if known := sorted((o for o in outcomes if is_named(o.model, model)), key=lambda o: o.model != model):
+        return _asked_again(model, known[0])
     name, method = _as_written(model)
     is_model = store.has(name) and (store.path(name) / "model").is_dir()  # an evaluation is none
     if name not in (*CHECKPOINTS, *baselines.NAMES) and not is_model and "/" not in name:

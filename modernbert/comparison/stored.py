@@ -18,8 +18,8 @@ def read_comparison(path: Path) -> Comparison:
     """Return a comparison that was kept. Raises BadData when it is none, damaged, or an older version's."""
     try:
         found = read_object(path, what="the comparison").get("format")
-        if found is not None and found != FORMAT:
-            raise BadData(f"format {found!r:.50}; this version reads {FORMAT}", where=str(path))
+        if found != FORMAT:
+            raise BadData(f"its format is {found!r:.50}, not {FORMAT}", where=str(path))
         comparison = read_as(Comparison, path, what="the comparison")
         if not comparison.tasks or not all(task.models for task in comparison.tasks):
             raise BadData("it compares nothing", where=str(path))

@@ -15,12 +15,14 @@ class Protocol:
         titles: is a document's title read before its text?
         max_length: tokens; 0 for the model's own.
         source: whose convention it is.
+        identical: are documents with the query's id left out? None where it is as the task says.
     """
 
     name: str
     titles: bool
     max_length: int
     source: str
+    identical: bool | None = None
 
     def as_followed(
         self, *, max_length: int = 0, passages: int = 0, identical: bool | None = None
@@ -41,7 +43,8 @@ class Protocol:
             changes.append(f"identical ids {'left out' if identical else 'kept'}")
         if not changes:
             return self
-        return replace(self, name=f"{self.name}, but {', '.join(changes)}", max_length=passages or max_length)
+        name = f"{self.name}, but {', '.join(changes)}"
+        return replace(self, name=name, max_length=passages or max_length, identical=identical)
 
 
 PROTOCOLS = {

@@ -80,11 +80,7 @@ def keep_result(
     documents' vectors may come from the cache.
     """
     source = embedder.source
-    protocol = {
-        "protocol": asdict(result.protocol),
-        "passages": passages,
-        "ignore_identical": loaded.collection.ignore_identical,
-    }
+    protocol = {"protocol": asdict(result.protocol), "passages": passages}
     record = {
         "kind": "retrieval",
         "status": "finished",

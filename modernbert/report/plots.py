@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from plotly import graph_objects as go
@@ -25,9 +26,23 @@ def to_html(figure: go.Figure, label: str) -> str:
     return f'<figure role="img" aria-label="{html.escape(label, quote=True)}">{drawn}</figure>'
 
 
-def _name(text: str) -> str:
-    short = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
-    return html.escape(short, quote=False)
+def _names(texts: Iterable[str]) -> list[str]:
+    """Return names cut to what fits, escaped; plotly would draw what is called alike as one."""
+    texts = list(texts)
+    cut = {text: _cut(text) for text in texts}
+    shared = {short for short, count in Counter(cut.values()).items() if count > 1}
+    unique = {
+        text: f"{n}: {short}" if short in shared else short for n, (text, short) in enumerate(cut.items())
+    }
+    return [html.escape(unique[text], quote=False) for text in texts]
+
+
+def _cut(text: str) -> str:
+    """Leave out the middle: names often differ at their ends alone."""
+    if len(text) <= LONGEST_NAME:
+        return text
+    half = LONGEST_NAME // 2
+    return f"{text[:half]}…{text[1 - half :]}"
 
 
 def _colour(number: int) -> str:
@@ -60,7 +75,7 @@ def _rows(figure: go.Figure, names: Sequence[str]) -> None:
 def scores(models: Sequence[ModelScores], metric: str) -> go.Figure:
     """Draw each model's mean with its interval, and every seed as a dot."""
     figure = _figure(metric, "")
-    names = [_name(m.model) for m in models]
+    names = _names(m.model for m in models)
     figure.add_scatter(
         x=[m.mean for m in models],
         y=names,
@@ -77,7 +92,7 @@ def scores(models: Sequence[ModelScores], metric: str) -> go.Figure:
     )
     figure.add_scatter(
         x=[value for m in models for value in m.by_seed.values()],
-        y=[_name(m.model) for m in models for _ in m.by_seed],
+        y=[name for m, name in zip(models, names, strict=True) for _ in m.by_seed],
         mode="markers",
         marker={"size": 6, "color": COLOURS[1], "symbol": "diamond"},
         hovertemplate="%{y}: %{x:.4f}<extra>one run</extra>",
@@ -89,7 +104,8 @@ def scores(models: Sequence[ModelScores], metric: str) -> go.Figure:
 def differences(contrasts: Sequence[Contrast], metric: str) -> go.Figure:
     """Draw each difference with its interval, around 0."""
     figure = _figure(f"difference in {metric}", "")
-    names = [f"{_name(c.model)}<br>− {_name(c.baseline)}" for c in contrasts]
+    sides = _names(name for c in contrasts for name in (c.model, c.baseline))
+    names = [f"{model}<br>− {baseline}" for model, baseline in zip(sides[::2], sides[1::2], strict=True)]
     figure.add_vline(x=0, line={"width": 1, "dash": "dot", "color": GREY})
     figure.add_scatter(
         x=[c.difference.value for c in contrasts],
@@ -113,10 +129,10 @@ def differences(contrasts: Sequence[Contrast], metric: str) -> go.Figure:
 def curves(lines: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> go.Figure:
     """Draw a line for each name."""
     figure = _figure(x, y)
-    for number, (name, points) in enumerate(lines.items()):
+    for number, (name, points) in enumerate(zip(_names(lines), lines.values(), strict=True)):
         xs, ys = zip(*points, strict=True)
         marker = {"size": 5, "color": _colour(number)}
-        figure.add_scatter(x=xs, y=ys, name=_name(name), mode="lines+markers", marker=marker)
+        figure.add_scatter(x=xs, y=ys, name=name, mode="lines+markers", marker=marker)
     return figure
 
 
@@ -132,14 +148,14 @@ def speed_and_score(models: Sequence[ModelScores], metric: str) -> go.Figure:
         line={"dash": "dot", "color": GREY},
         name="front",
     )
-    for number, m in enumerate(models):
+    for number, (m, name) in enumerate(zip(models, _names(m.model for m in models), strict=True)):
         if m in known:
             figure.add_scatter(
                 x=[m.cost.examples_per_second],
                 y=[m.mean],
                 mode="markers",
                 marker={"size": 12, "color": _colour(number)},
-                name=_name(m.model),
+                name=name,
             )
     figure.update_xaxes(type="log")
     return figure
@@ -151,14 +167,14 @@ def reliability(models: Mapping[str, Calibration]) -> go.Figure:
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": GREY}, name="calibrated"
     )
-    for number, (name, found) in enumerate(models.items()):
+    for number, (name, found) in enumerate(zip(_names(models), models.values(), strict=True)):
         figure.add_scatter(
             marker={"color": _colour(number)},
             x=found.confidence,
             y=found.accuracy,
             customdata=found.counts,
             mode="lines+markers",
-            name=f"{_name(name)} (ECE {found.error:.3f})",
+            name=f"{name} (ECE {found.error:.3f})",
             hovertemplate="%{x:.2f}: %{y:.2f} of %{customdata}",
         )
     return figure
@@ -166,7 +182,7 @@ def reliability(models: Mapping[str, Calibration]) -> go.Figure:
 
 def confusion(counts_CC: np.ndarray, labels: Sequence[str]) -> go.Figure:
     """Draw how often each class was taken for each."""
-    names = [_name(label) for label in labels]
+    names = _names(labels)
     figure = _figure("answer", "truth", height=200 + 34 * len(names))
     share_CC = counts_CC / np.maximum(1, counts_CC.sum(axis=1, keepdims=True))
     figure.add_heatmap(

@@ -14,6 +14,7 @@ from modernbert.errors import BadRun
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
+from modernbert.model.locate import ModelSource
 from modernbert.places import no_space_is_an_error
 from modernbert.training.checkpoint import Progress
 from modernbert.training.inputs import Inputs
@@ -113,7 +114,7 @@ def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> N
         for what, before, after in (
             ("the data", then, now),
             ("the settings", record["config"], json.loads(json.dumps(inputs.config.as_dict()))),
-            ("the model", record["model"]["revision"], inputs.source.revision),
+            ("the model", *_weights(record["model"], inputs.source)),
         )
         if before != after
     ]
@@ -123,6 +124,13 @@ def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> N
             where=str(folder),
             fix="Resuming would mix two runs; start a new one.",
         )
+
+
+def _weights(kept: Mapping[str, Any], source: ModelSource) -> tuple[str, str]:
+    """Return which weights were loaded then and now; older records know a revision alone."""
+    if "weights" in kept:
+        return kept["weights"], source.weights
+    return kept["revision"], source.revision
 
 
 def logged(path: Path, observe: Observe) -> Observe:
