@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modernbert.data.examples import Examples
+from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.task import Task
 from modernbert.data.tokens import TokenLengths
 
@@ -57,6 +58,7 @@ def check_data(
     *,
     lengths: Mapping[str, TokenLengths] | None = None,
     max_length: int | None = None,
+    tokenizer: Any = None,
 ) -> DataReport:
     """Describe the splits (training first) and collect warnings.
 
@@ -65,12 +67,15 @@ def check_data(
         splits: its labelled splits, read already: unreadable rows have raised before.
         lengths: token counts by split, if a tokenizer is at hand.
         max_length: the length at which texts will be cut.
+        tokenizer: the model's, whose special tokens are looked for in the texts.
     """
     measured = lengths or {}
     reports = tuple(
         _report(task, name, examples, measured.get(name), max_length) for name, examples in splits.items()
     )
     warnings = [*_label_warnings(reports, task), *_duplicate_warnings(task, splits)]
+    if tokenizer is not None:
+        warnings += special_token_warnings(tokenizer, {name: part.texts for name, part in splits.items()})
     for report in reports:
         if report.empty:
             warnings.append(f"{report.split}: {report.empty} of {report.rows} rows have no text")
