@@ -12,6 +12,7 @@ from modernbert.data.examples import to_examples
 from modernbert.data.own import OwnData
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import load_split
+from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.tokens import auto_max_length, measure
 from modernbert.errors import BadOption
 from modernbert.model.embedding import embedding_settings
@@ -53,7 +54,8 @@ def inspect_data(
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
     context = _require_context(source, max_length)
     length = max_length or auto_max_length(lengths[task.train], context)
-    return check_data(task, examples, lengths=lengths, max_length=length), notes
+    report = check_data(task, examples, lengths=lengths, max_length=length, tokenizer=tokenizer)
+    return report, notes
 
 
 def _require_context(source: ModelSource, max_length: int) -> int:
@@ -89,10 +91,16 @@ def _inspect_retrieval(
         warnings += [f"{split}: {note}" for note in found.collection.notes]
         if (report.truncated or 0.0) > TRUNCATION_WARNING:
             warnings.append(f"{split}: {report.truncated:.1%} of the documents exceed {max_length} tokens")
+        if tokenizer is not None:
+            warnings += special_token_warnings(tokenizer, {split: _texts(found.collection)})
     if task.train:
         others = {split: found.collection for split, found in loaded.items() if split != task.train}
         warnings += shared_queries(loaded[task.train].collection, others)
     return DataReport(task.name, tuple(reports), tuple(warnings), max_length or None), notes
+
+
+def _texts(collection: Collection) -> list[tuple[str]]:
+    return [(text,) for text in (*collection.queries.values(), *collection.documents.with_titles())]
 
 
 def _collection_report(split: str, collection: Collection, tokenizer: Any, max_length: int) -> SplitReport:

@@ -11,6 +11,7 @@ import numpy as np
 
 from modernbert.data.examples import Examples
 from modernbert.data.label_check import label_warnings
+from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.data.tokens import TokenLengths
@@ -58,6 +59,7 @@ def check_data(
     *,
     lengths: Mapping[str, TokenLengths] | None = None,
     max_length: int | None = None,
+    tokenizer: Any = None,
 ) -> DataReport:
     """Describe the splits (training first) and collect warnings.
 
@@ -66,6 +68,7 @@ def check_data(
         splits: its labelled splits, read already: unreadable rows have raised before.
         lengths: token counts by split, if a tokenizer is at hand.
         max_length: the length at which texts will be cut.
+        tokenizer: the model's, whose special tokens are looked for in the texts.
     """
     measured = lengths or {}
     reports = tuple(
@@ -74,6 +77,8 @@ def check_data(
     warnings = _duplicate_warnings(task, splits)
     if task.kind != "regression":
         warnings = [*label_warnings(task, {r.split: r.labels for r in reports}, splits), *warnings]
+    if tokenizer is not None:
+        warnings += special_token_warnings(tokenizer, {name: part.texts for name, part in splits.items()})
     for report in reports:
         if report.empty:
             warnings.append(f"{report.split}: {report.empty} of {report.rows} rows have no text")

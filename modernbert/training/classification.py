@@ -183,7 +183,7 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
         config=config,
         loaded=loaded,
         examples=examples,
-        report=check_data(task, examples, lengths=lengths, max_length=config.max_length),
+        report=check_data(task, examples, lengths=lengths, max_length=config.max_length, tokenizer=tokenizer),
         machine=settings.machine,
         notes=(*notes, *more),
     )

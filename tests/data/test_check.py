@@ -45,6 +45,17 @@ def test_the_share_of_cut_texts_is_shown():
     assert "train: 10.0% of the texts are longer than 50 tokens and are cut" in report.warnings
 
 
+def test_names_of_special_tokens_are_counted_and_said_to_be_text(tiny_tokenizer):
+    train = examples(["good [SEP] fine", "[SEP] [SEP] [MASK]", "[sep] good"] + ["fine"] * 17, [0, 1] * 10)
+    warnings = check_data(TASK, {"train": train}, tokenizer=tiny_tokenizer).warnings
+    assert warnings[-1] == (
+        "train: 2 of 20 texts name special tokens ([MASK], [SEP]), which are read as text"
+    )
+    assert not check_data(
+        TASK, {"train": examples(["a", "b"] * 9, [0, 1] * 9)}, tokenizer=tiny_tokenizer
+    ).warnings
+
+
 @needs_shared_data
 @pytest.mark.parametrize(("name", "count"), [("glue/cola", 18), ("glue/stsb", 6)])
 def test_glues_own_overlaps_are_found(name, count):
