@@ -47,7 +47,7 @@ class ModelScores:
         deviation: sample standard deviation over seeds; None with one.
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
-        noise: the mean's variance; None where the interval is.
+        noise: the mean's variance; None where the interval is, and in a comparison that was kept.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
         worst: of the seeds; None with one.
         collapsed: the seeds that learnt nothing while others did.
@@ -65,7 +65,7 @@ class ModelScores:
     cost: Cost
     published: tuple[PublishedScore, ...] = ()
     trained: bool = True
-    noise: Noise | None = None
+    noise: Noise | None = field(default=None, compare=False)
     on_front: bool | None = None
     worst: float | None = None
     collapsed: tuple[str, ...] = ()

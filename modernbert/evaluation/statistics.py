@@ -7,7 +7,7 @@ count, and a reader must be told.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -156,7 +156,7 @@ class Difference:
         detectable: the least true difference that such examples and seeds show with 80 % power.
         p_equivalent: of two one-sided tests (Schuirmann 1987) that the difference is below the margin;
             None without a margin.
-        noise: the variance that all of it is computed from.
+        noise: the variance that all of it is computed from; None in a comparison that was kept.
     """
 
     value: float
@@ -168,8 +168,8 @@ class Difference:
     one_training: bool
     detectable: float
     p_equivalent: float | None
-    noise: Noise
     clusters: int | None = None
+    noise: Noise | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, value: float, noise: Noise, *, widest: float, margin: float, n: int, **more: Any) -> Self:
@@ -234,10 +234,11 @@ def average_difference(parts: Sequence[Difference], widest: float, margin: float
         widest: the largest difference that there can be.
         margin: as in `difference`.
     """
+    assert all(part.noise is not None for part in parts), "just computed, not read from a file"
     fewest = [min(part.seeds[side] for part in parts) for side in (0, 1)]
     return Difference.of(
         float(np.mean([part.value for part in parts])),
-        noise_of_average([part.noise for part in parts]),
+        noise_of_average([part.noise for part in parts if part.noise is not None]),
         widest=widest,
         margin=margin,
         n=sum(part.n for part in parts),
