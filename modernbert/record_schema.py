@@ -77,6 +77,7 @@ class _Score(TypedDict):
 class _Result(TypedDict):
     split: Text
     scores: Annotated[list[_Score], Field(min_length=1)]
+    calibration: NotRequired[list[_Score]]
     notes: NotRequired[list[str]]
     system: NotRequired[Text]
     note: NotRequired[str]

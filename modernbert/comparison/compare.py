@@ -9,12 +9,14 @@ from itertools import product
 from typing import Any
 
 from modernbert.comparison.agreement import differing
-from modernbert.comparison.analysis import is_right
+from modernbert.comparison.analysis import answers_of, is_right
 from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.outcomes import Outcome, is_named, model_of, read_outcomes, with_shared_clusters
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.evaluation.calibration import calibration_scores
+from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
 from modernbert.runs import RunStore
 
@@ -184,7 +186,13 @@ def _scores(runs: Sequence[Outcome]) -> ModelScores:
         published=published_scores(first.model, first.task, first.metric, recipe),
         trained=first.trained,
         noise=noise_of_score(sums),
+        calibration=_calibration(runs),
     )
+
+
+def _calibration(runs: Sequence[Outcome]) -> tuple[Score, ...]:
+    answers = [known for run in runs if (known := answers_of(run)) is not None]
+    return calibration_scores(answers) if answers else ()
 
 
 def cost_of(runs: Sequence[Outcome]) -> Cost:
