@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modernbert.evaluation.shown import interval_text
+from modernbert.evaluation.shown import SHOWN, interval_text
 
 from . import output
 
@@ -23,7 +23,7 @@ def show_scores(title: str, results: Iterable[Mapping[str, Any]]) -> None:
             score["interval"],
         )
         for result in results
-        for key, what in (("scores", ""), ("mean", ", predicting the mean"))
+        for key, what in SHOWN
         for score in result.get(key, ())
     ]
     if rows:

@@ -108,6 +108,7 @@ class _Score(TypedDict):
 class _Result(TypedDict):
     split: Text
     scores: Annotated[list[_Score], Field(min_length=1)]
+    calibration: NotRequired[list[_Score]]
     notes: NotRequired[list[str]]
     system: NotRequired[Text]
     parts: NotRequired[list[Literal["encoder", "bm25", "reranker"]]]

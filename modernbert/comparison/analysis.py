@@ -16,48 +16,27 @@ from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_texts
 from modernbert.data.sources import bundle_folder, load_split
 from modernbert.errors import MbertError
-from modernbert.evaluation.predict import probabilities
+from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
 from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
 
-BINS = 10
 # Groups of a number (length, confidence): quarters.
 QUARTERS = 4
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Is a model right as often as it says? Empty bins are left out.
-
-    Attributes:
-        confidence, accuracy: of each bin, shape (B,): mean probability of the answer, share of right answers.
-        counts: examples in each bin, shape (B,).
-        error: expected calibration error, the mean distance of both (Naeini et al. 2015).
-    """
-
-    confidence: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    counts: tuple[int, ...]
-    error: float
-
-
-def calibration(confidence_N: np.ndarray, right_N: np.ndarray) -> Calibration:
-    """Put answers into ten bins of equal width by their confidence."""
-    bins_N = np.minimum((confidence_N * BINS).astype(int), BINS - 1)
-    members = [bins_N == b for b in range(BINS) if (bins_N == b).any()]
-    confidence = tuple(float(confidence_N[m].mean()) for m in members)
-    accuracy = tuple(float(right_N[m].mean()) for m in members)
-    counts = tuple(int(m.sum()) for m in members)
-    gaps = [n * abs(c - a) for n, c, a in zip(counts, confidence, accuracy, strict=True)]
-    return Calibration(confidence, accuracy, counts, sum(gaps) / len(right_N))
+def answers_of(outcome: Outcome) -> Answers | None:
+    """Return answers with their probabilities; None where answers have none."""
+    if outcome.logits is None or outcome.record["task"]["kind"] != "single_label":
+        return None
+    assert outcome.labels is not None
+    return Answers.of(outcome.labels, outcome.logits, outcome.clusters)
 
 
 def confidence_of(outcome: Outcome) -> np.ndarray | None:
     """Return the probability of each answer, shape (N,); None where answers have none."""
-    if outcome.logits is None or outcome.record["task"]["kind"] != "single_label":
-        return None
-    return np.asarray(probabilities(outcome.logits, "single_label").max(axis=1))
+    answers = answers_of(outcome)
+    return None if answers is None else answers.confidence
 
 
 def confusion(outcome: Outcome) -> np.ndarray:

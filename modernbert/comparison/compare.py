@@ -14,7 +14,7 @@ from modernbert.comparison.agreement import (
     between_seeds,
     shown,
 )
-from modernbert.comparison.analysis import is_right
+from modernbert.comparison.analysis import answers_of, is_right
 from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.collection import collect, meant
 from modernbert.comparison.cost import cost_of, speed_notes, with_front
@@ -23,6 +23,8 @@ from modernbert.comparison.outcomes import Outcome, with_shared_clusters
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun
+from modernbert.evaluation.calibration import calibration_scores
+from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
 from modernbert.runs import RunStore
 
@@ -146,7 +148,13 @@ def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
         published=published_scores(first.id.as_published, first.task, first.metric, recipe),
         trained=first.trained,
         noise=noise_of_score(sums),
+        calibration=_calibration(runs),
     )
+
+
+def _calibration(runs: Sequence[Outcome]) -> tuple[Score, ...]:
+    answers = [known for run in runs if (known := answers_of(run)) is not None]
+    return calibration_scores(answers) if answers else ()
 
 
 def _contrast(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modernbert.comparison.published import PublishedScore
+from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.noise import Noise
 from modernbert.evaluation.statistics import Difference
 
@@ -48,6 +49,7 @@ class ModelScores:
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
         noise: the mean's variance; None where the interval is, and in a comparison that was kept.
+        calibration: expected calibration error and Brier score, the seeds' mean; none without probabilities.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
         worst: of the seeds; None with one.
         collapsed: the seeds that learnt nothing while others did.
@@ -66,6 +68,7 @@ class ModelScores:
     published: tuple[PublishedScore, ...] = ()
     trained: bool = True
     noise: Noise | None = field(default=None, compare=False)
+    calibration: tuple[Score, ...] = ()
     on_front: bool | None = None
     worst: float | None = None
     collapsed: tuple[str, ...] = ()

@@ -51,6 +51,11 @@ CONTRAST_COLUMNS = (
     "equivalence",
     "verdict",
 )
+CALIBRATION = (
+    "ECE: expected calibration error over 10 bins of equal width (Naeini et al. 2015); too high on few "
+    "examples, for which its interval's lower end makes up",
+    "Brier: mean squared distance of the probabilities from the truth, over all classes (0 to 2, Brier 1950)",
+)
 DETECTABLE = "detectable: the least true difference that these examples and seeds show with 80 % power"
 
 
@@ -81,6 +86,8 @@ def task_tables(task: TaskComparison, *, seeds: bool = False) -> list[Table]:
     tables = [_models_table(task, seeds=seeds)]
     if task.contrasts:
         tables.append(_contrasts_table(task.task, task.contrasts))
+    if any(model.calibration for model in task.models):
+        tables.append(_calibration_table(task))
     if any(model.published for model in task.models):
         tables.append(_published_table(task))
     return tables
@@ -96,6 +103,19 @@ def _contrasts_table(of: str, contrasts: Sequence[Contrast]) -> Table:
         ("difference", "detectable", "p", "Holm", "McNemar", "equivalence"),
         _contrast_notes(contrasts),
     )
+
+
+def _calibration_table(task: TaskComparison) -> Table:
+    rows = tuple(
+        (
+            model.model,
+            *(text for s in model.calibration for text in (f"{s.value:.4f}", interval_text(s.low, s.high))),
+        )
+        for model in task.models
+        if model.calibration
+    )
+    columns = ("model", "ECE", "95 % interval of ECE", "Brier", "95 % interval of Brier")
+    return Table(f"{task.task}: calibration", columns, rows, ("ECE", "Brier"), CALIBRATION)
 
 
 def _models_table(task: TaskComparison, *, seeds: bool) -> Table:

@@ -12,6 +12,7 @@ from modernbert.data.clusters import row_clusters
 from modernbert.data.examples import Examples
 from modernbert.data.task import Task
 from modernbert.errors import BadModel
+from modernbert.evaluation.calibration import Answers, calibration_scores
 from modernbert.evaluation.metrics import METRICS, Score, score
 from modernbert.evaluation.multi_label import LabelScore, label_scores
 from modernbert.evaluation.predict import decide, probabilities
@@ -30,6 +31,7 @@ class SplitScores:
         notes: what a reader should know of them.
         mean: for numbers, what predicting the training labels' mean for every text scores.
         labels: for several labels a text, the figures of each.
+        calibration: for one label a text, whether the model is right as often as it says.
     """
 
     split: str
@@ -37,6 +39,7 @@ class SplitScores:
     notes: tuple[str, ...]
     mean: tuple[Score, ...] = ()
     labels: tuple[LabelScore, ...] = ()
+    calibration: tuple[Score, ...] = ()
 
     @property
     def main(self) -> Score:
@@ -51,6 +54,7 @@ class SplitScores:
             "notes": list(self.notes),
             "mean": [score.as_dict() for score in self.mean],
             "labels": [asdict(label) for label in self.labels],
+            "calibration": [score.as_dict() for score in self.calibration],
         }
 
     @classmethod
@@ -62,6 +66,7 @@ class SplitScores:
             tuple(values["notes"]),
             tuple(Score(**score) for score in values.get("mean", ())),
             tuple(LabelScore(**label) for label in values.get("labels", ())),
+            tuple(Score(**score) for score in values.get("calibration", ())),
         )
 
 
@@ -81,7 +86,10 @@ def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarra
     by_label: tuple[LabelScore, ...] = ()
     if task.kind == "multi_label":
         by_label = label_scores(task.labels, task.thresholds, labels, predictions, logits_NC)
-    return SplitScores(split, scores, notes, mean_scores(task, labels), by_label)
+    sure: tuple[Score, ...] = ()
+    if task.kind == "single_label":
+        sure = calibration_scores([Answers.of(labels, logits_NC, clusters)])
+    return SplitScores(split, scores, notes, mean_scores(task, labels), by_label, sure)
 
 
 def mean_scores(task: Task, labels: np.ndarray) -> tuple[Score, ...]:

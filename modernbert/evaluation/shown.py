@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # Where the data cannot say how sure a score is.
 NOT_ESTIMABLE = "-"
+# Scores of a result that are shown below each other, and what is added to their names.
+SHOWN = (("scores", ""), ("mean", ", predicting the mean"), ("calibration", ""))
 
 
 def interval_text(low: float | None, high: float | None, form: str = ".4f") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from modernbert.evaluation.shown import interval_text
+from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.runs import rows_of
 
@@ -98,7 +98,7 @@ def _about(record: dict[str, Any], name: str) -> str:
 def _scores(record: dict[str, Any]) -> str:
     lines = ["## Scores", "", "| split | metric | score | 95 % interval | n |", "|---|---|---:|---|---:|"]
     for result in record["results"]:
-        for key, what in (("scores", ""), ("mean", ", predicting the mean")):
+        for key, what in SHOWN:
             lines += [
                 f"| {result['split']} | {s['metric']}{what} | {s['value']:.4f} "
                 f"| {interval_text(s['low'], s['high'])} | {s['n']:,} |"

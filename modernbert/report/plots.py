@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from plotly import graph_objects as go
 
-from modernbert.comparison.analysis import Calibration
 from modernbert.comparison.results import Contrast, ModelScores
+from modernbert.evaluation.calibration import Calibration
 
 # Told apart by colour-blind readers too (Okabe and Ito 2008), on white and on black.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")

@@ -18,7 +18,7 @@ from modernbert.comparison.results import Comparison
 from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadRun, MbertError
-from modernbert.evaluation.shown import interval_text
+from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.reading import checked, read_lines
 from modernbert.record_schema import Count
 from modernbert.report import plots
@@ -115,7 +115,7 @@ def _scores_table(record: dict[str, Any]) -> Table:
             score["interval"],
         )
         for result in record["results"]
-        for key, what in (("scores", ""), ("mean", ", predicting the mean"))
+        for key, what in SHOWN
         for score in result.get(key, ())
     )
     columns = ("split", "system", "metric", "score", "95 % interval", "n", "interval by")

@@ -10,7 +10,6 @@ import numpy as np
 
 from modernbert.comparison.analysis import (
     Group,
-    calibration,
     confidence_of,
     confusion,
     disagreement,
@@ -21,6 +20,7 @@ from modernbert.comparison.analysis import (
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import Contrast, TaskComparison
 from modernbert.comparison.tables import Table, task_tables
+from modernbert.evaluation.calibration import calibration
 from modernbert.report import plots
 
 # Examples shown with their text, and how much of it.
@@ -107,11 +107,9 @@ def answer_sections(outcomes: Sequence[Outcome]) -> list[Section]:
     sections = []
     sure = {o.model: calibration(c, is_right(o)) for o in single if (c := confidence_of(o)) is not None}
     if sure:
-        rows = tuple((name, f"{found.error:.4f}") for name, found in sure.items())
-        table = Table("Expected calibration error (10 bins of equal width)", ("model", "ECE"), rows, ("ECE",))
         figure = plots.to_html(plots.reliability(sure), "Reliability")
-        text = "Is a model right as often as it says? One run of each."
-        sections.append(Section("Calibration", text, (figure,), (table,)))
+        text = "Is a model right as often as it says? One run of each; its error is in the table of scores."
+        sections.append(Section("Calibration", text, (figure,)))
     if single:
         drawn = tuple(
             f"<h3>{html.escape(o.model)}</h3>"

@@ -61,6 +61,19 @@ def test_a_tiny_probability_is_not_shown_as_zero(store):
     assert "e-4" in write_tables(compared, ".md")
 
 
+def test_calibration_stands_in_every_format(found):
+    table = next(t for t in comparison_tables(found) if t.title == "glue/sst2: calibration")
+    best = found.tasks[0].models[0]
+    error, brier = best.calibration
+    # Every answer has the same probability: its logits are 0 and 1, or 0 and -1.
+    sure = 1 / (1 + np.exp(-1))
+    assert error.value == pytest.approx(abs(best.mean - sure), abs=0.02)
+    assert brier.value == pytest.approx(2 * (best.mean * (1 - sure) ** 2 + (1 - best.mean) * sure**2))
+    assert table.rows[0][:2] == (best.model, f"{error.value:.4f}")
+    assert "Naeini et al. 2015" in write_tables(found, ".md")
+    assert found.as_dict()["tasks"][0]["models"][0]["calibration"][1]["metric"] == "brier"
+
+
 def test_latex_escapes_what_latex_reads(found):
     table = comparison_tables(found)[0]
     hostile = type(table)("50 % & more_", ("a#b",), ((r"\x{y}^~$",),))

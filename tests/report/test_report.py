@@ -13,10 +13,11 @@ from helpers import made_run, request_of, toy_rows, write_csv
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
-from modernbert.comparison.analysis import calibration, disagreement
+from modernbert.comparison.analysis import disagreement
 from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadData, UnknownName
+from modernbert.evaluation.calibration import calibration
 from modernbert.report.report import comparison_report, report, run_report
 from modernbert.training.finetune import finetune
 
