@@ -136,11 +136,15 @@ def _rows(outcome: Outcome) -> dict[str, str] | None:
 
 
 def _queries(outcome: Outcome) -> dict[str, str] | None:
-    request = _request(outcome)
+    request, kept = _request(outcome), outcome.record["data"]["splits"][outcome.split]
+    kind, _, place = kept["found_in"].partition(" ")
+    target = place if kind in ("folder", "file") else request.target
     folder = Path(request.data_dir) if request.data_dir else None
-    for task in retrieval_tasks(request.target):
-        queries = load_collection(task, outcome.split, folder).collection.queries
-        return {f"{outcome.split}/{name}": text for name, text in queries.items()}
+    for task in retrieval_tasks(target):
+        loaded = load_collection(task, outcome.split, folder)
+        if loaded.record()["fingerprint"] == kept["fingerprint"]:
+            queries = loaded.collection.queries
+            return {f"{outcome.split}/{name}": text for name, text in queries.items()}
     return None
 
 

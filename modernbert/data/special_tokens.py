@@ -17,8 +17,8 @@ def special_token_warnings(tokenizer: Any, splits: Mapping[str, Sequence[tuple[s
         found = [{name for part in parts for name in names.findall(part)} for parts in texts]
         if holding := sum(map(bool, found)):
             named = ", ".join(sorted(set().union(*found)))
-            count = f"{holding} of {len(texts)} texts"
-            yield f"{split}: {count} name special tokens ({named}), which are read as text"
+            share = f"{holding} of {len(texts)} texts"
+            yield f"{split}: {share} name special tokens ({named}), which are read as text"
 
 
 def special_tokens(tokenizer: Any) -> list[str]:

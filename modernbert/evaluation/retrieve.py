@@ -45,7 +45,7 @@ def retrieval_tasks(target: str) -> list[RetrievalTask]:
         UnknownName: it is neither a folder nor the name of anything.
     """
     if is_collection(Path(target)):
-        return [folder_task(Path(target))]
+        return [folder_task(Path(target).absolute())]
     if is_pairs_file(Path(target)):
         return [pairs_to_search(Path(target))]
     if is_own_data(target):

@@ -174,7 +174,7 @@ def _gains(title: str, first: Outcome, second: Outcome, texts: list[str] | None)
 
 
 def _missing_texts(texts: list[str] | None) -> str:
-    why = "Ids alone are shown: texts were left out, or are not on this machine as they were."
+    why = "Ids alone are shown: texts were left out, or the data is not on this machine as the run read it."
     return why if texts is None else ""
 
 

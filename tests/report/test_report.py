@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from collections_toy import QUERIES, write_collection
 from helpers import made_run, request_of, toy_rows, write_csv
 from modernbert.cli.main import app
 from typer.testing import CliRunner
@@ -18,6 +19,8 @@ from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadData, UnknownName
 from modernbert.evaluation.calibration import calibration
+from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+from modernbert.model.locate import locate_model
 from modernbert.report.report import comparison_report, report, run_report
 from modernbert.training.finetune import finetune
 
@@ -88,6 +91,21 @@ def test_a_comparison_can_be_kept_and_reported(runs, tmp_path):
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
     assert "Ids alone" in page.text and text not in page.text
     assert not list(tmp_path.glob(".c.html*"))
+
+
+@pytest.mark.parametrize("name", ["queries.jsonl", "corpus.jsonl", "qrels/test.tsv"])
+def test_queries_are_shown_only_while_their_data_is_what_the_run_read(name, tmp_path, store, tiny_modernbert):
+    folder = write_collection(tmp_path / "coll")
+    source = locate_model(str(tiny_modernbert), store=store)
+    (result,) = evaluate_tasks(retrieval_tasks(str(folder)), source, store, SearchOptions(), device="cpu")
+    text = Page(report(result.name, store)).text
+    assert QUERIES["q2"] in text
+    assert "Ids alone" not in text
+    path = folder / name
+    path.write_text(path.read_text().replace("awful", "lovely").replace("q1\td3\t1", "q1\td3\t2"))
+    text = Page(report(result.name, store)).text
+    assert "Ids alone are shown" in text
+    assert QUERIES["q2"] not in text and "lovely" not in text
 
 
 def test_what_cannot_be_reported_is_told(tmp_path, store):
