@@ -28,7 +28,7 @@ DEEPEST = 100
 
 
 def parse_json(
-    text: str | bytes, *, where: str, error: type[MbertError] = BadData, finite: bool = False
+    text: str | bytes, *, where: str, error: type[MbertError] = BadData, strict: bool = False
 ) -> Any:
     """Parse JSON.
 
@@ -36,14 +36,15 @@ def parse_json(
         text: UTF-8, or characters.
         where: file and line, for the message.
         error: what to raise.
-        finite: refuse NaN and infinities, which Python's parser lets through and JSON does not have.
+        strict: refuse what Python's parser lets through and others do not: NaN, infinities, and an object
+            with a name twice, of which only the last value would be kept.
 
     Raises:
         error: it is not valid, nests too deep, has a number that is too long, or half a character.
     """
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(decoded, **(_FINITE if finite else {}))
+        value = json.loads(decoded, **(_STRICT if strict else {}))
         if decoded.count("[") + decoded.count("{") > DEEPEST and _is_deep(value):
             raise RecursionError
         if "\\u" in decoded:  # the only way to half a surrogate pair, which UTF-8 cannot hold
@@ -62,6 +63,8 @@ def parse_json(
         raise error(f"JSON that nests too deep (more than {DEEPEST} levels)", where=where) from None
     except _NotFinite as problem:
         raise error(f"{problem}, which JSON does not have", where=where, fix="Write null instead.") from None
+    except _Twice as problem:
+        raise error(f"an object has the name {str(problem)!r} twice", where=where) from None
     except ValueError:
         fix = "Put it in quotes: then it is text."
         raise error("a number of too many digits", where=where, fix=fix) from None
@@ -80,6 +83,10 @@ class _NotFinite(ValueError):
     """A number that is none, or too large for a computer's."""
 
 
+class _Twice(ValueError):
+    """A name that an object has twice."""
+
+
 def _refuse_constant(name: str) -> Any:
     raise _NotFinite(name)
 
@@ -91,7 +98,19 @@ def _finite_float(digits: str) -> float:
     return number
 
 
-_FINITE: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite_float}
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+_STRICT: dict[str, Any] = {
+    "parse_constant": _refuse_constant,
+    "parse_float": _finite_float,
+    "object_pairs_hook": _unique,
+}
 
 
 def read_bytes(path: Path, error: type[MbertError] = BadData, *, what: str = "the file") -> bytes:

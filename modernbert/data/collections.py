@@ -154,15 +154,17 @@ def _hub_rows(source: HubCollection, config: str, *splits: str) -> dict[str, Any
 def hold_out(collection: Collection, share: float = VALIDATION_SHARE) -> tuple[Collection, Collection]:
     """Split a collection's queries in two by a hash of their text: (what remains, what is held out).
 
-    Equal texts stay together; both sides keep all documents.
+    Equal texts stay together; both sides keep all documents, and get queries with a relevant one.
 
     Raises:
         BadData: too few different queries.
     """
     ids = list(collection.queries)
     keys = [text_key([collection.queries[query]]) for query in ids]
-    if len(set(keys)) < 2:
-        raise BadData("too few different queries to hold any out for validation", where=collection.name)
-    parts = hash_split(keys, [""] * len(ids), {"validation": share, "train": 1 - share})
+    answered = [any(grade > 0 for grade in collection.judgements[query].values()) for query in ids]
+    if len({key for key, found in zip(keys, answered, strict=True) if found}) < 2:
+        what = "too few different queries with a relevant document to hold any out for validation"
+        raise BadData(what, where=collection.name)
+    parts = hash_split(keys, answered, {"validation": share, "train": 1 - share})
     train, held = (collection.only([ids[i] for i in parts[name]]) for name in ("train", "validation"))
     return train, replace(held, split="validation")

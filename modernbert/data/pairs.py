@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from modernbert.data.cells import as_number
-from modernbert.data.collection import Collection, Documents
+from modernbert.data.collection import Collection, Documents, checked_collection
 from modernbert.data.readers import SUFFIXES, iter_rows
 from modernbert.data.retrieval_task import MadeCollection, RetrievalTask, guess_analyser
 from modernbert.errors import BadData
@@ -149,16 +149,18 @@ def read_pairs(path: Path, split: str, *, text: Sequence[str] = ()) -> tuple[Col
         if roles.scores:
             teacher.setdefault(query, {}).update(_scores(row.get(roles.scores), ids, where))
     texts = list(documents)
-    collection = Collection(
-        name=f"own/{path.stem}",
-        split=split,
-        documents=Documents(list(documents.values()), [""] * len(texts), texts),
-        queries={identifier: text for text, identifier in queries.items()},
-        judgements=judgements,
-        teacher=teacher,
+    collection = checked_collection(
+        f"own/{path.stem}",
+        split,
+        Documents(list(documents.values()), [""] * len(texts), texts),
+        {identifier: text for text, identifier in queries.items()},
+        judgements,
+        where=str(path),
     )
     taken = roles.describe(names)
-    return collection, f"{taken}: {len(queries):,} queries, {len(texts):,} documents"
+    return replace(
+        collection, teacher=teacher
+    ), f"{taken}: {len(queries):,} queries, {len(texts):,} documents"
 
 
 def _roles(path: Path, names: Sequence[str], rows: Sequence[dict[str, Any]], text: Sequence[str]) -> _Roles:
@@ -224,7 +226,7 @@ def _texts(row: dict[str, Any], column: str, roles: _Roles, where: str) -> list[
 
 
 def _scores(value: Any, documents: list[str], where: str) -> dict[str, float]:
-    numbers = parse_json(value, where=where, finite=True) if isinstance(value, str) else value
+    numbers = parse_json(value, where=where, strict=True) if isinstance(value, str) else value
     if not isinstance(numbers, list) or len(numbers) != len(documents):
         raise BadData(
             "the scores must be a list: one for each positive, then one for each negative", where=where

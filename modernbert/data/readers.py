@@ -61,7 +61,7 @@ def _json_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
             continue
         number += 1
         where = f"{path}, row {number} (line {line_number})"
-        row = parse_json(line, where=where, finite=True)
+        row = parse_json(line, where=where, strict=True)
         if not isinstance(row, dict):
             raise BadData(f"a {type(row).__name__} where an object is expected", where=where)
         yield number, row

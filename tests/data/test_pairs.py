@@ -9,6 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 from helpers import write_csv
 
+from modernbert.data.collections import hold_out
 from modernbert.data.own import OwnData, own_task
 from modernbert.data.pairs import is_pairs_file, pairs_task, read_pairs
 from modernbert.errors import BadData
@@ -138,6 +139,19 @@ def test_labelled_pairs_are_a_task_of_labels_and_of_search_when_asked(tmp_path):
     found, note = read_pairs(path, "train")
     assert found.judgements["q1"] == {"d2": 0, "d3": 1}
     assert "grade <- label (1 relevant, 0 not) (not read: id)" in note
+
+
+def test_held_out_pairs_have_a_relevant_document(tmp_path):
+    rows = [{"anchor": f"a{i}", "positive": f"p{i}", "label": int(i < 3)} for i in range(60)]
+    found, _ = read_pairs(write(tmp_path / "p.jsonl", rows), "train")
+    assert any("queries without a relevant document: 57" in note for note in found.notes)
+    for part in hold_out(found):
+        assert any(1 in grades.values() for grades in part.judgements.values())
+    path = write(tmp_path / "one.jsonl", rows[2:])
+    with pytest.raises(BadData, match="too few different queries with a relevant document"):
+        hold_out(read_pairs(path, "train")[0])
+    with pytest.raises(BadData, match="no query has a relevant document"):
+        read_pairs(write(tmp_path / "none.jsonl", rows[3:]), "train")
 
 
 def test_pairs_that_all_match_are_told_of_search(tmp_path):

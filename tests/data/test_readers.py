@@ -103,6 +103,7 @@ def test_a_row_after_excels_own_line_is_named_by_its_line(tmp_path):
         ("a.jsonl", b'{"a": ' * 150 + b"1" + b"}" * 150 + b"\n", "row 1 .line 1.: JSON that nests too deep"),
         ("a.jsonl", b'{"a": 1}\n{"a": NaN}\n', "row 2 .line 2.: NaN, which JSON does not have"),
         ("a.jsonl", b'{"a": -Infinity}\n', "row 1 .line 1.: -Infinity, which JSON does not have"),
+        ("a.jsonl", b'{"a": 1, "b": 2, "a": 3}\n', "row 1 .line 1.: an object has the name 'a' twice"),
         ("a.jsonl", b'{"a": 1e999}\n', "row 1 .line 1.: a number beyond 1e308"),
         ("a.csv", b"0,0,1\n0,1,1\n", "line 1: there is no header: the first line is '0', '0', '1'"),
         ("a.csv", b"text;label\ngood\n", "row 1 .line 2.: 1 cells where the header has 2"),
