@@ -1,13 +1,14 @@
-"""The command line in processes of its own: to be signalled, cut off and looked at from outside."""
+"""The command line in a process of its own: to be signalled, cut off and looked at from outside."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from forks import start_mbert
 
 MBERT = [sys.executable, "-c", "from modernbert.cli.entry import main; main()"]
 PATIENCE_SECONDS = 120
@@ -15,10 +16,9 @@ PATIENCE_SECONDS = 120
 
 def start(*arguments: object, **options) -> subprocess.Popen:
     """Start `mbert` with these arguments, one thread, its output in pipes unless told otherwise."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+    environment = {"OMP_NUM_THREADS": "1", **options.pop("env", {})}
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [*MBERT, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, text=True, **(streams | options))
+    return start_mbert([*map(str, arguments)], environment, **(streams | options))
 
 
 def run(*arguments: object, **options) -> tuple[int, str, str]:

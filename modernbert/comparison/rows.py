@@ -71,7 +71,7 @@ def read_rows(path: Path, record: dict[str, Any], split: str) -> list[dict[str, 
             said = f"'{unknown.pop()}' is no metric of such a task"
             raise BadRun(said, where=str(path.with_name("run.json")))
         for where, row in read_lines(path, BadRun, what="the run's scores"):
-            checked(KINDS[kind], row, where=where, error=BadRun)
+            row |= checked(KINDS[kind], row, where=where, error=BadRun)  # numbers become floats
             if row["id"].startswith(f"{split}/"):
                 _require_fitting(row, kind, labels, metrics, where)
                 if rows.setdefault((row.get("system"), row["id"]), row) is not row:
@@ -86,7 +86,7 @@ def _require_fitting(row: dict[str, Any], kind: str, labels: int, metrics: set[s
     """Raise BadRun for a row with another number of outputs than the task, or without its metric."""
     if kind == "retrieval":
         for metric in metrics:
-            checked(FiniteFloat, row.get(metric), where=f"{where}, {metric}", error=BadRun)
+            row[metric] = checked(FiniteFloat, row.get(metric), where=f"{where}, {metric}", error=BadRun)
         return
     outputs = 1 if kind == "regression" else labels
     sizes = {len(row["logits"])}

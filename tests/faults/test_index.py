@@ -8,14 +8,13 @@ import resource
 import shutil
 import signal
 import sqlite3
-import traceback
-import warnings
 from pathlib import Path
 
 import pytest
+from forks import fork, status_of
 
 from modernbert import files, temporary
-from modernbert.errors import BadData, DiskFull, MbertError
+from modernbert.errors import BadData, DiskFull
 from modernbert.evaluation.embed import Embedder
 from modernbert.files import sha256
 from modernbert.index import build, nearest, record, write
@@ -78,29 +77,6 @@ def clean(folder):
     return {path.name for path in folder.iterdir()} == named - {None}
 
 
-def in_a_process(work, *arguments):
-    """Run a function in a forked process; return its exit status (128 for a traceback)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch has threads, which do not matter here
-        child = os.fork()
-    if not child:
-        status = 128
-        try:
-            work(*arguments)
-            status = 0
-        except MbertError as error:
-            status = error.exit_code
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return child
-
-
-def status_of(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def killed_before(step, root, embedder, folder):
     """Index, and be killed before the step of this number."""
     count = 0
@@ -127,7 +103,7 @@ def kills(root, embedder, start, allowed, wanted, tmp_path):
         folder.parent.mkdir(exist_ok=True)
         if start:
             shutil.copytree(start, folder)
-        status = status_of(in_a_process(killed_before, step, root, embedder, folder))
+        status = status_of(fork(killed_before, step, root, embedder, folder))
         assert status in (0, -signal.SIGKILL)
         try:
             assert answers(folder, embedder) in allowed, step
@@ -161,7 +137,7 @@ def test_two_at_once(tree, tmp_path, embedder):
     build_index(tree, embedder, tmp_path / "whole")
     for number in range(3):
         folder = tmp_path / f"both{number}"
-        both = [in_a_process(build_index, tree, embedder, folder) for _ in range(2)]
+        both = [fork(build_index, tree, embedder, folder) for _ in range(2)]
         assert sorted(status_of(child) for child in both) in ([0, 0], [0, 2])
         assert answers(folder, embedder) == answers(tmp_path / "whole", embedder)
         assert clean(folder)
@@ -179,7 +155,7 @@ def test_a_disk_that_is_full(tree, tmp_path, embedder):
     before = answers(folder, embedder)
     change(tree)
     for size in (0, 100, 4096, 20_000):
-        assert status_of(in_a_process(limited, size, tree, embedder, folder)) == DiskFull.exit_code, size
+        assert status_of(fork(limited, size, tree, embedder, folder)) == DiskFull.exit_code, size
         assert answers(folder, embedder) == before
         assert not list(folder.glob("*-journal"))
     build_index(tree, embedder, folder)
@@ -269,7 +245,7 @@ def test_a_record_that_says_something_else(other, tree, tmp_path, embedder):
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_progress_is_made_again(damage, tree, tmp_path, embedder):
     folder = tmp_path / "index"
-    status_of(in_a_process(killed_before, 5, tree, embedder, folder))
+    status_of(fork(killed_before, 5, tree, embedder, folder))
     assert (folder / MADE).is_file()
     if (folder / MADE).stat().st_size:
         DAMAGES[damage](folder / MADE)

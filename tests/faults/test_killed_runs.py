@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import dataclasses
+import signal
 from pathlib import Path
 
 import pytest
+from commands import finish, start
+from faults.kill_at import count_changes
+from forks import fork, status_of
 from helpers import request_of, toy_rows, write_csv
 
 from modernbert.runs import RunStore
 from modernbert.training.finetune import finetune, resume
+from modernbert.training.inputs import Request
 
 WHOLE = {".lock", "log.jsonl", "model", "run.json", "scores.jsonl", "trained_texts.npy"}
-DRIVER = Path(__file__).with_name("killed_trainings.py")
 
 
-def killed(folder: Path, model: Path, places: list[int]) -> int:
-    """Train with kills at the given places; return how many changes a whole training makes."""
-    folder.mkdir(exist_ok=True)
-    write_csv(folder / "reviews.csv", toy_rows(40))
-    line = [sys.executable, str(DRIVER), str(folder), str(model), *map(str, places)]
-    done = subprocess.run(line, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.splitlines()[-1])
+@pytest.fixture
+def request_(tmp_path: Path, tiny_bert: Path) -> Request:
+    """A training of a moment, for a run called `toy`."""
+    rows = write_csv(tmp_path / "reviews.csv", toy_rows(40))
+    return dataclasses.replace(request_of(rows, tiny_bert, epochs=1.0), name="toy")
 
 
-def end(folder: Path, place: int, model: Path) -> None:
+def train(request: Request, root: Path, at: int = 0) -> None:
+    """Train, and be killed before the change to the file system with the number `at`; 0 kills never."""
+    count = count_changes(at)
+    finetune(request, RunStore(root))
+    (root.parent / "changes").write_text(str(count[0]))
+
+
+def changes_of_a_whole_one(request: Request, folder: Path) -> int:
+    assert status_of(fork(train, request, folder / "whole")) == 0
+    return int((folder / "changes").read_text())
+
+
+def killed_and_ended(request: Request, folder: Path, at: int) -> None:
+    assert status_of(fork(train, request, folder / str(at), at)) == -signal.SIGKILL, at
+    end(request, folder, at)
+
+
+def end(request: Request, folder: Path, place: int) -> None:
     """Go on after a kill as a user would, and expect what an undisturbed training leaves."""
     store, whole = RunStore.at(folder / str(place)), RunStore(folder / "whole")
     if not store.has("toy"):  # killed before there was anything: the name is free
-        request = request_of(folder / "reviews.csv", model, epochs=1.0)
-        finetune(type(request)(**{**request.as_dict(), "text": (), "name": "toy"}), store)
+        finetune(request, store)
     elif store.read("toy")["status"] == "interrupted":
         resume("toy", store)
     assert [path.name for path in store.root.iterdir()] == ["toy"], place
@@ -41,38 +56,25 @@ def end(folder: Path, place: int, model: Path) -> None:
         assert (store.path("toy") / name).read_bytes() == (whole.path("toy") / name).read_bytes(), place
 
 
-def test_killed_at_the_first_and_the_last_changes(tmp_path, tiny_bert):
-    places = [2, 5, -12, -8, -4, -1]
-    killed(tmp_path, tiny_bert, places)
-    for place in places:
-        end(tmp_path, place, tiny_bert)
+def test_killed_at_the_first_and_the_last_changes(request_, tmp_path):
+    changes = changes_of_a_whole_one(request_, tmp_path)
+    for place in (2, 5, changes - 11, changes - 7, changes - 3, changes):
+        killed_and_ended(request_, tmp_path, place)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_killed_at_every_change(tmp_path, tiny_bert):
-    places = list(range(1, killed(tmp_path, tiny_bert, []) + 1))
-    killed(tmp_path / "every", tiny_bert, places)
-    for place in places:
-        end(tmp_path / "every", place, tiny_bert)
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "modernbert.cli", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+def test_killed_at_every_change(request_, tmp_path):
+    for place in range(1, changes_of_a_whole_one(request_, tmp_path) + 1):
+        killed_and_ended(request_, tmp_path, place)
 
 
 def both(*arguments: str) -> list[str]:
     """Run a command in two processes at once, which must both end well; return what they said."""
     told = []
     for process in [start(*arguments), start(*arguments)]:
-        out, error = process.communicate(timeout=200)
-        assert process.returncode == 0, error
+        code, out, error = finish(process)
+        assert code == 0, error
         told.append(out + error)
     return told
 

@@ -251,6 +251,14 @@ def test_damaged_figures_of_queries_are_told(value, here):
     assert "scores.jsonl, line 1, ndcg_at_10" in command("report", "eval-coll-tiny-bert")
 
 
+@pytest.mark.parametrize("value", [10**30, 10**400])
+def test_a_figure_that_no_machine_number_holds_is_told(value, here):
+    path = here.path("eval-coll-tiny-bert") / "scores.jsonl"
+    first, *others = path.read_text().split("\n")
+    path.write_text("\n".join([json.dumps(json.loads(first) | {"ndcg_at_10": value}), *others]))
+    assert "eval-coll-tiny-bert/scores.jsonl" in command("report", "eval-coll-tiny-bert")
+
+
 def test_ids_with_line_separators_are_read_back(here):
     assert "MiB" in command("report", "eval-coll-tiny-bert", "-o", "x.html")
 

@@ -18,10 +18,11 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
-def shell(redirections: str, *arguments: str) -> tuple[int, str, str]:
+def shell(redirections: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run `mbert` with the shell's redirections; return exit code, stdout, stderr."""
     line = f'exec "$@" {redirections}'
-    done = subprocess.run(["sh", "-c", line, "sh", *MBERT, *arguments], capture_output=True, text=True)
+    command = ["sh", "-c", line, "sh", *MBERT, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -64,7 +65,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
 
 
 def test_text_that_the_streams_encoding_lacks_is_spelled_out():
-    code, out, err = run("demo", "--help", env={"PYTHONIOENCODING": "ascii"})
+    code, out, err = shell("", "demo", "--help", PYTHONIOENCODING="ascii")
     assert code == 0, err
     assert "Traceback" not in err and out.isascii()
 
