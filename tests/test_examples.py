@@ -20,8 +20,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def test_finetune_file(monkeypatch, capsys, reviews, tiny_bert):
-    command = ["finetune_file.py", str(reviews), "--model", str(tiny_bert), "--text", "good w1"]
-    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(sys, "argv", ["finetune_file.py", str(reviews), str(tiny_bert)])
     runpy.run_path(str(EXAMPLES / "finetune_file.py"), run_name="__main__")
     shown = capsys.readouterr().out
     assert "accuracy" in shown

@@ -76,7 +76,7 @@ def task_to_predict(source: ModelSource, path: Path, text: tuple[str, ...] = ())
         return task
     head = head_of(source)
     rows = Rows.from_records(next(chunks_of_rows(path, CHUNK_ROWS)), str(path))
-    return _task_of_head(source, head, text or guess_text(rows))
+    return task_of_head(source, head, text=text or guess_text(rows))
 
 
 def task_to_score(
@@ -98,7 +98,7 @@ def task_to_score(
         raise BadModel(f"{source.name} predicts {head}, and the labels in {path} are {found}",
                        fix="Give the model's config.json an id2label of these.")  # fmt: skip
     return replace(
-        _task_of_head(source, replace(head, labels=labels), columns.text),
+        task_of_head(source, replace(head, labels=labels), text=columns.text),
         name=own_name(str(path)),
         label=columns.label,
         cells=columns.found.cells,
@@ -107,7 +107,14 @@ def task_to_score(
     )
 
 
-def _task_of_head(source: ModelSource, head: Head, text: tuple[str, ...]) -> Task:
+def task_of_head(source: ModelSource, head: Head | None = None, *, text: tuple[str, ...]) -> Task:
+    """Return what a classifier that is no run predicts, with no data attached.
+
+    Args:
+        head: as its `config.json` says, unless another spelling of the labels is given.
+        text: the columns that it reads.
+    """
+    head = head or head_of(source)
     return Task(
         name=source.name,
         summary="as its config.json says",

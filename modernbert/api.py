@@ -1,0 +1,286 @@
+"""The functions that `modernbert` offers: what the commands do, returning what the commands show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from modernbert.comparison.compare import compare as compare_runs
+from modernbert.comparison.results import Comparison
+from modernbert.data.own import is_own_data
+from modernbert.data.registry import find_labelled_task
+from modernbert.data.task import Kind
+from modernbert.errors import BadOption
+from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.embed_file import Embedded, embed_file
+from modernbert.evaluation.evaluate import EvaluationResult, Scorer, evaluate_model, trained_length
+from modernbert.evaluation.retrieval_record import RetrievalResult
+from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+from modernbert.evaluation.scoring import readable_prediction
+from modernbert.evaluation.stream import Predicted, predict_file
+from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
+from modernbert.evaluation.vectors import VectorCache
+from modernbert.model.locate import ModelSource, locate_model
+from modernbert.model.pretrained import load_config
+from modernbert.runs import TRAININGS, RunStore, read_run
+from modernbert.training.finetune import RunResult
+from modernbert.training.finetune import finetune as train
+from modernbert.training.inputs import Request
+from modernbert.training.reports import Observe
+
+PathLike = str | Path
+
+
+def finetune(
+    target: PathLike,
+    model: str = "modernbert-base",
+    *,
+    recipe: str = "default",
+    init_from: str | None = None,
+    validation: PathLike | None = None,
+    test: PathLike | None = None,
+    text: str | Sequence[str] = (),
+    label: str | None = None,
+    kind: Kind | Literal["retrieval"] | None = None,
+    limit: int = 0,
+    name: str | None = None,
+    data_dir: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    observe: Observe = lambda report: None,
+    **settings: Any,
+) -> RunResult:
+    """Fine-tune a model, score it on held-out data and keep the run, as `mbert finetune` does.
+
+    Args:
+        target: a task such as `glue/sst2`, a file, a folder or a Hub data set.
+        model: a short name, a run, a folder or a Hub id.
+        text, label, kind: the columns of own data, and what the label is; guessed by default.
+        limit: train on this many rows only; 0 for all.
+        observe: told about each step, evaluation and notice.
+        settings: fields of `modernbert.training.config.TrainingConfig` or `RetrievalConfig`, such as
+            `epochs=2`, `lora=True` or `seed=43`.
+
+    Raises:
+        MbertError: bad input (nothing was written), or the run ended early (it can be resumed).
+    """
+    request = Request(
+        target=str(target),
+        model=model,
+        recipe=recipe,
+        settings=settings,
+        init_from=init_from,
+        data_dir=_absolute(data_dir),
+        validation=_absolute(validation),
+        test=_absolute(test),
+        text=_names(text),
+        label=label,
+        kind=kind,
+        device=device,
+        precision=precision,
+        limit=limit,
+        name=name,
+    )
+    return train(request, _store(runs_dir), observe=observe)
+
+
+def evaluate(
+    target: PathLike,
+    model: str,
+    *,
+    split: str | None = None,
+    text: str | Sequence[str] = (),
+    label: str | None = None,
+    max_length: int = 0,
+    data_dir: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> EvaluationResult | list[RetrievalResult]:
+    """Score a model on held-out data and keep the scores as a run, as `mbert eval` does.
+
+    Args:
+        target: a task, or a labelled file; for retrieval a task, a family of tasks, or a collection's folder.
+        max_length: longest text in tokens; 0 for the length that the model was trained with.
+
+    Returns:
+        The scores; for retrieval, those of each collection.
+
+    Raises:
+        MbertError: the labels are hidden, the model has no head for the task, or the data cannot be read.
+    """
+    store = _store(runs_dir)
+    source = locate_model(model, store=store, data_dir=_path(data_dir))
+    common: dict[str, Any] = {"data_dir": _path(data_dir), "device": device, "precision": precision}
+    if tasks := retrieval_tasks(str(target)):
+        if text or label:
+            raise BadOption(f"text and label are for labelled texts, and {target} is searched")
+        search = SearchOptions(max_length=max_length, cache=VectorCache.default())
+        return evaluate_tasks(tasks, source, store, search, split=split, **common)
+    if is_own_data(str(target)):
+        task = task_to_score(source, Path(target), text=_names(text), label=label)
+    else:
+        task = find_labelled_task(str(target))
+    return evaluate_model(task, source, store, split=split, max_length=max_length, **common)
+
+
+def compare(
+    runs: Sequence[str] = (),
+    *,
+    baselines: str | Sequence[str],
+    tasks: Collection[str] = (),
+    models: Sequence[str] = (),
+    allow: bool = False,
+    margin: float = 0.0,
+    runs_dir: PathLike | None = None,
+) -> Comparison:
+    """Compare finished runs with baselines, as `mbert compare --finished` does.
+
+    Args:
+        runs: their names; all of the run store by default.
+        baselines: the models to compare with.
+        allow: compare also what was made under other conditions.
+        margin: differences below this do not matter; 0 for no test of equivalence.
+
+    Raises:
+        MbertError: there is nothing to compare, or the runs were made under conditions that differ.
+    """
+    store = _store(runs_dir)
+    chosen = dict(tasks=tasks, models=models, allow=allow, margin=margin)
+    return compare_runs(store, list(runs), _names(baselines), **chosen)  # type: ignore[arg-type]
+
+
+def predict(
+    file: PathLike,
+    output: PathLike,
+    model: str,
+    *,
+    text: str | Sequence[str] = (),
+    prefix: str = "",
+    data_dir: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> Predicted:
+    """Predict every row of a file in constant memory, as `mbert predict` does.
+
+    Args:
+        output: .jsonl or .csv; all input columns are kept.
+        on_progress: told the number of rows done.
+
+    Raises:
+        MbertError: the model is no classifier, or a row cannot be read; nothing is written.
+    """
+    source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
+    task = task_to_predict(source, Path(file), _names(text))
+    scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
+    paths = Path(file), Path(output)
+    return predict_file(scorer, *paths, text=_names(text), prefix=prefix, on_progress=on_progress)
+
+
+def embed(
+    file: PathLike,
+    output: PathLike,
+    model: str,
+    *,
+    text: str | None = None,
+    queries: bool = False,
+    max_length: int = 0,
+    data_dir: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> Embedded:
+    """Write a Parquet file with a vector for every row of a file, as `mbert embed` does.
+
+    Args:
+        text: the column; guessed by default.
+        queries: the texts are queries, not documents.
+        max_length: longest text in tokens; 0 for the model's own.
+
+    Raises:
+        MbertError: the model gives no vectors, or a row cannot be read; nothing is written.
+    """
+    source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
+    embedder = Embedder(source, max_length=max_length, device=device, precision=precision)
+    kind: Literal["query", "document"] = "query" if queries else "document"
+    paths = Path(file), Path(output)
+    return embed_file(embedder, *paths, column=text, kind=kind, on_progress=on_progress)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A loaded classifier."""
+
+    scorer: Scorer
+
+    def predict(self, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
+        """Return, for each text or pair of texts, the `prediction` and `probabilities` of the labels."""
+        rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+        if not rows:
+            return []
+        return [readable_prediction(self.scorer.task, logits_C) for logits_C in self.scorer.logits(rows)]
+
+    def logits(self, texts: Sequence[str | tuple[str, ...]]) -> np.ndarray:
+        """Return logits, fp32, shape (N, C), in the order of the task's labels."""
+        return self.scorer.logits([(t,) if isinstance(t, str) else tuple(t) for t in texts])
+
+
+def load(
+    model: str,
+    *,
+    max_length: int = 0,
+    data_dir: PathLike | None = None,
+    runs_dir: PathLike | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Classifier | Embedder:
+    """Load a model for texts in memory.
+
+    Args:
+        model: a run, a short name, a folder or a Hub id.
+        max_length: longest text in tokens; 0 for the length that the model was trained with.
+
+    Returns:
+        A `Classifier` (`predict`) for a model with a head for labels, else an `Embedder` (`encode`).
+
+    Raises:
+        MbertError: the model cannot be found or read.
+    """
+    source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
+    where = {"device": device, "precision": precision}
+    if not _has_labels(source):
+        return Embedder(source, max_length=max_length, **where)  # type: ignore[arg-type]
+    task = task_of_run(read_run(source.run)) if source.run else task_of_head(source, text=("text",))
+    length = max_length or trained_length(source)
+    return Classifier(Scorer(source, task, max_length=length, **where))
+
+
+def _has_labels(source: ModelSource) -> bool:
+    if source.run and (record := read_run(source.run))["kind"] in TRAININGS:
+        return record["task"]["kind"] in ("single_label", "multi_label", "regression")
+    made = load_config(source.folder).architectures or [""]
+    return str(made[0]).endswith("ForSequenceClassification")
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _store(runs_dir: PathLike | None) -> RunStore:
+    return RunStore.at(_path(runs_dir))
+
+
+def _path(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _absolute(given: PathLike | None) -> str | None:
+    return None if given is None else str(Path(given).absolute())
