@@ -47,6 +47,9 @@ def test_two_runs_of_one_model_stand_for_themselves(store):
     (contrast,) = found.tasks[0].contrasts
     assert (contrast.model, contrast.baseline) == ("one (slow)", "one (fast)")
     assert contrast.differing == {"learning_rate": (0.003, 0.01)}
+    made_run(store, "slow-2", "one", WRONG, seed=43)
+    found = compare(store, ["slow", "slow-2"], ["fast"])
+    assert runs_of(found) == {"one (fast)": ("fast",), "one": ("slow", "slow-2")}
     made_run(store, "third", "third", WRONG)
     found = compare(store, ["fast", "slow", "third"], ["third"])
     assert set(runs_of(found)) == {"one (fast)", "one (slow)", "third"}

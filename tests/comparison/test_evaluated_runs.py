@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+
 import pytest
 from collections_toy import write_collection
 from helpers import keep_run, request_of, toy_rows, write_csv
@@ -10,6 +13,7 @@ from typer.testing import CliRunner
 
 from modernbert.comparison.collection import collect
 from modernbert.comparison.compare import compare
+from modernbert.comparison.outcomes import read_outcomes
 from modernbert.model.locate import locate_model
 from modernbert.training.finetune import finetune
 
@@ -57,6 +61,16 @@ def test_an_evaluation_of_the_runs_own_data_is_no_second_result(store, reviews, 
     (own,), notes = collect(store, [])
     assert (own.run, own.model) == (name, "tiny-bert")
     assert len(notes) == 1 and notes[0].startswith("passed over: again, ")
+
+
+def test_a_start_is_known_by_its_task_when_its_run_is_gone(store, reviews, tiny_bert, tmp_path):
+    rows = write_csv(tmp_path / "second.csv", toy_rows(90))
+    first = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
+    request = dataclasses.replace(request_of(rows, tiny_bert, epochs=1.0), init_from=first)
+    second = finetune(request, store).name
+    shutil.rmtree(store.path(first))
+    (outcome,) = read_outcomes(store, second)
+    assert (outcome.model, outcome.id.start) == ("tiny-bert", "own/reviews default")
 
 
 def test_trained_encoders_stay_seeds_on_another_collection(tmp_path, store, tiny_modernbert, tiny_bert):
