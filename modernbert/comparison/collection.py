@@ -89,8 +89,8 @@ def _standing_for_themselves(
 ) -> list[Outcome]:
     """Let a run stand for itself, not for a seed of its model, where its user means the run.
 
-    That is: a run is compared with others of its model; or two that were named would be one seed twice; or all
-    are of one model.
+    That is: a run is compared with others of its model; or two that were named would be one seed twice; or
+    all are of one model.
     """
     baselines = {name for name in also if not any(is_named(o.model, name) for o in outcomes)}
     others = [o for o in outcomes if o.trained and o.run not in baselines]
@@ -131,7 +131,7 @@ def _told(group: Sequence[Outcome]) -> list[Outcome]:
         return list(group)
     conditions = [scored_under(o) for o in group]
     varying = [name for name in conditions[0] if len({repr(c.get(name)) for c in conditions}) > 1]
-    words = [", ".join(f"{name} {c.get(name)}" for name in varying) for c in conditions]
+    words = [", ".join(f"{name} {c.get(name)!s:.40}" for name in varying) for c in conditions]
     return [replace(o, id=replace(o.id, under=told)) for o, told in zip(group, words, strict=True)]
 
 

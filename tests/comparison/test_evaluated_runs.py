@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shutil
 
@@ -14,7 +15,9 @@ from typer.testing import CliRunner
 from modernbert.comparison.collection import collect
 from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
+from modernbert.errors import BadRun
 from modernbert.model.locate import locate_model
+from modernbert.runs import write_run
 from modernbert.training.finetune import finetune
 
 
@@ -103,3 +106,14 @@ def test_trained_encoders_stay_seeds_on_another_collection(tmp_path, store, tiny
     assert not one_training[f"{trained} {told}"]
     assert one_training[f"tiny-modernbert {judged}"]
     assert not one_training["tiny-modernbert"]
+
+
+def test_damaged_facts_of_a_training_are_told(two_seeds):
+    (name, *_) = (name for name in two_seeds.names() if two_seeds.read(name)["kind"] == "evaluate")
+    whole = two_seeds.read(name)
+    for change in ({"config": {}}, {"init": {"x": 1}}, {"seed": "one"}, {"task": ""}, {"settings": []}):
+        damaged = copy.deepcopy(whole)
+        damaged["model"]["training"] |= change
+        write_run(two_seeds.path(name), damaged)
+        with pytest.raises(BadRun, match=f"model.training.{next(iter(change))}"):
+            read_outcomes(two_seeds, name)
