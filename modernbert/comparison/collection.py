@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
@@ -131,8 +132,14 @@ def _told(group: Sequence[Outcome]) -> list[Outcome]:
         return list(group)
     conditions = [scored_under(o) for o in group]
     varying = [name for name in conditions[0] if len({repr(c.get(name)) for c in conditions}) > 1]
-    words = [", ".join(f"{name} {c.get(name)!s:.40}" for name in varying) for c in conditions]
+    words = [", ".join(f"{name} {_short(c.get(name))}" for name in varying) for c in conditions]
     return [replace(o, id=replace(o.id, under=told)) for o, told in zip(group, words, strict=True)]
+
+
+def _short(value: object) -> str:
+    """Return a condition in words; of a fingerprint, its beginning."""
+    text = str(value)
+    return text[:8] if re.fullmatch("[0-9a-f]{32,}", text) else text
 
 
 def _age(outcome: Outcome) -> tuple[str, bool, str]:
