@@ -35,26 +35,6 @@ class _NamedModel(TypedDict):
     name: Text
 
 
-class _TrainingFacts(TypedDict):
-    """How a model was trained, as records carry it that are not of the training itself (see `lineage`)."""
-
-    run: Text
-    created: Time
-    task: Text
-    kind: str
-    seed: Count
-    model: _NamedModel
-    init: Literal["plain"] | dict[str, Any]
-    recipe: str
-    config: dict[str, Any]
-    settings: dict[str, Any]
-    limit: Count
-    data: str | None
-    chosen_on: Text
-    precision: str
-    versions: dict[str, str | None]
-
-
 class _Model(_NamedModel):
     found_in: str
     revision: str
@@ -146,6 +126,26 @@ class _Settings(TypedDict):
     lora: bool
     random_weights: bool
     head: NotRequired[str]
+
+
+class _TrainingFacts(TypedDict):
+    """How a model was trained, as records carry it that are not of the training itself (see `lineage`)."""
+
+    run: Text
+    created: Time
+    task: Text
+    kind: str
+    seed: Count
+    model: _NamedModel
+    init: Literal["plain"] | _Start
+    recipe: str
+    config: _Settings
+    settings: dict[str, Setting]
+    limit: Count
+    data: str | None
+    chosen_on: Text
+    precision: str
+    versions: dict[str, str | None]
 
 
 class _StoredRequest(TypedDict):

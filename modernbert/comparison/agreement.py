@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import asdict
 from typing import Any
 
@@ -49,7 +49,8 @@ def _protocol(outcome: Outcome) -> Conditions:
 def _search_protocol(outcome: Outcome) -> Conditions:
     """Return how texts were read. Keyword search reads them whole, whatever the encoder does.
 
-    A training's own evaluation is that of mteb, unless its record says otherwise.
+    A training's own evaluation is that of mteb, unless its record says otherwise. Where its user chose how
+    many tokens the model reads, that is not the model's own length.
     """
     record = outcome.record
     searched = record["config"] if record["kind"] == "retrieval" else record
@@ -57,7 +58,9 @@ def _search_protocol(outcome: Outcome) -> Conditions:
     found = {"titles": protocol.get("titles"), "identical ids left out": protocol.get("identical")}
     if record["kind"] == "retrieval" and parts_of(record, outcome.result) == ("bm25",):
         return found
-    return found | {"protocol": protocol["name"]}
+    length = outcome.training["settings"].get("max_length") if outcome.training else 0
+    chosen = f", but {length} tokens" if length and not protocol.get("max_length") else ""
+    return found | {"protocol": protocol["name"] + chosen}
 
 
 def trained_under(outcome: Outcome) -> Conditions:
@@ -103,9 +106,7 @@ def between_seeds(first: Outcome, second: Outcome) -> Differing:
     found = _differing(first, second) | _settings(first, second, names)
     pairs = {
         "precision": [_precision(o) for o in (first, second)],
-        "precision of the evaluation": [
-            o.record.get("machine", {}).get("precision") for o in (first, second)
-        ],
+        "precision of the evaluation": [_scored_in(o) for o in (first, second)],
         **{f"{name}'s version": [_version(o, name) for o in (first, second)] for name in ("mbert", "torch")},
     }
     return found | {
@@ -136,7 +137,7 @@ def _settings(first: Outcome, second: Outcome, names: set[str]) -> Differing:
     """Return which of the named settings differ, as training used them."""
     if first.training is None or second.training is None:
         return {}
-    one, other = (_plain(o.training["config"]) for o in (first, second) if o.training)
+    one, other = first.training["config"], second.training["config"]
     return {
         name: (one[name], other[name])
         for name in sorted(names)
@@ -144,12 +145,14 @@ def _settings(first: Outcome, second: Outcome, names: set[str]) -> Differing:
     }
 
 
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
-
-
 def _precision(outcome: Outcome) -> str | None:
     return outcome.training["precision"] if outcome.training else None
+
+
+def _scored_in(outcome: Outcome) -> str | None:
+    """Return the precision of an evaluation; a training scores itself in its own."""
+    found: str | None = outcome.record.get("machine", {}).get("precision")
+    return None if outcome.record["kind"] == "finetune" else found
 
 
 def _version(outcome: Outcome, package: str) -> str | None:

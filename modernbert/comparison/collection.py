@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
@@ -89,22 +90,19 @@ def _standing_for_themselves(
 ) -> list[Outcome]:
     """Let a run stand for itself, not for a seed of its model, where its user means the run.
 
-    That is: there is but one model; the run is compared with others of its model; or two runs that were named
-    would be one seed twice.
+    That is: a run is compared with others of its model; or two that were named would be one seed twice; or
+    all are of one model.
     """
-    trained = [o for o in outcomes if o.trained]
     baselines = {name for name in also if not any(is_named(o.model, name) for o in outcomes)}
-    models = {o.id for o in outcomes}
-    of_others = {o.id for o in trained if o.run not in baselines}
-    twice = Counter((o.task, o.id, o.seed, o.split) for o in trained if o.run in named)
+    others = [o for o in outcomes if o.trained and o.run not in baselines]
+    models = {o.id for o in others}
+    seeds = Counter((o.task, o.split, o.id, o.seed) for o in others if o.run in named)
+    alone = {o.id for o in outcomes} == models and len(models) == 1 and not baselines
+    twice = models if alone else {one for (_, _, one, _), count in seeds.items() if count > 1}
 
     def stands(o: Outcome) -> bool:
-        if not o.trained:
-            return False
-        if o.run in baselines:
-            return o.id in of_others
-        again = any(n > 1 and (task, i) == (o.task, o.id) for (task, i, *_), n in twice.items())
-        return o.run in named and (again or len(models) == 1)
+        means_run = o.id in models if o.run in baselines else o.run in named and o.id in twice
+        return o.trained and means_run
 
     return [replace(o, id=replace(o.id, run=o.run)) if stands(o) else o for o in outcomes]
 
@@ -134,8 +132,14 @@ def _told(group: Sequence[Outcome]) -> list[Outcome]:
         return list(group)
     conditions = [scored_under(o) for o in group]
     varying = [name for name in conditions[0] if len({repr(c.get(name)) for c in conditions}) > 1]
-    words = [", ".join(f"{name} {c.get(name)}" for name in varying) for c in conditions]
+    words = [", ".join(f"{name} {_short(c.get(name))}" for name in varying) for c in conditions]
     return [replace(o, id=replace(o.id, under=told)) for o, told in zip(group, words, strict=True)]
+
+
+def _short(value: object) -> str:
+    """Return a condition in words; of a fingerprint, its beginning."""
+    text = str(value)
+    return text[:8] if re.fullmatch("[0-9a-f]{32,}", text) else text
 
 
 def _age(outcome: Outcome) -> tuple[str, bool, str]:

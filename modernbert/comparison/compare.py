@@ -76,6 +76,8 @@ def compare(
         by_task.setdefault(outcome.task, []).append(outcome)
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
     compared = _corrected(compared, chosen)
+    if not any(task.contrasts for task in compared):
+        notes.append(f"nothing is compared: no other model was scored on a task of {', '.join(chosen)}")
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
     return Comparison(
         tuple(chosen),

@@ -34,6 +34,7 @@ class ModelId:
         head: what training made of an encoder that retrieves, or nothing.
         start: the training that came before its own, if one did: task, recipe and method.
         trained_on: the task, where it was trained on another than it was scored on.
+        as_it_comes: a classifier that was scored as its checkpoint is, not trained here.
         passages: tokens of the passages that documents were cut into; 0 for whole documents.
         fused: the keyword search that its ranking was fused with, if any.
         reranker: what read its best documents again, if anything did.
@@ -48,6 +49,7 @@ class ModelId:
     head: str = ""
     start: str = ""
     trained_on: str = ""
+    as_it_comes: bool = False
     passages: int = 0
     fused: str = ""
     reranker: ModelId | None = None
@@ -65,6 +67,7 @@ class ModelId:
         said += f" > {self.reranker}" if self.reranker else ""
         told = [
             *([f"trained on {self.trained_on}"] if self.trained_on else []),
+            *(["as it comes"] if self.as_it_comes else []),
             *([f"passages of {self.passages}"] if self.passages else []),
             *filter(None, (self.run, self.under, *details)),
         ]

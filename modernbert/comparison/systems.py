@@ -39,8 +39,14 @@ def system_of(record: Record, result: Record, run: str, start_of: StartOf) -> Sy
     one = _id_of(record["model"], training, record, start_of)
     if record["kind"] == "retrieval":
         return _searching(record, result, one, training, start_of)
-    seed = record["seed"]
-    return System(one, seed, training, trained=record["kind"] == "evaluate" or seed is not None)
+    seed, is_evaluation = record["seed"], record["kind"] == "evaluate"
+    if is_evaluation and training is None and not _is_run(record["model"]):
+        one = replace(one, as_it_comes=True)
+    return System(one, seed, training, trained=is_evaluation or seed is not None)
+
+
+def _is_run(model: Record) -> bool:
+    return str(model["found_in"]).startswith("run ")
 
 
 def _id_of(model: Record, training: Record | None, record: Record, start_of: StartOf) -> ModelId:
@@ -54,9 +60,13 @@ def _searching(
     parts = parts_of(record, result)
     if parts == (BM25,):
         return System(ModelId(result["system"]), None, None, trained=False)
-    is_run = record["model"]["found_in"].startswith("run ")
     seed = training["seed"] if training else None
-    found = System(replace(encoder, passages=record["config"]["passages"]), seed, training, trained=is_run)
+    found = System(
+        replace(encoder, passages=record["config"]["passages"]),
+        seed,
+        training,
+        trained=_is_run(record["model"]),
+    )
     if BM25 in parts:
         found = replace(found, id=replace(found.id, fused=_keyword_search(record)))
     return _reranked(found, record, result, start_of) if "reranker" in parts else found

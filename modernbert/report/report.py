@@ -82,7 +82,8 @@ def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = 
         sections.append(Section("Notes", "; ".join(notes)))
     names = [run for task in tasks for model in task.models for run in model.runs]
     title = f"{', '.join(task.task for task in tasks)}: against {', '.join(comparison.baselines)}"
-    return _page(title, [*sections, _provenance([n for n in dict.fromkeys(names) if store.has(n)], store)])
+    known = store.survey().records
+    return _page(title, [*sections, _provenance([name for name in names if name in known], store)])
 
 
 def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
@@ -150,6 +151,7 @@ def _facts_table(record: dict[str, Any]) -> Table:
     kept = {key: record[key] for key in wanted if key in record}
     kept["data"] = {k: v for k, v in kept.get("data", {}).items() if k != "report"}
     kept["training"] = {k: v for k, v in kept.get("training", {}).items() if k != "history"}
+    kept["model"] = {k: v for k, v in kept.get("model", {}).items() if k != "training"}  # another run's facts
     rows = tuple(
         (key, name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for key, part in kept.items()

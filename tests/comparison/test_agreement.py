@@ -121,6 +121,15 @@ def test_a_retrieval_trainings_own_evaluation_has_a_protocol(store):
     assert compare(store, ["a", "b"], [], allow=True).tasks[0].contrasts[0].differing
 
 
+def test_a_length_that_was_chosen_is_no_protocol(store):
+    """A training with --max-length reads less than its protocol says, in its own evaluation too."""
+    known = {"kind": "retrieval", "task": "codesearch/x", "head": "vectors"}
+    made_run(store, "a", "one", RIGHT, **known, settings={"max_length": 32})
+    made_run(store, "b", "other", WRONG, **known)
+    with pytest.raises(BadRun, match="protocol: 'mteb' and 'mteb, but 32 tokens'"):
+        compare(store, ["a", "b"], [])
+
+
 def test_how_the_kept_step_was_chosen_stands_under_the_table(store):
     made_run(store, "a", "one", RIGHT)
     made_run(store, "b", "other", WRONG)

@@ -47,6 +47,9 @@ def test_two_runs_of_one_model_stand_for_themselves(store):
     (contrast,) = found.tasks[0].contrasts
     assert (contrast.model, contrast.baseline) == ("one (slow)", "one (fast)")
     assert contrast.differing == {"learning_rate": (0.003, 0.01)}
+    made_run(store, "slow-2", "one", WRONG, seed=43)
+    found = compare(store, ["slow", "slow-2"], ["fast"])
+    assert runs_of(found) == {"one (fast)": ("fast",), "one": ("slow", "slow-2")}
     made_run(store, "third", "third", WRONG)
     found = compare(store, ["fast", "slow", "third"], ["third"])
     assert set(runs_of(found)) == {"one (fast)", "one (slow)", "third"}
@@ -96,6 +99,23 @@ def test_one_model_under_two_protocols_is_told_twice(store):
     with pytest.raises(BadRun, match="protocol: "):
         compare(store, [], ["other trained"])
     assert len(compare(store, [], ["other trained"], allow=True).tasks[0].contrasts) == 2
+
+
+def test_a_run_of_the_store_may_be_the_baseline(store):
+    """Its model's other seeds are what is compared with it; nothing is missing then."""
+    for seed in (1, 2, 3):
+        made_run(store, f"s{seed}", "one", RIGHT, seed=seed)
+    assert runs_of(compare(store, [], ["s1"])) == {"one (s1)": ("s1",), "one": ("s2", "s3")}
+    done = CliRunner().invoke(app, ["compare", "-b", "s1", "--json"])
+    assert done.exit_code == 0, done.output
+
+
+def test_runs_of_unlike_tasks_are_not_compared(store):
+    made_run(store, "a", "one", RIGHT)
+    made_run(store, "b", "other", RIGHT, task="glue/rte")
+    assert compare(store, ["a", "b"], []).notes == (
+        "nothing is compared: no other model was scored on a task of one",
+    )
 
 
 def test_one_run_is_nothing_to_compare(store):

@@ -161,6 +161,7 @@ def test_a_run_that_was_only_scored_is_compared(two_models):
     folder = keep_run(two_models, "scored", record)
     (folder / "scores.jsonl").write_bytes((two_models.path("sst2-good-1") / "scores.jsonl").read_bytes())
     (contrast,) = compare(two_models, ["scored", "sst2-bad-1"], ["bad"]).tasks[0].contrasts
+    assert contrast.model == "scored (as it comes)"
     assert contrast.difference.low > 0.1
     assert contrast.verdict == "one training: examples only"
 

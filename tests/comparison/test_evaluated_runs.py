@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import shutil
+
 import pytest
 from collections_toy import write_collection
 from helpers import keep_run, request_of, toy_rows, write_csv
@@ -10,7 +14,10 @@ from typer.testing import CliRunner
 
 from modernbert.comparison.collection import collect
 from modernbert.comparison.compare import compare
+from modernbert.comparison.outcomes import read_outcomes
+from modernbert.errors import BadRun
 from modernbert.model.locate import locate_model
+from modernbert.runs import write_run
 from modernbert.training.finetune import finetune
 
 
@@ -59,6 +66,16 @@ def test_an_evaluation_of_the_runs_own_data_is_no_second_result(store, reviews, 
     assert len(notes) == 1 and notes[0].startswith("passed over: again, ")
 
 
+def test_a_start_is_known_by_its_task_when_its_run_is_gone(store, reviews, tiny_bert, tmp_path):
+    rows = write_csv(tmp_path / "second.csv", toy_rows(90))
+    first = finetune(request_of(reviews, tiny_bert, epochs=1.0), store).name
+    request = dataclasses.replace(request_of(rows, tiny_bert, epochs=1.0), init_from=first)
+    second = finetune(request, store).name
+    shutil.rmtree(store.path(first))
+    (outcome,) = read_outcomes(store, second)
+    assert (outcome.model, outcome.id.start) == ("tiny-bert", "own/reviews default")
+
+
 def test_trained_encoders_stay_seeds_on_another_collection(tmp_path, store, tiny_modernbert, tiny_bert):
     pairs = write_csv(tmp_path / "pairs.csv", [{"anchor": f"good w{i}", "positive": f"fine w{i} w{i + 1}"}
                                                for i in range(40)])  # fmt: skip
@@ -89,3 +106,14 @@ def test_trained_encoders_stay_seeds_on_another_collection(tmp_path, store, tiny
     assert not one_training[f"{trained} {told}"]
     assert one_training[f"tiny-modernbert {judged}"]
     assert not one_training["tiny-modernbert"]
+
+
+def test_damaged_facts_of_a_training_are_told(two_seeds):
+    (name, *_) = (name for name in two_seeds.names() if two_seeds.read(name)["kind"] == "evaluate")
+    whole = two_seeds.read(name)
+    for change in ({"config": {}}, {"init": {"x": 1}}, {"seed": "one"}, {"task": ""}, {"settings": []}):
+        damaged = copy.deepcopy(whole)
+        damaged["model"]["training"] |= change
+        write_run(two_seeds.path(name), damaged)
+        with pytest.raises(BadRun, match=f"model.training.{next(iter(change))}"):
+            read_outcomes(two_seeds, name)

@@ -71,6 +71,12 @@ def test_a_name_is_never_read_for_what_it_says(store):
     assert found["c"].id == ModelId("x + bm25 (english) trained", "1")
 
 
+def test_a_classifier_as_it_comes_is_no_seed_of_what_it_was_trained_to(store):
+    made_run(store, "trained", "mine", RIGHT)
+    made_run(store, "scored", "mine", np.arange(100) < 50, seed=None, kept_as="evaluate")
+    assert models(store) == ["mine", "mine (as it comes)"]
+
+
 def test_what_came_before_a_training_tells_models_apart_on_one_task():
     plain = ModelId("base", "1")
     after = ModelId("base", "1", start="glue/mnli paper")

@@ -286,10 +286,13 @@ def test_a_damaged_comparison_is_told(text, here):
 
 
 def test_a_comparison_names_runs_of_the_store_alone(here):
-    outside = str(here.path("toy").absolute())
-    kept = {"tasks": [{"models": [{"runs": [outside, "../runs/toy"]}]}], "baselines": ["tfidf"]}
+    command("compare", "toy", "-b", "tfidf", "--finished", "-o", "c.json")
+    kept = json.loads(Path("c.json").read_text())
+    first, second = kept["tasks"][0]["models"]
+    first["runs"], second["runs"] = ["../runs/toy"], [str(here.path("toy").absolute())]
     Path("c.json").write_text(json.dumps(kept))
-    assert "there is no run called" in command("report", "c.json")
+    command("report", "c.json", "-o", "c.html")
+    assert Path("c.html").read_text().count("without its answers: there is no run called") == 2
 
 
 def test_a_run_of_the_future_can_be_read(here):
