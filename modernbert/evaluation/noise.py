@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import cycle, zip_longest
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from modernbert.evaluation.sums import Sums
 
@@ -83,7 +83,7 @@ class Noise:
         share. Cochran and Cox (1950) weigh with the share itself, Satterthwaite (1946) adds up degrees of
         freedom: the first is too wide, the second too narrow where few trainings make most of the noise.
         """
-        known = float(stats.t.isf(chance, self.examples.freedom))
+        known = _exceeded(chance, self.examples.freedom)
         if not self._of_seeds:
             return known
         share = self._of_seeds / self.variance
@@ -99,13 +99,13 @@ class Noise:
         variances = np.array([part.variance for part in self.seeds])
         fewest = min(part.freedom for part in self.seeds)
         together = fewest * variances.sum() / np.sqrt((variances**2).sum())
-        apart = stats.t.isf(chance, [part.freedom for part in self.seeds])
-        return float(min(np.average(apart, weights=variances), stats.t.isf(chance, together)))
+        apart = [_exceeded(chance, part.freedom) for part in self.seeds]
+        return min(float(np.average(apart, weights=variances)), _exceeded(chance, together))
 
     def tail(self, errors: float) -> float:
         """Return the one-sided chance of so many standard errors: the inverse of `quantile`."""
         if not self._of_seeds:
-            return float(stats.t.sf(errors, self.examples.freedom))
+            return float(special.stdtr(self.examples.freedom, -errors))
         if errors <= 0:
             return 0.5 if errors == 0 else 1 - self.tail(-errors)
         below = -1.0
@@ -115,6 +115,11 @@ class Noise:
                 return float(np.exp(SMALLEST))
         found = optimize.brentq(lambda x: self._above(np.exp(x)) - errors, below, np.log(0.5), xtol=1e-9)
         return float(np.exp(found))
+
+
+def _exceeded(chance: float, freedom: float) -> float:
+    """Return what Student's t exceeds with this chance (`stats.t.isf`, a hundred times as fast)."""
+    return -float(special.stdtrit(freedom, chance))
 
 
 def noise_of_average(noises: Sequence[Noise]) -> Noise:
