@@ -1,6 +1,6 @@
 """Do intervals hold the truth as often as they say, and do verdicts err as seldom?
 
-    python examples/benchmarks/coverage.py                     # about ten minutes on one core
+    python examples/benchmarks/coverage.py                     # about a quarter of an hour on one core
 
 Simulated models whose true scores are known: examples differ in how hard they are, trainings in how well
 they go, and each training errs on other examples. Near chance, in the middle and near 1 are accuracies of
@@ -175,9 +175,12 @@ def decided(
     return float(np.mean(found))
 
 
-SIDES = ((1, 1), (1, 5), (2, 0), (2, 2), (2, 5), (3, 0), (3, 3), (5, 5))
-SPREADS = ((0.0, 0.0), (0.007, 0.007), (0.025, 0.025))
-UNLIKE = (0.007, 0.025)
+SIDES = ((2, 0), (2, 2), (2, 5), (3, 0), (3, 3), (5, 5))
+SPREADS = ((0.0, 0.0), (0.007, 0.007), (0.025, 0.025), (0.007, 0.025), (0.025, 0.007))
+
+
+# Those of earlier results too.
+SHARED_SPREADS = [list(spreads) for spreads in SPREADS[:4]]
 
 
 def table(record: dict) -> str:
@@ -205,8 +208,34 @@ def table(record: dict) -> str:
     return "\n".join(lines)
 
 
+def summary(record: dict) -> dict:
+    """Return the least, mean and most coverage by seeds, and the largest share of false verdicts."""
+    intervals = {}
+    for seeds in SEEDS:
+        found = [r["coverage"] for r in record["intervals"] if r["seeds"] == seeds]
+        outside = sum(not 0.93 <= share <= 0.97 for share in found)
+        intervals[str(seeds)] = {
+            "least": min(found),
+            "mean": float(np.mean(found)),
+            "most": max(found),
+            "regimes": len(found),
+            "outside 0.93 to 0.97": outside,
+        }
+    decided = [r for r in record["verdicts"] if 1 not in r["sides"]]
+    like = [r for r in decided if r["spreads"][0] == r["spreads"][1]]
+    unlike = [r for r in decided if r not in like]
+    return {
+        "times": record["times"],
+        "coverage by seeds": intervals,
+        "false verdicts at most": {
+            name: max(r["false"] for r in rows) for name, rows in (("like", like), ("unlike", unlike))
+        },
+        "mean power": float(np.mean([r["power"] for r in decided if r["spreads"] in SHARED_SPREADS])),
+    }
+
+
 def _points(spreads: tuple[float, float]) -> str:
-    return "sd " + " and ".join(f"{100 * s:g}" for s in dict.fromkeys(spreads))
+    return "sd " + " against ".join(f"{100 * s:g}" for s in dict.fromkeys(spreads))
 
 
 def _trainings(sides: tuple[int, int]) -> str:
@@ -219,11 +248,13 @@ def read() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--times", type=int, default=400, help="samples of each regime")
+    parser.add_argument("--times", type=int, default=800, help="samples of each regime")
     parser.add_argument("--examples", nargs="+", type=int, default=list(EXAMPLES))
     parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--before", type=Path, help="results of another method, to keep a summary of")
     given = parser.parse_args()
     random = np.random.default_rng(0)
+    before = json.loads(given.before.read_text()) if given.before else None
     record = {"hardware": describe_hardware(), "versions": versions(), "times": given.times}
     record["monte_carlo_error"] = (0.95 * 0.05 / given.times) ** 0.5
     record["intervals"] = [
@@ -235,16 +266,18 @@ def main() -> None:
     ]
     record["verdicts"] = [
         {
-            "sides": sides,
+            "sides": list(sides),
             "n": n,
-            "spreads": spreads,
+            "spreads": list(spreads),
             "false": decided(n, sides, spreads, 0.0, 2 * given.times, random),
             "power": decided(n, sides, spreads, 0.04, given.times // 4, random),
         }
         for sides in SIDES
         for n in (277, 872, 5000)
-        for spreads in (*SPREADS, UNLIKE)
+        for spreads in SPREADS
     ]
+    record["summary"] = summary(record)
+    record["summary_before"] = summary(before) if before else read().get("summary_before")
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(record, indent=1) + "\n")
     print(table(record))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from modernbert.evaluation.noise import (
     NOTHING,
@@ -135,7 +135,7 @@ def _fisher(runs: Sequence[Sums], value: float, n: int) -> tuple[float, float]:
 
 def wilson(share: float, n: float, quantile: float = 0.0) -> tuple[float, float]:
     """Return Wilson's interval of a share over n examples; the quantile is the normal law's by default."""
-    z = quantile or float(stats.norm.ppf(LEVEL))
+    z = quantile or float(special.ndtri(LEVEL))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return float(centre - half), float(centre + half)
