@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from modernbert.data.cells import as_number
+from modernbert.data.cells import as_number, whole_number
 
 TRUTH = {"true": "1", "false": "0"}
 
@@ -14,7 +14,9 @@ def alike_key(name: str) -> str:
     """Return what two labels share that differ in blanks, letter case, or how a number is written alone."""
     plain = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
     number = as_number(plain)
-    return TRUTH.get(plain, plain) if number is None else f"{number:.15g}"
+    if number is None:
+        return TRUTH.get(plain, plain)
+    return str(whole_number(plain) if number == int(number) else number)
 
 
 def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:

@@ -62,14 +62,14 @@ class Cells:
                 return [i for i, number in enumerate(vector or ()) if number] if fits else None
             case "flags":
                 flags = structure_of(value)
-                return [k for k, v in flags.items() if v] if is_flags(flags) else None
+                return [k for k, v in flags.items() if flag_of(v)] if is_flags(flags) else None
             case "lists":
                 items = structure_of(value)
                 return _items(items) if isinstance(items, list) else None
             case "separated" if isinstance(value, str):
                 return [part.strip() for part in value.split(self.separator) if part.strip()]
             case "numbers" if as_number(value) is not None:
-                return [int(float(value))]
+                return [whole_number(value)]
         return _items(value) if isinstance(value, (list, tuple)) else [value]
 
     def __str__(self) -> str:
@@ -102,6 +102,14 @@ def as_number(value: Any) -> float | None:
     return number if abs(number) <= LARGEST else None
 
 
+def whole_number(value: Any) -> int:
+    """Return a cell that writes a whole number: exactly, however many digits it has."""
+    try:
+        return int(value)
+    except ValueError:  # `1.0`
+        return int(float(value))
+
+
 def structure_of(value: Any) -> Any:
     """Return the list or object that a cell is, or writes as text; None for any other cell."""
     if isinstance(value, dict):
@@ -116,16 +124,19 @@ def vector_of(value: Any) -> list[float] | None:
     if isinstance(value, str) and VECTOR.fullmatch(value.strip()):
         return [float(number) for number in re.findall(r"[01](?:\.0*)?", value)]
     items = structure_of(value)
-    return items if isinstance(items, list) and all(_is_flag(item) for item in items) else None
+    if not isinstance(items, list) or any(isinstance(item, str) for item in items):
+        return None
+    return items if all(flag_of(i) in (0, 1) for i in items) else None
 
 
 def is_flags(value: Any) -> bool:
     """Is this an object whose values are zeros and ones?"""
-    return isinstance(value, dict) and all(_is_flag(flag) for flag in value.values())
+    return isinstance(value, dict) and all(flag_of(flag) in (0, 1) for flag in value.values())
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, (bool, int, float)) and value in (0, 1)
+def flag_of(value: Any) -> float | None:
+    """Return a cell as a zero or a one, where it is one of them; numbers are returned too."""
+    return float(value) if isinstance(value, bool) else as_number(value)
 
 
 def _items(values: Sequence[Any]) -> list[Any] | None:

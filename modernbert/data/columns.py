@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modernbert.data.cells import flag_of
 from modernbert.data.examples import require_columns
 from modernbert.data.labels import LabelColumn, read_label_column
 from modernbert.data.rows import Rows
@@ -56,8 +57,8 @@ def check_text_columns(text: Sequence[str], label: str | None = None) -> None:
         raise BadOption(f"a text is one column or a pair, and {len(text)} were named: {', '.join(text)}")
     if len(set(text)) < len(text):
         raise BadOption(f"the text column '{text[0]}' was named twice")
-    if label in text:
-        raise BadOption(f"the column '{label}' cannot be both text and label")
+    if label and (both := {label, *label.split(",")} & set(text)):
+        raise BadOption(f"the column '{min(both)}' cannot be both text and label")
 
 
 def guess_columns(
@@ -88,17 +89,21 @@ def guess_columns(
 
 
 def _guess_label(rows: Rows, text: Sequence[str]) -> str:
-    by_lower = {name.lower(): name for name in rows.columns if name not in text}
+    by_lower = {name.lower(): name for name in sorted(rows.columns, key=str.islower) if name not in text}
     for candidate in (*LABELS, *NUMBERS):
         if candidate in by_lower:
             return by_lower[candidate]
     others = [name for name in by_lower.values() if _mean_length(rows, name) < 30]
     few = [name for name in others if 2 <= _num_distinct(rows, name) <= max(2, min(100, len(rows) // 5))]
+    flags = [name for name in others if {flag_of(value) for value in rows.columns[name]} <= {0, 1}]
+    if len(few) > 1 and set(few) <= set(flags):  # a column for each label
+        return ",".join(flags)
     if len(few) != 1:
         raise BadData(
             f"cannot tell which column is the label; the columns are {', '.join(rows.columns)}",
             where=rows.origin,
-            fix="Name it with --label-col (and the text with --text-col).",
+            fix="Name it with --label-col (and the text with --text-col). The first line of a .csv or .tsv "
+            "file must name the columns.",
         )
     return few[0]
 

@@ -60,7 +60,7 @@ def to_texts(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
 
 def require_columns(rows: Rows, columns: Sequence[str]) -> None:
     """Raise BadData, naming the columns there are and the closest match, unless all are present."""
-    for name in columns:
+    for name in (part for column in columns for part in rows.parts(column)):
         if name not in rows.columns:
             close = difflib.get_close_matches(name, list(rows.columns), n=1, cutoff=0.4)
             raise BadData(
@@ -75,7 +75,7 @@ def to_labels(task: Task, rows: Rows) -> np.ndarray:
     """Return the labels as numbers, see `Examples`. Raises BadData with the row of the first bad one."""
     require_columns(rows, [task.label])
     read = {"single_label": _class_index, "multi_label": _class_indicator, "regression": _number}[task.kind]
-    values = [read(task, rows, index, value) for index, value in enumerate(rows.columns[task.label])]
+    values = [read(task, rows, index, value) for index, value in enumerate(rows.cells(task.label))]
     return np.asarray(values, dtype=np.int64 if task.kind == "single_label" else np.float32)
 
 

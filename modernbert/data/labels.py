@@ -16,9 +16,11 @@ from modernbert.data.cells import (
     is_missing,
     structure_of,
     vector_of,
+    whole_number,
 )
 from modernbert.data.rows import Rows
 from modernbert.data.task import Kind
+from modernbert.errors import BadData
 
 SEPARATORS = ("|", ";", ",")
 # A separator in a smaller share of the cells that have any is part of a name.
@@ -33,6 +35,7 @@ QUANTITY_WORDS = frozenset(
 MOST_NUMBER_CLASSES = 20
 # Rows for each value, on average, below which numbers do not repeat as classes do.
 LEAST_REPEATS = 2
+COMMA = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?", re.ASCII)
 # Above this share of numbers, a cell that is none is a mistake to name, not a class.
 MOSTLY = 0.9
 
@@ -59,8 +62,10 @@ def read_label_column(rows: Rows, label: str, kind: Kind | None = None) -> Label
     Raises:
         BadData: a cell is not of the form that was decided, with its row.
     """
-    present = [value for value in rows.columns[label] if not is_missing(value)]
+    present = [value for value in rows.cells(label) if not is_missing(value)]
     found = _structures(present) or _scalars(label, present, kind)
+    if kind is None and found.cells == Cells():
+        _refuse_commas(rows, label)
     if kind is not None:
         form = "" if found.cells.form in ("names", "numbers") else f"{found.why}; "
         found = replace(found, kind=kind, why=f"{form}--kind {kind}", otherwise="")
@@ -81,7 +86,7 @@ def _structures(present: Sequence[Any]) -> LabelColumn | None:
     if not any(isinstance(v, (list, tuple, dict)) for v in present) and 2 * len(structures) <= len(present):
         return None
     if all(map(is_flags, structures)):
-        why = "objects of labels with zeros and ones"
+        why = "zeros and ones, each for a label by its name"
         return LabelColumn("multi_label", Cells("flags"), why, ONE_A_ROW)
     lists = [value for value in structures if isinstance(value, list)]
     if _are_vectors(lists):
@@ -145,7 +150,8 @@ def _numbers(label: str, present: Sequence[Any]) -> LabelColumn | None:
         return LabelColumn("single_label", Cells(), f"codes, such as {code}", quantities)
     if any(number != int(number) for number in numbers):
         return LabelColumn("regression", Cells(), "numbers with decimals", classes)
-    distinct, each = len(set(numbers)), len(numbers) / len(set(numbers))
+    distinct = len({whole_number(value) for value in present if as_number(value) is not None})
+    each = len(numbers) / distinct
     why = f"{distinct} whole numbers, each in {each:.3g} rows on average"
     if not _are_classes(label, numbers):
         return LabelColumn("regression", Cells(), why, classes)
@@ -165,6 +171,19 @@ def _are_classes(label: str, numbers: Sequence[float]) -> bool:
     return counted and not words & QUANTITY_WORDS
 
 
+def _refuse_commas(rows: Rows, label: str) -> None:
+    """Raise BadData for numbers with a comma in them: a decimal comma, or one between thousands."""
+    texts = [(i, v) for i, v in enumerate(rows.cells(label)) if isinstance(v, str) and v.strip()]
+    found = [(i, v) for i, v in texts if COMMA.fullmatch(v.strip())]
+    others = sum(as_number(v) is not None for _, v in texts)
+    if found and label.lower() not in SEVERAL and len(found) + others == len(texts):
+        raise BadData(
+            f"column '{label}' holds {found[0][1]!r}, a number with a comma in it",
+            where=rows.where(found[0][0]),
+            fix="Write 3.5 for 3,5 and 1234 for 1,234, or say what it is with --kind single_label.",
+        )
+
+
 def _is_code(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"0\d+", value.strip()))
 
@@ -173,7 +192,9 @@ def _label_names(rows: Rows, label: str, cells: Cells) -> tuple[str, ...]:
     if cells.form == "vectors":
         return tuple(map(str, range(cells.size)))
     names: set[str] = set()
-    for index, value in enumerate(rows.columns[label]):
+    for index, value in enumerate(rows.cells(label)):
+        if cells.form == "flags":  # a label that no row has is one all the same
+            names.update(structure_of(value) or ())
         if not is_missing(value):
             names.update(cells.names(value, column=label, where=rows.where(index)))
     whole = all(re.fullmatch(r"-?\d+", name) for name in names)

@@ -44,6 +44,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def parts(self, name: str) -> list[str]:
+        """Return the columns that a name stands for: its own, or several with commas between them."""
+        return [name] if name in self.columns else name.split(",")
+
+    def cells(self, name: str) -> Sequence[Any]:
+        """Return a column's cells; of several columns, an object of them for each row."""
+        if name in self.columns:
+            return self.columns[name]
+        parts = self.parts(name)
+        rows = zip(*(self.columns[part] for part in parts), strict=True)
+        return [dict(zip(parts, row, strict=True)) for row in rows]
+
     def where(self, index: int) -> str:
         """Name row `index` for a message."""
         return f"{self.origin}, row {self.numbers[index]}"
@@ -56,7 +68,8 @@ class Rows:
     def fingerprint(self, columns: Sequence[str]) -> str:
         """Return a SHA-256 over the row numbers and the named columns, the identity of this data."""
         digest = hashlib.sha256()
-        present = [self.columns[name] for name in columns if name in self.columns]
+        parts = [part for name in columns for part in self.parts(name)]
+        present = [self.columns[part] for part in parts if part in self.columns]
         for number, *values in zip(self.numbers, *present, strict=True):
             digest.update(json.dumps([number, *values], ensure_ascii=False, default=str).encode())
         return digest.hexdigest()

@@ -6,12 +6,14 @@ import json
 import random
 
 import pytest
+from helpers import write_csv
 
+from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
 from modernbert.data.labels import read_label_column
 from modernbert.data.own import OwnData, own_task
 from modernbert.data.rows import Rows
-from modernbert.errors import BadData
+from modernbert.errors import BadData, BadOption
 
 
 def column(name, values, kind=None):
@@ -176,3 +178,45 @@ def test_what_was_decided_is_said_with_the_reason_and_the_option():
     found = column("tags", ["a;b", "a"] * 6)
     assert found.why == "';' stands between labels in 6 of 12 rows"
     assert column("label", ["0007", "0008"]).why == "codes, such as 0007"
+
+
+def test_numbers_of_many_digits_stay_apart(tmp_path):
+    ids = [10**18 + 1, 10**18 + 2, 3]
+    assert column("label", ids * 5).labels == ("3", "1000000000000000001", "1000000000000000002")
+    assert targets(tmp_path, ids * 5, "label")[1][:3] == [1, 2, 0]
+
+
+@pytest.mark.parametrize("cells", [["3,5", "2,0", "4,25"], ["1,234", "900", "12,500"]])
+def test_numbers_with_a_comma_are_refused_unless_they_are_said_to_be_names(tmp_path, cells):
+    with pytest.raises(BadData, match=r"row 1: column 'label' holds .* a number with a comma in it"):
+        targets(tmp_path, cells * 5, "label")
+    assert column("label", cells * 5, "single_label").labels == tuple(sorted(cells))
+
+
+FLAGS = {"toxic": [1, 0, 0, 1], "insult": [0, 0, 0, 1], "threat": [0, 0, 0, 0]}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("label", [None, "toxic,insult,threat"])
+def test_a_column_of_zeros_and_ones_for_each_label(tmp_path, suffix, label):
+    rows = [{"text": f"text {i}"} | {n: cells[i % 4] for n, cells in FLAGS.items()} for i in range(40)]
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".csv":
+        write_csv(path, rows)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task, notes = own_task(OwnData(path=str(path), label=label, validation=path))
+    train = task.source.splits["train"]
+    assert (task.kind, task.labels) == ("multi_label", ("insult", "threat", "toxic"))
+    assert to_examples(task, train).labels[:4].tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 0], [1, 0, 1]]
+    assert "label <- toxic,insult,threat (3 labels, several a row): zeros and ones" in notes[0]
+    other = Rows({**train.columns, "insult": [1] * 40}, "other", train.numbers)
+    assert train.fingerprint(["text", task.label]) != other.fingerprint(["text", task.label])
+
+
+def test_a_missing_one_of_several_label_columns_is_named():
+    data = Rows.of({"text": ["a"], "toxic": [1]}, "rows.csv")
+    with pytest.raises(BadData, match="there is no column 'threat'; the columns are text, toxic"):
+        guess_columns(data, label="toxic,threat")
+    with pytest.raises(BadOption, match="the column 'toxic' cannot be both text and label"):
+        guess_columns(data, text=["toxic"], label="toxic,threat")
