@@ -15,7 +15,7 @@ from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, Cost, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
-from modernbert.runs import RunStore
+from modernbert.runs import RunStore, part_of_rows
 
 
 def compare(
@@ -179,6 +179,7 @@ def _scores(runs: Sequence[Outcome]) -> ModelScores:
         cost=cost_of(runs),
         published=published_scores(first.model, first.task, first.metric, recipe),
         trained=first.trained,
+        rows=part_of_rows(first.record["data"]["splits"].get("train", {})),
     )
 
 

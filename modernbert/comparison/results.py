@@ -44,6 +44,7 @@ class ModelScores:
         published: what others report for this model and task, never computed with.
         trained: another training could come out differently; TF-IDF and BM25 cannot.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
+        rows: how many rows it was trained on, of how many: `400 of 2490`; empty where it was all.
     """
 
     model: str
@@ -57,6 +58,7 @@ class ModelScores:
     published: tuple[PublishedScore, ...] = ()
     trained: bool = True
     on_front: bool | None = None
+    rows: str = ""
 
     @property
     def is_one_seed(self) -> bool:

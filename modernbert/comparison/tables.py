@@ -94,6 +94,8 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     filled = [i for i in range(len(columns)) if i < 2 or any(row[i] for row in rows)]
     once = ", ".join(model.model for model in task.models if model.is_one_seed)
     notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
+    if parts := "; ".join(f"{model.model}: {model.rows}" for model in task.models if model.rows):
+        notes.append(f"rows trained on, where not all: {parts}")
     if any(model.on_front for model in task.models):
         notes.append("front: no other model is both better and faster")
     return Table(
@@ -225,11 +227,12 @@ def to_csv(comparison: Comparison) -> str:
     """Return one row for each task, model and seed: what any other tool can compute on."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["task", "split", "metric", "n", "model", "seed", "score", "run"])
+    writer.writerow(["task", "split", "metric", "n", "model", "seed", "score", "run", "rows trained on"])
     for task in comparison.tasks:
         for m in task.models:
             for (seed, value), run in zip(m.by_seed.items(), m.runs, strict=True):
-                writer.writerow([task.task, task.split, task.metric, task.n, m.model, seed, value, run])
+                what = [task.task, task.split, task.metric, task.n, m.model]
+                writer.writerow([*what, seed, value, run, m.rows or "all"])
     return out.getvalue()
 
 
