@@ -94,6 +94,10 @@ def compare(
         fix = "Add --baseline MODEL, such as tfidf, or name two runs."
         raise BadOption("there is nothing to compare with", fix=fix)
     store = RunStore.at(runs_dir)
+    for name in runs or []:
+        if (Path(name) / "config.json").is_file() and not store.has(name):
+            fix = f"Score it: mbert eval TASK --model {name}; then compare the run that this makes."
+            raise BadOption(f"{name} is a model's folder, and runs are compared", fix=fix)
     choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "auto")}

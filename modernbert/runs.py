@@ -219,8 +219,13 @@ def _sweep_run(folder: Path) -> None:
 
 def rows_of(split: dict[str, Any]) -> str:
     """Return how many rows of a split were used, and of how many when not all were."""
-    rows, used = split.get("rows", "?"), split.get("used")
-    return f"{rows}" if used in (None, rows) else f"{used} of {rows}"
+    return part_of_rows(split) or str(split.get("rows", "?"))
+
+
+def part_of_rows(split: dict[str, Any]) -> str:
+    """Return how many rows of a split were used, of how many; empty when all were."""
+    rows, used = split.get("rows"), split.get("used")
+    return "" if used in (None, rows) else f"{used} of {rows}"
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from modernbert.errors import BadOption, BadRun
 from modernbert.evaluation.calibration import calibration_scores
 from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
-from modernbert.runs import RunStore
+from modernbert.runs import RunStore, part_of_rows
 
 ByModel = Mapping[str, Sequence[Outcome]]
 
@@ -151,6 +151,7 @@ def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
         trained=first.trained,
         noise=noise_of_score(sums),
         calibration=_calibration(runs),
+        rows=part_of_rows(first.record["data"]["splits"].get("train", {})),
     )
 
 

@@ -54,6 +54,7 @@ class ModelScores:
         worst: of the seeds; None with one.
         collapsed: the seeds that learnt nothing while others did.
         differing: settings in which the seeds differ, which the user allowed.
+        rows: how many rows it was trained on, of how many: `400 of 2490`; empty where it was all.
     """
 
     model: str
@@ -73,6 +74,7 @@ class ModelScores:
     worst: float | None = None
     collapsed: tuple[str, ...] = ()
     differing: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    rows: str = ""
 
     @property
     def is_one_seed(self) -> bool:

@@ -126,6 +126,8 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
     if task.clusters:
         notes.append(f"intervals are over {task.clusters:,} clusters of examples that belong together")
+    if parts := "; ".join(f"{model.model}: {model.rows}" for model in task.models if model.rows):
+        notes.append(f"rows trained on, where not all: {parts}")
     if any(model.on_front for model in task.models):
         notes.append("front: no other model is both better and faster")
     notes += [
@@ -264,11 +266,12 @@ def to_csv(comparison: Comparison) -> str:
     """Return one row for each task, model and seed: what any other tool can compute on."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["task", "split", "metric", "n", "model", "seed", "score", "run"])
+    writer.writerow(["task", "split", "metric", "n", "model", "seed", "score", "run", "rows trained on"])
     for task in comparison.tasks:
         for m in task.models:
             for (seed, value), run in zip(m.by_seed.items(), m.runs, strict=True):
-                writer.writerow([task.task, task.split, task.metric, task.n, m.model, seed, value, run])
+                what = [task.task, task.split, task.metric, task.n, m.model]
+                writer.writerow([*what, seed, value, run, m.rows or "all"])
     return out.getvalue()
 
 

@@ -10,6 +10,8 @@ from modernbert.errors import BadData
 EXACT = 2**53
 # Lists and objects within each other: readers of Parquet stop at 100 levels, and a list takes two.
 DEEPEST = 40
+# Names in an object; each becomes a column of its own, and thousands would be slower than anything else.
+MOST_FIELDS = 1000
 NAMES = {bool: "true or false", int: "a whole number", float: "a fraction", str: "text", list: "a list",
          dict: "an object"}  # fmt: skip
 FIX = "Make all values of the column of one kind: in quotes, each is text."
@@ -46,6 +48,9 @@ class ColumnType:
         elif kind is dict:
             for name, part in value.items():
                 self.fields.setdefault(name, ColumnType()).add(part, where)
+            if len(self.fields) > MOST_FIELDS:
+                raise BadData(f"an object has its {MOST_FIELDS + 1:,}th different name here", where=where,
+                              fix="Write it as text: the whole object in quotes.")  # fmt: skip
 
     def as_arrow(self, column: str, depth: int = 0) -> Any:
         """Return the Arrow type. Raises BadData, with the row, where there is none for all values."""

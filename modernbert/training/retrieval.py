@@ -97,6 +97,8 @@ class RetrievalInputs(Inputs):
     def data_record(self) -> dict[str, Any]:
         """Return splits with fingerprints; what was held out of training is one of them."""
         splits = {name: loaded.record() for name, loaded in self.loaded.items()}
+        assert self.task.train is not None, "prepared for training"
+        splits[self.task.train]["used"] = len(self.train.queries)
         held = {
             name: {"rows": len(c.queries), "documents": len(c.documents), "fingerprint": c.fingerprint()}
             for name, c in self.held_out.items()

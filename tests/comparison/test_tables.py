@@ -15,6 +15,8 @@ from helpers import made_run
 from modernbert.comparison.compare import compare
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.tables import comparison_tables, to_latex, write_tables
+from modernbert.report.report import comparison_report
+from modernbert.runs import write_run
 
 
 @pytest.fixture
@@ -40,6 +42,22 @@ def test_csv_has_every_seed(found):
     assert len(rows) == 6
     first = next(row for row in rows if row["run"] == "bert-base-1")
     assert float(first["score"]) == found.tasks[0].models[0].by_seed["1"]
+
+
+def test_every_format_says_when_a_model_was_trained_on_a_part(store):
+    random = np.random.default_rng(0)
+    for model in ("some", "every"):
+        made_run(store, model, model, random.random(30) < 0.7)
+    record = store.read("some")
+    record["data"]["splits"]["train"] |= {"rows": 2490, "used": 400}
+    write_run(store.path("some"), record)
+    found = compare(store, [], ["every"])
+    assert {m.model: m.rows for m in found.tasks[0].models} == {"some": "400 of 2490", "every": ""}
+    for suffix in (".md", ".tex"):
+        assert "rows trained on, where not all: some: 400 of 2490" in write_tables(found, suffix)
+    rows = csv.DictReader(io.StringIO(write_tables(found, ".csv")))
+    assert {row["model"]: row["rows trained on"] for row in rows} == {"some": "400 of 2490", "every": "all"}
+    assert "400 of 2490" in comparison_report(found, store)
 
 
 def test_markdown_and_latex_hold_every_cell(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import tracemalloc
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -110,6 +111,7 @@ def test_types_come_from_the_whole_file(first, later, kind, tmp_path, monkeypatc
         ([[1], {"a": 1}], "row 2: the column 'v' holds an object here and a list in row 1"),
         ([[1, "a"]], "row 1: the column 'v' holds text here and a whole number in row 1"),
         ([{"a": 1}, {"a": "x"}], "row 2: the column 'v.a'"),
+        ([{f"w{i}": 1} for i in range(1002)], "row 1001: an object has its 1,001th different name"),
         ([json.loads("[" * 60 + "]" * 60)], "row 1: .*nests deeper than 40"),
     ],
 )
@@ -183,3 +185,21 @@ def test_a_vector_of_a_later_row_is_refused(tmp_path):
     path = write(tmp_path / "a.jsonl", [{"text": "x"}] * 5000 + [{"text": "y", "vector": [1.0]}])
     with pytest.raises(BadOption, match="row 5001: the file has a column 'vector' already"):
         embedded(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_ten_times_the_rows_take_no_more_memory(suffix, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_ROWS", 256)
+    peaks = []
+    for count in (2_000, 20_000):
+        path = write(tmp_path / "in.jsonl", [{"text": "x", "id": i, "n": [i]} for i in range(count)])
+        if suffix == ".parquet":
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            path = tmp_path / "in.parquet"
+            parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=1000)
+            del rows
+        tracemalloc.start()
+        embed_file(EMBEDDER, path, tmp_path / "o.parquet")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
