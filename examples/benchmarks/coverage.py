@@ -248,7 +248,7 @@ def read() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--times", type=int, default=800, help="samples of each regime")
+    parser.add_argument("--times", type=int, default=400, help="samples of each regime")
     parser.add_argument("--examples", nargs="+", type=int, default=list(EXAMPLES))
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--before", type=Path, help="results of another method, to keep a summary of")

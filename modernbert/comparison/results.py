@@ -126,7 +126,10 @@ class Contrast:
     def __str__(self) -> str:
         if self.is_decided:
             return f"{self.model} is {self.verdict} than {self.baseline}"
-        return f"{self.model} and {self.baseline}: {self.verdict}"
+        verdict = self.verdict
+        if verdict == UNDECIDED:
+            verdict += f" (one of {self.difference.detectable:.4f} would be, in 80 % of such comparisons)"
+        return f"{self.model} and {self.baseline}: {verdict}"
 
 
 @dataclass(frozen=True)

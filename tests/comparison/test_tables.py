@@ -79,6 +79,19 @@ def test_a_tiny_probability_is_not_shown_as_zero(store):
     assert "e-4" in write_tables(compared, ".md")
 
 
+def test_what_could_have_been_shown_stands_beside_no_difference(found, store):
+    """In tables (and so on the terminal and in every file), in the data, and in the report's sentence."""
+    slow = next(c for c in found.tasks[0].contrasts if c.model == "slow")
+    assert slow.verdict == "no difference shown"
+    shown = f"{slow.difference.detectable:.4f}"
+    table = next(t for t in comparison_tables(found) if t.title == "glue/sst2: differences")
+    row = next(row for row in table.rows if row[0] == "slow")
+    assert row[table.columns.index("detectable")] == shown
+    assert shown in write_tables(found, ".md")
+    assert found.as_dict()["tasks"][0]["contrasts"][1]["difference"]["detectable"] > 0
+    assert f"no difference shown (one of {shown} would be" in comparison_report(found, store)
+
+
 def test_calibration_stands_in_every_format(found):
     table = next(t for t in comparison_tables(found) if t.title == "glue/sst2: calibration")
     best = found.tasks[0].models[0]
