@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadRun
+from modernbert.evaluation.protocols import PROTOCOLS
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
@@ -63,6 +64,8 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
         "seed": inputs.config.seed,
         "request": inputs.request.as_dict(),
         "data": inputs.data_record() | {"notes": inputs.notes},
+        # Titles are read, and as many tokens as the trained model's own settings say: that is mteb's way.
+        **({"protocol": asdict(PROTOCOLS["mteb"])} if task.kind == "retrieval" else {}),
         "machine": asdict(inputs.machine),
         "attention": {"backend": started.attention, "reason": started.attention_reason},
         "parameters": {"trained": started.trained, "frozen": started.frozen},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from modernbert.data.pairs import read_pairs
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.late_search import LateEmbedder
+from modernbert.evaluation.protocols import PROTOCOLS
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.training.finetune import finetune, resume
@@ -72,6 +73,7 @@ def test_the_run_keeps_every_query_and_its_data(trained, pairs):
     assert np.mean([row["ndcg_at_10"] for row in rows]) == pytest.approx(result.main)
     assert set(result.record["data"]["splits"]) == {"train", "validation"}
     assert result.record["task"]["kind"] == "retrieval"
+    assert store.read(result.name)["protocol"] == asdict(PROTOCOLS["mteb"]), "as an evaluation writes it"
     whole, _ = read_pairs(pairs, "train")
     kept, held = hold_out(whole)
     splits = result.record["data"]["splits"]
