@@ -94,7 +94,9 @@ TextCol = Annotated[
     list[str] | None,
     option("--text-col", values.text, "Text column; give it twice for a pair.", callback=_text_columns),
 ]
-LabelCol = Annotated[str | None, option("--label-col", values.text, "Label column.")]
+LabelCol = Annotated[
+    str | None, option("--label-col", values.text, "Label column; several of zeros and ones as a,b,c.")
+]
 _MODEL = option("--model -m", values.name, "Alias (see `mbert models`), run, folder, or Hub id.")
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
