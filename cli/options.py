@@ -95,7 +95,7 @@ TextCol = Annotated[
     option("--text-col", values.text, "Text column; give it twice for a pair.", callback=_text_columns),
 ]
 LabelCol = Annotated[
-    str | None, option("--label-col", values.text, "Label column; several of zeros and ones as a,b,c.")
+    str | None, option("--label-col", values.text, "Label column; a,b,c for one of 0 and 1 each.")
 ]
 _MODEL = option("--model -m", values.name, "Alias (see `mbert models`), run, folder, or Hub id.")
 Model = Annotated[str, _MODEL]
