@@ -147,7 +147,7 @@ def _as_text(path: Path, dialect: Dialect, width: int) -> tuple[bool, bool]:
     """Read a file as if quotes were text.
 
     Returns:
-        Is every line a row of this width? Up to the first that is not: is every cell with a quote in it quoted?
+        Is every line a row of this width? Is every cell with a quote in it (up to there) a quoted one?
     """
     well_quoted = True
     with closing(_rows(path, replace(dialect, quoted=False))) as rows:

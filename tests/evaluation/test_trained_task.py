@@ -31,6 +31,10 @@ def test_a_file_of_one_form_is_not_read_in_another(tmp_path):
     assert labels_of(tmp_path, run, [[0, 1, 1]]) == [[0, 1, 1]]
     with pytest.raises(BadData, match=r"row 1: column 'label' holds \[0, 1\] where a list of 3 zeros"):
         labels_of(tmp_path, run, [[0, 1]])
+    numbers = record("single_label", ["0", "2"], cells={"form": "numbers", "separator": "", "size": 0})
+    assert labels_of(tmp_path, numbers, [2.0, "0", 2]) == [1, 0, 1]
+    with pytest.raises(BadData, match=r"row 1: label '2.5' does not occur in the training data"):
+        labels_of(tmp_path, numbers, [2.5])
     marks = record("multi_label", ["a, b", "c"], cells={"form": "separated", "separator": ";", "size": 0})
     assert labels_of(tmp_path, marks, ["a, b", "c;a, b"]) == [[1, 0], [1, 1]]
 
