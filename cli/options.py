@@ -98,7 +98,9 @@ TextCol = Annotated[
     list[str] | None,
     option("--text-col", values.text, "Text column; give it twice for a pair.", DATA, callback=_text_columns),
 ]
-LabelCol = Annotated[str | None, option("--label-col", values.text, "Label column.", DATA)]
+LabelCol = Annotated[
+    str | None, option("--label-col", values.text, "Label column; a,b,c for one of 0 and 1 each.", DATA)
+]
 _MODEL = option("--model -m", values.name, "Short name (`mbert models`), run, folder or Hub id.", MODEL)
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]

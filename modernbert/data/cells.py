@@ -68,7 +68,7 @@ class Cells:
                 return _items(items) if isinstance(items, list) else None
             case "separated" if isinstance(value, str):
                 return [part.strip() for part in value.split(self.separator) if part.strip()]
-            case "numbers" if as_number(value) is not None:
+            case "numbers" if (number := as_number(value)) is not None and number == int(number):
                 return [whole_number(value)]
         return _items(value) if isinstance(value, (list, tuple)) else [value]
 
@@ -135,7 +135,7 @@ def is_flags(value: Any) -> bool:
 
 
 def flag_of(value: Any) -> float | None:
-    """Return a cell as a zero or a one, where it is one of them; numbers are returned too."""
+    """Return a cell as a number, of which true is one and false is zero; None if it is none."""
     return float(value) if isinstance(value, bool) else as_number(value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modernbert.data.cells import flag_of
+from modernbert.data.cells import flag_of, is_missing
 from modernbert.data.examples import require_columns
 from modernbert.data.labels import LabelColumn, read_label_column
 from modernbert.data.rows import Rows
@@ -93,14 +93,15 @@ def _guess_label(rows: Rows, text: Sequence[str]) -> str:
     for candidate in (*LABELS, *NUMBERS):
         if candidate in by_lower:
             return by_lower[candidate]
-    others = [name for name in by_lower.values() if _mean_length(rows, name) < 30]
+    others = [name for low, name in by_lower.items() if low not in TEXTS and _mean_length(rows, name) < 30]
     few = [name for name in others if 2 <= _num_distinct(rows, name) <= max(2, min(100, len(rows) // 5))]
     flags = [name for name in others if {flag_of(value) for value in rows.columns[name]} <= {0, 1}]
     if len(few) > 1 and set(few) <= set(flags):  # a column for each label
         return ",".join(flags)
     if len(few) != 1:
+        what = "cannot tell which column is the label" if few else "no column looks like a label"
         raise BadData(
-            f"cannot tell which column is the label; the columns are {', '.join(rows.columns)}",
+            f"{what}; the columns are {', '.join(rows.columns)}",
             where=rows.origin,
             fix="Name it with --label-col (and the text with --text-col). The first line of a .csv or .tsv "
             "file must name the columns.",
@@ -133,4 +134,4 @@ def _mean_length(rows: Rows, name: str) -> float:
 
 
 def _num_distinct(rows: Rows, name: str) -> int:
-    return len({str(value) for value in rows.columns[name]})
+    return len({str(value) for value in rows.columns[name] if not is_missing(value)})

@@ -27,12 +27,12 @@ def label_warnings(task: Task, counts: Mapping[str, Counts], splits: Mapping[str
 
     Args:
         task: the task, with labels that are names.
-        counts: rows of each label, by split, training first; empty where they are hidden.
+        counts: rows of each label, by split; empty where they are hidden.
         splits: the splits themselves.
     """
-    warnings = _few(counts)
+    warnings = _few(counts, task.train)
     if task.kind == "single_label":
-        warnings += _unbalanced(counts)
+        warnings += _unbalanced(task.train, counts.get(task.train, {}))
     if task.kind == "multi_label":
         warnings += _without(splits)
     if isinstance(task.source, FileData):
@@ -42,18 +42,17 @@ def label_warnings(task: Task, counts: Mapping[str, Counts], splits: Mapping[str
     return warnings
 
 
-def _few(counts: Mapping[str, Counts]) -> list[str]:
+def _few(counts: Mapping[str, Counts], train: str) -> list[str]:
     warnings = []
-    for place, (split, rows_of) in enumerate(counts.items()):
-        least = FEW_HELD_OUT if place else RARE_CLASS
+    for split, rows_of in counts.items():
+        least = RARE_CLASS if split == train else FEW_HELD_OUT
         few = [f"{name} ({count:g})" for name, count in rows_of.items() if count < least]
-        what = f"fewer than {least} rows to score" if place else "hardly any rows for"
+        what = "hardly any rows for" if split == train else f"fewer than {least} rows to score"
         warnings += [f"{split}: {what} {_listed(few)}"] if few else []
     return warnings
 
 
-def _unbalanced(counts: Mapping[str, Counts]) -> list[str]:
-    split, rows_of = next(iter(counts.items()), ("", {}))
+def _unbalanced(split: str, rows_of: Counts) -> list[str]:
     share = max(rows_of.values(), default=0) / max(1, sum(rows_of.values()))
     if share < MOST_OF_ALL:
         return []

@@ -25,6 +25,7 @@ csv.field_size_limit(2**30)
 SEPARATORS = (",", ";", "\t", "|")
 # Excel's own first line, which says the separator.
 EXCEL = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+QUOTED = re.compile(r'"([^"]|"")*"')
 QUOTES = {"\t": "Leave quotes out of a .tsv file, or write .jsonl.", "": "Write a quote in a cell twice."}
 
 # Number of the line that a row ends on, and the row's cells.
@@ -111,29 +112,29 @@ def _separator(path: Path, header: str) -> str:
 def _is_quoted(path: Path, dialect: Dialect, width: int) -> bool:
     """Are quotes around cells quotes, not marks of the text?
 
-    A quote that opens a cell and closes lines later may be a cell of several lines, or two marks in different
-    rows. It is the latter where every line is a row of the right width by itself.
+    They are marks in a TSV whose every line is a row by itself, unless each cell with a quote in it is quoted
+    as a program does it. A quote that opens in one line and closes in another may be a cell of several lines.
 
     Raises:
         BadData: it cannot be told.
     """
-    fits, marks = _as_text(path, dialect, width)
+    fits, well_quoted = _as_text(path, dialect, width)
     is_tsv = dialect.separator == "\t"
-    if not marks or not (fits or is_tsv):
+    if fits and (well_quoted or (is_tsv and width > 1)):
+        return well_quoted
+    if not is_tsv and (width == 1 or not fits):
         return True
     over_lines = 0
     with closing(_rows(path, dialect)) as rows:
         try:
             for number, (_, cells) in enumerate(rows):
-                if is_tsv and len(cells) not in (0, width):
-                    return not fits
                 broken = [cell for cell in cells if "\n" in cell.strip()]
-                if is_tsv and any("\t" in cell for cell in broken):
+                if is_tsv and any("\t" in cell for cell in broken):  # rows, not lines of a text
                     return False
                 over_lines = over_lines or (number if broken else 0)
         except BadData:
             return not is_tsv
-    if not over_lines or not fits or (width == 1 and not is_tsv):
+    if not over_lines or not fits:
         return True
     raise BadData(
         "a quote opens here and closes in another line: one cell of several lines, or two marks of the text?",
@@ -143,14 +144,18 @@ def _is_quoted(path: Path, dialect: Dialect, width: int) -> bool:
 
 
 def _as_text(path: Path, dialect: Dialect, width: int) -> tuple[bool, bool]:
-    """Read a file as if quotes were text: is every line a row of this width, and are there quotes?"""
-    marks = False
+    """Read a file as if quotes were text.
+
+    Returns:
+        Is every line a row of this width? Is every cell with a quote in it (up to there) a quoted one?
+    """
+    well_quoted = True
     with closing(_rows(path, replace(dialect, quoted=False))) as rows:
         for _, cells in rows:
-            marks = marks or any('"' in cell for cell in cells)
             if len(cells) not in (0, width):
-                return False, True
-    return True, marks
+                return False, well_quoted
+            well_quoted = well_quoted and all(QUOTED.fullmatch(cell) for cell in cells if '"' in cell)
+    return True, well_quoted
 
 
 def _rows(path: Path, dialect: Dialect) -> Generator[Row, None, None]:

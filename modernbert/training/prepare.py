@@ -10,6 +10,7 @@ from typing import Any
 from modernbert.data.collection import Collection, is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, hold_out, load_collection
 from modernbert.data.pairs import is_pairs_file, pairs_task
+from modernbert.data.readers import SUFFIXES
 from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
@@ -71,7 +72,8 @@ def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
     if is_collection(path):
         _refuse(request, ("text", "label", "kind", "validation", "test"), "a collection has its own")
         return folder_task(path), []
-    if request.kind in (None, "retrieval") and (is_pairs_file(path) or (request.kind and path.is_file())):
+    is_file = path.is_file() or path.suffix.lower() in SUFFIXES  # one that is missing is told as such
+    if request.kind in (None, "retrieval") and (is_pairs_file(path) or (request.kind and is_file)):
         _refuse(request, ("label",), "pairs have no label (--kind single_label reads one)")
         extra = {n: Path(v) if (v := getattr(request, n)) else None for n in ("validation", "test")}
         return pairs_task(path, text=request.text, **extra)

@@ -58,6 +58,11 @@ def test_two_candidates_for_the_label_are_no_guess():
         guess_columns(rows(a=["x", "y"] * 10, b=["x", "y"] * 10, text=LONG))
 
 
+def test_a_file_without_labels_is_called_so():
+    with pytest.raises(BadData, match="no column looks like a label; the columns are text, body"):
+        guess_columns(rows(text=LONG, body=[None] * 19 + ["x"]))
+
+
 def test_one_column_is_not_enough():
     with pytest.raises(BadData, match="the only column is 'text'; a text and a label are needed"):
         guess_columns(rows(text=LONG))

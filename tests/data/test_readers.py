@@ -51,6 +51,7 @@ TSV = b'label\ttext\npos\t"I slept\nneg\tNo fun\nneg\tat 55"\npos\t"So" he said\
         ("a.tsv", TSV, ['"I slept', "No fun", 'at 55"', '"So" he said']),
         ("a.tsv", TSV.replace(b"\n", b"\r\n"), ['"I slept', "No fun", 'at 55"', '"So" he said']),
         ("a.tsv", b'label\ttext\npos\t"one ""and"" two"\nneg\tfine\n', ['one "and" two', "fine"]),
+        ("a.tsv", b'label\ttext\npos\t"So good"\nneg\tat 55"\n', ['"So good"', 'at 55"']),
         ("a.tsv", b'label\ttext\npos\t"two\nlines"\nneg\tfine\n', ["two\nlines", "fine"]),
         ("a.tsv", b'text\tlabel\n"a\tb"\tpos\nfine\tneg\n', ["a\tb", "fine"]),
         ("a.tsv", b"text,label\ngood,1\n", ["good"]),
