@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from modernbert.errors import BadOption
 from modernbert.ranges import Range
 
@@ -17,61 +15,79 @@ RECIPES = ("default", "paper")
 MARGINS = Range(0, 1e9)
 FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 
+# Heads in its help.
+COMPARED, MISSING = "What is compared", "Missing runs"
+
 
 def compare(
     runs: Annotated[
         list[str] | None,
-        options.argument("RUNS...", values.name, "Finished runs, and these alone; none: all of the store."),
+        options.argument("RUNS...", values.name, "Compare only these runs; all of the run store by default."),
     ] = None,
     baseline: Annotated[
         list[str] | None,
         options.option(
             "--baseline -b",
             values.name,
-            "Model or run to compare with, or majority, tfidf, bm25; repeatable.",
+            "Model or run to compare with, or majority, tfidf, bm25; may be repeated.",
+            COMPARED,
         ),
     ] = None,
     task: Annotated[
-        list[str] | None, options.option("--task -t", values.name, "Take this task alone.")
+        list[str] | None,
+        options.option("--task -t", values.name, "Only this task; may be repeated.", COMPARED),
     ] = None,
     model: Annotated[
         list[str] | None,
-        options.option("--model -m", values.name, "This model alone ('minilm lora', 'minilm random')."),
+        options.option(
+            "--model -m",
+            values.name,
+            "Only this model ('minilm lora', 'minilm random'); may be repeated.",
+            COMPARED,
+        ),
     ] = None,
     seeds: Annotated[
         int,
         options.option(
-            "--seeds", values.whole(Range(0, 1_000)), "How many seeds of each; 0 for those that are there."
+            "--seeds", values.whole(Range(0, 1_000)), "Seeds of each; 0 for those there are.", COMPARED
         ),
     ] = 0,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Make missing runs without asking.")] = False,
-    finished: Annotated[
-        bool, typer.Option("--finished", help="Compare what is finished; make nothing.")
-    ] = False,
     allow: Annotated[
-        bool, typer.Option("--allow", help="Compare also what was trained differently, and mark it.")
+        bool, options.flag("--allow", "Compare also what was trained differently, and mark it.", COMPARED)
     ] = False,
     margin: Annotated[
         float,
         options.option(
             "--margin",
             values.number(MARGINS),
-            "Differences below this do not matter: say which models are equivalent.",
+            "Test for equivalence: differences below this do not matter.",
+            COMPARED,
         ),
     ] = 0.0,
-    show_seeds: Annotated[bool, typer.Option("--show-seeds", help="Show every seed's score.")] = False,
-    out: Annotated[
-        Path | None,
-        options.option("--output -o", values.target(*FORMATS), f"Write this file too: {', '.join(FORMATS)}."),
-    ] = None,
-    texts: options.Texts = True,
+    yes: Annotated[bool, options.flag("--yes -y", "Make missing runs without asking.", MISSING)] = False,
+    finished: Annotated[
+        bool, options.flag("--finished", "Compare only finished runs; make none.", MISSING)
+    ] = False,
     recipe: Annotated[
         str | None,
-        options.option("--recipe", values.one_of("default", "paper"), "For missing runs: default or paper."),
+        options.option("--recipe", values.one_of("default", "paper"), "default or paper.", MISSING),
     ] = None,
     config: Annotated[
-        Path | None, options.option("--config", values.source, "For missing runs: TOML file of settings.")
+        Path | None, options.option("--config", values.source, "TOML file of settings.", MISSING)
     ] = None,
+    show_seeds: Annotated[
+        bool, options.flag("--show-seeds", "Show every seed's score.", options.OUTPUT)
+    ] = False,
+    out: Annotated[
+        Path | None,
+        options.option(
+            "--output -o",
+            values.target(*FORMATS),
+            f"Also write this file: {', '.join(FORMATS)}.",
+            options.OUTPUT,
+        ),
+    ] = None,
+    texts: options.Texts = True,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",

@@ -34,18 +34,20 @@ def evaluate(
     model: options.MaybeModel = None,
     split: Annotated[
         str | None,
-        options.option("--split", values.name, "Split to score; all with known labels by default."),
+        options.option(
+            "--split", values.name, "Split to score; all with known labels by default.", options.DATA
+        ),
     ] = None,
     submit: Annotated[
         Path | None,
         options.option(
-            "--submit", values.folder, "Write the benchmark's submission files into this folder instead."
+            "--submit", values.folder, "Write the files for GLUE's own server instead.", options.OUTPUT
         ),
     ] = None,
     protocol: Annotated[
         str,
         options.option(
-            "--protocol", values.one_of("mteb", "coir"), "Retrieval: mteb (title and text) or coir."
+            "--protocol", values.one_of("mteb", "coir"), "mteb (title and text) or coir.", options.SEARCH
         ),
     ] = "mteb",
     analyser: Annotated[
@@ -53,7 +55,8 @@ def evaluate(
         options.option(
             "--analyser",
             values.one_of("english", "code"),
-            "Retrieval: how BM25 reads, english or code; told from the texts.",
+            "How BM25 reads texts: english or code; recognised by default.",
+            options.SEARCH,
         ),
     ] = None,
     passages: Annotated[
@@ -61,30 +64,32 @@ def evaluate(
         options.option(
             "--passages",
             values.whole(LENGTHS),
-            "Retrieval: cut documents into passages of N tokens; the best one counts.",
+            "Split documents into passages of this many tokens; the best passage counts.",
+            options.SEARCH,
         ),
     ] = 0,
     rerank: Annotated[
         str | None,
         options.option(
-            "--rerank", values.name, "Retrieval: a cross-encoder that reads the best documents again."
+            "--rerank", values.name, "Cross-encoder that reranks the best documents.", options.SEARCH
         ),
     ] = None,
     via: Annotated[
         str | None,
         options.option(
-            "--via", values.one_of("mteb"), "Retrieval: mteb, to check against that package's own evaluation."
+            "--via", values.one_of("mteb"), "mteb: check against that package's evaluation.", options.SEARCH
         ),
     ] = None,
     ignore_identical_ids: Annotated[
         bool | None,
-        typer.Option(
+        options.flag(
             "--ignore-identical-ids/--keep-identical-ids",
-            help="Retrieval: leave a document with the query's id out of its results; the task decides.",
+            "Leave out a document that has the query's id; the task decides by default.",
+            options.SEARCH,
         ),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Retrieval: do not keep the documents' vectors.")
+        bool, options.flag("--no-cache", "Do not keep the documents' vectors.", options.SEARCH)
     ] = False,
     max_length: options.MaxLength = None,
     text_col: options.TextCol = None,

@@ -70,7 +70,7 @@ def compared(task: str, given: argparse.Namespace) -> dict:
 def table(records: list[dict]) -> str:
     lines = [
         "| task | metric | n | model | score | 95 % interval | each seed | minutes "
-        "| less random weights | less TF-IDF or BM25 |",
+        "| vs. random init | vs. TF-IDF or BM25 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for record in records:

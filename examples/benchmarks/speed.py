@@ -147,7 +147,7 @@ def table(records: list[dict]) -> str:
     """Tokens a second of mbert, and how many times as fast it is as each of the others."""
     lines = [
         "| work | texts | tokens | layers | mode | precision | tokens/s | of ceiling | x transformers "
-        "| x sorted | x accelerate | x onnxruntime | x openvino | MiB, mbert | transformers |",
+        "| x length-sorted | x accelerate | x onnxruntime | x openvino | MiB, mbert | transformers |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(records, key=_place):

@@ -37,7 +37,7 @@ MODEL_COLUMNS = (
     "examples/s",
     "tokens/s",
     "peak MiB",
-    "cut",
+    "truncated",
 )
 CONTRAST_COLUMNS = (
     "model",

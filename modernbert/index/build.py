@@ -133,7 +133,7 @@ def _before(folder: Path) -> _Before:
     except BadData as error:
         restored = restored_record(folder)
         if not restored:
-            return _Before(root=root, trouble=f"{error.what}: it was built anew")
+            return _Before(root=root, trouble=f"{error.what}: it was rebuilt")
         with open_store(folder / restored["chunks"]) as store:
             trouble = f"{error.what}: it was restored"
             return _Before(restored, index_root(folder, restored), store.digests(), trouble)

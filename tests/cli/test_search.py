@@ -115,7 +115,7 @@ def test_a_damaged_index_is_said_and_mended(mbert, tiny_modernbert):
     assert "Index again: mbert index PATH" in err
     code, _, err = mbert("index", "src")
     assert code == 0, err
-    assert "the index is damaged: it was built anew" in err
+    assert "the index is damaged: it was rebuilt" in err
     assert mbert("search", "good", "--index", "src")[0] == 0
 
 

@@ -126,5 +126,5 @@ def test_an_index_of_the_second_version_is_built_anew_with_its_model(tree, tmp_p
         Searcher(folder, embedder)
     done = build_index(tree, embedder, folder)
     assert "format 2" in done.repaired
-    assert done.repaired.endswith("it was built anew")
+    assert done.repaired.endswith("it was rebuilt")
     compare(folder, embedder, 50)
