@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from forks import start_mbert
+import forks
 
 MBERT = [sys.executable, "-c", "from modernbert.cli.entry import main; main()"]
 PATIENCE_SECONDS = 120
@@ -16,9 +16,15 @@ PATIENCE_SECONDS = 120
 
 def start(*arguments: object, **options) -> subprocess.Popen:
     """Start `mbert` with these arguments, one thread, its output in pipes unless told otherwise."""
+    from modernbert.cli.main import main
+
+    def work() -> None:
+        sys.argv = ["mbert", *map(str, arguments)]
+        main()
+
     environment = {"OMP_NUM_THREADS": "1", **options.pop("env", {})}
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return start_mbert([*map(str, arguments)], environment, **(streams | options))
+    return forks.start(work, environment, **(streams | options))
 
 
 def run(*arguments: object, **options) -> tuple[int, str, str]:

@@ -30,19 +30,16 @@ def status_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def start_mbert(arguments: list[str], environment: dict[str, str], **options: Any) -> subprocess.Popen:
-    """Start `mbert` in a fork, with Popen's streams and options."""
+def start(work: Callable[[], object], environment: dict[str, str], **options: Any) -> subprocess.Popen:
+    """Start a function in a fork, with Popen's streams and options."""
 
     def run() -> NoReturn:
         os.closerange(3, 1024)  # among them the one on which Popen waits for a new program
         if before is not None:
             before()
         os.environ |= environment
-        sys.argv = ["mbert", *arguments]
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, "rww"[n], closefd=False) for n in range(3))
-        _end_after(main)
-
-    from modernbert.cli.main import main
+        _end_after(work)
 
     before = options.pop("preexec_fn", None)
     return subprocess.Popen([sys.executable], preexec_fn=run, restore_signals=False, text=True, **options)

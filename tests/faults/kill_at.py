@@ -1,10 +1,7 @@
-"""Run mbert, or other code, in a process of its own that is killed at its n-th change to the file system.
+"""Run mbert, or other code, in a fork that is killed at its n-th change to the file system.
 
 A change is what cannot be seen half done: a rename, a removal, a flush, a new folder. Whoever survives a kill
-before each of them survives it between any two. With n = 0 none kills, and their number is told:
-
-    python kill_at.py N ARGUMENT...
-    python kill_at.py N -c CODE
+before each of them survives it between any two.
 """
 
 from __future__ import annotations
@@ -13,18 +10,39 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
+
+from forks import start
 
 CHANGES = ("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "truncate", "unlink")
 
 
-def run(arguments: list[str], *, at: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: list[str], *, at: int = 0, cwd: Any = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `mbert ARGUMENTS` (or code: `-c CODE`), killed at the change number `at`; 0 kills never."""
-    return subprocess.run(
-        [sys.executable, __file__, str(at), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
+
+    def work() -> None:
+        count = count_changes(at)
+        try:
+            _run(arguments)
+        finally:
+            sys.stderr.write(f"changes: {count[0]}\n")
+
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start(work, {"OMP_NUM_THREADS": "1", **environment}, cwd=cwd, **streams)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def _run(arguments: list[str]) -> None:
+    from modernbert.cli.main import main
+
+    if arguments[0] == "-c":
+        exec(arguments[1], {})
+    else:
+        sys.argv = ["mbert", *map(str, arguments)]
+        main()
 
 
 def was_killed(done: subprocess.CompletedProcess[str]) -> bool:
@@ -53,21 +71,3 @@ def count_changes(at: int) -> list[int]:
     for name in CHANGES:
         setattr(os, name, counted(getattr(os, name)))
     return count
-
-
-def main() -> None:
-    at, sys.argv[1:] = int(sys.argv[1]), sys.argv[2:]
-    count = count_changes(at)
-    try:
-        if sys.argv[1] == "-c":
-            exec(sys.argv[2], {})
-        else:
-            from modernbert.cli.main import main
-
-            main()
-    finally:
-        sys.stderr.write(f"changes: {count[0]}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from collections_toy import write_collection
+from commands import finish, start
 from faults import kill_at
 from faults.kill_at import changes_of, was_killed
 from helpers import toy_rows, write_csv
@@ -114,12 +115,9 @@ def environment(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def mbert(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end in a folder."""
-    command = [sys.executable, "-m", "modernbert.cli", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, **environment(folder)}
-    )
+def mbert(folder: Path, *arguments: str, at: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder to its end, or to its change number `at`."""
+    return kill_at.run([*arguments], at=at, cwd=folder, **environment(folder))
 
 
 @pytest.fixture(scope="module")
@@ -155,26 +153,15 @@ def fresh(tmp_path_factory, tiny_modernbert, trained) -> Callable[[], Path]:
     return make
 
 
-def killed(command: Command, folder: Path, at: int) -> subprocess.CompletedProcess[str]:
-    """Run a command that is killed at its change number `at`; 0 only counts."""
-    return subprocess.run(
-        [sys.executable, kill_at.__file__, str(at), *command.arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment(folder)},
-    )
-
-
 def killed_at_changes(command: Command, fresh: Callable[[], Path]) -> list[Path]:
     """Kill a command at changes to the file system, evenly over all that it makes; return the folders."""
     whole = fresh()
-    total = changes_of(killed(command, whole, 0))
+    total = changes_of(mbert(whole, *command.arguments))
     folders = []
     for place in range(KILLS):
         folder = fresh()
         at = 1 + round((place + 0.5) / KILLS * (total - 1))
-        assert was_killed(killed(command, folder, at)), f"change {at} of {total}"
+        assert was_killed(mbert(folder, *command.arguments, at=at)), f"change {at} of {total}"
         folders.append(folder)
     return folders
 
@@ -187,12 +174,10 @@ def killed_at_times(command: Command, fresh: Callable[[], Path]) -> list[Path]:
     seconds, folders = time.perf_counter() - started, []
     for place in range(KILLS):
         folder = fresh()
-        arguments = [sys.executable, "-m", "modernbert.cli", *command.arguments]
-        process = subprocess.Popen(arguments, cwd=folder, env={**os.environ, **environment(folder)},
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        time.sleep(seconds * (0.3 + 0.7 * (place + 0.5) / KILLS))  # before that it has only started up
+        process = start(*command.arguments, cwd=folder, env=environment(folder))
+        time.sleep(seconds * (place + 0.5) / KILLS)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        finish(process)
         folders.append(folder)
     return folders
 

@@ -187,6 +187,13 @@ def test_damaged_settings_of_an_embedder_are_one_sentence(folder, name, text):
         load_embedder(source_of(folder))
 
 
+@pytest.mark.parametrize("name", ["modules.json", "sentence_bert_config.json"])
+def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(folder, name):
+    (folder / name).symlink_to("nowhere")
+    with pytest.raises(BadModel, match=name):
+        load_embedder(source_of(folder))
+
+
 def retold(folder: Path, change) -> None:
     """Change the tensors of a model."""
     tensors = change(load_file(folder / "model.safetensors"))
