@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from modernbert.errors import BadData
@@ -116,7 +117,8 @@ def structure_of(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return list(value)
-    return _written(value.strip()) if isinstance(value, str) else None
+    written = _written(value.strip()) if isinstance(value, str) else None
+    return list(written) if isinstance(written, list) else written
 
 
 def vector_of(value: Any) -> list[float] | None:
@@ -146,6 +148,7 @@ def _items(values: Sequence[Any]) -> list[Any] | None:
     return found if all(isinstance(value, (str, int)) for value in found) else None
 
 
+@lru_cache(10_000)  # the same few cells, again and again
 def _written(text: str) -> Any:
     if len(text) < 2 or BRACKETS.get(text[0]) != text[-1]:
         return None
