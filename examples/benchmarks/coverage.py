@@ -1,6 +1,6 @@
 """Do intervals hold the truth as often as they say, and do verdicts err as seldom?
 
-    python examples/benchmarks/coverage.py                     # about a quarter of an hour on one core
+    python examples/benchmarks/coverage.py                     # about five minutes on one core
 
 Simulated models whose true scores are known: examples differ in how hard they are, trainings in how well
 they go, and each training errs on other examples. Near chance, in the middle and near 1 are accuracies of
