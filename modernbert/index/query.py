@@ -124,7 +124,7 @@ class Searcher:
             return self._hits(store, [hit for hit in found if hit[0] != number][:k])
 
     def _both(self, store: IndexStore, query: str, vector_D: np.ndarray, k: int) -> list[tuple[int, float]]:
-        """Fuse both rankings as `mbert eval` does: its documents are the chunks in the order of their places."""
+        """Fuse both rankings as `mbert eval` does; its documents are the chunks in the order of places."""
         self.words = self.words or store.words()
         depth = max(k, DEPTH)
         near = self.words.places([number for number, _ in self.nearest.find(store, vector_D, depth)])

@@ -1,9 +1,9 @@
 """The words of an index's chunks: for each word, which chunks hold it and how often.
 
-They are what BM25 counts, read as `mbert eval --analyser code` reads them. Prose loses nothing by it: nDCG@10
-is 0.517 on Cranfield, 0.698 on SciFact and 0.434 on Vaswani, against 0.490, 0.680 and 0.441 when it is read as
-English. A word's chunks stand in one row of the file of chunks, so that a search reads a row for each of its
-words and an update rewrites the rows of the words that came or went.
+They are what BM25 counts, read as `mbert eval --analyser code` reads them. That suits prose too: nDCG@10 is
+0.517 on Cranfield, 0.698 on SciFact and 0.434 on Vaswani, against 0.490, 0.680 and 0.441 read as English.
+A word's chunks stand in one row of the file of chunks, so that a search reads a row for each of its words and
+an update rewrites the rows of the words that came or went.
 
 Shape suffixes: N chunks, P chunks that hold a word, K results.
 """
