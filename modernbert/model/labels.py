@@ -98,6 +98,11 @@ def label_order(source: ModelSource, task: Task) -> tuple[int, ...]:
     return found
 
 
+def has_labels_of(source: ModelSource, task: Task) -> bool:
+    """Does a classifier predict a task's labels, in the task's order? Unnamed ones could be any."""
+    return [*map(_folded, head_of(source).labels)] == [*map(_folded, task.labels)]
+
+
 def label_notes(source: ModelSource, task: Task) -> tuple[str, ...]:
     """Say so where a model's outputs were taken to be the task's labels in its order."""
     if source.labels is not None or not task.labels or (head := head_of(source)).is_named:

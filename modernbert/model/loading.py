@@ -13,7 +13,7 @@ from modernbert.errors import BadModel
 from modernbert.files import atomic_folder
 from modernbert.model import pretrained
 from modernbert.model.encoder import PackedClassifier
-from modernbert.model.labels import PROBLEM_TYPES, label_order
+from modernbert.model.labels import PROBLEM_TYPES, has_labels_of, label_order
 from modernbert.model.locate import ModelSource
 from modernbert.model.lora import merge_lora
 from modernbert.model.output import exact_output
@@ -64,10 +64,14 @@ def load_classifier(source: ModelSource, task: Task) -> LoadedClassifier:
         BadModel: unreadable, not an encoder that can classify, or with encoder tensors missing.
     """
     if source.labels is None:
-        return _load(source.folder, _config(source.folder, task.labels, task.kind))
-    model = _load_run(source)
-    if source.labels == task.labels:
-        return LoadedClassifier(model, ())
+        loaded = _load(source.folder, _config(source.folder, task.labels, task.kind))
+        if loaded.new_tensors or has_labels_of(source, task):
+            return loaded
+        model = loaded.model
+    else:
+        model = _load_run(source)
+        if source.labels == task.labels:
+            return LoadedClassifier(model, ())
     return LoadedClassifier(_with_new_head(model, source, task), ("classifier.bias", "classifier.weight"))
 
 

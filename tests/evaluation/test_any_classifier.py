@@ -18,6 +18,7 @@ from modernbert.evaluation.evaluate import Scorer, evaluate_model, trained_lengt
 from modernbert.evaluation.stream import predict_file
 from modernbert.evaluation.trained_task import task_to_predict, task_to_score
 from modernbert.model.labels import Head, head_of, spelt_as_in
+from modernbert.model.loading import load_classifier
 from modernbert.model.locate import locate_model
 from modernbert.model.pretrained import quiet_transformers
 from modernbert.training.finetune import finetune
@@ -219,3 +220,21 @@ def test_the_head_of_a_hub_model(classifier, store):
     assert head_of(locate_model(str(classifier(**NAMED)), store=store)) == Head(
         "single_label", ("POSITIVE", "NEGATIVE")
     )
+
+
+@pytest.mark.parametrize(("names", "kept"), [(("negative", "positive"), True), (("spam", "ham"), False)])
+def test_training_keeps_the_head_only_for_the_same_labels(classifier, store, names, kept):
+    folder = classifier(id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)})
+    task = Task(
+        name="toy",
+        summary="",
+        kind="single_label",
+        text=("text",),
+        labels=("Negative", "Positive"),
+        metrics=("accuracy",),
+        source=FileData({}, Path()),
+    )
+    loaded = load_classifier(locate_model(str(folder), store=store), task)
+    assert loaded.new_tensors == (() if kept else ("classifier.bias", "classifier.weight"))
+    assert list(loaded.model.config.id2label.values()) == ["Negative", "Positive"]
+    assert (loaded.model.classifier.weight.abs().max() > 0.5) == kept
