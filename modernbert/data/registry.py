@@ -6,12 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from modernbert.data.own import is_own_data
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
-from modernbert.errors import BadOption, UnknownName
+from modernbert.errors import BadData, BadOption, UnknownName
 
 AnyTask = Task | RetrievalTask
 
@@ -82,12 +83,17 @@ def expand_targets(targets: Sequence[str]) -> list[str]:
 
     Raises:
         UnknownName: a target is no task, file or family.
+        BadData: it is a file that is not there.
     """
     return list(dict.fromkeys(name for target in targets for name in _expand(target)))
 
 
 def _expand(target: str) -> list[str]:
-    if is_own_data(target) or may_be_hub_data(target):
+    if is_own_data(target):
+        if not Path(target).exists():
+            raise BadData("there is no such file", where=target)
+        return [target]
+    if may_be_hub_data(target):
         return [target]
     # MNLI first: the paper starts three other tasks from it. A set without training data needs no run.
     tasks = [task for task in find_tasks(target) if not (isinstance(task, Task) and task.trains_on)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -211,3 +213,21 @@ def test_predicting_to_or_from_what_does_not_fit(mbert, trained, reviews):
 
 def test_downloading_what_does_not_exist(mbert, tmp_path):
     refused(mbert("download", "gleu", "--to", tmp_path / "b"), "no task or model called 'gleu'", "glue")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["finetune", "nosuch.csv"],
+        ["finetune", "glue/sst3"],
+        ["predict", "nosuch.csv", "-m", "x", "-o", "o.csv"],
+        ["eval", "nosuch/task", "-m", "x"],
+        ["embed", "nosuch.csv", "-o", "o.parquet"],
+        ["search", "x", "--index", "nosuch"],
+    ],
+)
+def test_a_wrong_name_is_told_before_torch_is_imported(line):
+    code = f"import sys; sys.argv = {['mbert', *line]!r}\nfrom modernbert.cli.main import main\ntry: main()\n"
+    code += "except SystemExit as stop: assert stop.code == 2\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
