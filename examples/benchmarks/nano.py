@@ -13,6 +13,7 @@ from pathlib import Path
 from modernbert.comparison.baselines import run_baseline
 from modernbert.comparison.compare import compare
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+from modernbert.evaluation.shown import interval_text
 from modernbert.model.catalogue import EMBEDDED
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import locate_model
@@ -77,7 +78,7 @@ def table(records: list[dict]) -> str:
         task = record["comparison"]
         for model in task["models"]:
             cells = [task["task"], task["metric"], f"{task['n']:,}", model["model"], f"{model['mean']:.4f}"]
-            cells += [f"{model['low']:.4f} to {model['high']:.4f}"]
+            cells += [interval_text(model["low"], model["high"])]
             cells += ["  ".join(f"{value:.4f}" for value in model["by_seed"].values())]
             minutes = model["cost"]["minutes"]
             cells += [f"{minutes:.1f}" if minutes and "-" not in model["by_seed"] else ""]
@@ -91,7 +92,7 @@ def _difference(contrasts: list[dict], model: str, base: str) -> str:
     for contrast in contrasts:
         if contrast["model"] == model and contrast["baseline"].startswith(base):
             found = contrast["difference"]
-            return f"{found['value']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+            return f"{found['value']:+.4f} ({interval_text(found['low'], found['high'], '+.4f')})"
     return ""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from modernbert.comparison.compare import compare
+from modernbert.evaluation.shown import interval_text
 from modernbert.evaluation.statistics import Difference, Sums, difference, interval
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import describe_hardware
@@ -128,7 +129,7 @@ def table(record: dict) -> str:
 
 
 def cell(score: dict, form: str = ".4f") -> str:
-    shown = f"{score['value']:{form}} ({score['low']:{form}} to {score['high']:{form}})"
+    shown = f"{score['value']:{form}} ({interval_text(score['low'], score['high'], form)})"
     seeds = "  ".join(f"{value:.4f}" for value in score.get("by_seed", {}).values())
     return f"{shown}; {seeds}" if seeds else shown
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
+from modernbert.evaluation.shown import interval_text
 from modernbert.files import replaced_folder
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
 
@@ -62,7 +63,7 @@ def card(masked: dict, pairs: dict, notes: str) -> str:
 def scores(record: dict) -> str:
     """Return the rows of a training's final scores."""
     return "\n".join(
-        f"| {s['metric']} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} | {s['n']:,} |"
+        f"| {s['metric']} | {s['value']:.4f} | {interval_text(s['low'], s['high'])} | {s['n']:,} |"
         for s in record["results"][0]["scores"]
     )
 
