@@ -96,8 +96,9 @@ def compare(
 ) -> None:
     """Compare models, seed by seed and example by example, with intervals and paired tests.
 
-    Without --baseline, the first of the named runs is what the others are compared with. Runs that are
-    missing are made first, after asking.
+    Without --baseline, the first of the named runs is what the others are compared with.
+
+    Missing runs are made first, after asking.
     """
     from modernbert.comparison.compare import compare as compare_runs
     from modernbert.comparison.missing import Wanted, task_name
@@ -109,6 +110,8 @@ def compare(
     if not baseline and len(runs) < 2:
         fix = "Add --baseline MODEL, such as tfidf, or name two runs."
         raise BadOption("there is nothing to compare with", fix=fix)
+    if seeds and not baseline:
+        raise BadOption("--seeds has no effect without --baseline: the named runs are what is compared")
     store = RunStore.at(runs_dir)
     for name in runs or []:
         if (Path(name) / "config.json").is_file() and not store.has(name):

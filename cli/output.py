@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 # Between two columns.
 GAP = 2
-# To this width a column of words may shrink, a column of numbers never.
-WORDS = 14
-NUMBER = re.compile(r"[-+]?[0-9][0-9.,]*(e[-+]?[0-9]+)?%?( (to|±) [-+]?[0-9][0-9.,]*%?)?( \([0-9]+\))?")
+# To this width a column of words may shrink, a column of numbers never. Words are whole up to the second.
+WORDS, LONGEST_WORD = 14, 24
+NUMBER = re.compile(r"-|[-+]?[0-9][0-9.,]*(e[-+]?[0-9]+)?%?( (to|±) [-+]?[0-9][0-9.,]*%?)?( \([0-9]+\))?")
 
 
 def show(*renderables: RenderableType, error: bool = False) -> None:
@@ -83,17 +83,30 @@ def print_table(
     """
     names = [one_line(name) for name in columns]
     cells = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
-    least = [_least_width([name, *column]) for name, *column in zip(names, *cells, strict=True)]
+    whole = [_is_of_numbers(column) for column in zip(*cells, strict=True)] or [True] * len(names)
+    least = [_least_width(column, whole[i]) for i, column in enumerate(zip(names, *cells, strict=True))]
     if title:
         show(Text(visible(title), style="table.title"))
     for number, part in enumerate(_parts(least, screen().width)):
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for i in part:
             justify: Literal["left", "right"] = "right" if columns[i] in right else "left"
-            table.add_column(Text(names[i]), justify=justify, overflow="fold", min_width=least[i])
+            table.add_column(Text(names[i]), justify=justify, overflow="fold", no_wrap=whole[i])
         for row in cells:
             table.add_row(*(Text(row[i]) for i in part))
         show(*([Text()] if number else []), table)
+
+
+def _is_of_numbers(cells: Sequence[str]) -> bool:
+    return all(not cell or NUMBER.fullmatch(cell) for cell in cells)
+
+
+def _least_width(cells: Sequence[str], whole: bool) -> int:
+    """Return how narrow a column may be: as its longest cell, or, if it holds words, its longest word."""
+    if whole:
+        return max(map(cell_len, cells))
+    words = [min(cell_len(word), LONGEST_WORD) for cell in cells for word in cell.split()]
+    return min(max(map(cell_len, cells)), max([WORDS, *words]))
 
 
 def _parts(least: Sequence[int], width: int) -> list[list[int]]:
@@ -104,11 +117,6 @@ def _parts(least: Sequence[int], width: int) -> list[list[int]]:
             parts.append([0])
         parts[-1].append(i)
     return parts
-
-
-def _least_width(cells: Sequence[str]) -> int:
-    """Return how narrow a column may be: as its longest number, or a part of its longest words."""
-    return max(cell_len(cell) if NUMBER.fullmatch(cell) else min(cell_len(cell), WORDS) for cell in cells)
 
 
 def print_facts(title: str, facts: dict[str, object]) -> None:

@@ -111,9 +111,9 @@ def search(
     Without a query, queries are read line by line, and only the first one waits for the model to load.
     """
     if like is not None and (query is not None or hybrid):
-        raise BadOption("--like has no effect beside a query or --hybrid")
+        raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
     place = _file_and_line(like) if like is not None else None
-    from modernbert.index.query import Searcher, find_index
+    from modernbert.index.query import Searcher, as_dict, find_index
     from modernbert.index.record import read_record
 
     folder = find_index(index)
@@ -123,8 +123,15 @@ def search(
     searcher = Searcher(folder, embedder)
     if place:
         return _show_hits(searcher.like(*place, k), "", as_json=json)
-    for line in [query] if query is not None else _queries():
-        _show_hits(searcher.search(line, k, hybrid=hybrid), line, as_json=json)
+    if query is not None:
+        return _show_hits(searcher.search(query, k, hybrid=hybrid), query, as_json=json)
+    for line in _queries():
+        hits = searcher.search(line, k, hybrid=hybrid)
+        if json:
+            output.print_json({"query": line, "hits": as_dict(hits)})
+        else:
+            output.print_line(f"== {line}", style="bold")
+            _show_hits(hits, line, as_json=False)
 
 
 def _file_and_line(like: str) -> tuple[str, int]:

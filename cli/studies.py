@@ -29,6 +29,7 @@ def show_run_scores(run: Any) -> None:
         f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
         f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
+        + (", as were the labels' thresholds" if run.record.get("thresholds") else "")
     )
     output.print_line(f"use it: {_use_of(run)}")
     for note in run.record["notes"]:

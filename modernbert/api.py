@@ -132,7 +132,7 @@ def evaluate(
 def compare(
     runs: Sequence[str] = (),
     *,
-    baselines: str | Sequence[str],
+    baselines: str | Sequence[str] = (),
     tasks: Collection[str] = (),
     models: Sequence[str] = (),
     allow: bool = False,
@@ -143,7 +143,7 @@ def compare(
 
     Args:
         runs: their names; all of the run store by default.
-        baselines: the models to compare with.
+        baselines: the models or runs to compare with; by default the first of the named runs.
         allow: compare also what was made under other conditions.
         margin: differences below this do not matter; 0 for no test of equivalence.
 

@@ -165,7 +165,7 @@ class RunStore:
 
 def _taken(folder: Path) -> BadOption:
     said = f"there is a run called '{folder.name}' already"
-    return BadOption(said, where=str(folder), fix="Choose another --name.")
+    return BadOption(said, where=str(folder), fix="Choose another name.")
 
 
 def _is_vacant(folder: Path) -> bool:

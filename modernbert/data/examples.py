@@ -135,7 +135,8 @@ def _class_indicator(task: Task, rows: Rows, index: int, value: Any) -> list[flo
 def _number(task: Task, rows: Rows, index: int, value: Any) -> float:
     number = as_number(_present(task, rows, index, value))
     if number is None:
-        raise BadData(f"label {str(value)[:40]!r} is not a number below 3e38", where=rows.where(index))
+        raise BadData(f"label {str(value)[:40]!r} is no plain number", where=rows.where(index),
+                      fix="Write digits and a decimal point alone, such as 1234.5 (below 3e38).")  # fmt: skip
     low, high = task.label_range or (-math.inf, math.inf)
     if not low <= number <= high:
         raise BadData(f"label {number:g} is out of range {low:g} to {high:g}", where=rows.where(index))

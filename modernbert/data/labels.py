@@ -35,7 +35,7 @@ QUANTITY_WORDS = frozenset(
 MOST_NUMBER_CLASSES = 20
 # Rows for each value, on average, below which numbers do not repeat as classes do.
 LEAST_REPEATS = 2
-COMMA = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?", re.ASCII)
+COMMA = re.compile(r"[+-]?[$€£¥]?\s?\d+(,\d+)*(\.\d+)?\s?[$€£¥%]?")
 # Above this share of numbers, a cell that is none is a mistake to name, not a class.
 MOSTLY = 0.9
 
@@ -172,15 +172,15 @@ def _are_classes(label: str, numbers: Sequence[float]) -> bool:
 
 
 def _refuse_commas(rows: Rows, label: str) -> None:
-    """Raise BadData for numbers with a comma in them: a decimal comma, or one between thousands."""
+    """Raise BadData for numbers with a comma (decimal or for thousands), a currency or a percent sign."""
     texts = [(i, v) for i, v in enumerate(rows.cells(label)) if isinstance(v, str) and v.strip()]
-    found = [(i, v) for i, v in texts if COMMA.fullmatch(v.strip())]
+    found = [(i, v) for i, v in texts if as_number(v) is None and COMMA.fullmatch(v.strip())]
     others = sum(as_number(v) is not None for _, v in texts)
     if found and label.lower() not in SEVERAL and len(found) + others == len(texts):
         raise BadData(
-            f"column '{label}' holds {found[0][1]!r}, a number with a comma in it",
+            f"column '{label}' holds {found[0][1]!r}, which is no plain number",
             where=rows.where(found[0][0]),
-            fix="Write 3.5 for 3,5 and 1234 for 1,234, or say what it is with --kind single_label.",
+            fix="Write 3.5 for 3,5 and 1234 for $1,234, or say what it is with --kind single_label.",
         )
 
 

@@ -158,6 +158,13 @@ def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
         raise BadData("too few different rows to hold any out for validation", where=rows.origin)
     parts = hash_split(keys, strata, {"validation": VALIDATION_SHARE, "train": 1 - VALIDATION_SHARE})
     made = {name: rows.take(indices) for name, indices in parts.items()}
+    if not len(made["validation"]):
+        raise BadData(
+            f"no row can be held out for validation: {len(task.labels):,} labels in {len(rows):,} rows",
+            where=rows.origin,
+            fix="Is the label column a number (--kind regression), or another one (--label-col)? "
+            "Or give a file of your own: --validation FILE.",
+        )
     note = (
         f"split: {len(made['validation'])} of {len(rows)} rows held out for validation "
         "(by a hash of the text, per class; equal texts stay together)"

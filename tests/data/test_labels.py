@@ -167,7 +167,7 @@ def test_codes_keep_their_zeros_and_numbers_are_one_however_written(tmp_path):
 
 
 def test_a_cell_that_is_no_number_does_not_make_classes_of_the_others(tmp_path):
-    with pytest.raises(BadData, match="row 61: label 'n/a' is not a number"):
+    with pytest.raises(BadData, match="row 61: label 'n/a' is no plain number"):
         targets(tmp_path, [i / 7 for i in range(60)] + ["n/a"], "score")
 
 
@@ -188,7 +188,7 @@ def test_numbers_of_many_digits_stay_apart(tmp_path):
 
 @pytest.mark.parametrize("cells", [["3,5", "2,0", "4,25"], ["1,234", "900", "12,500"]])
 def test_numbers_with_a_comma_are_refused_unless_they_are_said_to_be_names(tmp_path, cells):
-    with pytest.raises(BadData, match=r"row 1: column 'label' holds .* a number with a comma in it"):
+    with pytest.raises(BadData, match=r"row 1: column 'label' holds .* which is no plain number"):
         targets(tmp_path, cells * 5, "label")
     assert column("label", cells * 5, "single_label").labels == tuple(sorted(cells))
 

@@ -100,3 +100,16 @@ def test_a_hub_data_set_is_read_through_datasets(monkeypatch):
 def test_a_hub_data_set_without_a_network():
     with pytest.raises(NotAvailable, match="'someone/reviews' is no file here, no task, and no data set"):
         own_task(OwnData(path="someone/reviews"))
+
+
+def test_labels_that_stand_alone_are_told_before_training(tmp_path):
+    file = write_csv(tmp_path / "ids.csv", [{"text": f"text {i}", "label": f"name {i}"} for i in range(60)])
+    with pytest.raises(BadData, match="no row can be held out for validation: 60 labels in 60 rows"):
+        own_task(OwnData(path=str(file)))
+
+
+@pytest.mark.parametrize("price", ["$4,294.50", "3,5", "12 €", "7%", "1,234"])
+def test_a_price_that_is_no_plain_number_is_told_with_its_row(tmp_path, price):
+    rows = [{"text": f"text {i}", "price": price} for i in range(60)]
+    with pytest.raises(BadData, match="row 1.*which is no plain number"):
+        own_task(OwnData(path=str(write_csv(tmp_path / "prices.csv", rows)), label="price"))

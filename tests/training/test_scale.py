@@ -211,7 +211,7 @@ def make_cpu():
 def test_a_number_that_fp32_does_not_know_is_refused(prices, store, tiny_bert):
     task = replace(prepare_labelled(asked(prices, tiny_bert), store).task, label="price")
     rows = Rows.of({"text": ["a", "b"], "price": ["1.5", "1e39"]}, "prices.csv")
-    with pytest.raises(BadData, match="is not a number below 3e38"):
+    with pytest.raises(BadData, match="is no plain number"):
         to_examples(task, rows)
 
 
