@@ -207,7 +207,9 @@ def _number(value: float | None, places: int) -> str:
 
 
 def _probability(p: float | None) -> str:
-    """An exact test's p may be tiny, and is never 0."""
+    """A p-value may be tiny, and is never 0, even where it is too small for a float."""
+    if p == 0:
+        return "< 1e-300"
     return f"{p:.1e}" if p is not None and 0 < p < 5e-5 else _number(p, 4)
 
 

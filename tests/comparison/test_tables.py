@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import made_run
 
+from modernbert.comparison import tables
 from modernbert.comparison.compare import compare
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.tables import comparison_tables, to_latex, write_tables
@@ -142,3 +143,9 @@ def test_the_papers_own_recipe_differs_in_nothing_but_an_unnamed_metric():
 def test_a_comparison_is_plain_data(found):
     again = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert again["tasks"][0]["models"][0]["model"] == "bert-base"
+
+
+def test_a_p_value_is_never_zero():
+    assert tables._probability(0.0) == "< 1e-300"
+    assert tables._probability(1e-20) == "1.0e-20"
+    assert tables._probability(0.25) == "0.2500"
