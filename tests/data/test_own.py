@@ -111,5 +111,5 @@ def test_labels_that_stand_alone_are_told_before_training(tmp_path):
 @pytest.mark.parametrize("price", ["$4,294.50", "3,5", "12 €", "7%", "1,234"])
 def test_a_price_that_is_no_plain_number_is_told_with_its_row(tmp_path, price):
     rows = [{"text": f"text {i}", "price": price} for i in range(60)]
-    with pytest.raises(BadData, match="row 1.*which is no plain number"):
+    with pytest.raises(BadData, match=r"row 1.*which is no plain number"):
         own_task(OwnData(path=str(write_csv(tmp_path / "prices.csv", rows)), label="price"))
