@@ -150,9 +150,15 @@ def compare(
     Raises:
         MbertError: there is nothing to compare, or the runs were made under conditions that differ.
     """
-    store = _store(runs_dir)
-    chosen = dict(tasks=tasks, models=models, allow=allow, margin=margin)
-    return compare_runs(store, list(runs), _names(baselines), **chosen)  # type: ignore[arg-type]
+    return compare_runs(
+        _store(runs_dir),
+        list(runs),
+        _names(baselines),
+        tasks=tasks,
+        models=models,
+        allow=allow,
+        margin=margin,
+    )
 
 
 def predict(
@@ -255,12 +261,11 @@ def load(
         MbertError: the model cannot be found or read.
     """
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
-    where = {"device": device, "precision": precision}
     if not _has_labels(source):
-        return Embedder(source, max_length=max_length, **where)  # type: ignore[arg-type]
+        return Embedder(source, max_length=max_length, device=device, precision=precision)
     task = task_of_run(read_run(source.run)) if source.run else task_of_head(source, text=("text",))
     length = max_length or trained_length(source)
-    return Classifier(Scorer(source, task, max_length=length, **where))
+    return Classifier(Scorer(source, task, max_length=length, device=device, precision=precision))
 
 
 def _has_labels(source: ModelSource) -> bool:
