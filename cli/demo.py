@@ -30,4 +30,4 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     answers = [(a.question, a.found, f"{a.score:.2f}") for a in found.answers]
     output.print_table("\nasked in other words", ("question", "best answer", "cosine"), answers)
     output.print_line(f"\nnext: mbert index PATH --model {found.run}, then mbert search 'what you look for'")
-    output.print_line(f"or:   mbert report {found.run} -o report.html; mbert finetune your_texts.csv")
+    output.print_line(f"or:   mbert report {found.run}; mbert finetune your_texts.csv")

@@ -21,7 +21,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mbert compare -b tfidf -t glue/rte -m minilm --seeds 5",
         "mbert compare -b bm25 -t codesearch/stdlib -m modernbert-nano -o table.md",
     ),
-    "report": ("mbert report my-run -o report.html",),
+    "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
     "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),

@@ -16,17 +16,27 @@ def report(
         ),
     ],
     out: Annotated[
-        Path, options.option("--output -o", values.target(".html", ".htm"), "The HTML file to write.")
-    ] = Path("report.html"),
+        Path | None,
+        options.option(
+            "--output -o",
+            values.target(".html", ".htm"),
+            "The HTML file; named after what it is of by default.",
+        ),
+    ] = None,
+    force: Annotated[bool, options.flag("--force", "Without -o: replace the file if it is there.")] = False,
     texts: options.Texts = True,
     runs_dir: options.RunsDir = None,
 ) -> None:
     """Write one HTML file about a run or a comparison: readable offline, on paper and on a phone."""
     from modernbert.files import atomic_file
+    from modernbert.report.report import default_path
     from modernbert.report.report import report as make_report
     from modernbert.runs import RunStore
 
+    path = out or default_path(what, force=force)
     text = make_report(what, RunStore.at(runs_dir), texts=texts)
-    with atomic_file(out) as file:
+    replaced = path.exists()
+    with atomic_file(path) as file:
         file.write(text)
-    output.print_line(f"{out}: {len(text.encode()) / 2**20:.1f} MiB, opens in any browser")
+    size = len(text.encode()) / 1024
+    output.print_line(f"{path}: {size:,.0f} KiB{', replaced' if replaced else ''}; opens in any browser")

@@ -1,210 +1,192 @@
-"""Plotly figures of plain data. Names that users chose are escaped: plotly reads some HTML in its labels."""
+"""What a report draws of plain data.
+
+Shape suffixes: N examples.
+"""
 
 from __future__ import annotations
 
-import html
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from plotly import graph_objects as go
+from markupsafe import Markup
 
 from modernbert.comparison.results import Contrast, ModelScores
 from modernbert.evaluation.calibration import Calibration
+from modernbert.report import svg
+from modernbert.report.svg import Figure, Part, Style
 
 # Told apart by colour-blind readers too (Okabe and Ito 2008), on white and on black.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")
-CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
-GREY = "#888888"
-ROW_HEIGHT = 40
-LONGEST_NAME = 40
+# Circle, square, diamond, triangle, each about 10 units wide around 0, 0.
+SHAPES = (
+    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+    "M-4.5 -4.5h9v9h-9z",
+    "M0 -6L6 0L0 6L-6 0z",
+    "M0 -6L5.5 4.5H-5.5z",
+)
+ROW = 42
+LONGEST_NAME = 56
+# Points of a line or a cloud; more cannot be told apart and make the page large.
+MOST_POINTS = 400
+MOST_DOTS = 2000
+# A line of few points shows each of them.
+FEW = 40
+SHARES = (-0.03, 1.03)
+
+Styles = Mapping[str, Style]
+Points = Sequence[tuple[float, float]]
 
 
-def to_html(figure: go.Figure, label: str) -> str:
-    """Return a figure as HTML without plotly's script, which the page holds once."""
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)
-    return f'<figure role="img" aria-label="{html.escape(label, quote=True)}">{drawn}</figure>'
+def styles_of(models: Iterable[str]) -> dict[str, Style]:
+    """Give each model a colour and a shape, which it keeps through a whole page."""
+    return {model: _style(n) for n, model in enumerate(dict.fromkeys(models))}
 
 
-def _names(texts: Iterable[str]) -> list[str]:
-    """Return names cut to what fits, escaped; plotly would draw what is called alike as one."""
-    texts = list(texts)
-    cut = {text: _cut(text) for text in texts}
-    shared = {short for short, count in Counter(cut.values()).items() if count > 1}
-    unique = {
-        text: f"{n}: {short}" if short in shared else short for n, (text, short) in enumerate(cut.items())
-    }
-    return [html.escape(unique[text], quote=False) for text in texts]
+def _style(n: int) -> Style:
+    # The shape changes with the colour too: colours alone are hard to tell in print.
+    return Style(COLOURS[n % len(COLOURS)], SHAPES[(n % len(COLOURS) + n // len(COLOURS)) % len(SHAPES)])
 
 
-def _cut(text: str) -> str:
-    """Leave out the middle: names often differ at their ends alone."""
-    if len(text) <= LONGEST_NAME:
-        return text
+def cut_name(text: str) -> str:
+    """Leave out the middle of a long name: names often differ at their ends alone."""
     half = LONGEST_NAME // 2
-    return f"{text[:half]}…{text[1 - half :]}"
+    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[1 - half :]}"
 
 
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+def evenly(count: int, most: int) -> np.ndarray:
+    """Return up to `most` places of `count`, evenly apart, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
-def _figure(x: str, y: str, height: int = 360) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 60, "r": 16, "t": 16, "b": 52},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        legend={"orientation": "h", "y": -0.25},
-        hoverlabel={"namelength": -1},
-    )
-    figure.update_xaxes(title=x, automargin=True, zeroline=False)
-    figure.update_yaxes(title=y, automargin=True, zeroline=False)
-    return figure
+def _legend(names: Iterable[str], styles: Styles) -> dict[str, dict[str, str]]:
+    return {name: styles[name].mark() for name in names}
 
 
-def _rows(figure: go.Figure, names: Sequence[str]) -> None:
-    """Let the y axis show names, the first on top."""
-    figure.update_layout(height=90 + ROW_HEIGHT * len(names), showlegend=False)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+def scores(models: Sequence[ModelScores], metric: str, styles: Styles) -> Markup:
+    """Draw each model's mean with its interval, and every seed as a small sign."""
+    every = [v for m in models for v in (*m.by_seed.values(), m.mean, m.low, m.high) if v is not None]
+    height = svg.TOP + ROW * len(models) + svg.BOTTOM
+    x = svg.axis_x(svg.spread(every), left=svg.RIGHT)
+    parts = svg.horizontal(x, metric, height)
+    for n, m in enumerate(models):
+        y, style = svg.TOP + ROW * n + 29, styles[m.model]
+        parts.append(svg.letters(svg.RIGHT, y - 14, cut_name(m.model), kind="name"))
+        parts += _interval(x, y, m.low, m.high, style.colour)
+        parts.append(svg.sign((x(m.mean), y), style, f"{m.model}: {m.mean:.4f}, mean"))
+        parts += [
+            svg.sign((x(value), y + 8), style, f"{m.model}, seed {seed}: {value:.4f}", small=True)
+            for seed, value in m.by_seed.items()
+            if len(m.by_seed) > 1
+        ]
+    return Figure(f"{metric} with 95 % intervals", tuple(parts), height=height).html()
 
 
-def scores(models: Sequence[ModelScores], metric: str) -> go.Figure:
-    """Draw each model's mean with its interval, and every seed as a dot."""
-    figure = _figure(metric, "")
-    names = _names(m.model for m in models)
-    figure.add_scatter(
-        x=[m.mean for m in models],
-        y=names,
-        mode="markers",
-        marker={"size": 11, "color": COLOURS[0]},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [0 if m.high is None else m.high - m.mean for m in models],
-            "arrayminus": [0 if m.low is None else m.mean - m.low for m in models],
-            "color": COLOURS[0],
-        },
-        hovertemplate="%{y}: %{x:.4f}<extra>mean</extra>",
-    )
-    figure.add_scatter(
-        x=[value for m in models for value in m.by_seed.values()],
-        y=[name for m, name in zip(models, names, strict=True) for _ in m.by_seed],
-        mode="markers",
-        marker={"size": 6, "color": COLOURS[1], "symbol": "diamond"},
-        hovertemplate="%{y}: %{x:.4f}<extra>one run</extra>",
-    )
-    _rows(figure, names)
-    return figure
+def _interval(x: svg.Scale, y: float, low: float | None, high: float | None, colour: str) -> list[Part]:
+    if low is None or high is None:
+        return []
+    ends = [svg.line((x(end), y - 4), (x(end), y + 4), kind="line", colour=colour) for end in (low, high)]
+    return [svg.line((x(low), y), (x(high), y), kind="line", colour=colour), *ends]
 
 
-def differences(contrasts: Sequence[Contrast], metric: str) -> go.Figure:
-    """Draw each difference with its interval, around 0."""
-    figure = _figure(f"difference in {metric}", "")
-    sides = _names(name for c in contrasts for name in (c.model, c.baseline))
-    names = [f"{model}<br>− {baseline}" for model, baseline in zip(sides[::2], sides[1::2], strict=True)]
-    figure.add_vline(x=0, line={"width": 1, "dash": "dot", "color": GREY})
-    figure.add_scatter(
-        x=[c.difference.value for c in contrasts],
-        y=names,
-        mode="markers",
-        marker={"size": 11, "color": [COLOURS[4 if c.is_decided else 0] for c in contrasts]},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [c.difference.high - c.difference.value for c in contrasts],
-            "arrayminus": [c.difference.value - c.difference.low for c in contrasts],
-            "color": GREY,
-        },
-        customdata=[c.verdict for c in contrasts],
-        hovertemplate="%{y}: %{x:+.4f}<extra>%{customdata}</extra>",
-    )
-    _rows(figure, names)
-    return figure
+def differences(contrasts: Sequence[Contrast], metric: str, styles: Styles) -> Markup:
+    """Draw each difference with its interval, around 0, in the model's colour."""
+    every = [v for c in contrasts for v in (c.difference.low, c.difference.high, c.difference.value)]
+    height = svg.TOP + ROW * len(contrasts) + svg.BOTTOM
+    x = svg.axis_x(svg.spread([*every, 0.0]), left=svg.RIGHT)
+    parts = [*svg.horizontal(x, f"difference in {metric}", height)]
+    parts.append(svg.line((x(0), svg.TOP), (x(0), height - svg.BOTTOM), kind="dashes"))
+    for n, c in enumerate(contrasts):
+        y, d, style = svg.TOP + ROW * n + 29, c.difference, styles[c.model]
+        parts.append(svg.letters(svg.RIGHT, y - 14, cut_name(f"{c.model} − {c.baseline}"), kind="name"))
+        parts += _interval(x, y, d.low, d.high, style.colour)
+        parts.append(svg.sign((x(d.value), y), style, f"{c}: {d.value:+.4f}"))
+    return Figure("Differences with 95 % intervals", tuple(parts), height=height).html()
 
 
-def curves(lines: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> go.Figure:
+def curves(label: str, lines: Mapping[str, Points], x: str, y: str, styles: Styles) -> Markup:
     """Draw a line for each name."""
-    figure = _figure(x, y)
-    for number, (name, points) in enumerate(zip(_names(lines), lines.values(), strict=True)):
-        xs, ys = zip(*points, strict=True)
-        marker = {"size": 5, "color": _colour(number)}
-        figure.add_scatter(x=xs, y=ys, name=name, mode="lines+markers", marker=marker)
-    return figure
+    thinned = {name: [points[i] for i in evenly(len(points), MOST_POINTS)] for name, points in lines.items()}
+    across = svg.axis_x(svg.spread([p[0] for points in thinned.values() for p in points]))
+    up = svg.axis_y(svg.spread([p[1] for points in thinned.values() for p in points]))
+    parts = svg.horizontal(across, x) + svg.vertical(up, y)
+    for name, points in thinned.items():
+        places = [(across(a), up(b)) for a, b in points]
+        parts.append(svg.path(places, kind="line", colour=styles[name].colour))
+        parts += [
+            svg.sign(place, styles[name], f"{name}, {x} {a:g}: {b:.4f}", small=True)
+            for place, (a, b) in zip(places, points, strict=True)
+            if len(points) <= FEW
+        ]
+    legend = _legend(lines, styles) if len(lines) > 1 else {}
+    return Figure(label, tuple(parts), legend).html()
 
 
-def speed_and_score(models: Sequence[ModelScores], metric: str) -> go.Figure:
+def speed_and_score(models: Sequence[ModelScores], metric: str, styles: Styles) -> Markup:
     """Draw score against examples a second; the Pareto front is joined."""
-    figure = _figure("examples a second (inference, log scale)", metric)
-    known = [m for m in models if m.cost.examples_per_second]
-    front = sorted((m for m in known if m.on_front), key=lambda m: m.cost.examples_per_second or 0)
-    figure.add_scatter(
-        x=[m.cost.examples_per_second for m in front],
-        y=[m.mean for m in front],
-        mode="lines",
-        line={"dash": "dot", "color": GREY},
-        name="front",
-    )
-    for number, (m, name) in enumerate(zip(models, _names(m.model for m in models), strict=True)):
-        if m in known:
-            figure.add_scatter(
-                x=[m.cost.examples_per_second],
-                y=[m.mean],
-                mode="markers",
-                marker={"size": 12, "color": _colour(number)},
-                name=name,
-            )
-    figure.update_xaxes(type="log")
-    return figure
+    known = {m.model: (m.cost.examples_per_second, m.mean, m) for m in models if m.cost.examples_per_second}
+    x = svg.axis_x(svg.spread([s for s, _, _ in known.values()], is_log=True), is_log=True)
+    y = svg.axis_y(svg.spread([mean for _, mean, _ in known.values()]))
+    parts = svg.horizontal(x, "examples a second (inference, log scale)") + svg.vertical(y, metric)
+    front = sorted((x(speed), y(mean)) for speed, mean, m in known.values() if m.on_front)
+    parts.append(svg.path(front, kind="dashes"))
+    parts += [
+        svg.sign((x(speed), y(mean)), styles[name], f"{name}: {mean:.4f}, {speed:,.0f} a second")
+        for name, (speed, mean, _) in known.items()
+    ]
+    return Figure("Score against speed", tuple(parts), _legend(known, styles)).html()
 
 
-def reliability(models: Mapping[str, Calibration]) -> go.Figure:
-    """Draw the share of right answers against confidence; a calibrated model lies on the diagonal."""
-    figure = _figure("confidence of the answer", "share right")
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": GREY}, name="calibrated"
-    )
-    for number, (name, found) in enumerate(zip(_names(models), models.values(), strict=True)):
-        figure.add_scatter(
-            marker={"color": _colour(number)},
-            x=found.confidence,
-            y=found.accuracy,
-            customdata=found.counts,
-            mode="lines+markers",
-            name=f"{name} (ECE {found.error:.3f})",
-            hovertemplate="%{x:.2f}: %{y:.2f} of %{customdata}",
-        )
-    return figure
+def reliability(models: Mapping[str, Calibration], styles: Styles) -> Markup:
+    """Draw the share of right answers against confidence; a calibrated model lies on the dashed diagonal."""
+    x, y = svg.axis_x(SHARES), svg.axis_y(SHARES)
+    parts = svg.horizontal(x, "confidence of the answer") + svg.vertical(y, "share right")
+    parts.append(svg.line((x(0), y(0)), (x(1), y(1)), kind="dashes"))
+    for name, found in models.items():
+        style = styles[name]
+        bins = list(zip(found.confidence, found.accuracy, found.counts, strict=True))
+        parts.append(svg.path([(x(c), y(a)) for c, a, _ in bins], kind="line", colour=style.colour))
+        parts += [
+            svg.sign((x(c), y(a)), style, f"{name}: {a:.2f} of {n:,} right at {c:.2f}") for c, a, n in bins
+        ]
+    return Figure("Share right against confidence", tuple(parts), _legend(models, styles)).html()
 
 
-def confusion(counts_CC: np.ndarray, labels: Sequence[str]) -> go.Figure:
-    """Draw how often each class was taken for each."""
-    names = _names(labels)
-    figure = _figure("answer", "truth", height=200 + 34 * len(names))
-    share_CC = counts_CC / np.maximum(1, counts_CC.sum(axis=1, keepdims=True))
-    figure.add_heatmap(
-        z=share_CC,
-        x=names,
-        y=names,
-        text=counts_CC,
-        texttemplate="%{text}",
-        colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.65)"]],
-        zmin=0,
-        zmax=1,
-        showscale=False,
-        hovertemplate="%{y} taken for %{x}: %{text} (%{z:.0%})<extra></extra>",
-    )
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
-    return figure
+def precision_recall(
+    lines: Mapping[str, Points], used: Mapping[str, tuple[float, float]], styles: Styles
+) -> Markup:
+    """Draw precision against recall over all thresholds, with a sign at the threshold that was used."""
+    x, y = svg.axis_x(SHARES), svg.axis_y(SHARES)
+    parts = svg.horizontal(x, "recall") + svg.vertical(y, "precision")
+    for name, points in lines.items():
+        drawn = [points[i] for i in evenly(len(points), MOST_POINTS)]
+        parts.append(svg.path([(x(r), y(p)) for r, p in drawn], kind="line", colour=styles[name].colour))
+        recall, precision = used[name]
+        told = f"{name}, threshold used: precision {precision:.3f}, recall {recall:.3f}"
+        parts.append(svg.sign((x(recall), y(precision)), styles[name], told))
+    return Figure("Precision against recall", tuple(parts), _legend(lines, styles)).html()
 
 
-def gains(values_N: np.ndarray, metric: str) -> go.Figure:
+def scatter(label: str, points_N2: np.ndarray, names: tuple[str, str], line: str, style: Style) -> Markup:
+    """Draw points with a dashed `line`: the `diagonal`, or `zero`."""
+    shown = points_N2[evenly(len(points_N2), MOST_DOTS)]
+    x = svg.axis_x(svg.spread(points_N2[:, 0].tolist()))
+    y = svg.axis_y(svg.spread([*points_N2[:, 1].tolist(), *([0.0] if line == "zero" else [])]))
+    parts = svg.horizontal(x, names[0]) + svg.vertical(y, names[1])
+    if line == "zero":
+        parts.append(svg.line((x.start, y(0)), (x.end, y(0)), kind="dashes"))
+    elif (low := max(x.low, y.low)) < (high := min(x.high, y.high)):
+        parts.append(svg.line((x(low), y(low)), (x(high), y(high)), kind="dashes"))
+    parts.append(svg.cloud([(x(a), y(b)) for a, b in shown.tolist()], style.colour))
+    return Figure(label, tuple(parts)).html()
+
+
+def gains(values_N: np.ndarray, metric: str, style: Style) -> Markup:
     """Draw what each query gains or loses, sorted."""
-    figure = _figure("queries, sorted", f"difference in {metric}")
-    figure.add_bar(y=np.sort(values_N)[::-1], marker={"color": COLOURS[0], "line": {"width": 0}})
-    figure.update_layout(bargap=0, showlegend=False)
-    return figure
+    falling = np.sort(values_N)[::-1]
+    places = evenly(len(falling), MOST_POINTS)
+    x = svg.axis_x((0, max(1, len(falling) - 1)))
+    y = svg.axis_y(svg.spread([*falling.tolist(), 0.0]))
+    parts = svg.horizontal(x, "queries or texts, sorted") + svg.vertical(y, f"difference in {metric}")
+    parts.append(svg.line((x.start, y(0)), (x.end, y(0)), kind="dashes"))
+    parts.append(svg.path([(x(i), y(falling[i])) for i in places.tolist()], kind="line", colour=style.colour))
+    return Figure("Gains and losses", tuple(parts)).html()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from importlib import resources
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from plotly.offline import get_plotlyjs
 from pydantic import FiniteFloat
 from typing_extensions import TypedDict
 
@@ -17,18 +14,18 @@ from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.results import Comparison
 from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, average_tables
-from modernbert.errors import BadRun, MbertError
+from modernbert.errors import BadOption, BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.reading import checked, read_lines
 from modernbert.record_schema import Count
-from modernbert.report import plots
-from modernbert.report.sections import (
-    Section,
-    answer_sections,
-    comparison_sections,
-    error_section,
-    learning_sections,
-)
+from modernbert.report.answers import answer_sections, learning_sections
+from modernbert.report.examples import error_section
+from modernbert.report.plots import styles_of
+from modernbert.report.section import Section
+from modernbert.report.sections import comparison_sections
+from modernbert.report.summary import comparison_summary, hardware_of, run_summary
+from modernbert.report.templates import render
+from modernbert.report.without_paths import without_paths
 from modernbert.runs import RunStore
 from modernbert.version import __version__
 
@@ -44,6 +41,20 @@ class LoggedStep(LoggedLine):
 
     step: Count
     loss: FiniteFloat
+
+
+def default_path(what: str, *, force: bool) -> Path:
+    """Return where a report goes that nobody named: `NAME.html`, here, after its run or comparison.
+
+    Raises:
+        BadOption: that file is there, and may not be replaced.
+    """
+    path = Path(f"{Path(what).name.removesuffix('.json')}.html")
+    if path.exists() and not force:
+        raise BadOption(
+            "the file is there", where=str(path), fix="Replace it with --force, or choose another: -o."
+        )
+    return path
 
 
 def report(what: str, store: RunStore, *, texts: bool = True) -> str:
@@ -68,34 +79,39 @@ def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = 
     A run that is gone, damaged or was made anew since is named, and shown without its answers.
     """
     tasks = comparison.tasks
-    sections = [_overview(comparison)] if len(tasks) > 1 else []
+    found: dict[str, dict[str, Outcome]] = {task.task: {} for task in tasks}
     missing: list[str] = []
     for task in tasks:
-        outcomes: dict[str, Outcome] = {}
         for model in task.models:
             try:
-                outcomes[model.model] = outcome_of(model, store)
+                found[task.task][model.model] = outcome_of(model, store)
             except MbertError as error:
                 missing.append(f"{model.model} on {task.task} without its answers: {error.what}")
-        sections += comparison_sections(task, outcomes, texts=texts)
+    styles = styles_of(model.model for task in tasks for model in task.models)
+    sections = [comparison_summary(tasks, found)]
+    sections += [_overview(comparison)] if len(tasks) > 1 else []
+    for task in tasks:
+        sections += comparison_sections(task, found[task.task], styles, texts=texts)
     if notes := [*comparison.notes, *missing]:
-        sections.append(Section("Notes", "; ".join(notes)))
+        sections.append(Section("Notes", points=tuple(without_paths(notes))))
     names = [run for task in tasks for model in task.models for run in model.runs]
     title = f"{', '.join(task.task for task in tasks)}: against {', '.join(comparison.baselines)}"
     known = store.survey().records
-    return _page(title, [*sections, _provenance([name for name in names if name in known], store)])
+    return _page(title, [*sections, _provenance({name: known[name] for name in names if name in known})])
 
 
 def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
     """Return the report of one finished run. Raises as `read_outcomes`."""
     outcomes = read_outcomes(store, name)
-    record = store.read(name)
-    sections = [Section("Scores", tables=(_scores_table(record),)), *learning_sections(outcomes)]
-    sections += _loss_section(store.path(name) / "log.jsonl")
-    sections += answer_sections(outcomes)
-    sections += [error_section(outcome, texts=texts) for outcome in outcomes]
+    record = without_paths(store.read(name))
+    named = {outcome.model: outcome for outcome in outcomes}
+    styles = styles_of(named)
+    sections = [run_summary(record, outcomes), Section("Scores", tables=(_scores_table(record),))]
+    sections += learning_sections(named, styles, _losses(store.path(name) / "log.jsonl"))
+    sections += answer_sections(outcomes, styles)
+    sections += [error_section(outcomes, texts=texts), _provenance({name: record})]
     sections.append(Section("Everything recorded", tables=(_facts_table(record),)))
-    return _page(f"{name}: {record['task']['name']}", [*sections, _provenance([name], store)])
+    return _page(f"{name}: {record['task']['name']}", sections)
 
 
 def _overview(comparison: Comparison) -> Section:
@@ -105,40 +121,41 @@ def _overview(comparison: Comparison) -> Section:
 
 
 def _scores_table(record: dict[str, Any]) -> Table:
+    found = [
+        (result, score, score["metric"] + what)
+        for result in record["results"]
+        for key, what in SHOWN
+        for score in result.get(key, ())
+    ]
     rows = tuple(
         (
             result["split"],
-            result.get("system", ""),
-            score["metric"] + what,
+            *([result["system"]] if "system" in result else []),
+            metric,
             f"{score['value']:.4f}",
             interval_text(score["low"], score["high"]),
             f"{score['n']:,}",
             score["interval"],
         )
-        for result in record["results"]
-        for key, what in SHOWN
-        for score in result.get(key, ())
+        for result, score, metric in found
     )
-    columns = ("split", "system", "metric", "score", "95 % interval", "n", "interval by")
-    return Table(f"{record['task']['name']}", columns, rows, ("score", "n"), tuple(record.get("notes", ())))
+    system = ["system"] if "system" in record["results"][0] else []
+    columns = ("split", *system, "metric", "score", "95 % interval", "n", "interval by")
+    return Table(f"{record['task']['name']}", columns, rows, ("score", "n"))
 
 
-def _loss_section(path: Path) -> list[Section]:
+def _losses(path: Path) -> list[tuple[int, float]]:
+    """Return step and loss of every progress line. Raises BadRun for a damaged log."""
     if not path.is_file():
         return []
     try:
-        points = list(_losses(path))
+        return list(_read_losses(path))
     except BadRun as error:
         error.fix = "Delete the line or the file: the report then does without the loss."
         raise
-    if not points:
-        return []
-    figure = plots.curves({"training loss": points}, "optimiser step", "loss")
-    return [Section("Loss", plots=(plots.to_html(figure, "Training loss"),))]
 
 
-def _losses(path: Path) -> Iterator[tuple[int, float]]:
-    """Yield step and loss of every progress line. Raises BadRun for a damaged log."""
+def _read_losses(path: Path) -> Iterator[tuple[int, float]]:
     for where, line in read_lines(path, BadRun, what="the run's log"):
         event = checked(LoggedLine, line, where=where, error=BadRun)["event"]
         if event == "StepReport":
@@ -160,27 +177,17 @@ def _facts_table(record: dict[str, Any]) -> Table:
     return Table("", ("part", "name", "value"), rows)
 
 
-def _provenance(names: Sequence[str], store: RunStore) -> Section:
+def _provenance(records: Mapping[str, dict[str, Any]]) -> Section:
     """Say which runs, made when, on what, with which versions and data."""
     rows = []
-    for name in dict.fromkeys(names):
-        record = store.read(name)
-        versions, hardware = record["versions"], record["hardware"]
-        data = {split: part.get("revision", "") for split, part in record["data"]["splits"].items()}
-        rows.append(
-            (
-                name,
-                record["created"],
-                str(hardware.get("gpu") or hardware.get("cpu", "")),
-                ", ".join(f"{package} {versions[package]}" for package in versions if versions[package]),
-                "; ".join(sorted(set(map(str, data.values())))),
-            )
-        )
+    for name, record in records.items():
+        versions = record["versions"]
+        data = {str(part.get("revision", "")) for part in record["data"]["splits"].values()}
+        packages = ", ".join(f"{package} {versions[package]}" for package in versions if versions[package])
+        rows.append((name, record["created"], hardware_of(record), packages, "; ".join(sorted(data))))
     columns = ("run", "made", "hardware", "versions", "data revision")
     return Section("Provenance", tables=(Table("", columns, tuple(rows)),))
 
 
 def _page(title: str, sections: Sequence[Section]) -> str:
-    source = resources.files("modernbert.report").joinpath("page.html").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)
-    return template.render(title=title, sections=sections, plotly=get_plotlyjs(), version=__version__)
+    return str(render("page.html", title=without_paths(title), sections=sections, version=__version__))

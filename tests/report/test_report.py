@@ -71,9 +71,12 @@ def test_a_run_is_told_whole_and_hostile_text_stays_text(runs):
     assert HOSTILE in page.text
     score = runs.read(name)["results"][0]["scores"][0]
     assert f"{score['value']:.4f}" in page.text
-    for title in ("Scores", "Learning curves", "Calibration", "Confusion", "Worst errors", "Provenance"):
+    for title in ("Summary", "Scores", "Learning curves", "By class", "Precision and recall", "Calibration",
+                  "Confusion", "Worst errors", "Provenance"):  # fmt: skip
         assert title in page.text
-    assert not re.search(r"""(src|href)=["']?https?:""", text.split("</script>", 1)[1])
+    assert not re.search(r"""(src|href)=["']?https?:""", text)
+    assert "script" not in page.tags
+    assert len(text.encode()) < 2**18, "a small run's page is small"
 
 
 def test_a_comparison_can_be_kept_and_reported(runs, tmp_path):
@@ -123,7 +126,9 @@ def test_numbers_are_reported_too(tmp_path, store):
         app, ["compare", "-b", "majority", "-t", str(path), "-m", "tfidf", "--yes", "-o", "n.html"]
     )
     assert done.exit_code == 0, done.output
-    assert "Largest gains" in Page((tmp_path / "n.html").read_text()).text
+    page = Page((tmp_path / "n.html").read_text())
+    assert "Largest gains" in page.text
+    assert "Predicted against true" in page.text and "Residuals" in page.text
 
 
 def test_calibration_is_the_mean_distance_from_the_diagonal():
@@ -148,13 +153,24 @@ def test_disagreement_adds_up(store):
         assert sum(part.only_first for part in parts) == total.only_first
 
 
-@needs_chromium
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_browser_shows_it_without_errors_or_requests(runs, tmp_path):
+def test_without_a_name_the_page_is_named_after_the_run_and_never_replaced_unasked(tmp_path, store):
+    made_run(store, "mine", "toy", np.arange(60) % 3 > 0)
+    invoke = CliRunner().invoke
+    done = invoke(app, ["report", "mine"])
+    assert done.exit_code == 0 and "mine.html: " in done.output, done.output
+    (tmp_path / "mine.html").write_text("my own")
+    done = invoke(app, ["report", "mine"])
+    assert done.exit_code != 0 and "--force" in str(done.exception.fix)
+    assert (tmp_path / "mine.html").read_text() == "my own"
+    done = invoke(app, ["report", "mine", "--force"])
+    assert done.exit_code == 0 and "replaced" in done.output
+    assert "<h1>mine: glue/sst2</h1>" in (tmp_path / "mine.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser():
     from playwright.sync_api import sync_playwright
 
-    path = tmp_path / "report.html"
-    path.write_text(comparison_report(compare(runs, [], ["tiny-bert"]), runs), encoding="utf-8")
     arguments = [
         "--no-sandbox",
         "--disable-gpu",
@@ -162,23 +178,62 @@ def test_a_browser_shows_it_without_errors_or_requests(runs, tmp_path):
         "--disable-component-update",
     ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
-        errors: list[str] = []
-        requests: list[str] = []
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".js-plotly-plot .main-svg")
-        assert errors == []
-        assert requests == [path.as_uri()]
-        assert page.title() != "hit"
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390, "nothing sticks out on a phone"
-        drawn = page.locator(".js-plotly-plot").count()
-        assert drawn >= 5
-        assert page.locator(".js-plotly-plot .cartesianlayer .subplot").count() >= drawn
-        ink = page.evaluate("getComputedStyle(document.querySelector('.js-plotly-plot text')).fill")
-        assert ink == "rgb(230, 237, 243)", "dark pages have light letters in plots too"
-        browser.close()
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield found
+        found.close()
+
+
+@needs_chromium
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_browser_shows_it_without_errors_or_requests(runs, tmp_path, browser):
+    path = tmp_path / "report.html"
+    path.write_text(comparison_report(compare(runs, [], ["tiny-bert"]), runs), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    errors: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri())
+    assert errors == []
+    assert requests == [path.as_uri()]
+    assert page.title() != "hit"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing sticks out on a phone"
+    assert page.locator("figure svg[role=img]").count() >= 5
+    names = page.locator("figure svg text.name")
+    assert names.first.evaluate("e => getComputedStyle(e).fill") == "rgb(230, 237, 243)", (
+        "light letters when dark"
+    )
+    assert page.evaluate(OUTSIDE) == [], "letters outside their picture"
+    letters = page.locator("figure > svg[role=img] text").first.evaluate(
+        "e => e.getBoundingClientRect().height"
+    )
+    assert letters >= 10, "letters that can be read on a phone"
+    page.close()
+
+
+# Texts of pictures that lie outside of them, and cells that lie outside of the page.
+OUTSIDE = """[...document.querySelectorAll('figure > svg[role=img]')].flatMap(svg => {
+    const frame = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text')].filter(text => {
+        const box = text.getBoundingClientRect();
+        return box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1;
+    }).map(text => text.textContent);
+})"""
+CUT = """[...document.querySelectorAll('td, th, figure')]
+    .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .map(e => e.textContent)"""
+
+
+@needs_chromium
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_nothing_is_cut_on_paper(runs, tmp_path, browser):
+    """A4 is 186 mm, 703 units, wide between margins of 12 mm."""
+    path = tmp_path / "report.html"
+    path.write_text(comparison_report(compare(runs, [], ["tiny-bert"]), runs), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 703, "height": 1000})
+    page.goto(path.as_uri())
+    assert page.evaluate(CUT), "on screen wide tables scroll"
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT) == []
+    page.close()

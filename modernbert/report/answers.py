@@ -1,0 +1,220 @@
+"""What a report shows of answers to labelled tasks: by class, by confidence, against the truth.
+
+Shape suffixes: N examples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from markupsafe import Markup
+from sklearn import metrics as sk
+
+from modernbert.comparison.analysis import answers_of, confidence_of, confusion, is_right
+from modernbert.comparison.outcomes import Outcome
+from modernbert.comparison.tables import Table
+from modernbert.evaluation.calibration import BINS, Calibration, calibration
+from modernbert.report import plots
+from modernbert.report.plots import Points, Styles
+from modernbert.report.section import Section
+from modernbert.report.templates import render
+
+# Classes in a table, and in a matrix: larger ones cannot be read.
+MOST_CLASSES = 200
+MOST_CELLS = 20
+# Confusions named where there is no matrix.
+MOST_CONFUSED = 25
+NUMBERS = ("precision", "recall", "F1", "support")
+
+
+def answer_sections(outcomes: Sequence[Outcome], styles: Styles) -> list[Section]:
+    """Return what can be shown of these models' answers; one run of each."""
+    labelled = [o for o in outcomes if o.labels is not None]
+    single = [o for o in labelled if o.record["task"]["kind"] == "single_label"]
+    several = [o for o in labelled if o.record["task"]["kind"] == "multi_label"]
+    numbers = [o for o in labelled if o.record["task"]["kind"] == "regression"]
+    sections = []
+    if single:
+        sections.append(Section("By class", tables=tuple(map(_by_class, single))))
+        if len(single[0].record["task"]["labels"]) == 2:
+            sections.append(_precision_recall(single, styles))
+        sections += _calibration(single, styles)
+        sections.append(_confusion(single))
+    if several:
+        text = "A label is given where its probability is greater than its threshold."
+        sections.append(Section("By label", text, tables=tuple(map(_by_label, several))))
+    return sections + [_numbers(o, styles) for o in numbers]
+
+
+def _by_class(outcome: Outcome) -> Table:
+    names = outcome.record["task"]["labels"]
+    figures = sk.precision_recall_fscore_support(
+        outcome.labels, outcome.predictions, labels=range(len(names)), average=None, zero_division=0.0
+    )
+    rows = [
+        (name, f"{p:.4f}", f"{r:.4f}", f"{f:.4f}", f"{n:,}")
+        for name, p, r, f, n in zip(names, *figures, strict=True)
+    ]
+    notes: tuple[str, ...] = (
+        "support: rows that have the class; precision of a class that is never answered counts as 0",
+    )
+    if len(rows) > MOST_CLASSES:
+        often = np.argsort(-figures[3], kind="stable")[:MOST_CLASSES]
+        rows = [rows[i] for i in often.tolist()]
+        notes = (*notes, f"the {MOST_CLASSES} most frequent of {len(names):,} classes")
+    return Table(f"{outcome.model}, {outcome.split}", ("class", *NUMBERS), tuple(rows), NUMBERS, notes)
+
+
+def _by_label(outcome: Outcome) -> Table:
+    """Show the figures that the run itself keeps."""
+    numbers = ("threshold", *NUMBERS, "average precision")
+    rows = tuple(
+        (
+            label["label"],
+            *(f"{label[key]:.4f}" for key in ("threshold", "precision", "recall", "f1")),
+            f"{label['n']:,}",
+            "none" if label["average_precision"] is None else f"{label['average_precision']:.4f}",
+        )
+        for label in outcome.result.get("labels", ())
+    )
+    notes = ("support: rows that have the label; average precision: over all thresholds",)
+    return Table(f"{outcome.model}, {outcome.split}", ("label", *numbers), rows, numbers, notes)
+
+
+def _precision_recall(outcomes: Sequence[Outcome], styles: Styles) -> Section:
+    """Draw the second class's curve: the one that F1 of a binary task counts."""
+    name = outcomes[0].record["task"]["labels"][1]
+    lines: dict[str, Points] = {}
+    used: dict[str, tuple[float, float]] = {}
+    rows = []
+    for outcome in outcomes:
+        answers = answers_of(outcome)
+        assert answers is not None
+        truth_N, share_N = answers.labels == 1, answers.shares[:, 1]
+        if not truth_N.any():
+            continue
+        precision, recall, _ = sk.precision_recall_curve(truth_N, share_N)
+        lines[outcome.model] = list(zip(recall.tolist(), precision.tolist(), strict=True))
+        at = [
+            f(truth_N, outcome.predictions == 1, zero_division=0.0)
+            for f in (sk.recall_score, sk.precision_score)
+        ]
+        used[outcome.model] = (float(at[0]), float(at[1]))
+        area = sk.average_precision_score(truth_N, share_N)
+        rows.append(
+            (outcome.model, "0.5", f"{at[1]:.4f}", f"{at[0]:.4f}", f"{area:.4f}", f"{truth_N.mean():.4f}")
+        )
+    numbers = ("threshold", "precision", "recall", "average precision", "share of the class")
+    table = Table("", ("model", *numbers), tuple(rows), numbers)
+    text = (
+        f"Class “{name}”. The sign marks the threshold used: 0.5, so the more probable class is the answer. "
+        "Answering at random has the class's share as its precision."
+    )
+    drawn = (plots.precision_recall(lines, used, styles),) if lines else ()
+    return Section("Precision and recall", text, plots=drawn, tables=(table,))
+
+
+def _calibration(outcomes: Sequence[Outcome], styles: Styles) -> list[Section]:
+    sure = {o.model: calibration(c, is_right(o)) for o in outcomes if (c := confidence_of(o)) is not None}
+    if not sure:
+        return []
+    text = "Is a model right as often as it says? A calibrated model lies on the diagonal."
+    tables = tuple(_bins(name, found) for name, found in sure.items())
+    return [Section("Calibration", text, plots=(plots.reliability(sure, styles),), tables=tables)]
+
+
+def _bins(name: str, found: Calibration) -> Table:
+    numbers = ("rows", "mean confidence", "share right")
+    rows = tuple(
+        (_range(c), f"{n:,}", f"{c:.4f}", f"{a:.4f}")
+        for c, a, n in zip(found.confidence, found.accuracy, found.counts, strict=True)
+    )
+    title = f"{name}: expected calibration error {found.error:.4f}"
+    return Table(title, ("confidence", *numbers), rows, numbers, ("empty bins are left out",))
+
+
+def _range(confidence: float) -> str:
+    low = min(int(confidence * BINS), BINS - 1) / BINS
+    return f"{low:.1f} to {low + 1 / BINS:.1f}"
+
+
+def _confusion(outcomes: Sequence[Outcome]) -> Section:
+    labels = outcomes[0].record["task"]["labels"]
+    if len(labels) > MOST_CELLS:
+        return Section("Confusion", "The most frequent mistakes.", tables=tuple(map(_confused, outcomes)))
+    text = "Rows are the truth, columns the answers. A cell is the darker, the larger its share of the row."
+    return Section("Confusion", text, blocks=tuple(_matrix(o, labels) for o in outcomes))
+
+
+def _matrix(outcome: Outcome, labels: Sequence[str]) -> Markup:
+    counts_CC = confusion(outcome)
+    share_CC = counts_CC / np.maximum(1, counts_CC.sum(axis=1, keepdims=True))
+    rows = [
+        (label, list(zip(counts.tolist(), shares.round(2).tolist(), strict=True)))
+        for label, counts, shares in zip(labels, counts_CC, share_CC, strict=True)
+    ]
+    return render("confusion.html", title=f"{outcome.model}, {outcome.split}", labels=labels, rows=rows)
+
+
+def _confused(outcome: Outcome) -> Table:
+    names, counts_CC = outcome.record["task"]["labels"], confusion(outcome)
+    np.fill_diagonal(counts_CC, 0)
+    places = np.argsort(-counts_CC, axis=None, kind="stable")[:MOST_CONFUSED]
+    found = [(*divmod(int(i), len(names)), int(counts_CC.flat[i])) for i in places]
+    rows = tuple((names[truth], names[answer], f"{n:,}") for truth, answer, n in found if n)
+    return Table(f"{outcome.model}, {outcome.split}", ("truth", "answer", "rows"), rows, ("rows",))
+
+
+def _numbers(outcome: Outcome, styles: Styles) -> Section:
+    """Draw predicted against true numbers, and residuals against predicted ones."""
+    assert outcome.labels is not None
+    truth_N, found_N, style = outcome.labels, outcome.predictions, styles[outcome.model]
+    residual_N = found_N - truth_N
+    drawn = (
+        plots.scatter(
+            "Predicted against true",
+            np.stack([truth_N, found_N], 1),
+            ("true", "predicted"),
+            "diagonal",
+            style,
+        ),
+        plots.scatter(
+            "Residuals", np.stack([found_N, residual_N], 1), ("predicted", "predicted − true"), "zero", style
+        ),
+    )
+    half, most, largest = np.quantile(np.abs(residual_N), (0.5, 0.9, 1))
+    text = (
+        f"{outcome.model}: residuals have mean {residual_N.mean():+.4g}. Half are at most {half:.4g} from "
+        f"the truth, 90 % at most {most:.4g}, and the largest {largest:.4g}."
+    )
+    if len(truth_N) > plots.MOST_DOTS:
+        text += f" {plots.MOST_DOTS:,} of {len(truth_N):,} rows are drawn."
+    return Section("Predicted and true", text, plots=drawn)
+
+
+def history_of(outcome: Outcome) -> Points:
+    """Return step and main metric of every evaluation during training; empty where there was none."""
+    history = outcome.record.get("training", {}).get("history", ())
+    return [(e["step"], e["metrics"][outcome.metric]) for e in history if outcome.metric in e["metrics"]]
+
+
+def learning_sections(outcomes: Mapping[str, Outcome], styles: Styles, losses: Points = ()) -> list[Section]:
+    """Return the learning curves of what was trained, and the training loss."""
+    lines = {name: points for name, o in outcomes.items() if (points := history_of(o))}
+    drawn = []
+    if lines:
+        metric = next(iter(outcomes.values())).metric
+        drawn.append(
+            plots.curves("Score during training", lines, "optimiser step", f"{metric} (validation)", styles)
+        )
+    if len(losses) > 1:
+        name = next(iter(outcomes))
+        drawn.append(plots.curves("Training loss", {name: losses}, "optimiser step", "loss", styles))
+    text = "Step 0 is the untrained model. " if lines else ""
+    seeds = ", ".join(f"{o.model}: seed {o.seed}" for name, o in outcomes.items() if name in lines)
+    return (
+        [Section("Learning curves", text + (f"{seeds}." if seeds else ""), plots=tuple(drawn))]
+        if drawn
+        else []
+    )

@@ -1,0 +1,225 @@
+"""What a report says first: how good the model is, beside what needs no model, and what it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from modernbert.comparison.outcomes import Outcome
+from modernbert.comparison.results import TaskComparison
+from modernbert.comparison.tables import Table
+from modernbert.evaluation.metrics import METRICS
+from modernbert.evaluation.shown import interval_text
+from modernbert.report.section import Section
+from modernbert.runs import rows_of
+
+KINDS = {
+    "single_label": "one label a text",
+    "multi_label": "several labels a text",
+    "regression": "a number for each text",
+    "retrieval": "search",
+}
+# Constant answers that are tried: those of the most frequent classes.
+TRIED = 5
+CORRELATIONS = ("spearman", "pearson")
+
+
+def constant_answer(outcome: Outcome) -> tuple[str, float] | None:
+    """Return the best answer that is the same for every text, and its score; None where there is none.
+
+    Of one label a text it is one of the most frequent classes; of several, the most frequent labels together.
+    """
+    labels, kind = outcome.labels, outcome.record["task"]["kind"]
+    if labels is None or kind == "regression":
+        return None
+    counts_C = np.bincount(labels) if kind == "single_label" else labels.sum(axis=0)
+    order = np.argsort(-counts_C, kind="stable")
+    names = outcome.record["task"]["labels"]
+    if kind == "single_label":
+        answers = [([c], np.full_like(labels, c)) for c in order[:TRIED].tolist()]
+    else:
+        answers = [(order[:k].tolist(), _all_alike(labels, order[:k])) for k in range(1, len(order) + 1)]
+    found = [(METRICS[outcome.metric](labels, always), chosen) for chosen, always in answers]
+    best, chosen = max(found, key=lambda one: one[0])
+    return ", ".join(names[c] for c in chosen), float(best)
+
+
+def _all_alike(labels_NC: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    always_NC = np.zeros_like(labels_NC)
+    always_NC[:, chosen] = 1
+    return always_NC
+
+
+def run_summary(record: Mapping[str, Any], outcomes: Sequence[Outcome]) -> Section:
+    """Return the verdict on a run and its facts."""
+    points = [_score(outcomes[0]), *_beside(outcomes), *_selection(record, outcomes[0])]
+    if record["kind"] == "finetune":
+        points.append(_trainings(record))
+    points += record.get("notes", ())
+    rows = tuple((name, text) for name, text in _facts(record) if text)
+    return Section("Summary", points=tuple(points), tables=(Table("", ("", ""), rows),))
+
+
+def _score(outcome: Outcome) -> str:
+    score = outcome.result["scores"][0]
+    interval = interval_text(score["low"], score["high"])
+    between = "no interval can be estimated" if score["low"] is None else f"95 % interval {interval}"
+    rows = "queries" if outcome.labels is None else "rows"
+    value = f"{outcome.metric} {score['value']:.4f} on {outcome.split}"
+    return f"{outcome.model}: {value} ({score['n']:,} {rows}, {between})."
+
+
+def _beside(outcomes: Sequence[Outcome]) -> list[str]:
+    """Say what comes out without the model: the same answer throughout, or another way of searching."""
+    first, score = outcomes[0], outcomes[0].result["scores"][0]
+    if found := constant_answer(first):
+        answer, value = found
+        said = f"The same answer for every text, at best “{answer}”, scores {value:.4f}."
+        return [f"{said} {_against(score, value)}"]
+    if first.metric in CORRELATIONS:
+        return [f"The same answer for every text has no correlation (0). {_against(score, 0.0)}"]
+    if means := first.result.get("mean"):
+        value = means[0]["value"]
+        return [f"The training labels' mean for every text has {means[0]['metric']} {value:.4f}."]
+    return [
+        f"{o.model} has {o.value:.4f} on the same queries: "
+        + ("more than the model." if o.value > first.value else "no more than the model.")
+        for o in outcomes[1:]
+    ]
+
+
+def _against(score: Mapping[str, Any], value: float) -> str:
+    if value >= score["value"]:
+        return "The model is not better than that."
+    if score["low"] is not None and score["low"] > value:
+        return "The model's whole interval lies above that."
+    return "The model is not shown to be better: its interval reaches that."
+
+
+def chosen_on(record: Mapping[str, Any]) -> str:
+    """Say which checkpoint of a training was kept, and on which rows it was chosen."""
+    if record["kind"] != "finetune":
+        return ""
+    training, split = record["training"], record["results"][0]["split"]
+    if record["config"]["keep"] != "best":
+        return f"the last step, {training['steps']}; none was chosen"
+    more = ", as were the labels' thresholds" if record.get("thresholds") else ""
+    return f"step {training['best_step']} of {training['steps']}, the best evaluation on {split}{more}"
+
+
+def _selection(record: Mapping[str, Any], outcome: Outcome) -> list[str]:
+    """Warn of a score on the rows that the checkpoint was chosen on."""
+    training = outcome.training
+    if training is None or outcome.labels is None or training["config"]["keep"] != "best":
+        return []
+    if training["chosen_on"] != record["data"]["splits"][outcome.split]["fingerprint"]:
+        return []
+    return [f"The checkpoint was chosen on these rows ({outcome.split}): the score is slightly optimistic."]
+
+
+def _trainings(record: Mapping[str, Any]) -> str:
+    study = record.get("study") or {}
+    seeds = study.get("seeds", [])
+    if len(seeds) > 1:
+        named = ", ".join(map(str, seeds))
+        return f"This is one of {len(seeds)} trainings (seeds {named}), which differ by chance."
+    return "This is one training. Another seed would give another score."
+
+
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    task, model = record["task"], record["model"]
+    classes = f", {len(task['labels'])} labels" if task["labels"] else ""
+    rows = ", ".join(f"{split} {_size(part)}" for split, part in record["data"]["splits"].items())
+    start = "" if record.get("init", "plain") == "plain" else f", starting from {record['init']['found_in']}"
+    found = f" ({model['found_in']})" if "found_in" in model else ""
+    return [
+        ("task", f"{task['name']}: {KINDS[task['kind']]}{classes}"),
+        ("rows", rows),
+        ("model", f"{model['name']}{found}{_method(record)}{start}"),
+        ("checkpoint", chosen_on(record)),
+        ("seed", str(_seed(record))),
+        ("hardware", hardware_of(record)),
+        ("training", _effort(record)),
+        ("made", f"{record['created']}, mbert {record['versions'].get('mbert')}"),
+    ]
+
+
+def _size(split: dict[str, Any]) -> str:
+    documents = f" queries, {split['documents']:,} documents" if "documents" in split else ""
+    return rows_of(split) + documents
+
+
+def _method(record: Mapping[str, Any]) -> str:
+    config = record["config"]
+    if config.get("random_weights"):
+        return ", from random weights"
+    if record["kind"] != "finetune":
+        return ""
+    return ", LoRA adapters trained" if config.get("lora") else ", all weights trained"
+
+
+def _seed(record: Mapping[str, Any]) -> Any:
+    training = record["model"].get("training") if record["seed"] is None else None
+    found = training["seed"] if training else record["seed"]
+    return "" if found is None else found
+
+
+def hardware_of(record: Mapping[str, Any]) -> str:
+    """Return what a run was made on."""
+    hardware, machine = record["hardware"], record.get("machine", {})
+    parts = [str(hardware.get("gpu") or hardware.get("cpu", ""))]
+    if not hardware.get("gpu") and "threads" in hardware:
+        parts.append(f"{hardware['threads']} thread" + "s" * (hardware["threads"] != 1))
+    return ", ".join(filter(None, [*parts, machine.get("precision")]))
+
+
+def _effort(record: Mapping[str, Any]) -> str:
+    if record["kind"] != "finetune":
+        return ""
+    training = record["training"]
+    memory = max(training["peak_memory_mib"].values())
+    return f"{training['steps']:,} steps in {training['minutes']:.1f} minutes, peak memory {memory:,.0f} MiB"
+
+
+def comparison_summary(
+    tasks: Sequence[TaskComparison], outcomes: Mapping[str, Mapping[str, Outcome]]
+) -> Section:
+    """Return the verdicts on each task, and what the models were made with.
+
+    Args:
+        outcomes: for each task one run of each model, as far as runs can be had.
+    """
+    points = [point for task in tasks for point in _verdicts(task, outcomes[task.task])]
+    rows = [row for task in tasks for row in _made(task, outcomes[task.task])]
+    columns = ("task", "model", "seeds", "rows trained on", "checkpoint (first seed)", "hardware")
+    return Section(
+        "Summary", points=tuple(points), tables=(Table("What was compared", columns, tuple(rows)),)
+    )
+
+
+def _verdicts(task: TaskComparison, outcomes: Mapping[str, Outcome]) -> list[str]:
+    best = task.models[0]
+    said = (
+        f"{task.task} ({task.split}, n {task.n:,}): {best.model} has the best {task.metric}, {best.mean:.4f}."
+    )
+    known = next(iter(outcomes.values()), None)
+    if known is not None and (found := constant_answer(known)):
+        said += f" The same answer for every text, at best “{found[0]}”, scores {found[1]:.4f}."
+    return [said, *(f"{task.task}: {contrast}." for contrast in task.contrasts)]
+
+
+def _made(task: TaskComparison, outcomes: Mapping[str, Outcome]) -> list[tuple[str, ...]]:
+    rows = []
+    for model in task.models:
+        outcome = outcomes.get(model.model)
+        record = outcome.record if outcome else None
+        trained = record["data"]["splits"].get("train") if record else None
+        made = (
+            [rows_of(trained) if trained else "", chosen_on(record), hardware_of(record)]
+            if record
+            else [""] * 3
+        )
+        rows.append((task.task, model.model, ", ".join(model.by_seed), *made))
+    return rows
