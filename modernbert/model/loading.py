@@ -15,7 +15,7 @@ from modernbert.model import pretrained
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.labels import PROBLEM_TYPES, has_labels_of, label_order
 from modernbert.model.locate import ModelSource
-from modernbert.model.lora import merge_lora
+from modernbert.model.lora import merge_lora, name_base
 from modernbert.model.output import exact_output
 from modernbert.model.packing import PackedBatch
 from modernbert.model.pretrained import load_weights, quiet_transformers
@@ -183,11 +183,17 @@ def output_layer(model: Any) -> torch.nn.Linear:
     return layer
 
 
-def save_classifier(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save weights (or adapter), configuration and tokenizer; the folder appears whole or not at all."""
+def save_classifier(model: Any, tokenizer: Any, folder: Path, base: ModelSource | None = None) -> None:
+    """Save weights, configuration and tokenizer; the folder appears whole or not at all.
+
+    Args:
+        base: what the model's adapters lie on; they alone are saved then.
+    """
     with atomic_folder(folder) as temporary, quiet_transformers():
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        if base:
+            name_base(temporary, base)
 
 
 def logits_of(model: Any, batch: PackedBatch) -> torch.Tensor:

@@ -16,7 +16,7 @@ from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums, sha256
 from modernbert.hub import cache_folder, hub_model
 from modernbert.lineage import training_facts
-from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint
+from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
 from modernbert.network import network
 from modernbert.reading import read_object
 from modernbert.runs import TRAININGS, RunStore, read_run, unfinished
@@ -58,6 +58,16 @@ class ModelSource:
     def weights(self) -> str:
         """Which weights these are: the revision, or the files' checksum where that does not say it."""
         return self.revision if self.is_pinned else _weights_checksum(self.folder)
+
+    @property
+    def public_name(self) -> str:
+        """What it is called on any machine: its Hub id, or a name without the folder that holds it."""
+        return hub_id_of(self.name, self.found_in) or Path(self.name).absolute().name
+
+    @property
+    def hub_revision(self) -> str | None:
+        """The Hub commit of these weights, if they came from the Hub."""
+        return self.revision if self.found_in.startswith("Hub ") else None
 
     @property
     def run(self) -> Path | None:

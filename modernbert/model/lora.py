@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernbert.errors import BadOption
+from modernbert.errors import BadModel, BadOption
+from modernbert.files import write_json
+from modernbert.model.locate import ModelSource
 from modernbert.model.pretrained import load_adapter
+from modernbert.reading import read_object
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ def add_lora(
             return get_peft_model(model, config)
     except ValueError as error:
         raise BadOption(f"LoRA targets do not fit the model: {str(error).splitlines()[0]}") from None
+
+
+def name_base(folder: Path, base: ModelSource) -> None:
+    """Let saved adapters name what they lie on as any machine knows it: peft writes the folder on this one.
+
+    It is done in the file: peft asks the Hub about a name that is no folder when it saves.
+    """
+    path = folder / "adapter_config.json"
+    named = {"base_model_name_or_path": base.public_name, "revision": base.hub_revision}
+    write_json(path, read_object(path, BadModel) | named)
 
 
 def merge_lora(model: Any, folder: Path) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modernbert.evaluation.shown import SHOWN, interval_text
-from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
+from modernbert.report.without_paths import without_paths
 from modernbert.runs import rows_of
 
 # What the Hub calls our kinds of tasks.
@@ -32,6 +33,7 @@ def model_card(record: dict[str, Any], name: str) -> str:
         record: the run's, with its results.
         name: the run's.
     """
+    record = without_paths(record)
     data = _metadata(record, name)
     parts = [_about(record, name), _scores(record), _made(record), _use(record, name), _limits(record)]
     content = f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(parts)
@@ -50,9 +52,10 @@ def _hub_task(record: dict[str, Any]) -> str:
 
 
 def _base(record: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the base model's Hub id and its licence, where they are known."""
-    found = CHECKPOINTS.get(record["model"]["name"])
-    return (found.hub_id, found.licence) if found else (None, None)
+    """Return the base model's Hub id and its licence, where it has one and they are known."""
+    model = record["model"]
+    found = CHECKPOINTS.get(model["name"])
+    return hub_id_of(model["name"], model["found_in"]) or None, found.licence if found else None
 
 
 def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
@@ -72,7 +75,7 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
         for result in record["results"]
         for score in result["scores"]
     ]
-    retrieval = record["task"]["kind"] == "retrieval" and _hub_task(record) == "sentence-similarity"
+    retrieval = _hub_task(record) == "sentence-similarity" and not _has_token_vectors(record)
     return ModelCardData(
         base_model=None if record["config"].get("random_weights") else base,
         license=licence if licence and " " not in licence else None,
@@ -143,18 +146,50 @@ def _made(record: dict[str, Any]) -> str:
 
 def _use(record: dict[str, Any], name: str) -> str:
     task = _hub_task(record)
+    if _has_token_vectors(record):
+        said = "It has a vector for each token (late interaction), which mbert reads:"
+        return "\n".join(["## Use", "", said, "", f"    mbert eval COLLECTION --model {name}", ""])
+    note: list[str] = []
     if task == "sentence-similarity":
         code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
-    elif record["config"].get("lora"):
-        code = [
-            "from peft import AutoPeftModelForSequenceClassification",
-            "",
-            f'AutoPeftModelForSequenceClassification.from_pretrained("{name}")',
-        ]
+    elif record["config"].get("lora") and task == "text-classification":
+        note, code = _use_adapters(record, name)
     else:
         kind = CLASSES.get(task, "AutoModelForSequenceClassification")
         code = [f"from transformers import {kind}", "", f'{kind}.from_pretrained("{name}")']
-    return "\n".join(["## Use", "", "```python", *code, "```", ""])
+    return "\n".join(["## Use", "", *note, "```python", *code, "```", ""])
+
+
+def _has_token_vectors(record: dict[str, Any]) -> bool:
+    return bool(record["config"].get("head") == "tokens")
+
+
+def _use_adapters(record: dict[str, Any], name: str) -> tuple[list[str], list[str]]:
+    """Return a note and the code for adapters: a base that is not on the Hub must be named by the reader."""
+    # The adapters were trained on fp32 weights, whatever the base's file holds.
+    outputs = f'num_labels={max(1, len(record["task"]["labels"]))}, dtype="float32"'
+    start = record["model"] if record["init"] == "plain" else record["init"]
+    if hub_id_of(start["name"], start["found_in"]):
+        kind = "AutoPeftModelForSequenceClassification"
+        return [], [f"from peft import {kind}", "", f'{kind}.from_pretrained("{name}", {outputs})']
+    if start["name"] == EMBEDDED:
+        note = f"The adapters lie on `{EMBEDDED}`, which comes with mbert and is not on the Hub."
+        first = ["from pathlib import Path", "", "import modernbert"]
+        base = 'base = Path(modernbert.__file__).parent / "nano"'
+    else:
+        kept = Path(start["name"]).name
+        note = f"The adapters lie on `{kept}`, which is not on the Hub: name the folder that holds it."
+        first, base = [], f'base = "{kept}"'
+    code = [
+        *first,
+        "from peft import PeftModel",
+        "from transformers import AutoModelForSequenceClassification",
+        "",
+        base,
+        f"model = AutoModelForSequenceClassification.from_pretrained(base, {outputs})",
+        f'PeftModel.from_pretrained(model, "{name}")',
+    ]
+    return [note, ""], code
 
 
 def _limits(record: dict[str, Any]) -> str:

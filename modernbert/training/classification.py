@@ -261,12 +261,13 @@ class ClassificationJob(Job):
             self.scale.fold_in(model)
             self.scale = None
         shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
-        save_classifier(model, inputs.tokenizer, folder)
+        base = inputs.start if inputs.config.lora else None
+        save_classifier(model, inputs.tokenizer, folder, base)
         source = replace(
             inputs.source,
             name=folder.parent.name,
             folder=folder,
-            base=inputs.start if inputs.config.lora else None,
+            base=base,
             labels=inputs.task.labels,
         )
         tokens = self.splits[inputs.task.validation[0]].tokens
