@@ -20,6 +20,7 @@ from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
 from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
+from modernbert.training.prepare import retrieval_task, train_and_held_out
 
 # Groups of a number (length, confidence): quarters.
 QUARTERS = 4
@@ -137,6 +138,8 @@ def _rows(outcome: Outcome) -> dict[str, str] | None:
 
 def _queries(outcome: Outcome) -> dict[str, str] | None:
     request, kept = _request(outcome), outcome.record["data"]["splits"][outcome.split]
+    if outcome.record["kind"] == "finetune":
+        return _held_out(request, outcome.split, kept["fingerprint"])
     kind, _, place = kept["found_in"].partition(" ")
     target = place if kind in ("folder", "file") else request.target
     folder = Path(request.data_dir) if request.data_dir else None
@@ -146,6 +149,19 @@ def _queries(outcome: Outcome) -> dict[str, str] | None:
             queries = loaded.collection.queries
             return {f"{outcome.split}/{name}": text for name, text in queries.items()}
     return None
+
+
+def _held_out(request: Request, split: str, fingerprint: str) -> dict[str, str] | None:
+    """Return the queries that a training held out: they may be a part of its training data."""
+    if not (found := retrieval_task(request)):
+        return None
+    task, _ = found
+    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
+    loaded = {name: load_collection(task, name, data_dir) for name in task.splits}
+    collection = train_and_held_out(task, loaded)[1].get(split)
+    if collection is None or collection.fingerprint() != fingerprint:
+        return None
+    return {f"{split}/{name}": text for name, text in collection.queries.items()}
 
 
 def extremes(values_N: np.ndarray, k: int) -> Sequence[int]:

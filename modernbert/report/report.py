@@ -180,7 +180,7 @@ def _facts_table(record: dict[str, Any]) -> Table:
 def _provenance(records: Mapping[str, dict[str, Any]]) -> Section:
     """Say which runs, made when, on what, with which versions and data."""
     rows = []
-    for name, record in records.items():
+    for name, record in without_paths(records).items():
         versions = record["versions"]
         data = {str(part.get("revision", "")) for part in record["data"]["splits"].values()}
         packages = ", ".join(f"{package} {versions[package]}" for package in versions if versions[package])

@@ -105,7 +105,7 @@ def chosen_on(record: Mapping[str, Any]) -> str:
     training, split = record["training"], record["results"][0]["split"]
     if record["config"]["keep"] != "best":
         return f"the last step, {training['steps']}; none was chosen"
-    more = ", as were the labels' thresholds" if record.get("thresholds") else ""
+    more = "; the labels' thresholds were tuned there too" if record.get("thresholds") else ""
     return f"step {training['best_step']} of {training['steps']}, the best evaluation on {split}{more}"
 
 

@@ -112,7 +112,7 @@ def prepare_retrieval(
     data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
     source = locate_model(request.model, store=store, data_dir=data_dir)
     loaded = {split: load_collection(task, split, data_dir) for split in task.splits}
-    train, held_out = _train_and_held_out(task, loaded)
+    train, held_out = train_and_held_out(task, loaded)
     if request.limit:
         ids = list(train.queries)
         train = train.only([ids[i] for i in limited(len(ids), request.limit)])
@@ -173,9 +173,10 @@ def _require_sizes(source: ModelSource, config: RetrievalConfig) -> None:
         raise BadOption(f"--dims {larger[0]} exceeds the model's vectors of {size} numbers")
 
 
-def _train_and_held_out(
+def train_and_held_out(
     task: RetrievalTask, loaded: dict[str, LoadedCollection]
 ) -> tuple[Collection, dict[str, Collection]]:
+    """Return what a task trains on, and what it is scored on: without a validation split, a tenth of it."""
     assert task.train is not None
     train = loaded[task.train].collection
     if task.validation is None:

@@ -122,7 +122,7 @@ def test_a_run_of_the_future_can_be_read(here):
     record |= {"new": 1}
     record["request"] |= {"new": 1}
     path.write_text(json.dumps(record))
-    assert "MiB" in command("report", "toy", "-o", "x.html")
+    assert "KiB" in command("report", "toy", "-o", "x.html")
 
 
 def test_while_a_run_trains_others_are_told_so(here):

@@ -74,7 +74,7 @@ def test_a_figure_that_no_machine_number_holds_is_told(value, here):
 
 
 def test_ids_with_line_separators_are_read_back(here):
-    assert "MiB" in command("report", "eval-coll-tiny-bert", "-o", "x.html")
+    assert "KiB" in command("report", "eval-coll-tiny-bert", "-o", "x.html")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_a_search_and_a_comparison_tell_no_place(tmp_path, store, base, tiny_mod
     page = comparison_report(compare(store, [], ["my model"]), store)
     assert "my model" in page and "tiny-modernbert" in page
     require_no_paths(page, tmp_path, tiny_modernbert.parent)
+
+
+def test_a_training_for_search_tells_no_place_and_shows_its_queries(tmp_path, store, base):
+    """A tenth of its own pairs was held out: no file holds that split."""
+    rows = [{"query": f"w{i} w{i + 1}", "positive": f"w{i} w{i + 1} w{i + 2}"} for i in range(57)]
+    path = write_csv(base.parent / "my pairs.csv", rows)
+    names = [
+        finetune(request_of(path, base, epochs=0.5, batch_size=8, head=head), store).name
+        for head in ("vectors", "tokens", "reranker")
+    ]
+    for name in names:
+        page = run_report(name, store)
+        assert "Ids alone" not in page and re.search(r">w\d+ w\d+<", page)
+        require_no_paths(page, tmp_path)
+        require_no_paths((store.path(name) / "model" / "README.md").read_text(), tmp_path)
+    page = comparison_report(compare(store, names, []), store)
+    require_no_paths(page, tmp_path)
 
 
 @pytest.mark.parametrize(
