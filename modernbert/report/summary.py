@@ -12,6 +12,7 @@ from modernbert.comparison.results import TaskComparison
 from modernbert.comparison.tables import Table
 from modernbert.evaluation.metrics import METRICS
 from modernbert.evaluation.shown import interval_text
+from modernbert.report.plots import evenly
 from modernbert.report.section import Section
 from modernbert.runs import rows_of
 
@@ -21,35 +22,44 @@ KINDS = {
     "regression": "a number for each text",
     "retrieval": "search",
 }
-# Constant answers that are tried: those of the most frequent classes.
-TRIED = 5
+# Constant answers that are tried: so many of the most frequent classes, and sets of labels.
+TRIED, TRIED_SETS = 5, 20
+# Labels that a sentence names.
+NAMED = 5
 CORRELATIONS = ("spearman", "pearson")
 
 
 def constant_answer(outcome: Outcome) -> tuple[str, float] | None:
     """Return the best answer that is the same for every text, and its score; None where there is none.
 
-    Of one label a text it is one of the most frequent classes; of several, the most frequent labels together.
+    Of one label a text it is one of the most frequent classes; of several, the labels that most often come
+    together, or the most frequent ones.
     """
     labels, kind = outcome.labels, outcome.record["task"]["kind"]
     if labels is None or kind == "regression":
         return None
-    counts_C = np.bincount(labels) if kind == "single_label" else labels.sum(axis=0)
-    order = np.argsort(-counts_C, kind="stable")
-    names = outcome.record["task"]["labels"]
-    if kind == "single_label":
-        answers = [([c], np.full_like(labels, c)) for c in order[:TRIED].tolist()]
-    else:
-        answers = [(order[:k].tolist(), _all_alike(labels, order[:k])) for k in range(1, len(order) + 1)]
-    found = [(METRICS[outcome.metric](labels, always), chosen) for chosen, always in answers]
-    best, chosen = max(found, key=lambda one: one[0])
-    return ", ".join(names[c] for c in chosen), float(best)
+    names, metric = outcome.record["task"]["labels"], METRICS[outcome.metric]
+    tried = _classes(labels) if kind == "single_label" else _sets(labels)
+    value, always = max(((metric(labels, a), a) for a in tried), key=lambda one: one[0])
+    chosen = [int(always[0])] if kind == "single_label" else np.flatnonzero(always[0]).tolist()
+    named = ", ".join(names[c] for c in chosen) or "none"
+    return (named if len(chosen) <= NAMED else f"the {len(chosen)} most frequent labels"), float(value)
 
 
-def _all_alike(labels_NC: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    always_NC = np.zeros_like(labels_NC)
-    always_NC[:, chosen] = 1
-    return always_NC
+def _classes(labels_N: np.ndarray) -> list[np.ndarray]:
+    often = np.argsort(-np.bincount(labels_N), kind="stable")[:TRIED]
+    return [np.full_like(labels_N, c) for c in often]
+
+
+def _sets(labels_NC: np.ndarray) -> list[np.ndarray]:
+    sets, counts = np.unique(labels_NC, axis=0, return_counts=True)
+    tried = [np.broadcast_to(sets[counts.argmax()], labels_NC.shape)]
+    often = np.argsort(-labels_NC.sum(axis=0), kind="stable")
+    for last in evenly(len(often), TRIED_SETS).tolist():
+        always_NC = np.zeros_like(labels_NC)
+        always_NC[:, often[: last + 1]] = 1
+        tried.append(always_NC)
+    return tried
 
 
 def run_summary(record: Mapping[str, Any], outcomes: Sequence[Outcome]) -> Section:

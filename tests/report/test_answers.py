@@ -143,6 +143,14 @@ def test_the_best_labels_for_every_text_are_found(store):
     assert (answer, value) == ("x", pytest.approx(2 * 1 * 0.75 / 1.75))
 
 
+def test_the_labels_that_most_often_come_together_are_tried(store):
+    """No label is the whole answer more often than any set of labels that occurs."""
+    sets = [[0.0, 1.0]] * 3 + [[1.0, 1.0]] * 2 + [[1.0, 0.0]] * 2 + [[0.0, 0.0]] * 4
+    rows = [(one, [1.0, 1.0], [1.0, 1.0]) for one in sets]
+    outcome = labelled_run(store, "multi_label", rows, ["x", "y"], "exact_match")
+    assert constant_answer(outcome) == ("none", pytest.approx(4 / 11))
+
+
 @pytest.mark.parametrize(
     ("value", "low", "said"),
     [
