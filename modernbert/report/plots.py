@@ -24,7 +24,8 @@ SHAPES = (
     "M0 -6L6 0L0 6L-6 0z",
     "M0 -6L5.5 4.5H-5.5z",
 )
-ROW = 42
+# Of pictures that have a row for each name.
+ROW, ROWS_TOP = 42, 10
 LONGEST_NAME = 56
 # Points of a line or a cloud; more cannot be told apart and make the page large.
 MOST_POINTS = 400
@@ -65,11 +66,11 @@ def _legend(names: Iterable[str], styles: Styles) -> dict[str, dict[str, str]]:
 def scores(models: Sequence[ModelScores], metric: str, styles: Styles) -> Markup:
     """Draw each model's mean with its interval, and every seed as a small sign."""
     every = [v for m in models for v in (*m.by_seed.values(), m.mean, m.low, m.high) if v is not None]
-    height = svg.TOP + ROW * len(models) + svg.BOTTOM
-    x = svg.axis_x(svg.spread(every), left=svg.RIGHT)
-    parts = svg.horizontal(x, metric, height)
+    height = ROWS_TOP + ROW * len(models) + svg.BOTTOM
+    x = svg.axis_x(svg.spread(every))
+    parts = svg.horizontal(x, metric, height, ROWS_TOP)
     for n, m in enumerate(models):
-        y, style = svg.TOP + ROW * n + 29, styles[m.model]
+        y, style = ROWS_TOP + ROW * n + 29, styles[m.model]
         parts.append(svg.letters(svg.RIGHT, y - 14, cut_name(m.model), kind="name"))
         parts += _interval(x, y, m.low, m.high, style.colour)
         parts.append(svg.sign((x(m.mean), y), style, f"{m.model}: {m.mean:.4f}, mean"))
@@ -91,12 +92,12 @@ def _interval(x: svg.Scale, y: float, low: float | None, high: float | None, col
 def differences(contrasts: Sequence[Contrast], metric: str, styles: Styles) -> Markup:
     """Draw each difference with its interval, around 0, in the model's colour."""
     every = [v for c in contrasts for v in (c.difference.low, c.difference.high, c.difference.value)]
-    height = svg.TOP + ROW * len(contrasts) + svg.BOTTOM
-    x = svg.axis_x(svg.spread([*every, 0.0]), left=svg.RIGHT)
-    parts = [*svg.horizontal(x, f"difference in {metric}", height)]
-    parts.append(svg.line((x(0), svg.TOP), (x(0), height - svg.BOTTOM), kind="dashes"))
+    height = ROWS_TOP + ROW * len(contrasts) + svg.BOTTOM
+    x = svg.axis_x(svg.spread([*every, 0.0]))
+    parts = [*svg.horizontal(x, f"difference in {metric}", height, ROWS_TOP)]
+    parts.append(svg.line((x(0), ROWS_TOP), (x(0), height - svg.BOTTOM), kind="dashes"))
     for n, c in enumerate(contrasts):
-        y, d, style = svg.TOP + ROW * n + 29, c.difference, styles[c.model]
+        y, d, style = ROWS_TOP + ROW * n + 29, c.difference, styles[c.model]
         parts.append(svg.letters(svg.RIGHT, y - 14, cut_name(f"{c.model} − {c.baseline}"), kind="name"))
         parts += _interval(x, y, d.low, d.high, style.colour)
         parts.append(svg.sign((x(d.value), y), style, f"{c}: {d.value:+.4f}"))
@@ -106,9 +107,9 @@ def differences(contrasts: Sequence[Contrast], metric: str, styles: Styles) -> M
 def curves(label: str, lines: Mapping[str, Points], x: str, y: str, styles: Styles) -> Markup:
     """Draw a line for each name."""
     thinned = {name: [points[i] for i in evenly(len(points), MOST_POINTS)] for name, points in lines.items()}
-    across = svg.axis_x(svg.spread([p[0] for points in thinned.values() for p in points]))
     up = svg.axis_y(svg.spread([p[1] for points in thinned.values() for p in points]))
-    parts = svg.horizontal(across, x) + svg.vertical(up, y)
+    across = svg.axis_x(svg.spread([p[0] for points in thinned.values() for p in points]), beside=up)
+    parts = svg.horizontal(across, x) + svg.vertical(up, y, across)
     for name, points in thinned.items():
         places = [(across(a), up(b)) for a, b in points]
         parts.append(svg.path(places, kind="line", colour=styles[name].colour))
@@ -124,9 +125,9 @@ def curves(label: str, lines: Mapping[str, Points], x: str, y: str, styles: Styl
 def speed_and_score(models: Sequence[ModelScores], metric: str, styles: Styles) -> Markup:
     """Draw score against examples a second; the Pareto front is joined."""
     known = {m.model: (m.cost.examples_per_second, m.mean, m) for m in models if m.cost.examples_per_second}
-    x = svg.axis_x(svg.spread([s for s, _, _ in known.values()], is_log=True), is_log=True)
     y = svg.axis_y(svg.spread([mean for _, mean, _ in known.values()]))
-    parts = svg.horizontal(x, "examples a second (inference, log scale)") + svg.vertical(y, metric)
+    x = svg.axis_x(svg.spread([s for s, _, _ in known.values()], is_log=True), beside=y, is_log=True)
+    parts = svg.horizontal(x, "examples a second (inference, log scale)") + svg.vertical(y, metric, x)
     front = sorted((x(speed), y(mean)) for speed, mean, m in known.values() if m.on_front)
     parts.append(svg.path(front, kind="dashes"))
     parts += [
@@ -138,8 +139,9 @@ def speed_and_score(models: Sequence[ModelScores], metric: str, styles: Styles) 
 
 def reliability(models: Mapping[str, Calibration], styles: Styles) -> Markup:
     """Draw the share of right answers against confidence; a calibrated model lies on the dashed diagonal."""
-    x, y = svg.axis_x(SHARES), svg.axis_y(SHARES)
-    parts = svg.horizontal(x, "confidence of the answer") + svg.vertical(y, "share right")
+    y = svg.axis_y(SHARES)
+    x = svg.axis_x(SHARES, beside=y)
+    parts = svg.horizontal(x, "confidence of the answer") + svg.vertical(y, "share right", x)
     parts.append(svg.line((x(0), y(0)), (x(1), y(1)), kind="dashes"))
     for name, found in models.items():
         style = styles[name]
@@ -155,8 +157,9 @@ def precision_recall(
     lines: Mapping[str, Points], used: Mapping[str, tuple[float, float]], styles: Styles
 ) -> Markup:
     """Draw precision against recall over all thresholds, with a sign at the threshold that was used."""
-    x, y = svg.axis_x(SHARES), svg.axis_y(SHARES)
-    parts = svg.horizontal(x, "recall") + svg.vertical(y, "precision")
+    y = svg.axis_y(SHARES)
+    x = svg.axis_x(SHARES, beside=y)
+    parts = svg.horizontal(x, "recall") + svg.vertical(y, "precision", x)
     for name, points in lines.items():
         drawn = [points[i] for i in evenly(len(points), MOST_POINTS)]
         parts.append(svg.path([(x(r), y(p)) for r, p in drawn], kind="line", colour=styles[name].colour))
@@ -169,9 +172,9 @@ def precision_recall(
 def scatter(label: str, points_N2: np.ndarray, names: tuple[str, str], line: str, style: Style) -> Markup:
     """Draw points with a dashed `line`: the `diagonal`, or `zero`."""
     shown = points_N2[evenly(len(points_N2), MOST_DOTS)]
-    x = svg.axis_x(svg.spread(points_N2[:, 0].tolist()))
     y = svg.axis_y(svg.spread([*points_N2[:, 1].tolist(), *([0.0] if line == "zero" else [])]))
-    parts = svg.horizontal(x, names[0]) + svg.vertical(y, names[1])
+    x = svg.axis_x(svg.spread(points_N2[:, 0].tolist()), beside=y)
+    parts = svg.horizontal(x, names[0]) + svg.vertical(y, names[1], x)
     if line == "zero":
         parts.append(svg.line((x.start, y(0)), (x.end, y(0)), kind="dashes"))
     elif (low := max(x.low, y.low)) < (high := min(x.high, y.high)):
@@ -184,9 +187,9 @@ def gains(values_N: np.ndarray, metric: str, style: Style) -> Markup:
     """Draw what each query gains or loses, sorted."""
     falling = np.sort(values_N)[::-1]
     places = evenly(len(falling), MOST_POINTS)
-    x = svg.axis_x((0, max(1, len(falling) - 1)))
     y = svg.axis_y(svg.spread([*falling.tolist(), 0.0]))
-    parts = svg.horizontal(x, "queries or texts, sorted") + svg.vertical(y, f"difference in {metric}")
+    x = svg.axis_x((0, max(1, len(falling) - 1)), beside=y)
+    parts = svg.horizontal(x, "queries or texts, sorted") + svg.vertical(y, f"difference in {metric}", x)
     parts.append(svg.line((x.start, y(0)), (x.end, y(0)), kind="dashes"))
     parts.append(svg.path([(x(i), y(falling[i])) for i in places.tolist()], kind="line", colour=style.colour))
     return Figure("Gains and losses", tuple(parts)).html()

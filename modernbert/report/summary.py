@@ -122,7 +122,7 @@ def chosen_on(record: Mapping[str, Any]) -> str:
 def _selection(record: Mapping[str, Any], outcome: Outcome) -> list[str]:
     """Warn of a score on the rows that the checkpoint was chosen on."""
     training = outcome.training
-    if training is None or outcome.labels is None or training["config"]["keep"] != "best":
+    if training is None or training["config"]["keep"] != "best":
         return []
     if training["chosen_on"] != record["data"]["splits"][outcome.split]["fingerprint"]:
         return []
@@ -204,9 +204,13 @@ def comparison_summary(
     points = [point for task in tasks for point in _verdicts(task, outcomes[task.task])]
     rows = [row for task in tasks for row in _made(task, outcomes[task.task])]
     columns = ("task", "model", "seeds", "rows trained on", "checkpoint (first seed)", "hardware")
-    return Section(
-        "Summary", points=tuple(points), tables=(Table("What was compared", columns, tuple(rows)),)
+    filled = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    table = Table(
+        "What was compared",
+        tuple(columns[i] for i in filled),
+        tuple(tuple(row[i] for i in filled) for row in rows),
     )
+    return Section("Summary", points=tuple(points), tables=(table,))
 
 
 def _verdicts(task: TaskComparison, outcomes: Mapping[str, Outcome]) -> list[str]:

@@ -16,7 +16,9 @@ from markupsafe import Markup
 from modernbert.report.templates import render
 
 WIDTH, HEIGHT = 440, 280
-LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 42
+RIGHT, TOP, BOTTOM = 14, 28, 42
+# Of a digit, about.
+DIGIT = 6.8
 # Units between two numbers of an axis, at least.
 TICK_X, TICK_Y = 70, 45
 
@@ -116,9 +118,10 @@ def spread(values: Sequence[float], *, is_log: bool = False) -> tuple[float, flo
     return low - air, high + air
 
 
-def axis_x(values: tuple[float, float], *, left: float = LEFT, is_log: bool = False) -> Scale:
-    """Return a horizontal axis from the left to the right margin."""
-    return Scale(*values, left, WIDTH - RIGHT, is_log)
+def axis_x(values: tuple[float, float], *, beside: Scale | None = None, is_log: bool = False) -> Scale:
+    """Return a horizontal axis; at its left is room for the numbers of the vertical axis `beside` it."""
+    longest = max((len(text) for _, text in beside.ticks(TICK_Y)), default=0) if beside else 0
+    return Scale(*values, RIGHT + DIGIT * longest, WIDTH - RIGHT, is_log)
 
 
 def axis_y(values: tuple[float, float]) -> Scale:
@@ -126,34 +129,25 @@ def axis_y(values: tuple[float, float]) -> Scale:
     return Scale(*values, HEIGHT - BOTTOM, TOP)
 
 
-def horizontal(x: Scale, title: str, height: float = HEIGHT) -> list[Part]:
+def horizontal(x: Scale, title: str, height: float = HEIGHT, top: float = TOP) -> list[Part]:
     """Draw the x axis: lines from top to bottom, numbers and title below."""
     base = height - BOTTOM
     parts = []
     for value, text in x.ticks(TICK_X):
         at = x(value)
-        parts.append(line((at, TOP), (at, base), kind="grid"))
+        parts.append(line((at, top), (at, base), kind="grid"))
         parts.append(letters(at, base + 16, text, anchor="middle"))
     return [*parts, letters((x.start + x.end) / 2, height - 7, title, anchor="middle", kind="name")]
 
 
-def vertical(y: Scale, title: str) -> list[Part]:
-    """Draw the y axis: lines from left to right, numbers and title at the left."""
+def vertical(y: Scale, title: str, x: Scale) -> list[Part]:
+    """Draw the y axis: lines from left to right, numbers at the left, the title above."""
     parts = []
     for value, text in y.ticks(TICK_Y):
         at = y(value)
-        parts.append(line((LEFT, at), (WIDTH - RIGHT, at), kind="grid"))
-        parts.append(letters(LEFT - 6, at + 4, text, anchor="end"))
-    turned = Part(
-        "text",
-        {
-            "class": "name",
-            "text-anchor": "middle",
-            "transform": f"translate(13 {(TOP + y.start) / 2}) rotate(-90)",
-        },
-        title,
-    )
-    return [*parts, turned]
+        parts.append(line((x.start, at), (x.end, at), kind="grid"))
+        parts.append(letters(x.start - 6, at + 4, text, anchor="end"))
+    return [*parts, letters(2, 13, title, kind="name")]
 
 
 def letters(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "number") -> Part:

@@ -40,7 +40,7 @@ def test_every_axis_can_be_drawn(values, is_log):
     low, high = svg.spread(values, is_log=is_log)
     scale = svg.axis_x((low, high), is_log=is_log)
     assert low < min(values) and max(values) < high
-    assert all(svg.LEFT <= scale(v) <= svg.WIDTH for v in values)
+    assert all(0 <= scale(v) <= svg.WIDTH for v in values)
     assert all(low <= v <= high * (1 + 1e-9) for v, _ in scale.ticks(70))
 
 
@@ -62,7 +62,8 @@ def test_points_lie_where_their_numbers_are():
     drawn = ElementTree.fromstring(str(plots.scatter("A", points, ("x", "y"), "diagonal", style)))
     cloud = drawn.find(".//path[@class='cloud']").get("d")
     (x0, y0), (x1, y1) = [tuple(map(float, p)) for p in re.findall(r"M(\S+) (\S+)h0", cloud)]
-    assert (x1 - x0) / (svg.WIDTH - svg.LEFT - svg.RIGHT) == pytest.approx(1 / 1.12, abs=1e-2)
+    left = svg.RIGHT + svg.DIGIT  # numbers of one digit
+    assert (x1 - x0) / (svg.WIDTH - svg.RIGHT - left) == pytest.approx(1 / 1.12, abs=1e-2)
     assert (y0 - y1) / (svg.HEIGHT - svg.TOP - svg.BOTTOM) == pytest.approx(1 / 1.12, abs=1e-2)
 
 
