@@ -18,6 +18,7 @@ import subprocess
 import tarfile
 import tempfile
 import tomllib
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 from modernbert.tasks.codesearch import stdlib
 
 from modernbert.data.readers import SUFFIXES, iter_rows
@@ -126,7 +127,9 @@ def texts(path: Path, pattern: str | None) -> Iterator[str]:
 
 def visible(markup: str, kind: str) -> str:
     """Return the text of a page without what surrounds it."""
-    page = BeautifulSoup(markup, "lxml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        page = BeautifulSoup(markup, "lxml")
     for part in page(["script", "style", "nav", "head", "header", "footer", "info"]):
         part.decompose()
     body = page.find("main") or page.find("div", class_="body") or page
@@ -195,27 +198,32 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         )
 
 
-def collected(corpus: Path, left_out: set[int], source: tuple[str, str, dict[str, object]]) -> Package:
-    """Fetch one package unless it is there already."""
+def collected(corpus: Path, left_out: set[int], source: tuple[str, str, dict[str, object]]) -> Package | None:
+    """Fetch one package unless it is there already; None if its registry does not have it."""
     registry, name, rules = source
     stem = name.replace("/", "-").lstrip("@")
     note = corpus / "packages" / f"{stem}.json"
     if not note.is_file():
-        write_json(note, asdict(collect(registry, name, rules, corpus / "train" / f"{stem}.jsonl", left_out)))
+        try:
+            package = collect(registry, name, rules, corpus / "train" / f"{stem}.jsonl", left_out)
+        except subprocess.CalledProcessError as error:
+            print(f"{name}: left out, {error.cmd[0]} cannot get it", flush=True)
+            return None
+        write_json(note, asdict(package))
     package = Package(**json.loads(note.read_text()))
     print(f"{name}: {package.characters:,} characters", flush=True)
     return package
 
 
-_jobs: list[Callable[[tuple[str, str, dict[str, object]]], Package]] = []
+_jobs: list[Callable[[tuple[str, str, dict[str, object]]], Package | None]] = []
 
 
-def adopt(job: Callable[[tuple[str, str, dict[str, object]]], Package]) -> None:
+def adopt(job: Callable[[tuple[str, str, dict[str, object]]], Package | None]) -> None:
     """Keep a job in a forked process: it is too large to be sent with each source."""
     _jobs.append(job)
 
 
-def adopted(source: tuple[str, str, dict[str, object]]) -> Package:
+def adopted(source: tuple[str, str, dict[str, object]]) -> Package | None:
     """Do the job that this process keeps."""
     return _jobs[0](source)
 
@@ -253,15 +261,16 @@ def main() -> None:
     options = parser.parse_args()
     rules = tomllib.loads((HERE / "sources.toml").read_text())
     rules.pop("pairs", None)  # see pairs.py
-    groups = [rules.pop(name) for name in ("pypi", "science")]
-    rules["pypi"] = rules.pop("data") | {name: group for group in groups for name in group["packages"].split()}
+    groups = [rules.pop(name) for name in ("pypi", "science") if name in rules]
+    of_python = {name: group for group in groups for name in group["packages"].split()}
+    rules["pypi"] = of_python | rules.pop("data", {})
     (options.corpus / "train").mkdir(parents=True, exist_ok=True)
     (options.corpus / "packages").mkdir(exist_ok=True)
     every = [(registry, name, rule) for registry, group in rules.items() for name, rule in group.items()]
     job = partial(collected, options.corpus, evaluated(options.leave_out))
     # Forked processes share the set of what is left out.
     with ProcessPoolExecutor(options.processes, get_context("fork"), adopt, (job,)) as pool:
-        packages = list(pool.map(adopted, every))
+        packages = [package for package in pool.map(adopted, every) if package]
     with atomic_file(options.corpus / "data_card.md") as card:
         card.write(data_card(packages))
 

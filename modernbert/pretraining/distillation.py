@@ -112,7 +112,8 @@ class Distillation:
         """Return the loss summed over texts."""
         with accelerator.autocast():
             vectors_ND = network(batch.to(accelerator.device))
-        return (1 - (vectors_ND * targets_ND.to(accelerator.device)).sum(dim=1)).sum()
+        cosines_N: torch.Tensor = (vectors_ND * targets_ND.to(accelerator.device)).sum(dim=1)
+        return (1 - cosines_N).sum()
 
     def _of_words(
         self, network: nn.Module, batch: PackedBatch, data: Lessons, accelerator: Any
@@ -142,9 +143,7 @@ class DistillationJob(PretrainingJob):
         """Have the teacher read what it has not read yet."""
         inputs = self.inputs
         assert inputs.teacher is not None, "a teacher"
-        teacher = Embedder(
-            inputs.teacher, device=inputs.machine.device, precision=inputs.machine.precision
-        )
+        teacher = Embedder(inputs.teacher, device=inputs.machine.device, precision=inputs.machine.precision)
         splits = {"train": self.words.pieces, "held_out": self.held_out}
         size = self.model.config.hidden_size
         return teach(teacher, splits, inputs.tokenizer, size, lambda *_: self.stop.raise_if_requested())

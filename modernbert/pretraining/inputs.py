@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadData, BadOption
+from modernbert.evaluation.embed import require_vectors
 from modernbert.files import checksums, sha256
 from modernbert.kept import kept_folder
 from modernbert.model.device import MAX_TOKENS, choose_machine
+from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.places import own_cache
@@ -127,8 +129,10 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     if request.init_from:
         raise BadOption("pretraining goes on from --model; there is no --init-from")
     if not config.mask and not request.teacher:
-        raise BadOption("without masked tokens there is nothing to learn", fix="Leave --mask 0 out, or add --teacher.")
-    teacher = _locate(request, store, request.teacher) if request.teacher else None
+        raise BadOption(
+            "without masked tokens there is nothing to learn", fix="Leave --mask 0 out, or add --teacher."
+        )
+    teacher = _teacher(request, store)
     notes: list[str] = []
     content = _content(corpus)
     source, tokenizer = _start(request, corpus, content, store, notes)
@@ -165,6 +169,19 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
         found=read_found(folder),
         teacher=teacher,
     )
+
+
+def _teacher(request: PretrainingRequest, store: RunStore) -> ModelSource | None:
+    if request.teacher is None:
+        return None
+    teacher = _locate(request, store, request.teacher)
+    require_vectors(teacher)
+    if not embedding_settings(teacher).tuned:
+        raise BadOption(
+            f"the teacher {teacher.name} was not made for sentence vectors",
+            fix="Use a sentence encoder, such as a run of mbert finetune on pairs of texts.",
+        )
+    return teacher
 
 
 def _task(files: int, teacher: ModelSource | None, config: PretrainingConfig) -> PretrainingTask:

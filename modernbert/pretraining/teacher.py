@@ -106,7 +106,8 @@ def projection(vectors_NS: np.ndarray, size: int) -> np.ndarray:
     _, directions_SS = np.linalg.eigh(moments_SS)
     leading_SD = directions_SS[:, ::-1][:, :size]
     largest_D = np.abs(leading_SD).argmax(axis=0)
-    return (leading_SD * np.sign(leading_SD[largest_D, np.arange(size)])).astype(np.float32)
+    signs_D = np.sign(leading_SD[largest_D, np.arange(size)])
+    return np.asarray(leading_SD * signs_D, np.float32)
 
 
 def _kept_projection(shards: Sequence[np.ndarray], size: int, key: dict[str, Any]) -> np.ndarray:
