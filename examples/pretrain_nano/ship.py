@@ -2,8 +2,8 @@
 
     python examples/pretrain_nano/ship.py runs/nano-taught runs/nano-pairs --corpus CORPUS
 
-The encoder's weights lie between those of distillation and those of contrastive training (Wortsman et al. 2022,
-arXiv:2109.01903): it finds code by docstrings, and keeps what its teacher taught it of other texts.
+The encoder's weights lie between those of distillation and those of contrastive training (Wortsman et al.
+2022, arXiv:2109.01903): it finds code by docstrings, and keeps what its teacher taught it of other texts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ SHARE = 0.95
 LENGTH = 128
 
 
+# What the first training's curve shows: heading -> metric.
+CURVE = {"cosine to the teacher": "teacher_cosine", "masked accuracy": "masked_accuracy"}
+
+
 def blended(masked: Any, encoder: Any, share: float) -> Any:
     """Return the masked-language model with its encoder's weights moved by `share` towards `encoder`'s."""
     towards: Mapping[str, torch.Tensor] = encoder.state_dict()
@@ -46,9 +50,9 @@ def card(taught: dict, pairs: dict, notes: str) -> str:
         steps=training["steps"],
         tokens=f"{training['tokens']:,}",
         minutes=f"{training['minutes']:.0f}",
-        parameters=f"{sum(masked['parameters'].values()):,}",
+        parameters=f"{sum(taught['parameters'].values()):,}",
         scores=scores(taught),
-        curve=curve(training, {"cosine to the teacher": "teacher_cosine", "masked accuracy": "masked_accuracy"}),
+        curve=curve(training, CURVE),
         settings=json.dumps(taught["config"]),
         share=SHARE,
         pair_count=f"{search['steps'] * pairs['config']['batch_size']:,}",
