@@ -27,7 +27,14 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     title = f"\n{found.queries:,} docstrings, each asking for its own among {found.documents:,} functions"
     columns = ("system", names[0], "95 % interval", *names[1:], "")
     output.print_table(f"{title} (modules that training never saw)", columns, rows, right=names)
-    answers = [(a.question, a.found, f"{a.score:.2f}") for a in found.answers]
-    output.print_table("\nasked in other words", ("question", "best answer", "cosine"), answers)
+    systems = list(found.answers[0].ranks)
+    answers = [(a.question, a.found, *(str(rank or "-") for rank in a.ranks.values())) for a in found.answers]
+    for place, label in ((1, "right on top"), (3, "right in the first three")):
+        counts = (sum(0 < a.ranks[system] <= place for a in found.answers) for system in systems)
+        answers.append((f"{label}, of {len(found.answers)}", "", *map(str, counts)))
+    output.print_table(
+        "\nasked as a person would: the place of the first right answer",
+        ("question", f"{found.run} finds", *systems), answers, right=systems,
+    )  # fmt: skip
     output.print_line(f"\nnext: mbert index PATH --model {found.run}, then mbert search 'what you look for'")
     output.print_line(f"or:   mbert report {found.run}; mbert finetune your_texts.csv")

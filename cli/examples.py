@@ -10,6 +10,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "pretrain": (
         "mbert pretrain ./contracts --epochs 1",
         "mbert pretrain ./src --from-scratch nano --vocabulary 8192",
+        "mbert pretrain ./tickets.jsonl --model modernbert-nano --teacher minilm --max-length 128",
     ),
     "resume": ("mbert resume my-run",),
     "eval": (

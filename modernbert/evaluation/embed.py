@@ -58,7 +58,7 @@ class Estimate:
         )
 
 
-def _require_vectors(source: ModelSource) -> None:
+def require_vectors(source: ModelSource) -> None:
     """Refuse models whose training was for something else than one vector a text."""
     if is_late_interaction(source.folder):
         raise BadModel(
@@ -113,7 +113,7 @@ class Embedder:
         self.model = network.to(self.accelerator.device).eval()
 
     def _load(self) -> Any:
-        _require_vectors(self.source)
+        require_vectors(self.source)
         return PackedEmbedder(load_encoder(self.source), self.settings)
 
     def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:

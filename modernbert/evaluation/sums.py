@@ -21,7 +21,7 @@ SHARES = ("accuracy", "exact_match")
 CONFUSION = ("f1", "micro_f1", "macro_f1", "matthews")
 # The values that a metric can have; a metric that is not named here can have any.
 BOUNDS = {
-    **dict.fromkeys(("spearman", "pearson", "matthews"), CORRELATION),
+    **dict.fromkeys(("spearman", "pearson", "matthews", "teacher_cosine"), CORRELATION),
     **dict.fromkeys((*SHARES, "f1", "micro_f1", "macro_f1", "masked_accuracy"), SHARE),
     **dict.fromkeys(("ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100"), SHARE),
     **dict.fromkeys(("mean_absolute_error", "root_mean_squared_error", "loss"), (0.0, np.inf)),

@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadData, BadOption
-from modernbert.files import sha256
+from modernbert.evaluation.embed import require_vectors
+from modernbert.files import checksums, sha256
 from modernbert.kept import kept_folder
 from modernbert.model.device import MAX_TOKENS, choose_machine
+from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.places import own_cache
@@ -40,11 +42,13 @@ class PretrainingRequest(Request):
         files: files and folders.
         scratch: an architecture to start from random weights; `model` then only lends its tokenizer.
         vocabulary: size of a new vocabulary for it; 0 takes `model`'s.
+        teacher: a sentence encoder whose vectors are learnt; None for masked words alone.
     """
 
     files: tuple[str, ...]
     scratch: str | None = None
     vocabulary: int = 0
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class PretrainingInputs(Inputs):
     config: PretrainingConfig
     folder: Path
     found: dict[str, Any]
+    teacher: ModelSource | None = None
 
     def facts(self) -> dict[str, str]:
         """Return the corpus's size, and what was left out of it."""
@@ -79,7 +84,7 @@ class PretrainingInputs(Inputs):
                 for name, part in sizes.items()
             ),
             "kept in": str(self.folder),
-        }
+        } | ({"teacher": self.teacher.name} if self.teacher else {})
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -92,13 +97,21 @@ class PretrainingInputs(Inputs):
     def data_record(self) -> dict[str, Any]:
         """Return both splits with fingerprints of their tokens, and what was left out."""
         splits = {name: {"rows": self.found[name]["pieces"], **self.found[name]} for name in SPLITS}
-        return {"splits": splits} | {k: v for k, v in self.found.items() if k not in SPLITS}
+        record = {"splits": splits} | {k: v for k, v in self.found.items() if k not in SPLITS}
+        if self.teacher is None:
+            return record
+        return record | {
+            "teacher": {"name": self.teacher.name, "revision": self.teacher.revision}
+            | {"weights": checksums(self.teacher.folder)}
+        }
 
     def load(self, accelerator: Any, stop: StopRequest) -> Job:
         """Load the model, or draw its weights, and open the corpus."""
+        from modernbert.pretraining.distillation import DistillationJob
         from modernbert.pretraining.job import PretrainingJob
 
-        return PretrainingJob(self, accelerator, stop)
+        job = PretrainingJob if self.teacher is None else DistillationJob
+        return job(self, accelerator, stop)
 
 
 def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> PretrainingInputs:
@@ -115,6 +128,11 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     config = config.with_values(request.settings, source="settings")
     if request.init_from:
         raise BadOption("pretraining goes on from --model; there is no --init-from")
+    if not config.mask and not request.teacher:
+        raise BadOption(
+            "without masked tokens there is nothing to learn", fix="Leave --mask 0 out, or add --teacher."
+        )
+    teacher = _teacher(request, store)
     notes: list[str] = []
     content = _content(corpus)
     source, tokenizer = _start(request, corpus, content, store, notes)
@@ -139,7 +157,7 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     kept_folder(folder, tokenise, notes.append)
     return PretrainingInputs(
         request=request,
-        task=PretrainingTask(f"masked-language modelling of {len(corpus.files):,} files"),
+        task=_task(len(corpus.files), teacher, config),
         source=source,
         start=source,
         tokenizer=tokenizer,
@@ -149,7 +167,29 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
         notes=tuple(notes),
         folder=folder,
         found=read_found(folder),
+        teacher=teacher,
     )
+
+
+def _teacher(request: PretrainingRequest, store: RunStore) -> ModelSource | None:
+    if request.teacher is None:
+        return None
+    teacher = _locate(request, store, request.teacher)
+    require_vectors(teacher)
+    if not embedding_settings(teacher).tuned:
+        raise BadOption(
+            f"the teacher {teacher.name} was not made for sentence vectors",
+            fix="Use a sentence encoder, such as a run of mbert finetune on pairs of texts.",
+        )
+    return teacher
+
+
+def _task(files: int, teacher: ModelSource | None, config: PretrainingConfig) -> PretrainingTask:
+    words = PretrainingTask(f"masked-language modelling of {files:,} files")
+    if teacher is None:
+        return words
+    metrics = ("teacher_cosine", *(words.metrics if config.mask else ()))
+    return PretrainingTask(f"distillation of {teacher.name} on {files:,} files", metrics=metrics)
 
 
 def _start(
@@ -171,9 +211,9 @@ def _start(
     return source, load_tokenizer(source)
 
 
-def _locate(request: Request, store: RunStore) -> ModelSource:
+def _locate(request: Request, store: RunStore, model: str | None = None) -> ModelSource:
     data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
-    return locate_model(request.model, store=store, data_dir=data_dir)
+    return locate_model(model or request.model, store=store, data_dir=data_dir)
 
 
 def _new_tokenizer(size: int, corpus: Corpus, content: Content, notes: list[str]) -> Any:

@@ -28,7 +28,7 @@ from modernbert.pretraining.network import PackedMaskedLM, load_masked_lm
 from modernbert.pretraining.rows import pack_rows
 from modernbert.pretraining.store import Pieces
 from modernbert.training.inputs import Job
-from modernbert.training.objectives import PerExample, cross_entropy
+from modernbert.training.objectives import Objective, PerExample, TrainingData, cross_entropy
 from modernbert.training.reports import Evaluation
 from modernbert.training.signals import StopRequest
 
@@ -77,7 +77,7 @@ class PretrainingJob(Job):
         config = inputs.config
         self.model, self.new_tensors = load_masked_lm(inputs.start, config.rotary_base)
         self.network: nn.Module = PackedMaskedLM(self.model)
-        self.objective = PerExample(cross_entropy)
+        self.objective: Objective = PerExample(cross_entropy)
         tokenizer = inputs.tokenizer
         special = tuple(sorted(tokenizer.all_special_ids))
         self.masking = Masking(config.mask, tokenizer.mask_token_id, special, len(tokenizer))
@@ -86,7 +86,8 @@ class PretrainingJob(Job):
         rows = pack_rows(sizes, config.max_length, config.seed)
         lengths = np.array([sizes[row].sum() for row in rows])
         plan = BatchPlan(lengths, config.batch_size, config.seed, sort=False)
-        self.data = PretrainingData(pieces, rows, plan, self.masking)
+        self.words = PretrainingData(pieces, rows, plan, self.masking)
+        self.data: TrainingData = self.words
         self.held_out = Pieces.open(inputs.folder, "held_out")
 
     def evaluate(self, network: nn.Module) -> Evaluation:
@@ -98,14 +99,18 @@ class PretrainingJob(Job):
             {"masked_accuracy": accuracy, "loss": float(guesses.losses.sum() / masked)}, accuracy
         )
 
-    def _parts(self, limit: int | None) -> Iterator[tuple[MaskedBatch, torch.Tensor]]:
-        """Yield held-out text in passes, always with the same tokens masked."""
+    def _passes(self, limit: int | None) -> Iterator[np.ndarray]:
+        """Yield the numbers of the held-out pieces of each pass, up to `limit` tokens in all."""
         order = np.random.default_rng(0).permutation(len(self.held_out))
         lengths = self.held_out.lengths[order]
         passes = (np.cumsum(lengths) - lengths) // EVALUATED_AT_ONCE
         last = passes[-1] if limit is None else min(passes[-1], limit // EVALUATED_AT_ONCE)
         for number in range(int(last) + 1):
-            numbers = order[passes == number]
+            yield order[passes == number]
+
+    def _parts(self, limit: int | None) -> Iterator[tuple[MaskedBatch, torch.Tensor]]:
+        """Yield held-out text in passes, always with the same tokens masked."""
+        for number, numbers in enumerate(self._passes(limit)):
             if len(numbers):
                 generator = torch.Generator().manual_seed(number)
                 yield self.masking.apply(joined(self.held_out, numbers), generator)

@@ -181,7 +181,10 @@ class PretrainingConfig(TrainingConfig):
     keep: Literal["best", "last"] = _help(
         "Weights to keep: the best on held-out text, or the last", "last", panel=EVALUATION
     )
-    mask: float = _help("Share of tokens that are masked", 0.3, _INNER_SHARE, panel=MASKING)
+    mask: float = _help(
+        "Share of tokens that are masked; 0 (with --teacher): learn its vectors alone", 0.3,
+        Range(0, 1, above=True, below=True, zero=True), panel=MASKING,
+    )  # fmt: skip
     held_out: float = _help("Share of texts held out for evaluation", 0.01, _INNER_SHARE, panel=EVALUATION)
     rotary_base: float = _help(
         "Rotary base (theta) of ModernBERT's global layers; 0 keeps the model's",

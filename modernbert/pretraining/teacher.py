@@ -1,0 +1,122 @@
+"""A sentence encoder's vectors of every piece of a corpus: what a smaller encoder learns to give.
+
+Shape suffixes: N pieces, S the teacher's vector size, D the student's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.vectors import SHARD, VectorCache
+from modernbert.files import atomic_file
+from modernbert.places import make_folder, own_cache
+from modernbert.pretraining.store import Pieces
+
+# Vectors that the directions are found from: each direction has hundreds of them.
+SAMPLE = 2**16
+
+
+@dataclass(frozen=True)
+class PieceTexts(Sequence[str]):
+    """The texts of pieces, decoded when they are read, so that a large corpus is never whole in memory."""
+
+    pieces: Pieces
+    tokenizer: Any
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        """Return one text, or those of a slice, without the special tokens around them."""
+        if isinstance(place, int):
+            if place >= len(self):
+                raise IndexError(place)
+            return self[place : place + 1][0]
+        ids = [self.pieces[number][1:-1] for number in range(*place.indices(len(self)))]
+        texts: list[str] = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        return texts
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a student's vector of each piece should be."""
+
+    shards: Sequence[np.ndarray]
+    projection_SD: np.ndarray
+
+    def of(self, numbers: np.ndarray) -> torch.Tensor:
+        """Return the teacher's vectors of these pieces in the student's space, of length 1, shape (N, D)."""
+        places = (divmod(int(number), SHARD) for number in numbers)
+        vectors_NS = np.stack([self.shards[shard][row] for shard, row in places])
+        return F.normalize(torch.from_numpy(vectors_NS.astype(np.float32) @ self.projection_SD), dim=1)
+
+
+def teach(
+    teacher: Embedder,
+    splits: dict[str, Pieces],
+    tokenizer: Any,
+    size: int,
+    on_progress: Callable[[str, int, int], None] = lambda split, done, total: None,
+) -> dict[str, Targets]:
+    """Return each split's targets. The teacher's vectors are kept: what is there is not made again.
+
+    Args:
+        teacher: the sentence encoder.
+        splits: the pieces of each split; the first one gives the projection.
+        tokenizer: the student's, that made the pieces.
+        size: D.
+        on_progress: told the split, how many of its texts are done, and of how many.
+    """
+    cache, shards = VectorCache.default(), {}
+    for split, pieces in splits.items():
+
+        def report(done: int, split: str = split, total: int = len(pieces)) -> None:
+            on_progress(split, done, total)
+
+        shards[split] = teacher.encode_cached(PieceTexts(pieces, tokenizer), cache, report)
+    first = next(iter(shards.values()))
+    projection_SD = _kept_projection(first, size, teacher.key)
+    return {split: Targets(vectors, projection_SD) for split, vectors in shards.items()}
+
+
+def projection(vectors_NS: np.ndarray, size: int) -> np.ndarray:
+    """Return the map from the teacher's space to one of `size` numbers that keeps dot products best; (S, D).
+
+    To fewer numbers: the leading eigenvectors of the vectors' second moments (the Eckart-Young theorem).
+    To as many or more: a fixed rotation, which keeps every dot product.
+    """
+    own = vectors_NS.shape[1]
+    if size >= own:
+        normal_DS = np.random.default_rng(0).standard_normal((size, own))
+        return np.linalg.qr(normal_DS)[0].T.astype(np.float32)
+    moments_SS = vectors_NS.T.astype(np.float64) @ vectors_NS
+    _, directions_SS = np.linalg.eigh(moments_SS)
+    leading_SD = directions_SS[:, ::-1][:, :size]
+    largest_D = np.abs(leading_SD).argmax(axis=0)
+    signs_D = np.sign(leading_SD[largest_D, np.arange(size)])
+    return np.asarray(leading_SD * signs_D, np.float32)
+
+
+def _kept_projection(shards: Sequence[np.ndarray], size: int, key: dict[str, Any]) -> np.ndarray:
+    """Return the projection. It is kept: a run that is resumed must find the same bits."""
+    sample_NS = np.concatenate(shards[: -(-SAMPLE // SHARD)])
+    content = json.dumps([size, key], sort_keys=True).encode() + np.ascontiguousarray(sample_NS).tobytes()
+    path = own_cache() / "projections" / f"{hashlib.sha256(content).hexdigest()[:32]}.npy"
+    make_folder(path.parent)
+    if not path.is_file():
+        with atomic_file(path, binary=True) as file:
+            np.save(file, projection(sample_NS, size))
+    return np.asarray(np.load(path))
