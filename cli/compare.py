@@ -104,7 +104,7 @@ def compare(
     from modernbert.comparison.missing import Wanted, task_name
     from modernbert.model.device import choose_machine
     from modernbert.runs import RunStore
-    from modernbert.training.config import read_settings
+    from modernbert.settings.forms import read_settings
 
     runs, baseline = runs or [], baseline or []
     if not baseline and len(runs) < 2:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from modernbert.ranges import Range
-from modernbert.training.config import RetrievalConfig
+from modernbert.settings.config import RetrievalTrainingConfig
 
 from . import options, values
 from .settings import with_settings
@@ -16,7 +16,7 @@ from .studies import show_study
 SEEDS = Range(1, 1_000)
 
 
-@with_settings(RetrievalConfig)
+@with_settings(RetrievalTrainingConfig)
 def finetune(
     targets: Annotated[
         list[str],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from modernbert.ranges import Range
-from modernbert.training.config import PretrainingConfig
+from modernbert.settings.config import PretrainingConfig
 
 from . import options, values
 from .settings import with_settings
@@ -17,11 +17,7 @@ RECIPES = ("default", "extension", "paper", "paper-extension", "paper-decay")
 VOCABULARY = Range(512, 1_000_000, zero=True)
 
 
-# What pretraining cannot do, or does by another option.
-WITHOUT = ("random_weights", "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
-
-
-@with_settings(PretrainingConfig, without=WITHOUT)
+@with_settings(PretrainingConfig)
 def pretrain(
     files: Annotated[
         list[Path],

@@ -33,7 +33,7 @@ def run(reviews, tiny_bert):
 
 
 def test_fine_tune_score_predict_and_compare(run, tiny_bert, tmp_path):
-    assert run.name == "toy" and run.record["config"]["epochs"] == 1
+    assert run.name == "toy" and run.record["config"]["schedule"]["epochs"] == 1
     other = write_csv(
         tmp_path / "other.csv", [{"text": f"new {r['text']}", "label": r["label"]} for r in toy_rows(40)]
     )

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # A package may import those before it; `cli` everything, `tasks` only what describes data.
-ORDER = ["data", "model", "benchmark", "evaluation", "training"]
+ORDER = ["settings", "data", "model", "benchmark", "evaluation", "training"]
 
 
 def imports_of(path: Path) -> set[str]:

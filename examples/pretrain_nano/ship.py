@@ -20,6 +20,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from modernbert.evaluation.shown import interval_text
 from modernbert.files import replaced_folder
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
+from modernbert.settings.forms import by_name
 
 TARGET = Path(__file__).parents[2] / "modernbert" / "nano"
 LIMIT = 12 * 2**20
@@ -49,14 +50,14 @@ def card(masked: dict, pairs: dict, notes: str) -> str:
         parameters=f"{sum(masked['parameters'].values()):,}",
         scores=scores(masked),
         curve=curve(training, {"loss": "loss", "masked accuracy": "masked_accuracy"}),
-        settings=json.dumps(masked["config"]),
+        settings=json.dumps(by_name(masked["config"])),
         share=SHARE,
-        pair_count=f"{search['steps'] * pairs['config']['batch_size']:,}",
+        pair_count=f"{search['steps'] * by_name(pairs['config'])['batch_size']:,}",
         pair_tokens=f"{search['tokens']:,}",
         pair_minutes=f"{search['minutes']:.0f}",
         pair_scores=scores(pairs),
         pair_curve=curve(search, {"nDCG@10": "ndcg_at_10"}),
-        pair_settings=json.dumps(pairs["config"]),
+        pair_settings=json.dumps(by_name(pairs["config"])),
     )
 
 

@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.runs import rows_of
+from modernbert.settings.forms import by_name
 
 # What the Hub calls our kinds of tasks.
 HUB_TASKS = {
@@ -44,7 +45,7 @@ def write_card(folder: Path, record: dict[str, Any], name: str) -> None:
 
 
 def _hub_task(record: dict[str, Any]) -> str:
-    if record["config"].get("head") == "reranker":
+    if by_name(record["config"]).get("head") == "reranker":
         return "text-ranking"
     return HUB_TASKS[record["task"]["kind"]]
 
@@ -74,11 +75,11 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
     ]
     retrieval = record["task"]["kind"] == "retrieval" and _hub_task(record) == "sentence-similarity"
     return ModelCardData(
-        base_model=None if record["config"].get("random_weights") else base,
+        base_model=None if by_name(record["config"]).get("random_weights") else base,
         license=licence if licence and " " not in licence else None,
         library_name="sentence-transformers" if retrieval else "transformers",
         pipeline_tag=_hub_task(record),
-        tags=["mbert", *(["lora"] if record["config"].get("lora") else [])],
+        tags=["mbert", *(["lora"] if by_name(record["config"]).get("lora") else [])],
         model_name=name,
         eval_results=results,
     )
@@ -86,11 +87,11 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
 
 def _about(record: dict[str, Any], name: str) -> str:
     base, _ = _base(record)
-    method = "with LoRA adapters" if record["config"].get("lora") else "all weights"
+    method = "with LoRA adapters" if by_name(record["config"]).get("lora") else "all weights"
     kept = base or Path(record["model"]["name"]).name
     verb = "trained by masked language modelling" if record["task"]["kind"] == "pretraining" else "fine-tuned"
     start = "" if record["init"] == "plain" else f", starting from {record['init']['found_in']}"
-    if record["config"].get("random_weights"):
+    if by_name(record["config"]).get("random_weights"):
         verb, start = "trained", ", from random weights: only its architecture and tokenizer are that model's"
     return f"# {name}\n\n`{kept}` {verb} on {record['task']['name']} ({method}){start}.\n"
 
@@ -124,7 +125,7 @@ def _labels(results: list[dict[str, Any]]) -> list[str]:
 
 
 def _made(record: dict[str, Any]) -> str:
-    config, training = record["config"], record["training"]
+    config, training = by_name(record["config"]), record["training"]
     wanted = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "max_length", "keep")
     settings = ", ".join(f"{key} {config[key]}" for key in wanted if key in config)
     rows = ", ".join(f"{split} {rows_of(part)}" for split, part in record["data"]["splits"].items())
@@ -145,7 +146,7 @@ def _use(record: dict[str, Any], name: str) -> str:
     task = _hub_task(record)
     if task == "sentence-similarity":
         code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
-    elif record["config"].get("lora"):
+    elif by_name(record["config"]).get("lora"):
         code = [
             "from peft import AutoPeftModelForSequenceClassification",
             "",
@@ -158,9 +159,9 @@ def _use(record: dict[str, Any], name: str) -> str:
 
 
 def _limits(record: dict[str, Any]) -> str:
-    length = record["config"].get("max_length")
+    length = by_name(record["config"]).get("max_length")
     chosen = ""
-    if record["config"].get("keep") == "best":
+    if by_name(record["config"]).get("keep") == "best":
         more = " and the labels' thresholds were" if record.get("thresholds") else " was"
         chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (

@@ -30,6 +30,7 @@ from modernbert.report.sections import (
     learning_sections,
 )
 from modernbert.runs import RunStore
+from modernbert.settings.forms import by_name
 from modernbert.version import __version__
 
 
@@ -149,6 +150,7 @@ def _losses(path: Path) -> Iterator[tuple[int, float]]:
 def _facts_table(record: dict[str, Any]) -> Table:
     wanted = ("model", "init", "recipe", "config", "data", "machine", "attention", "parameters", "training")
     kept = {key: record[key] for key in wanted if key in record}
+    kept["config"] = by_name(kept.get("config", {}))
     kept["data"] = {k: v for k, v in kept.get("data", {}).items() if k != "report"}
     kept["training"] = {k: v for k, v in kept.get("training", {}).items() if k != "history"}
     kept["model"] = {k: v for k, v in kept.get("model", {}).items() if k != "training"}  # another run's facts

@@ -16,7 +16,7 @@ from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
 from modernbert.training.finetune import RunResult, finetune, resume
 from modernbert.training.inputs import Request
-from modernbert.training.prepare import require_data
+from modernbert.training.prepare import require_data, require_settings
 from modernbert.training.record import Started
 from modernbert.training.reports import Notice, Observe
 
@@ -132,9 +132,13 @@ def _run_name(study: Study, target: str, seed: int, store: RunStore) -> str:
 
 
 def _require_data(requests: dict[str, Request]) -> None:
-    """Raise NotAvailable, naming every target that is missing, unless all data can be had."""
+    """Raise NotAvailable, naming every target that is missing, unless all data can be had.
+
+    Raise BadOption for a setting that does not apply to one of the targets.
+    """
     missing: dict[str, NotAvailable] = {}
     for target, request in requests.items():
+        require_settings(request)
         try:
             require_data(request)
         except NotAvailable as error:
