@@ -32,7 +32,7 @@ def pretrain(
         options.option(
             "--from-scratch",
             values.name,
-            "Random initialisation: nano, bert-nano, base, large, or a path to a config.json.",
+            "Architecture to initialise randomly: nano, bert-nano, base, large, or a config.json.",
             options.MODEL,
         ),
     ] = None,
@@ -41,7 +41,7 @@ def pretrain(
         options.option(
             "--vocabulary",
             values.whole(VOCABULARY),
-            "With --from-scratch: learn a vocabulary of this size; 0 takes --model's.",
+            "With --from-scratch: size of a new vocabulary; 0 for that of --model.",
             options.MODEL,
         ),
     ] = 0,
@@ -50,13 +50,13 @@ def pretrain(
         options.option(
             "--recipe",
             values.one_of(*RECIPES),
-            "default, extension (8,192 tokens), paper, paper-extension or paper-decay.",
-            options.OUTPUT,
+            "Recommended settings: default, extension (8,192 tokens), paper, paper-extension or paper-decay.",
+            options.RUN,
         ),
     ] = RECIPES[0],
     config: options.Config = None,
     name: Annotated[
-        str | None, options.option("--name", values.run_name, "Name of the run.", options.OUTPUT)
+        str | None, options.option("--name", values.run_name, "Name of the run.", options.RUN)
     ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,

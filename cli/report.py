@@ -12,16 +12,17 @@ def report(
     what: Annotated[
         str,
         options.argument(
-            "RUN", values.name, "A finished run, or the file that `mbert compare -o FILE.json` wrote."
+            "RUN", values.name, "A finished run, or a file written by `mbert compare -o FILE.json`."
         ),
     ],
     out: Annotated[
-        Path, options.option("--output -o", values.target(".html", ".htm"), "The HTML file to write.")
+        Path,
+        options.option("--output -o", values.target(".html", ".htm"), "HTML file to write.", options.OUTPUT),
     ] = Path("report.html"),
     texts: options.Texts = True,
     runs_dir: options.RunsDir = None,
 ) -> None:
-    """Write one HTML file about a run or a comparison: readable offline, on paper and on a phone."""
+    """Write a run or a comparison as one HTML file, to be read offline, on paper or on a phone."""
     from modernbert.files import atomic_file
     from modernbert.report.report import report as make_report
     from modernbert.runs import RunStore

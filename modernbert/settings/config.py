@@ -153,8 +153,9 @@ def find_setting(config: type[TrainingConfig], name: str, source: str | None = N
     if name in known:
         return known[name]
     if other := every_setting().get(name):
-        tasks = ", or ".join(other.applies_to.tasks)
-        raise BadOption(f"{other.option} applies only to {tasks}", where=source, fix="Leave it out.")
+        raise BadOption(
+            f"{other.option} applies only to {other.applies_to}", where=source, fix="Leave it out."
+        )
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(known))}."
     raise BadOption(f"unknown setting '{name}'", where=source, fix=hint)

@@ -16,7 +16,8 @@ from modernbert.ranges import Range
 
 # Kinds of training.
 CLASSIFICATION, RETRIEVAL, PRETRAINING = "classification and regression", "retrieval", "pretraining"
-TASKS = (CLASSIFICATION, RETRIEVAL, PRETRAINING)
+FINE_TUNING = (CLASSIFICATION, RETRIEVAL)
+TASKS = (*FINE_TUNING, PRETRAINING)
 _TYPES = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 
 
@@ -33,6 +34,9 @@ class AppliesTo:
     tasks: tuple[str, ...] = TASKS
     setting: str = ""
     values: tuple[str | bool, ...] = ()
+
+    def __str__(self) -> str:
+        return "fine-tuning" if self.tasks == FINE_TUNING else " and ".join(self.tasks)
 
 
 EVERYWHERE = AppliesTo()

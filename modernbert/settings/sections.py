@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from modernbert.ranges import LENGTHS, SEEDS, Range
 from modernbert.settings.fields import (
-    CLASSIFICATION,
+    FINE_TUNING,
     PRETRAINING,
     RETRIEVAL,
     AppliesTo,
@@ -23,8 +23,8 @@ _COUNT = Range(0, 1_000_000_000)
 _SHARE = Range(0, 1, below=True)
 _INNER_SHARE = Range(0, 1, above=True, below=True)
 
-_FINE_TUNING = AppliesTo((CLASSIFICATION, RETRIEVAL))
-_WITH_LORA = AppliesTo(_FINE_TUNING.tasks, "lora", (True,))
+_IN_FINE_TUNING = AppliesTo(FINE_TUNING)
+_WITH_LORA = AppliesTo(FINE_TUNING, "lora", (True,))
 _IN_RETRIEVAL = AppliesTo((RETRIEVAL,))
 _WITH_SIMILARITY = AppliesTo((RETRIEVAL,), "head", ("vectors", "tokens"))
 _WITH_VECTORS = AppliesTo((RETRIEVAL,), "head", ("vectors",))
@@ -132,7 +132,7 @@ class ModelConfig(Section):
     panel: ClassVar[str] = "Model"
 
     random_weights: bool = setting(
-        "Random initialisation instead of the pretrained weights", False, applies_to=_FINE_TUNING
+        "Random initialisation instead of the pretrained weights", False, applies_to=_IN_FINE_TUNING
     )
 
 
@@ -143,7 +143,7 @@ class LoraConfig(Section):
     panel: ClassVar[str] = "LoRA"
 
     enabled: bool = setting(
-        "Train LoRA adapters instead of all weights", False, name="lora", applies_to=_FINE_TUNING
+        "Train LoRA adapters instead of all weights", False, name="lora", applies_to=_IN_FINE_TUNING
     )
     rank: int = setting("Rank of the adapters", 16, Range(1, 4_096), name="lora_rank", applies_to=_WITH_LORA)
     alpha: float = setting(

@@ -57,13 +57,22 @@ def test_a_collection_has_its_own_columns_and_splits(refused, toy, reviews, opti
 
 def test_evaluation_takes_the_options_of_its_kind_of_task(refused, toy, trained, tiny_bert):
     for options in (["--submit", "out"], ["--text-col", "text"], ["--label-col", "label"]):
-        assert f"{options[0]} is for labelled texts" in refused("eval", toy, "-m", tiny_bert, *options)
+        assert f"{options[0]} applies only to labelled texts" in refused(
+            "eval", toy, "-m", tiny_bert, *options
+        )
     for options in (
-        ["--passages", "16"], ["--protocol", "mteb"], ["--rerank", "x"], ["--via", "mteb"], ["--no-cache"]
+        ["--passages", "16"], ["--protocol", "mteb"], ["--rerank", "x"], ["--via", "mteb"], ["--no-cache"],
+        ["--analyser", "code"], ["--ignore-identical-ids"], ["--keep-identical-ids"],
     ):  # fmt: skip
-        assert f"{options[0]} is for retrieval" in refused("eval", "reviews.csv", "-m", trained, *options)
-    assert "both say" in refused("eval", toy, "-m", tiny_bert, "--passages", 16, "--max-length", 16)
-    assert "is for own files" in refused("eval", "glue/sst2", "-m", trained, "--text-col", "text")
+        assert f"{options[0]} applies only to retrieval" in refused(
+            "eval", "reviews.csv", "-m", trained, *options
+        )
+    assert "exclude each" in refused("eval", toy, "-m", tiny_bert, "--passages", 16, "--max-length", 16)
+    both = ["--ignore-identical-ids", "--keep-identical-ids"]
+    assert "exclude each other" in refused("eval", toy, "-m", tiny_bert, *both)
+    assert "applies only to your own files" in refused(
+        "eval", "glue/sst2", "-m", trained, "--text-col", "text"
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +127,7 @@ def test_lengths_beyond_the_models(refused, reviews, toy, tiny_bert):
     for path in (reviews, toy):
         message = refused("data", "check", path, "-m", tiny_bert, "--max-length", "129")
         assert "exceeds the model's context of 128" in message
-    assert "no effect without --model" in refused("data", "check", reviews, "--max-length", "64")
+    assert "--max-length applies only with --model" in refused("data", "check", reviews, "--max-length", "64")
     assert "no length fits" in refused("bench", "-m", tiny_bert, "--lengths", "1000000")
 
 

@@ -130,7 +130,7 @@ def test_a_corpus_is_tokenised_once(corpus, store, tiny_modernbert, monkeypatch)
         ({}, {"max_length": 4096}, "exceeds the model's context of 256"),
         ({}, {"mask": 1.0}, "mask is 1.0"),
         ({}, {"held_out": 0.0}, "held_out is 0.0"),
-        ({}, {"lora": True}, "lora is True"),
+        ({}, {"lora": True}, "--lora applies only to fine-tuning"),
     ],
 )
 def test_mistakes_are_named(changes, settings, message, corpus, store, tiny_modernbert):

@@ -95,7 +95,7 @@ def test_a_setting_is_taken_or_refused_with_the_reason(name):
         (LABELS, {"lora_rank": 4}, "--lora-rank applies only with --lora"),
         (LABELS, {"temperature": 1.0}, "--temperature applies only to retrieval"),
         (LABELS, {"mine": True}, "--mine applies only to retrieval"),
-        (CORPUS, {"lora": True}, "--lora applies only to classification and regression, or retrieval"),
+        (CORPUS, {"lora": True}, "--lora applies only to fine-tuning"),
         (LABELS, {"mask": 0.2}, "--mask applies only to pretraining"),
         (
             SEARCH,
