@@ -50,7 +50,7 @@ def evaluate(
         options.option(
             "--protocol",
             values.one_of("mteb", "coir"),
-            "How documents are read: mteb (title and text) or coir (text).",
+            "Protocol: mteb (title and text), or coir (text alone, 512 tokens).",
             options.SEARCH,
             applies_to=options.RETRIEVAL_ALONE,
         ),

@@ -31,6 +31,7 @@ from modernbert.settings.forms import given_settings
 from modernbert.training.finetune import RunResult
 from modernbert.training.finetune import finetune as train
 from modernbert.training.inputs import Request
+from modernbert.training.prepare import require_settings
 from modernbert.training.reports import Observe
 
 PathLike = str | Path
@@ -87,6 +88,7 @@ def finetune(
         limit=limit,
         name=name,
     )
+    require_settings(request)
     return train(request, _store(runs_dir), observe=observe)
 
 

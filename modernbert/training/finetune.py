@@ -27,7 +27,7 @@ from modernbert.signals import Ended
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
-from modernbert.training.prepare import prepare, read_request, require_settings
+from modernbert.training.prepare import prepare, read_request
 from modernbert.training.record import (
     Started,
     default_name,
@@ -90,7 +90,6 @@ def finetune(
         request = replace(request, settings={**request.settings, "seed": seed})
     if request.name:
         store.check_name(request.name)
-    require_settings(request)
     inputs = prepare(request, store)
     name = request.name or default_name(inputs)
     with (

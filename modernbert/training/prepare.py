@@ -58,7 +58,10 @@ def read_request(values: dict[str, Any]) -> Request:
 
 
 def require_settings(request: Request) -> None:
-    """Raise BadOption, with the reason, for a setting of a request that does not apply to what it trains."""
+    """Raise BadOption, with the reason, for a setting of a request that does not apply to what it trains.
+
+    For what a user asks for, before anything is read: a run that is gone on with keeps what it was asked for.
+    """
     base: TrainingConfig = TrainingConfig()
     if isinstance(request, PretrainingRequest):
         base = PretrainingConfig()

@@ -66,11 +66,14 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
 
     Raises:
         UnknownName: a target is no task, file or family.
-        BadOption: fewer than one seed, or the name that was asked for is taken.
+        BadOption: fewer than one seed, the name that was asked for is taken, or a setting does not apply to
+            one of the targets.
     """
     if seeds < 1:
         raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more.")
     expanded = expand_targets(targets)
+    for target in expanded:
+        require_settings(dataclasses.replace(request, target=target))
     first = int(request.settings.get("seed", 42))
     model = Path(request.model).name
     label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"
@@ -132,13 +135,9 @@ def _run_name(study: Study, target: str, seed: int, store: RunStore) -> str:
 
 
 def _require_data(requests: dict[str, Request]) -> None:
-    """Raise NotAvailable, naming every target that is missing, unless all data can be had.
-
-    Raise BadOption for a setting that does not apply to one of the targets.
-    """
+    """Raise NotAvailable, naming every target that is missing, unless all data can be had."""
     missing: dict[str, NotAvailable] = {}
     for target, request in requests.items():
-        require_settings(request)
         try:
             require_data(request)
         except NotAvailable as error:

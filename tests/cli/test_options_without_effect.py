@@ -123,6 +123,11 @@ def test_a_loss_needs_its_teacher_and_sizes_the_models_own(refused, pairs, tiny_
     assert "pairs have no label" in refused(*start, "--label-col", "query")
 
 
+def test_several_targets_are_refused_before_the_first_one_is_trained(refused, pairs, reviews, tiny_bert):
+    said = refused("finetune", pairs, reviews, "-m", tiny_bert, "--temperature", "0.1")
+    assert "reviews.csv: --temperature applies only to retrieval" in said
+
+
 def test_lengths_beyond_the_models(refused, reviews, toy, tiny_bert):
     for path in (reviews, toy):
         message = refused("data", "check", path, "-m", tiny_bert, "--max-length", "129")
