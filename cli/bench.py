@@ -19,26 +19,37 @@ WIDTH = 120
 MODES = ("inference", "training", "lora")
 # Two special tokens and a word, up to what no model reads.
 LENGTHS = Range(3, 1_000_000)
+# A head in its help.
+MEASURED = "What is measured"
 COLOURS = {"mbert": "green", "transformers": "blue"}
 
 
 def bench(
     target: Annotated[
-        str | None, options.argument("TARGET", values.name, "Task or file: its texts' lengths count too.")
+        str | None, options.argument("TARGET", values.name, "Task or file whose text lengths to measure too.")
     ] = None,
     model: options.Model = "modernbert-base",
     lengths: Annotated[
-        str, options.option("--lengths", values.whole_list(LENGTHS), "In tokens, with commas.")
+        str,
+        options.option(
+            "--lengths", values.whole_list(LENGTHS), "Text lengths in tokens, separated by commas.", MEASURED
+        ),
     ] = "32,128,512,2048,8192",
     mode: Annotated[
-        str, options.option("--mode", values.one_of(*MODES), "inference, training or lora.")
+        str,
+        options.option(
+            "--mode", values.one_of(*MODES), "Pass to time: inference, training or lora.", MEASURED
+        ),
     ] = MODES[0],
     rounds: Annotated[
         int,
-        options.option("--rounds", values.whole(Range(1, 1_000)), "How often each is timed, in turns."),
+        options.option(
+            "--rounds", values.whole(Range(1, 1_000)), "Number of timings of each, taken in turns.", MEASURED
+        ),
     ] = 3,
     svg: Annotated[
-        Path | None, options.option("--svg", values.target(".svg"), "Write the picture to this file.")
+        Path | None,
+        options.option("--svg", values.target(".svg"), "Write the chart to this SVG file.", options.OUTPUT),
     ] = None,
     text_col: options.TextCol = None,
     data_dir: options.DataDir = None,

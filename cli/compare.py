@@ -22,58 +22,67 @@ COMPARED, MISSING = "What is compared", "Missing runs"
 def compare(
     runs: Annotated[
         list[str] | None,
-        options.argument("RUNS...", values.name, "Compare only these runs; all of the run store by default."),
+        options.argument("RUNS...", values.name, "Compare only these runs (default: all in the run store)."),
     ] = None,
     baseline: Annotated[
         list[str] | None,
         options.option(
             "--baseline -b",
             values.name,
-            "Model or run to compare with, or majority, tfidf, bm25; may be repeated.",
+            "Model or run to compare with, or majority, tfidf or bm25. May be repeated.",
             COMPARED,
         ),
     ] = None,
     task: Annotated[
         list[str] | None,
-        options.option("--task -t", values.name, "Only this task; may be repeated.", COMPARED),
+        options.option("--task -t", values.name, "Compare only on this task. May be repeated.", COMPARED),
     ] = None,
     model: Annotated[
         list[str] | None,
         options.option(
             "--model -m",
             values.name,
-            "Only this model ('minilm lora', 'minilm random'); may be repeated.",
+            "Compare only this model ('minilm lora', 'minilm random'). May be repeated.",
             COMPARED,
         ),
     ] = None,
     seeds: Annotated[
         int,
         options.option(
-            "--seeds", values.whole(Range(0, 1_000)), "Seeds of each; 0 for those there are.", COMPARED
+            "--seeds",
+            values.whole(Range(0, 1_000)),
+            "Number of seeds per model; 0 for those that there are.",
+            COMPARED,
         ),
     ] = 0,
     allow: Annotated[
-        bool, options.flag("--allow", "Compare also what was trained differently, and mark it.", COMPARED)
+        bool,
+        options.flag(
+            "--allow", "Also compare models trained under other conditions, and mark them.", COMPARED
+        ),
     ] = False,
     margin: Annotated[
         float,
         options.option(
             "--margin",
             values.number(MARGINS),
-            "Test for equivalence: differences below this do not matter.",
+            "Margin of equivalence: differences below it do not matter; 0 for no test.",
             COMPARED,
         ),
     ] = 0.0,
     yes: Annotated[bool, options.flag("--yes -y", "Make missing runs without asking.", MISSING)] = False,
     finished: Annotated[
-        bool, options.flag("--finished", "Compare only finished runs; make none.", MISSING)
+        bool, options.flag("--finished", "Compare only finished runs, and make no others.", MISSING)
     ] = False,
     recipe: Annotated[
         str | None,
-        options.option("--recipe", values.one_of("default", "paper"), "default or paper.", MISSING),
+        options.option(
+            "--recipe", values.one_of("default", "paper"), "Recommended settings: default or paper.", MISSING
+        ),
     ] = None,
     config: Annotated[
-        Path | None, options.option("--config", values.source, "TOML file of settings.", MISSING)
+        Path | None,
+        options.option("--config", values.source, "TOML file of settings for missing runs.", MISSING),
     ] = None,
     show_seeds: Annotated[
         bool, options.flag("--show-seeds", "Show every seed's score.", options.OUTPUT)
@@ -83,7 +92,7 @@ def compare(
         options.option(
             "--output -o",
             values.target(*FORMATS),
-            f"Also write this file: {', '.join(FORMATS)}.",
+            f"Also write the comparison to this file: {', '.join(FORMATS)}.",
             options.OUTPUT,
         ),
     ] = None,
@@ -104,7 +113,7 @@ def compare(
     from modernbert.comparison.missing import Wanted, task_name
     from modernbert.model.device import choose_machine
     from modernbert.runs import RunStore
-    from modernbert.training.config import read_settings
+    from modernbert.settings.forms import read_settings
 
     runs, baseline = runs or [], baseline or []
     if not baseline and len(runs) < 2:

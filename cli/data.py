@@ -23,7 +23,12 @@ def check(
     target: Annotated[str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.")],
     model: Annotated[
         str | None,
-        options.option("--model -m", values.name, "Count tokens, and what is cut, with this model."),
+        options.option(
+            "--model -m",
+            values.name,
+            "Model whose tokenizer counts tokens and truncated texts.",
+            options.MODEL,
+        ),
     ] = None,
     max_length: options.MaxLength = None,
     validation: options.Validation = None,
@@ -35,13 +40,13 @@ def check(
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
-    """Check labels, empty rows, duplicates over splits and truncation; training does it too."""
+    """Check labels, empty rows, duplicates across splits and truncation, as every training does."""
     from modernbert.data.own import OwnData
     from modernbert.inspection import inspect_data
     from modernbert.runs import RunStore
 
     if max_length is not None and model is None:
-        raise BadOption("--max-length has no effect without --model, whose tokens are counted")
+        raise BadOption("--max-length applies only with --model")
     own = OwnData(
         path=target,
         validation=validation,

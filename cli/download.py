@@ -13,12 +13,14 @@ def download(
     names: Annotated[
         list[str], options.argument("NAMES...", values.name, "Tasks, families (glue) and models.")
     ],
-    to: Annotated[Path, options.option("--to", values.folder, "The bundle folder to write.")],
+    to: Annotated[
+        Path, options.option("--to", values.folder, "Folder of the bundle to write.", options.OUTPUT)
+    ],
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
-    """Fetch tasks and models into a bundle with checksums, for machines without a network."""
+    """Download tasks and models into a bundle with checksums, for machines without a network."""
     from modernbert.download import download as fetch
     from modernbert.runs import RunStore
 

@@ -18,9 +18,6 @@ from .scores import show_scores
 FOR_RETRIEVAL = "gte-modernbert-base"
 # Seconds from which on it is said how long an evaluation will take.
 WORTH_TELLING = 20
-# Options that do something for one kind of task alone.
-RETRIEVAL_ALONE = ("protocol", "analyser", "passages", "rerank", "via", "no_cache")
-LABELS_ALONE = ("submit", "text_col", "label_col")
 
 
 def evaluate(
@@ -35,19 +32,27 @@ def evaluate(
     split: Annotated[
         str | None,
         options.option(
-            "--split", values.name, "Split to score; all with known labels by default.", options.DATA
+            "--split", values.name, "Split to score (default: all with known labels).", options.DATA
         ),
     ] = None,
     submit: Annotated[
         Path | None,
         options.option(
-            "--submit", values.folder, "Write the files for GLUE's own server instead.", options.OUTPUT
+            "--submit",
+            values.folder,
+            "Write a submission to the GLUE server into this folder instead.",
+            options.OUTPUT,
+            applies_to=options.LABELS_ALONE,
         ),
     ] = None,
     protocol: Annotated[
         str,
         options.option(
-            "--protocol", values.one_of("mteb", "coir"), "mteb (title and text) or coir.", options.SEARCH
+            "--protocol",
+            values.one_of("mteb", "coir"),
+            "Protocol: mteb (title and text), or coir (text alone, 512 tokens).",
+            options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
         ),
     ] = "mteb",
     analyser: Annotated[
@@ -55,8 +60,9 @@ def evaluate(
         options.option(
             "--analyser",
             values.one_of("english", "code"),
-            "How BM25 reads texts: english or code; recognised by default.",
+            "How BM25 splits texts into words: english or code (default: recognised).",
             options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
         ),
     ] = None,
     passages: Annotated[
@@ -64,32 +70,57 @@ def evaluate(
         options.option(
             "--passages",
             values.whole(LENGTHS),
-            "Split documents into passages of this many tokens; the best passage counts.",
+            "Split documents into passages of this many tokens and score the best; 0 for whole documents.",
             options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
         ),
     ] = 0,
     rerank: Annotated[
         str | None,
         options.option(
-            "--rerank", values.name, "Cross-encoder that reranks the best documents.", options.SEARCH
+            "--rerank",
+            values.name,
+            "Cross-encoder that reranks the best documents.",
+            options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
         ),
     ] = None,
     via: Annotated[
         str | None,
         options.option(
-            "--via", values.one_of("mteb"), "mteb: check against that package's evaluation.", options.SEARCH
+            "--via",
+            values.one_of("mteb"),
+            "Check the scores against the package mteb.",
+            options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
         ),
     ] = None,
     ignore_identical_ids: Annotated[
-        bool | None,
+        bool,
         options.flag(
-            "--ignore-identical-ids/--keep-identical-ids",
-            "Leave out a document that has the query's id; the task decides by default.",
+            "--ignore-identical-ids",
+            "Leave out a document with the query's id (default: as the task says).",
             options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
         ),
-    ] = None,
+    ] = False,
+    keep_identical_ids: Annotated[
+        bool,
+        options.flag(
+            "--keep-identical-ids",
+            "Rank a document with the query's id too.",
+            options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
+        ),
+    ] = False,
     no_cache: Annotated[
-        bool, options.flag("--no-cache", "Do not keep the documents' vectors.", options.SEARCH)
+        bool,
+        options.flag(
+            "--no-cache",
+            "Do not keep the vectors of the documents.",
+            options.SEARCH,
+            applies_to=options.RETRIEVAL_ALONE,
+        ),
     ] = False,
     max_length: options.MaxLength = None,
     text_col: options.TextCol = None,
@@ -117,9 +148,12 @@ def evaluate(
     common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
     length = max_length or 0
     if tasks := retrieval_tasks(target):
-        options.refuse(context, LABELS_ALONE, f"is for labelled texts, and {target} is searched")
+        options.require_applicable(context, evaluate, target, options.RETRIEVAL_ALONE)
         if passages and length:
-            raise BadOption("--passages and --max-length both say how long a text is", fix="Give one.")
+            raise BadOption("--passages and --max-length exclude each other", fix="Leave one of them out.")
+        if ignore_identical_ids and keep_identical_ids:
+            said = "--ignore-identical-ids and --keep-identical-ids exclude each other"
+            raise BadOption(said, fix="Leave one of them out.")
         source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
         search = SearchOptions(
             protocol=protocol,
@@ -128,11 +162,11 @@ def evaluate(
             passages=passages,
             cache=None if no_cache else VectorCache.default(),
             via_mteb=via == "mteb",
-            ignore_identical=ignore_identical_ids,
+            ignore_identical=True if ignore_identical_ids else False if keep_identical_ids else None,
             rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
         )
         return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)
-    options.refuse(context, RETRIEVAL_ALONE, f"is for retrieval, and {target} has labels")
+    options.require_applicable(context, evaluate, target, options.LABELS_ALONE)
     task = None if is_own_data(target) else find_labelled_task(target)
     if model is None:
         raise BadOption("which model? Labels need one that was trained for them", fix="Give --model RUN.")
@@ -140,7 +174,11 @@ def evaluate(
     if task is None:
         task = task_to_score(source, Path(target), text=tuple(text_col or ()), label=label_col)
     else:
-        options.refuse(context, ("text_col", "label_col"), f"is for own files, and {target} fixes its own")
+        options.refuse(
+            context,
+            ("text_col", "label_col"),
+            f"applies only to your own files, and {target} has columns of its own",
+        )
     if submit:
         options.refuse(context, ("split", "max_length"), "has no effect with --submit")
         written = write_submission(task, source, store, submit, **common)

@@ -1,6 +1,7 @@
 """The examples at the end of each command's help page. A test checks that they parse."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "mbert": ("mbert demo", "mbert finetune reviews.csv --model minilm", "mbert help finetune"),
     "demo": ("mbert demo",),
     "finetune": (
         "mbert finetune glue/rte --seeds 5",
@@ -22,6 +23,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mbert compare -b tfidf -t glue/rte -m minilm --seeds 5",
         "mbert compare -b bm25 -t codesearch/stdlib -m modernbert-nano -o table.md",
     ),
+    "runs": ("mbert runs", "mbert runs --task glue/rte --sort score"),
+    "runs show": ("mbert runs show my-run",),
+    "runs rm": ("mbert runs rm my-run",),
+    "runs mv": ("mbert runs mv my-run better-name",),
+    "data": ("mbert data check reviews.csv",),
+    "data check": (
+        "mbert data check reviews.csv",
+        "mbert data check train.csv --validation dev.csv --model minilm",
+    ),
+    "help": ("mbert help finetune",),
     "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
     "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from modernbert.ranges import Range
-from modernbert.training.config import RetrievalConfig
+from modernbert.settings.config import RetrievalTrainingConfig
 
 from . import options, values
 from .settings import with_settings
@@ -16,12 +16,12 @@ from .studies import show_study
 SEEDS = Range(1, 1_000)
 
 
-@with_settings(RetrievalConfig)
+@with_settings(RetrievalTrainingConfig)
 def finetune(
     targets: Annotated[
         list[str],
         options.argument(
-            "TARGETS...", values.name, "Task (glue/sst2), family (glue), file, folder or Hub data set."
+            "TARGETS...", values.name, "Tasks (glue/sst2), families (glue), files, folders or Hub data sets."
         ),
     ],
     settings: dict[str, Any],
@@ -31,7 +31,7 @@ def finetune(
         options.option(
             "--init-from",
             values.name,
-            "Start from a run, or from the newest run of a task (mnli); or none.",
+            "Run to start from, or task whose newest run to start from (mnli), or none.",
             options.MODEL,
         ),
     ] = None,
@@ -45,7 +45,7 @@ def finetune(
         options.option(
             "--limit",
             values.whole(Range(0, 10**12)),
-            "Train on this many rows only; 0 for all.",
+            "Maximum number of training rows; 0 for all.",
             options.DATA,
         ),
     ] = 0,
@@ -53,19 +53,19 @@ def finetune(
     name: Annotated[
         str | None,
         options.option(
-            "--name", values.run_name, "Name of the run, or prefix if there are several.", options.OUTPUT
+            "--name", values.run_name, "Name of the run; of several runs, their prefix.", options.RUN
         ),
     ] = None,
     seeds: Annotated[
-        int, options.option("--seeds", values.whole(SEEDS), "Number of seeds to run.", options.OUTPUT)
+        int, options.option("--seeds", values.whole(SEEDS), "Number of seeds, one run each.", options.RUN)
     ] = 1,
     recipe: Annotated[
         str,
         options.option(
             "--recipe",
             values.one_of("default", "paper"),
-            "default, or paper (the ModernBERT paper's settings).",
-            options.OUTPUT,
+            "Recommended settings: default, or paper (those of the ModernBERT paper).",
+            options.RUN,
         ),
     ] = "default",
     config: options.Config = None,
@@ -122,11 +122,11 @@ def _start(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, 
 
 
 def resume(
-    name: Annotated[str, options.argument("NAME", values.name, "An interrupted run, or a study of several.")],
+    name: Annotated[str, options.argument("NAME", values.name, "An interrupted run or study.")],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
-    """Go on with an interrupted run (or all runs it belongs to) where it stopped."""
+    """Continue an interrupted run, or the study that it belongs to, where it stopped."""
     from modernbert.runs import RunStore
     from modernbert.training.study import resume_any
 

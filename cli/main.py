@@ -45,13 +45,15 @@ UsageError: Any = typer.BadParameter.__base__
 
 
 class _Flags:
-    """Help that names no type beside an option without a value."""
+    """Help that names no type of Python beside an argument or an option without a value."""
 
     def get_params(self, context: Any) -> list[Any]:
         parameters: list[Any] = super().get_params(context)  # type: ignore[misc]
         for parameter in parameters:
             if getattr(parameter, "is_flag", False):
                 parameter.metavar = ""
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = lambda ctx: None
         return parameters
 
 
@@ -63,9 +65,14 @@ class _Group(_Flags, TyperGroup):
     pass
 
 
+def _examples(name: str) -> str:
+    return "\n\n".join(("[bold]Examples[/bold]", *EXAMPLES[name]))
+
+
 app = typer.Typer(
     name="mbert",
     cls=_Group,
+    epilog=_examples("mbert"),
     help="Fine-tune, evaluate and compare ModernBERT and its baselines.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -127,13 +134,14 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
 for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
         if isinstance(_command, typer.Typer):
-            app.add_typer(_command, name=_name, cls=_Group, rich_help_panel=_panel)
+            for _info in _command.registered_commands:
+                _info.cls, _info.epilog = _Command, _examples(f"{_name} {_info.name}")
+            app.add_typer(_command, name=_name, cls=_Group, epilog=_examples(_name), rich_help_panel=_panel)
         else:
-            _shown = "\n\n".join(("[bold]Examples[/bold]", *EXAMPLES[_name]))
-            app.command(_name, cls=_Command, rich_help_panel=_panel, epilog=_shown)(_command)
+            app.command(_name, cls=_Command, rich_help_panel=_panel, epilog=_examples(_name))(_command)
 
 
-@app.command("help", cls=_Command, rich_help_panel=MACHINE)
+@app.command("help", cls=_Command, rich_help_panel=MACHINE, epilog=_examples("help"))
 def help_(
     context: typer.Context,
     command: Annotated[str | None, options.argument("COMMAND", values.name, "A command's name.")] = None,

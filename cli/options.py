@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -35,21 +35,31 @@ KINDS_OF_VALUES = {
 
 
 # Under which head help lists an option that is no setting.
-DATA, MODEL, SEARCH, MACHINE, OUTPUT = "Data", "Model", "Retrieval", "Memory and speed", "Run"
+DATA, MODEL, SEARCH, RUN, OUTPUT = "Data", "Model", "Retrieval", "Run", "Output"
+FOLDERS, MACHINE = "Folders", "Machine"
+# Kinds of task that an option may apply to alone.
+LABELS_ALONE, RETRIEVAL_ALONE = "labelled texts", "retrieval"
 
 
-def option(names: str, read: Read, help: str, panel: str | None = None, **more: Any) -> Any:
-    """Describe an option, such as `--output -o`, whose value is read by a function of `values`."""
-    first, *others = names.split()
+def option(
+    names: str, read: Read, help: str, panel: str | None = None, *, applies_to: str = "", **more: Any
+) -> Any:
+    """Describe an option, such as `--output -o`, whose value is read by a function of `values`.
+
+    `applies_to` is the kind of task that it applies to alone (see `require_applicable`).
+    """
+    first = names.split()[0]
     kind = KINDS_OF_VALUES.get(read.__qualname__.partition(".")[0], "TEXT")
-    more |= {"help": help, "rich_help_panel": panel}
-    return typer.Option(first, *others, parser=_parser(read, first), metavar=kind, **more)
+    more |= {"parser": _parser(read, first), "metavar": kind}
+    return flag(names, help, panel, applies_to=applies_to, **more)
 
 
-def flag(names: str, help: str, panel: str | None = None, **more: Any) -> Any:
-    """Describe an option without a value, such as `--yes -y`."""
+def flag(names: str, help: str, panel: str | None = None, *, applies_to: str = "", **more: Any) -> Any:
+    """Describe an option without a value, such as `--yes -y`; `applies_to` as in `option`."""
     first, *others = names.split()
-    return typer.Option(first, *others, help=help, rich_help_panel=panel, **more)
+    described = typer.Option(first, *others, help=help, rich_help_panel=panel, **more)
+    described.applies_to = applies_to
+    return described
 
 
 def argument(name: str, read: Read, help: str) -> Any:
@@ -72,6 +82,20 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
             raise BadOption(f"--{name.replace('_', '-')} {why}")
 
 
+def require_applicable(context: typer.Context, command: Callable[..., None], task: str, kind: str) -> None:
+    """Raise BadOption for an option of the command that was given and applies to another kind of task.
+
+    Args:
+        task: its name, for the message.
+        kind: `LABELS_ALONE` or `RETRIEVAL_ALONE`.
+    """
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        for described in getattr(hint, "__metadata__", ()):
+            only = getattr(described, "applies_to", "")
+            if only and only != kind:
+                refuse(context, [name], f"applies only to {only}, and {task} is {kind}")
+
+
 def _text_columns(value: list[str] | None) -> list[str]:
     if value:
         from modernbert.data.columns import check_text_columns  # and numpy with it
@@ -82,44 +106,70 @@ def _text_columns(value: list[str] | None) -> list[str]:
 
 Json = Annotated[bool, flag("--json", "Print JSON instead of tables.", OUTPUT)]
 DataDir = Annotated[
-    Path | None, option("--data-dir", values.folder, "Bundle to look in first (or MBERT_DATA).", DATA)
+    Path | None, option("--data-dir", values.folder, "Bundle to search first (default: MBERT_DATA).", FOLDERS)
 ]
 RunsDir = Annotated[
     Path | None,
-    option("--runs-dir", values.folder, "Folder of the runs (or MBERT_RUNS; ./runs by default).", OUTPUT),
+    option("--runs-dir", values.folder, "Folder of the runs (default: MBERT_RUNS, else ./runs).", FOLDERS),
 ]
 Device = Annotated[
-    str, option("--device", values.one_of("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda or mps.", MACHINE)
+    str,
+    option(
+        "--device", values.one_of("auto", "cpu", "cuda", "mps"), "Device: auto, cpu, cuda or mps.", MACHINE
+    ),
 ]
 Precision = Annotated[
-    str, option("--precision", values.one_of("auto", "fp32", "bf16"), "auto, fp32 or bf16.", MACHINE)
+    str,
+    option("--precision", values.one_of("auto", "fp32", "bf16"), "Precision: auto, fp32 or bf16.", MACHINE),
 ]
 TextCol = Annotated[
     list[str] | None,
-    option("--text-col", values.text, "Text column; give it twice for a pair.", DATA, callback=_text_columns),
+    option(
+        "--text-col",
+        values.text,
+        "Text column. Give it twice for text pairs.",
+        DATA,
+        callback=_text_columns,
+        applies_to=LABELS_ALONE,
+    ),
 ]
 LabelCol = Annotated[
-    str | None, option("--label-col", values.text, "Label column; a,b,c for one of 0 and 1 each.", DATA)
+    str | None,
+    option(
+        "--label-col",
+        values.text,
+        "Label column, or several of 0 and 1: a,b,c.",
+        DATA,
+        applies_to=LABELS_ALONE,
+    ),
 ]
-_MODEL = option("--model -m", values.name, "Short name (`mbert models`), run, folder or Hub id.", MODEL)
+_MODEL = option(
+    "--model -m", values.name, "Model: a short name (`mbert models`), a run, a folder or a Hub id.", MODEL
+)
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
 Texts = Annotated[
     bool,
-    flag("--texts/--no-texts", "In an HTML report: show the texts of examples, or only their ids.", OUTPUT),
+    flag("--texts/--no-texts", "Show the texts of examples in an HTML report, or only their ids.", OUTPUT),
 ]
 MaxLength = Annotated[
     int | None,
-    option("--max-length", values.length, "Longest text in tokens, or auto (the 99th percentile).", DATA),
+    option(
+        "--max-length",
+        values.length,
+        "Maximum text length in tokens, or auto: the model's own, else the 99th percentile.",
+        DATA,
+    ),
 ]
 Validation = Annotated[
-    Path | None, option("--validation", values.source, "Validation file, for own data.", DATA)
+    Path | None, option("--validation", values.source, "Validation file, for your own data.", DATA)
 ]
-Test = Annotated[Path | None, option("--test", values.source, "Test file, for own data.", DATA)]
+Test = Annotated[Path | None, option("--test", values.source, "Test file, for your own data.", DATA)]
 KINDS = ("single_label", "multi_label", "regression", "retrieval")
 Kind = Annotated[
-    str | None, option("--kind", values.one_of(*KINDS), f"For own data: {', '.join(KINDS)}.", DATA)
+    str | None,
+    option("--kind", values.one_of(*KINDS), f"Kind of task, for your own data: {', '.join(KINDS)}.", DATA),
 ]
 Config = Annotated[
-    Path | None, option("--config", values.source, "TOML file of settings; options override it.", OUTPUT)
+    Path | None, option("--config", values.source, "TOML file of settings. Options override it.", RUN)
 ]

@@ -11,14 +11,24 @@ from . import options, output, values
 def predict(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
     model: Annotated[
-        str, options.option("--model -m", values.name, "A finished run, or a classifier's folder or Hub id.")
+        str,
+        options.option(
+            "--model -m",
+            values.name,
+            "A finished run, or the folder or Hub id of a classifier.",
+            options.MODEL,
+        ),
     ],
     out: Annotated[
-        Path, options.option("--out -o", values.target(".jsonl", ".csv"), "Output file: .jsonl or .csv.")
+        Path,
+        options.option(
+            "--out -o", values.target(".jsonl", ".csv"), "Output file: .jsonl or .csv.", options.OUTPUT
+        ),
     ],
     text_col: options.TextCol = None,
     prefix: Annotated[
-        str | None, options.option("--prefix", values.text, "Put before the names of the new columns.")
+        str | None,
+        options.option("--prefix", values.text, "Prefix of the new columns' names.", options.OUTPUT),
     ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -26,7 +36,7 @@ def predict(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Predict every row of a file; input columns are kept, memory stays constant."""
+    """Predict every row of a file, in constant memory. All input columns are kept."""
     from modernbert.evaluation.evaluate import Scorer, trained_length
     from modernbert.evaluation.stream import predict_file
     from modernbert.evaluation.trained_task import task_to_predict

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from modernbert.ranges import Range
-from modernbert.training.config import PretrainingConfig
+from modernbert.settings.config import PretrainingConfig
 
 from . import options, values
 from .settings import with_settings
@@ -17,11 +17,7 @@ RECIPES = ("default", "extension", "paper", "paper-extension", "paper-decay")
 VOCABULARY = Range(512, 1_000_000, zero=True)
 
 
-# What pretraining cannot do, or does by another option.
-WITHOUT = ("random_weights", "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
-
-
-@with_settings(PretrainingConfig, without=WITHOUT)
+@with_settings(PretrainingConfig)
 def pretrain(
     files: Annotated[
         list[Path],
@@ -36,7 +32,7 @@ def pretrain(
         options.option(
             "--from-scratch",
             values.name,
-            "Random initialisation: nano, bert-nano, base, large, or a path to a config.json.",
+            "Architecture to initialise randomly: nano, bert-nano, base, large, or a config.json.",
             options.MODEL,
         ),
     ] = None,
@@ -45,7 +41,7 @@ def pretrain(
         options.option(
             "--vocabulary",
             values.whole(VOCABULARY),
-            "With --from-scratch: learn a vocabulary of this size; 0 takes --model's.",
+            "With --from-scratch: size of a new vocabulary; 0 for that of --model.",
             options.MODEL,
         ),
     ] = 0,
@@ -63,13 +59,13 @@ def pretrain(
         options.option(
             "--recipe",
             values.one_of(*RECIPES),
-            "default, extension (8,192 tokens), paper, paper-extension or paper-decay.",
-            options.OUTPUT,
+            "Recommended settings: default, extension (8,192 tokens), paper, paper-extension or paper-decay.",
+            options.RUN,
         ),
     ] = RECIPES[0],
     config: options.Config = None,
     name: Annotated[
-        str | None, options.option("--name", values.run_name, "Name of the run.", options.OUTPUT)
+        str | None, options.option("--name", values.run_name, "Name of the run.", options.RUN)
     ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,

@@ -80,7 +80,7 @@ class Progress:
 
 
 def _start(inputs: Inputs) -> str:
-    if inputs.source.revision == UNTRAINED or inputs.config.random_weights:
+    if inputs.source.revision == UNTRAINED or inputs.config.model.random_weights:
         return "random weights"
     return "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in
 
@@ -101,7 +101,7 @@ def show_started(started: Started) -> None:
         "attention": f"{started.attention} ({started.attention_reason})",
         "disk": f"up to {started.checkpoint_bytes / 2**20:,.0f} MiB of checkpoints while it runs",
         "recipe": f"{inputs.recipe.name}: {inputs.recipe.source}",
-        "settings": _wrapped(inputs.config.as_dict()),
+        "settings": _wrapped(inputs.config.by_name()),
     }
     output.print_facts(f"\n{started.name}", facts)
     for note in inputs.notes:

@@ -12,7 +12,7 @@ def report(
     what: Annotated[
         str,
         options.argument(
-            "RUN", values.name, "A finished run, or the file that `mbert compare -o FILE.json` wrote."
+            "RUN", values.name, "A finished run, or a file written by `mbert compare -o FILE.json`."
         ),
     ],
     out: Annotated[
@@ -21,13 +21,17 @@ def report(
             "--output -o",
             values.target(".html", ".htm"),
             "The HTML file; named after what it is of by default.",
+            options.OUTPUT,
         ),
     ] = None,
-    force: Annotated[bool, options.flag("--force", "Without -o: replace the file if it is there.")] = False,
+    force: Annotated[
+        bool,
+        options.flag("--force", "Without -o: replace the file if it is there.", options.OUTPUT),
+    ] = False,
     texts: options.Texts = True,
     runs_dir: options.RunsDir = None,
 ) -> None:
-    """Write one HTML file about a run or a comparison: readable offline, on paper and on a phone."""
+    """Write a run or a comparison as one HTML file, to be read offline, on paper or on a phone."""
     from modernbert.files import atomic_file
     from modernbert.report.report import default_path
     from modernbert.report.report import report as make_report

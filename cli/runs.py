@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from modernbert.runs import RunStore, rows_of
+from modernbert.settings.forms import by_name
 
 from . import options, output, values
 from .scores import show_scores
@@ -73,7 +74,7 @@ def _place(item: tuple[str, dict[str, Any]], sort: str) -> tuple[Any, ...]:
 
 
 def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
-    config = record.get("config", {})
+    config = by_name(record.get("config", {}))
     limit = record.get("request", {}).get("limit")
     return (
         name,
@@ -89,7 +90,7 @@ def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
 
 def _method(record: dict[str, Any]) -> str:
     """Return how a run came about: a kind of training, or an evaluation."""
-    config = record.get("config", {})
+    config = by_name(record.get("config", {}))
     if record["kind"] == "finetune":
         return "LoRA" if config.get("lora") else "random init" if config.get("random_weights") else "full"
     return str(record["kind"])
@@ -166,7 +167,7 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
         "recipe": record.get("recipe", {}).get("name"),
         "init": start["name"] if isinstance(start, dict) else start,
         "machine": machine and f"{machine['device']}, {machine['precision']}",
-        "settings": ", ".join(f"{k} {v}" for k, v in record["config"].items()),
+        "settings": ", ".join(f"{k} {v}" for k, v in by_name(record["config"]).items()),
         "data": "; ".join(
             f"{n}: {rows_of(s)} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()
         ),

@@ -14,6 +14,8 @@ from . import options, output, values
 from .evaluate import FOR_RETRIEVAL
 from .screen import one_line, visible
 
+# Heads in their help.
+INDEX, SEARCH = "Index", "Search"
 # Lines of a hit that are shown.
 SHOWN = 8
 
@@ -23,10 +25,10 @@ def index(
     model: options.MaybeModel = None,
     to: Annotated[
         Path | None,
-        options.option("--to", values.folder, "The index's folder; PATH/.mbert-index by default."),
+        options.option("--to", values.folder, "Folder of the index (default: PATH/.mbert-index).", INDEX),
     ] = None,
     rebuild: Annotated[
-        bool, options.flag("--rebuild", "Build the index anew, perhaps with another model.")
+        bool, options.flag("--rebuild", "Rebuild the index, if need be with another model.", INDEX)
     ] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,
@@ -35,9 +37,9 @@ def index(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Index source code or text for `mbert search`; again, only what changed is read.
+    """Index source code or text for `mbert search`. Later runs read only what has changed.
 
-    An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
+    An index keeps its model and maximum length. The default model of a new index is gte-modernbert-base.
     """
     from modernbert.index.build import build_index, default_folder
     from modernbert.index.record import FOLDER, model_of
@@ -85,20 +87,24 @@ def search(
     query: Annotated[
         str | None,
         options.argument(
-            "QUERY", values.text, "What to look for; without it, queries are read line by line."
+            "QUERY", values.text, "What to look for (default: queries from standard input, one per line)."
         ),
     ] = None,
     index: Annotated[
         Path | None,
-        options.option("--index", values.place, "An indexed folder; the nearest one from here by default."),
+        options.option(
+            "--index", values.place, "Indexed folder (default: the nearest one, from here upwards).", INDEX
+        ),
     ] = None,
-    k: Annotated[int, options.option("-k", values.whole(Range(1, 10_000)), "Number of results.")] = 10,
+    k: Annotated[
+        int, options.option("-k", values.whole(Range(1, 10_000)), "Number of results.", SEARCH)
+    ] = 10,
     hybrid: Annotated[
-        bool, options.flag("--hybrid", "Fuse with BM25, so that exact names count as well.")
+        bool, options.flag("--hybrid", "Fuse with BM25, which finds exact names.", SEARCH)
     ] = False,
     like: Annotated[
         str | None,
-        options.option("--like", values.text, "Instead of a query: FILE:LINE; finds what is like that."),
+        options.option("--like", values.text, "Find what resembles FILE:LINE, instead of a query.", SEARCH),
     ] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -106,9 +112,9 @@ def search(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Search an index by meaning; the model is the one that the index was built with.
+    """Search an index by meaning, with the model that built the index.
 
-    Without a query, queries are read line by line, and only the first one waits for the model to load.
+    Without a query, queries are read from standard input, and only the first waits for the model to load.
     """
     if like is not None and (query is not None or hybrid):
         raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
@@ -206,12 +212,16 @@ def _show(hit: Any, query: str) -> None:
 
 def embed(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
-    out: Annotated[Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.")],
+    out: Annotated[
+        Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.", options.OUTPUT)
+    ],
     model: options.Model = FOR_RETRIEVAL,
     text_col: Annotated[
-        str | None, options.option("--text-col", values.text, "Text column; guessed by default.")
+        str | None, options.option("--text-col", values.text, "Text column (default: guessed).", options.DATA)
     ] = None,
-    queries: Annotated[bool, options.flag("--queries", "The texts are queries, not documents.")] = False,
+    queries: Annotated[
+        bool, options.flag("--queries", "The texts are queries, not documents.", options.DATA)
+    ] = False,
     max_length: options.MaxLength = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -219,7 +229,7 @@ def embed(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Embed every row of a file; input columns are kept, memory stays constant."""
+    """Embed every row of a file, in constant memory. All input columns are kept."""
     from modernbert.evaluation.embed_file import embed_file
 
     embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from modernbert.errors import BadOption
-from modernbert.training.config import TrainingConfig, read_settings, without_effect
+from modernbert.ranges import LENGTHS
+from modernbert.settings.config import TrainingConfig, settings_of
+from modernbert.settings.fields import Setting
+from modernbert.settings.forms import read_settings
 
 from . import options, values
 
@@ -20,20 +21,18 @@ LARGEST_SHOWN = 100
 SHORT = {"learning_rate": "--lr"}
 
 
-def with_settings(
-    config: type[TrainingConfig], *, without: Collection[str] = ()
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each field of a config, except those `without`.
+def with_settings(config: type[TrainingConfig]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each setting of a config.
 
-    The command receives `settings`: those of the TOML file that its parameter `config` names, overridden by
-    those of the options that were given.
+    The command receives `settings`, by name: those of the TOML file that its parameter `config` names,
+    overridden by those of the options that were given.
     """
-    fields = [field for field in dataclasses.fields(config) if field.name not in without]
+    every = settings_of(config)
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            flags = {field.name: given.pop(field.name) for field in fields}
+            flags = {name: given.pop(name) for name in every}
             return function(**given, settings=_settings(config, given.get("config"), flags))
 
         hints = get_type_hints(function, include_extras=True)
@@ -42,7 +41,7 @@ def with_settings(
             for name, parameter in inspect.signature(function).parameters.items()
             if name != "settings"
         ]
-        signature = inspect.Signature([*own, *(_parameter(config, field) for field in fields)])
+        signature = inspect.Signature([*own, *map(_parameter, every.values())])
         command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
         command.__signature__ = signature  # type: ignore[attr-defined]
         del command.__wrapped__  # what it wraps has other parameters
@@ -51,32 +50,36 @@ def with_settings(
     return decorate
 
 
-def _parameter(config: type[TrainingConfig], field: dataclasses.Field[Any]) -> inspect.Parameter:
-    kind: Any = str if isinstance(field.default, tuple) else type(field.default)
-    described: Any = Annotated[kind | None, _option(config, field)]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
+def _parameter(setting: Setting) -> inspect.Parameter:
+    kind: Any = str if isinstance(setting.default, tuple) else type(setting.default)
+    described: Any = Annotated[kind | None, _option(setting)]
+    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
 
 
-def _option(config: type[TrainingConfig], field: dataclasses.Field[Any]) -> Any:
-    limits, panel = field.metadata["limits"], field.metadata["panel"]
-    name = f"--{field.name.replace('_', '-')}"
-    help = field.metadata["help"]
-    if isinstance(field.default, bool):
-        return options.flag(name, f"{help}.", panel)
-    read = values.setting(field.name, config)
-    if field.name == "max_length" and 0 in limits:
-        read = values.length
-    elif limits and limits.high <= LARGEST_SHOWN:
-        help = f"{help} ({limits})"
-    names = f"{name} {SHORT[field.name]}" if field.name in SHORT else name
-    return options.option(names, read, f"{help}.", panel)
+def _option(setting: Setting) -> Any:
+    if isinstance(setting.default, bool):
+        return options.flag(setting.option, help_of(setting), setting.panel)
+    names = f"{setting.option} {SHORT.get(setting.name, '')}"
+    return options.option(names, values.setting(setting), help_of(setting), setting.panel)
+
+
+def help_of(setting: Setting) -> str:
+    """Return a setting's help: what it is, its unit, what 0 means, and its limits if they are narrow."""
+    limits, zero = setting.limits, "auto" if setting.limits == LENGTHS else "0"
+    unit = f", in {setting.unit}" if setting.unit else ""
+    zero = f"; {zero} for {setting.zero}" if setting.zero else ""
+    limited = f" ({limits})" if limits and limits.high <= LARGEST_SHOWN else ""
+    return f"{setting.help}{unit}{zero}{limited}."
 
 
 def _settings(config: type[TrainingConfig], file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of the TOML file, then those of the flags that were given."""
-    settings = read_settings(file) if file else {}
-    config().with_values(settings, source=str(file))
-    given = {name: value for name, value in flags.items() if value is not None}
-    if why := without_effect(settings | given, given):
-        raise BadOption(f"--{why.replace('_', '-')}")
-    return settings | given
+    """Return the settings of the TOML file, then those of the flags that were given.
+
+    Raises:
+        BadOption: a setting of the file is wrong, or one of both has no effect beside the others.
+    """
+    from_file = read_settings(file) if file else {}
+    config().with_values(from_file, source=str(file))
+    settings = from_file | {name: value for name, value in flags.items() if value is not None}
+    config().with_values(settings).require_effect(settings)
+    return settings

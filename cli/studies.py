@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from modernbert.settings.forms import by_name
+
 from . import output
 from .scores import show_scores
 
@@ -23,11 +25,11 @@ def show_study(result: Any, *, as_json: bool) -> None:
 def show_run_scores(run: Any) -> None:
     """Print one run's scores with n and interval, its cost and its notes."""
     show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
-    training = run.record["training"]
+    training, settings = run.record["training"], by_name(run.record["config"])
     memory = ", ".join(f"{value:.0f} MiB {name}" for name, value in training["peak_memory_mib"].items())
     output.print_line(
         f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
-        f"kept step {training['best_step'] if run.record['config']['keep'] == 'best' else training['steps']} "
+        f"kept step {training['best_step'] if settings['keep'] == 'best' else training['steps']} "
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
         + (", as were the labels' thresholds" if run.record.get("thresholds") else "")
     )
@@ -39,7 +41,7 @@ def show_run_scores(run: Any) -> None:
 def _use_of(run: Any) -> str:
     if run.record["kind"] == "pretrain":
         return f"mbert finetune TASK --model {run.name}, mbert pretrain FILES --model {run.name}"
-    head = run.record["config"].get("head")
+    head = by_name(run.record["config"]).get("head")
     if head is None:
         return f"mbert predict --model {run.name} FILE -o out.jsonl"
     if head == "reranker":

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from modernbert.errors import BadData, BadOption, MbertError
 from modernbert.ranges import LENGTHS, Range
 from modernbert.run_names import check_run_name
+from modernbert.settings.fields import Setting
 from modernbert.temporary import LONGEST_NAME
-from modernbert.training.config import TrainingConfig, choices_of, rule_broken
 
 # Of a text that is shown in a message.
 SHOWN = 60
@@ -112,16 +112,15 @@ def length(text: str, name: str) -> int:
     return 0 if text == "auto" else whole(limits)(text, name)
 
 
-def setting(field: str, config: type[TrainingConfig]) -> Callable[[str, str], Any]:
+def setting(found: Setting) -> Callable[[str, str], Any]:
     """Read a value of a setting, within the setting's own limits."""
-    limits = config.__dataclass_fields__[field].metadata["limits"]
-    kind = type(getattr(config(), field))
     readers: dict[type, Callable[..., Any]] = {float: number, int: whole, tuple: whole_list}
-    if choices := choices_of(config, field):
-        return one_of(*filter(None, choices))
-    read = readers[kind](limits) if limits else words if kind is tuple else text
-    assert not rule_broken(config, field, getattr(config(), field)), "a default keeps its own rule"
-    return read
+    if found.choices:
+        return one_of(*filter(None, found.choices))
+    if found.limits == LENGTHS:
+        return length
+    kind = type(found.default)
+    return readers[kind](found.limits) if found.limits else words if kind is tuple else text
 
 
 def name(text_: str, name: str) -> str:

@@ -27,9 +27,11 @@ from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.pretrained import load_config
 from modernbert.runs import TRAININGS, RunStore, read_run
+from modernbert.settings.forms import given_settings
 from modernbert.training.finetune import RunResult
 from modernbert.training.finetune import finetune as train
 from modernbert.training.inputs import Request
+from modernbert.training.prepare import require_settings
 from modernbert.training.reports import Observe
 
 PathLike = str | Path
@@ -63,8 +65,8 @@ def finetune(
         text, label, kind: the columns of own data, and what the label is; guessed by default.
         limit: train on this many rows only; 0 for all.
         observe: told about each step, evaluation and notice.
-        settings: fields of `modernbert.training.config.TrainingConfig` or `RetrievalConfig`, such as
-            `epochs=2`, `lora=True` or `seed=43`.
+        settings: by name, such as `epochs=2`, `lora=True` or `seed=43`; or in sections, such as
+            `lora={"enabled": True, "rank": 8}` (see `modernbert.settings.sections`).
 
     Raises:
         MbertError: bad input (nothing was written), or the run ended early (it can be resumed).
@@ -73,7 +75,7 @@ def finetune(
         target=str(target),
         model=model,
         recipe=recipe,
-        settings=settings,
+        settings=given_settings(settings),
         init_from=init_from,
         data_dir=_absolute(data_dir),
         validation=_absolute(validation),
@@ -86,6 +88,7 @@ def finetune(
         limit=limit,
         name=name,
     )
+    require_settings(request)
     return train(request, _store(runs_dir), observe=observe)
 
 

@@ -116,16 +116,48 @@ class _Study(TypedDict):
     seeds: list[Count]
 
 
-class _Settings(TypedDict):
-    seed: Count
+class _Schedule(TypedDict):
     epochs: Amount
+
+
+class _Optimizer(TypedDict):
     batch_size: Count
     learning_rate: Amount
-    keep: Literal["best", "last"]
+
+
+class _DataSettings(TypedDict):
     max_length: Count
-    lora: bool
+
+
+class _EvaluationSettings(TypedDict):
+    keep: Literal["best", "last"]
+
+
+class _RunSettings(TypedDict):
+    seed: Count
+
+
+class _ModelSettings(TypedDict):
     random_weights: bool
-    head: NotRequired[str]
+
+
+class _Lora(TypedDict):
+    enabled: bool
+
+
+class _RetrievalSettings(TypedDict):
+    head: str
+
+
+class _Settings(TypedDict):
+    schedule: _Schedule
+    optimizer: _Optimizer
+    data: _DataSettings
+    evaluation: _EvaluationSettings
+    run: _RunSettings
+    model: _ModelSettings
+    lora: _Lora
+    retrieval: NotRequired[_RetrievalSettings]
 
 
 class _TrainingFacts(TypedDict):
@@ -232,7 +264,7 @@ class _LocatedRun(TypedDict):
 
 
 class _PlainSettings(TypedDict):
-    config: dict[str, Setting]
+    config: dict[str, dict[str, Setting]]
 
 
 class _TrainedRun(TypedDict):
@@ -314,8 +346,8 @@ def check_record(record: dict[str, Any], where: str) -> None:
     task = record["task"]
     if (task["kind"] in ("single_label", "multi_label")) != bool(task["labels"]):
         raise BadRun(f"task: kind {task['kind']} with {len(task['labels'])} labels", where=where)
-    if record["kind"] in TRAININGS and record["seed"] != record["config"]["seed"]:
-        raise BadRun(f"seed {record['seed']} and config.seed {record['config']['seed']} differ", where=where)
+    if record["kind"] in TRAININGS and record["seed"] != (seed := record["config"]["run"]["seed"]):
+        raise BadRun(f"seed {record['seed']} and config.run.seed {seed} differ", where=where)
     for result in record.get("results", ()):
         if result["split"] not in record["data"]["splits"]:
             raise BadRun(f"results: '{result['split']}' is no split of its data", where=where)

@@ -20,7 +20,8 @@ from modernbert.places import make_folder, no_space_is_an_error
 from modernbert.run_names import check_run_name, is_file_name, numbered
 from modernbert.temporary import TEMPORARY, held, is_held, sweep, try_lock
 
-FORMAT = 1
+# Format 1 had a training's settings by name, format 2 has them in sections.
+FORMAT = 2
 RECORD, LOCK = "run.json", ".lock"
 # What an evaluation writes before its record: without one, it was killed, and is worth nothing.
 BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
@@ -245,12 +246,16 @@ def read_run(folder: Path) -> dict[str, Any]:
 def _read_record(path: Path) -> dict[str, Any]:
     from modernbert.reading import read_object
     from modernbert.record_schema import check_record
+    from modernbert.settings.forms import upgraded
 
     try:
         record = read_object(path, BadRun, what="the run's record")
-        if (found := record.get("format")) != FORMAT:
+        found = record.get("format")
+        if found == 1:
+            record = upgraded(record)
+        elif found != FORMAT:
             raise BadRun(
-                f"the run has format {found!r:.50}; this version of mbert reads format {FORMAT}",
+                f"the run has format {found!r:.50}; this version of mbert reads formats 1 to {FORMAT}",
                 where=str(path),
                 fix="Use the version of mbert that wrote it (see `versions` in the file).",
             )
@@ -263,7 +268,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def write_run(folder: Path, record: dict[str, Any]) -> None:
     """Replace a run's record as a whole."""
-    write_json(folder / RECORD, {"format": FORMAT, **record})
+    write_json(folder / RECORD, {**record, "format": FORMAT})
 
 
 def unfinished(folder: Path, status: str, lacks: str) -> BadRun:

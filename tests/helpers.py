@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from modernbert.data.tokens import TokenLengths, Tokens
+from modernbert.settings.forms import in_sections
 
 # Flags of a run that takes a second.
 FAST = ["--epochs", "2", "--batch-size", "16", "--lr", "0.003", "--precision", "fp32"]
@@ -139,7 +140,7 @@ def running_record() -> dict:
         "init": "plain",
         "seed": 42,
         "recipe": {"name": "default"},
-        "config": SETTINGS,
+        "config": in_sections(SETTINGS),
         "request": _request("toy.csv", "toy", {}),
         "data": {
             "text": ["text"],
@@ -170,8 +171,10 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
     config = SETTINGS | config | {"random_weights": changes.pop("random", False), "seed": seed}
     settings = changes.pop("settings", {})
     split = {"rows": len(right), "found_in": "a test", "revision": "1"}
+    kept_as = changes.pop("kept_as", "finetune")
+    config |= settings
     record = running_record() | {
-        "kind": changes.pop("kept_as", "finetune"),
+        "kind": kept_as,
         "status": "finished",
         "created": changes.pop("created", "2026-01-01T00:00:00+00:00"),
         "task": {
@@ -183,7 +186,7 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
         "model": {"name": model, "found_in": "a test", "revision": "1", "family": "bert"},
         "seed": seed,
         "recipe": {"name": changes.pop("recipe", "default")},
-        "config": config | settings,
+        "config": in_sections(config) if kept_as == "finetune" else config,
         "request": _request(target, model, {"seed": seed, **settings}),
         "data": {
             "text": ["text"],

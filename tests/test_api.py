@@ -32,8 +32,22 @@ def run(reviews, tiny_bert):
     return modernbert.finetune(reviews, str(tiny_bert), epochs=1, batch_size=8, max_length=32, name="toy")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lora_rank": 8}, "--lora-rank applies only with --lora"),
+        ({"lora": {"rank": 8}}, "--lora-rank applies only with --lora"),
+        ({"lora": {"rnak": 8}}, r"unknown setting 'rnak' in \[lora\]"),
+        ({"temperature": 0.1}, "--temperature applies only to retrieval"),
+    ],
+)
+def test_settings_without_effect_are_refused_in_python_too(settings, message, reviews, tiny_bert):
+    with pytest.raises(BadOption, match=message):
+        modernbert.finetune(reviews, str(tiny_bert), **settings)
+
+
 def test_fine_tune_score_predict_and_compare(run, tiny_bert, tmp_path):
-    assert run.name == "toy" and run.record["config"]["epochs"] == 1
+    assert run.name == "toy" and run.record["config"]["schedule"]["epochs"] == 1
     other = write_csv(
         tmp_path / "other.csv", [{"text": f"new {r['text']}", "label": r["label"]} for r in toy_rows(40)]
     )

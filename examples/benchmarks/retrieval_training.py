@@ -78,7 +78,7 @@ def run_sentence_transformers(inputs, store) -> dict:
         if grade > 0
     ]
     model = SentenceTransformer(str(inputs.source.folder), device=inputs.machine.device)
-    model.max_seq_length = config.max_length
+    model.max_seq_length = config.data.max_length
     validation, *others = inputs.held_out.values()
     quick = sample(validation, EVALUATION_DOCUMENTS)
     evaluator = InformationRetrievalEvaluator(
@@ -88,23 +88,24 @@ def run_sentence_transformers(inputs, store) -> dict:
         show_progress_bar=False,
     )
     main = "eval_cosine_ndcg@10"
-    loss = MultipleNegativesRankingLoss(model, scale=1 / config.temperature)
-    if config.batch_size > CACHED:
-        loss = CachedMultipleNegativesRankingLoss(model, scale=1 / config.temperature, mini_batch_size=CACHED)
+    scale = 1 / config.retrieval.temperature
+    loss = MultipleNegativesRankingLoss(model, scale=scale)
+    if config.optimizer.batch_size > CACHED:
+        loss = CachedMultipleNegativesRankingLoss(model, scale=scale, mini_batch_size=CACHED)
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
-            num_train_epochs=config.epochs,
-            per_device_train_batch_size=config.batch_size,
+            num_train_epochs=config.schedule.epochs,
+            per_device_train_batch_size=config.optimizer.batch_size,
             per_device_eval_batch_size=32,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            adam_beta1=config.beta1,
-            adam_beta2=config.beta2,
-            adam_epsilon=config.epsilon,
-            max_grad_norm=config.clip,
+            learning_rate=config.optimizer.learning_rate,
+            weight_decay=config.optimizer.weight_decay,
+            adam_beta1=config.optimizer.beta1,
+            adam_beta2=config.optimizer.beta2,
+            adam_epsilon=config.optimizer.epsilon,
+            max_grad_norm=config.optimizer.clip,
             lr_scheduler_type="linear",
-            warmup_steps=config.warmup,
+            warmup_steps=config.schedule.warmup,
             optim="adamw_torch_fused",
             bf16=inputs.machine.precision == "bf16",
             use_cpu=inputs.machine.device == "cpu",
@@ -116,8 +117,8 @@ def run_sentence_transformers(inputs, store) -> dict:
             metric_for_best_model=main,
             greater_is_better=True,
             eval_on_start=True,
-            logging_steps=config.log_every,
-            seed=config.seed,
+            logging_steps=config.run.log_every,
+            seed=config.run.seed,
             disable_tqdm=True,
             report_to="none",
             dataloader_pin_memory=False,
@@ -150,7 +151,7 @@ def before(inputs) -> dict:
 
     *_, test = inputs.held_out.values()
     queries, documents = list(test.queries.values()), test.documents.with_titles()
-    embedder = Embedder(inputs.source, max_length=inputs.config.max_length)
+    embedder = Embedder(inputs.source, max_length=inputs.config.data.max_length)
     dense = exact_search(unit(embedder.encode(queries, "query")), [unit(embedder.encode(documents))], 1000)
     sparse = Bm25(documents, "code").search(queries, 1000)
     scores = [

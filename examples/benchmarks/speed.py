@@ -41,6 +41,7 @@ from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.model.lora import add_lora
 from modernbert.model.packing import pack
+from modernbert.settings.sections import LoraConfig
 from modernbert.versions import versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -132,7 +133,7 @@ def run_one(model, work: str, precision: str, mode: str, rounds: int, machine, o
     exact = exact_logits(model, workload.tokens) if mode == "inference" else None
     operations = None
     if mode == "lora":
-        model = add_lora(model, rank=16, alpha=32.0, targets=(), dropout=0.0)
+        model = add_lora(model, LoraConfig(dropout=0.0))
     else:
         operations = modernbert_operations(model.config, workload.tokens.lengths, training=mode == "training")
     engines = make_engines(model, setting, accelerated=True)

@@ -64,16 +64,10 @@ def run_trainer(inputs, store) -> dict:
 
     task, config = inputs.task, inputs.config
     start_measuring_memory()
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.run.seed)
     model = load_classifier(inputs.start, task).model
-    if config.lora:
-        model = add_lora(
-            model,
-            rank=config.lora_rank,
-            alpha=config.lora_alpha,
-            targets=(),
-            dropout=config.lora_dropout,
-        )
+    if config.lora.enabled:
+        model = add_lora(model, config.lora)
 
     def rows(split):
         data = make_dataset(inputs, split)
@@ -98,17 +92,17 @@ def run_trainer(inputs, store) -> dict:
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         arguments = TrainingArguments(
             output_dir=folder,
-            num_train_epochs=config.epochs,
-            per_device_train_batch_size=config.batch_size,
+            num_train_epochs=config.schedule.epochs,
+            per_device_train_batch_size=config.optimizer.batch_size,
             per_device_eval_batch_size=32,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            adam_beta1=config.beta1,
-            adam_beta2=config.beta2,
-            adam_epsilon=config.epsilon,
-            max_grad_norm=config.clip,
+            learning_rate=config.optimizer.learning_rate,
+            weight_decay=config.optimizer.weight_decay,
+            adam_beta1=config.optimizer.beta1,
+            adam_beta2=config.optimizer.beta2,
+            adam_epsilon=config.optimizer.epsilon,
+            max_grad_norm=config.optimizer.clip,
             lr_scheduler_type="linear",
-            warmup_steps=config.warmup,
+            warmup_steps=config.schedule.warmup,
             optim="adamw_torch_fused",
             bf16=inputs.machine.precision == "bf16",
             use_cpu=inputs.machine.device == "cpu",
@@ -120,8 +114,8 @@ def run_trainer(inputs, store) -> dict:
             metric_for_best_model=main,
             greater_is_better=True,
             eval_on_start=True,
-            logging_steps=config.log_every,
-            seed=config.seed,
+            logging_steps=config.run.log_every,
+            seed=config.run.seed,
             disable_tqdm=True,
             report_to="none",
             dataloader_pin_memory=False,

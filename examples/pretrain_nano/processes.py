@@ -63,7 +63,7 @@ def work(rank: int, size: int, meeting: str, arguments: list[str]) -> None:
             super().__init__(*given)
             self.objective = Shared(self.objective, rank, size)
             if rank:  # the same weights, other masks
-                torch.manual_seed(self.inputs.config.seed + rank)
+                torch.manual_seed(self.inputs.config.run.seed + rank)
 
         def save(self, folder: Path) -> float:
             if rank:

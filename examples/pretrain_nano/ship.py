@@ -20,6 +20,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from modernbert.evaluation.shown import interval_text
 from modernbert.files import replaced_folder
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
+from modernbert.settings.forms import by_name
 
 TARGET = Path(__file__).parents[2] / "modernbert" / "nano"
 LIMIT = 12 * 2**20
@@ -53,14 +54,14 @@ def card(taught: dict, pairs: dict, notes: str) -> str:
         parameters=f"{sum(taught['parameters'].values()):,}",
         scores=scores(taught),
         curve=curve(training, CURVE),
-        settings=json.dumps(taught["config"]),
+        settings=json.dumps(by_name(taught["config"])),
         share=SHARE,
-        pair_count=f"{search['steps'] * pairs['config']['batch_size']:,}",
+        pair_count=f"{search['steps'] * by_name(pairs['config'])['batch_size']:,}",
         pair_tokens=f"{search['tokens']:,}",
         pair_minutes=f"{search['minutes']:.0f}",
         pair_scores=scores(pairs),
         pair_curve=curve(search, {"nDCG@10": "ndcg_at_10"}),
-        pair_settings=json.dumps(pairs["config"]),
+        pair_settings=json.dumps(by_name(pairs["config"])),
     )
 
 

@@ -30,6 +30,7 @@ from modernbert.model.loading import context_length, load_classifier, load_confi
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
+from modernbert.settings.sections import LoraConfig
 from modernbert.versions import versions
 
 Mode = Literal["inference", "training", "lora"]
@@ -127,7 +128,7 @@ def bench(
     parameters = sum(p.numel() for p in model.parameters())
     attention = attention_of(model, machine)
     if request.mode == "lora":
-        model = add_lora(model, rank=16, alpha=32.0, targets=(), dropout=0.0)
+        model = add_lora(model, LoraConfig(dropout=0.0))
     engines = make_engines(model, Setting(machine, training=request.mode != "inference"))
     points = []
     for work, true in zip(works, exact, strict=True):

@@ -10,6 +10,7 @@ from modernbert.comparison.identity import METHOD_SETTINGS
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.systems import parts_of
 from modernbert.evaluation.protocols import PROTOCOLS
+from modernbert.settings.forms import by_name
 
 # Settings that say how a training is carried out, not what is trained.
 HANDLING = {
@@ -42,7 +43,7 @@ def _protocol(outcome: Outcome) -> Conditions:
         return _search_protocol(outcome)
     if outcome.record["kind"] != "evaluate" or outcome.training is None:
         return {"tokens read": "as trained"} if outcome.training else {}
-    length, trained = (kept["config"]["max_length"] for kept in (outcome.record, outcome.training))
+    length, trained = (by_name(kept["config"])["max_length"] for kept in (outcome.record, outcome.training))
     return {"tokens read": "as trained" if length == trained else length}
 
 
@@ -84,7 +85,7 @@ def selection(outcome: Outcome) -> str | None:
     """Return how the kept step of a training was chosen, in relation to what is scored here."""
     if outcome.training is None:
         return None
-    if outcome.training["config"]["keep"] == "last":
+    if by_name(outcome.training["config"])["keep"] == "last":
         return "the last step"
     own = outcome.record["data"]["splits"][outcome.split]["fingerprint"] == outcome.training["chosen_on"]
     return "the best step on these examples" if own else "the best step on other examples"
@@ -101,7 +102,7 @@ def between_models(first: Outcome, second: Outcome) -> Differing:
 
 def between_seeds(first: Outcome, second: Outcome) -> Differing:
     """Return the conditions in which two seeds of one model differ: every setting, precision, versions."""
-    known = [set(o.training["config"]) for o in (first, second) if o.training]
+    known = [set(by_name(o.training["config"])) for o in (first, second) if o.training]
     names = set.intersection(*known) - HANDLING if len(known) == 2 else set()
     found = _differing(first, second) | _settings(first, second, names)
     pairs = {
@@ -137,7 +138,7 @@ def _settings(first: Outcome, second: Outcome, names: set[str]) -> Differing:
     """Return which of the named settings differ, as training used them."""
     if first.training is None or second.training is None:
         return {}
-    one, other = first.training["config"], second.training["config"]
+    one, other = by_name(first.training["config"]), by_name(second.training["config"])
     return {
         name: (one[name], other[name])
         for name in sorted(names)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from modernbert.settings.config import every_setting
+from modernbert.settings.forms import by_name
+
 # What a model is called whose training was not that of all weights of the checkpoint as it came.
 LORA, RANDOM = "lora", "random"
-METHOD_SETTINGS = {
-    "random_weights", "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets",
-}  # fmt: skip
+LORA_SETTINGS = {s.name for s in every_setting().values() if s.section == "lora"}
+METHOD_SETTINGS = LORA_SETTINGS | {"random_weights"}
 # What an encoder that was trained to retrieve is called, by its head; as it came, it has its own name alone.
 HEADS = {"tokens": "late interaction", "reranker": "reranker"}
 TRAINED = "trained"
@@ -153,7 +155,8 @@ def _is_folder(model: Mapping[str, Any]) -> bool:
 
 def method_of(config: Mapping[str, Any]) -> str:
     """Return what of a training's settings makes another model of its checkpoint."""
-    return LORA if config.get("lora") else RANDOM if config.get("random_weights") else ""
+    settings = by_name(config)
+    return LORA if settings.get("lora") else RANDOM if settings.get("random_weights") else ""
 
 
 def model_id(model: Mapping[str, Any], training: Mapping[str, Any] | None, task: str, start: str) -> ModelId:
@@ -170,7 +173,7 @@ def model_id(model: Mapping[str, Any], training: Mapping[str, Any] | None, task:
     own = ModelId(known_as(loaded), _weights(loaded), folder=folder)
     if training is None:
         return own
-    config = training["config"]
+    config = by_name(training["config"])
     usual = TRAINED if training["kind"] == "retrieval" else ""
     return ModelId(
         own.name,

@@ -11,7 +11,7 @@ from typing import Any
 
 from modernbert.comparison import baselines
 from modernbert.comparison.agreement import HANDLING
-from modernbert.comparison.identity import LORA, METHOD_SETTINGS, RANDOM, ModelId, is_named
+from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
 from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
@@ -206,7 +206,7 @@ def _request(target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wante
     )
     kept = {key: value for key, value in base.settings.items() if key not in HANDLING | METHOD_SETTINGS}
     if asked.method == LORA:
-        adapters = {key: value for key, value in base.settings.items() if key.startswith("lora")}
+        adapters = {key: value for key, value in base.settings.items() if key in LORA_SETTINGS}
         kept |= {**adapters, "lora": True}
     if asked.method == RANDOM:
         kept["random_weights"] = True

@@ -28,6 +28,7 @@ from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, read_run, write_run
+from modernbert.settings.forms import by_name
 from modernbert.versions import versions
 
 
@@ -152,7 +153,7 @@ def _scored(
 
 def trained_length(source: ModelSource) -> int:
     """Return the maximum length that a run was trained with; 0 for other models."""
-    return int(read_run(source.run)["config"]["max_length"]) if source.run else 0
+    return int(by_name(read_run(source.run)["config"])["max_length"]) if source.run else 0
 
 
 def _record(

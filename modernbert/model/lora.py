@@ -14,6 +14,7 @@ from modernbert.files import write_json
 from modernbert.model.locate import ModelSource
 from modernbert.model.pretrained import load_adapter
 from modernbert.reading import read_object
+from modernbert.settings.sections import LoraConfig
 
 
 @dataclass(frozen=True)
@@ -35,40 +36,36 @@ PRESETS = {
 }
 
 
-def add_lora(
-    model: Any, *, rank: int, alpha: float, targets: tuple[str, ...], dropout: float, head: bool = True
-) -> Any:
+def add_lora(model: Any, config: LoraConfig, *, head: bool = True) -> Any:
     """Freeze the encoder and add adapters.
 
     Args:
         model: a transformers sequence classifier, or an encoder without a head.
-        rank, alpha: size of the adapters, and their scale times the rank.
-        targets: names of linear layers; empty for the architecture's preset.
-        dropout: on the adapters' input.
+        config: the adapters; without targets, the architecture's preset is taken.
         head: has the model a head, which is trained whole?
 
     Raises:
         BadOption: there is no preset for this architecture and no targets are given, or no layer matches.
     """
-    from peft import LoraConfig, TaskType, get_peft_model
+    import peft
 
     kind = model.config.model_type
     preset = PRESETS.get(kind)
-    if preset is None and not targets:
+    if preset is None and not config.targets:
         raise BadOption(
             f"there is no LoRA preset for '{kind}' models", fix="Name layers with --lora-targets."
         )
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS if head else TaskType.FEATURE_EXTRACTION,
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=list(targets) or (preset.targets if preset else None),
+    adapters = peft.LoraConfig(
+        task_type=peft.TaskType.SEQ_CLS if head else peft.TaskType.FEATURE_EXTRACTION,
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets) or (preset.targets if preset else None),
         modules_to_save=(preset.saved if preset else ["classifier"]) if head else None,
     )
     try:
         with _quiet_peft():
-            return get_peft_model(model, config)
+            return peft.get_peft_model(model, adapters)
     except ValueError as error:
         raise BadOption(f"LoRA targets do not fit the model: {str(error).splitlines()[0]}") from None
 

@@ -132,11 +132,11 @@ class DistillationJob(PretrainingJob):
         """Load the model, or draw its weights; then have the teacher read the corpus, unless it has."""
         super().__init__(inputs, accelerator, stop)
         own = embedding_settings(inputs.source)
-        settings = own if own.tuned else replace(own, max_length=inputs.config.max_length)
+        settings = own if own.tuned else replace(own, max_length=inputs.config.data.max_length)
         self.settings = replace(settings, normalize=True, similarity="cosine", tuned=True)
         self.network = Student(self.model, self.settings)
         self.targets = self._taught()
-        self.objective = Distillation(masked=inputs.config.mask > 0)
+        self.objective = Distillation(masked=inputs.config.masking.mask > 0)
         self.data = Lessons(self.words, self.targets["train"])
 
     def _taught(self) -> dict[str, Targets]:
@@ -151,7 +151,7 @@ class DistillationJob(PretrainingJob):
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Compare vectors of the first held-out pieces with the teacher's."""
         cosine = float(self._cosines(network, QUICK_TOKENS).mean())
-        words = super().evaluate(network).metrics if self.inputs.config.mask else {}
+        words = super().evaluate(network).metrics if self.inputs.config.masking.mask else {}
         return Evaluation({"teacher_cosine": cosine, **words}, cosine)
 
     def _cosines(self, network: nn.Module, limit: int | None) -> np.ndarray:
@@ -182,7 +182,7 @@ class DistillationJob(PretrainingJob):
         cosines = self._cosines(self.network.eval(), None)
         rows = [{"id": f"held_out/{i}", "cosine": round(float(c), 5)} for i, c in enumerate(cosines)]
         scores = [mean_score("teacher_cosine", cosines)]
-        if self.inputs.config.mask:
+        if self.inputs.config.masking.mask:
             (words,), word_rows = super().score()
             scores += words.scores
             rows = [row | more for row, more in zip(word_rows, rows, strict=True)]

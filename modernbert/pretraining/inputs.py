@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from modernbert.pretraining.recipes import pretraining_recipe
 from modernbert.pretraining.store import SPLITS, build, read_found
 from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
-from modernbert.training.config import PretrainingConfig
+from modernbert.settings.config import PretrainingConfig
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.signals import StopRequest
 
@@ -125,10 +124,10 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     corpus = Corpus.of([Path(file) for file in request.files])
     recipe = pretraining_recipe(request.recipe, scratch=request.scratch is not None)
     config = PretrainingConfig().with_values(recipe.settings, source=f"recipe {recipe.name}")
-    config = config.with_values(request.settings, source="settings")
+    config = config.with_values(request.settings)
     if request.init_from:
         raise BadOption("pretraining goes on from --model; there is no --init-from")
-    if not config.mask and not request.teacher:
+    if not config.masking.mask and not request.teacher:
         raise BadOption(
             "without masked tokens there is nothing to learn", fix="Leave --mask 0 out, or add --teacher."
         )
@@ -137,17 +136,17 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     content = _content(corpus)
     source, tokenizer = _start(request, corpus, content, store, notes)
     context = context_length(load_config(source))
-    if config.max_length > context:
+    if config.data.max_length > context:
         raise BadOption(
-            f"max_length {config.max_length} exceeds the model's context of {context} tokens",
+            f"--max-length {config.data.max_length} exceeds the model's context of {context} tokens",
             fix="Lower --max-length.",
         )
     for name in ("mask_token_id", "cls_token_id", "sep_token_id"):
         if getattr(tokenizer, name) is None:
             raise BadOption(f"the tokenizer of {source.name} has no {name.removesuffix('_id')}")
     machine = choose_machine(request.device, request.precision)
-    config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
-    length, held_out = config.max_length, config.held_out
+    config = config.with_values({"max_tokens": config.memory.max_tokens or MAX_TOKENS[machine.device]})
+    length, held_out = config.data.max_length, config.evaluation.held_out
     folder = own_cache() / "corpora" / _key(content, length, held_out, _digest(tokenizer))
 
     def tokenise(empty: Path) -> None:
@@ -188,7 +187,7 @@ def _task(files: int, teacher: ModelSource | None, config: PretrainingConfig) ->
     words = PretrainingTask(f"masked-language modelling of {files:,} files")
     if teacher is None:
         return words
-    metrics = ("teacher_cosine", *(words.metrics if config.mask else ()))
+    metrics = ("teacher_cosine", *(words.metrics if config.masking.mask else ()))
     return PretrainingTask(f"distillation of {teacher.name} on {files:,} files", metrics=metrics)
 
 

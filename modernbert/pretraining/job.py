@@ -75,17 +75,17 @@ class PretrainingJob(Job):
         """Load the model, or draw its weights from the current random state."""
         self.inputs, self.accelerator, self.stop = inputs, accelerator, stop
         config = inputs.config
-        self.model, self.new_tensors = load_masked_lm(inputs.start, config.rotary_base)
+        self.model, self.new_tensors = load_masked_lm(inputs.start, config.model.rotary_base)
         self.network: nn.Module = PackedMaskedLM(self.model)
         self.objective: Objective = PerExample(cross_entropy)
         tokenizer = inputs.tokenizer
         special = tuple(sorted(tokenizer.all_special_ids))
-        self.masking = Masking(config.mask, tokenizer.mask_token_id, special, len(tokenizer))
+        self.masking = Masking(config.masking.mask, tokenizer.mask_token_id, special, len(tokenizer))
         pieces = Pieces.open(inputs.folder, "train")
         sizes = pieces.lengths
-        rows = pack_rows(sizes, config.max_length, config.seed)
+        rows = pack_rows(sizes, config.data.max_length, config.run.seed)
         lengths = np.array([sizes[row].sum() for row in rows])
-        plan = BatchPlan(lengths, config.batch_size, config.seed, sort=False)
+        plan = BatchPlan(lengths, config.optimizer.batch_size, config.run.seed, sort=False)
         self.words = PretrainingData(pieces, rows, plan, self.masking)
         self.data: TrainingData = self.words
         self.held_out = Pieces.open(inputs.folder, "held_out")

@@ -11,6 +11,7 @@ from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
 from modernbert.report.without_paths import without_paths
 from modernbert.runs import rows_of
+from modernbert.settings.forms import by_name
 
 # What the Hub calls our kinds of tasks.
 HUB_TASKS = {
@@ -46,7 +47,7 @@ def write_card(folder: Path, record: dict[str, Any], name: str) -> None:
 
 
 def _hub_task(record: dict[str, Any]) -> str:
-    if record["config"].get("head") == "reranker":
+    if by_name(record["config"]).get("head") == "reranker":
         return "text-ranking"
     return HUB_TASKS[record["task"]["kind"]]
 
@@ -77,11 +78,11 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
     ]
     retrieval = _hub_task(record) == "sentence-similarity" and not _has_token_vectors(record)
     return ModelCardData(
-        base_model=None if record["config"].get("random_weights") else base,
+        base_model=None if by_name(record["config"]).get("random_weights") else base,
         license=licence if licence and " " not in licence else None,
         library_name="sentence-transformers" if retrieval else "transformers",
         pipeline_tag=_hub_task(record),
-        tags=["mbert", *(["lora"] if record["config"].get("lora") else [])],
+        tags=["mbert", *(["lora"] if by_name(record["config"]).get("lora") else [])],
         model_name=name,
         eval_results=results,
     )
@@ -89,11 +90,11 @@ def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
 
 def _about(record: dict[str, Any], name: str) -> str:
     base, _ = _base(record)
-    method = "with LoRA adapters" if record["config"].get("lora") else "all weights"
+    method = "with LoRA adapters" if by_name(record["config"]).get("lora") else "all weights"
     kept = base or Path(record["model"]["name"]).name
     verb = "trained by masked language modelling" if record["task"]["kind"] == "pretraining" else "fine-tuned"
     start = "" if record["init"] == "plain" else f", starting from {record['init']['found_in']}"
-    if record["config"].get("random_weights"):
+    if by_name(record["config"]).get("random_weights"):
         verb, start = "trained", ", from random weights: only its architecture and tokenizer are that model's"
     return f"# {name}\n\n`{kept}` {verb} on {record['task']['name']} ({method}){start}.\n"
 
@@ -127,7 +128,7 @@ def _labels(results: list[dict[str, Any]]) -> list[str]:
 
 
 def _made(record: dict[str, Any]) -> str:
-    config, training = record["config"], record["training"]
+    config, training = by_name(record["config"]), record["training"]
     wanted = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "max_length", "keep")
     settings = ", ".join(f"{key} {config[key]}" for key in wanted if key in config)
     rows = ", ".join(f"{split} {rows_of(part)}" for split, part in record["data"]["splits"].items())
@@ -152,7 +153,7 @@ def _use(record: dict[str, Any], name: str) -> str:
     note: list[str] = []
     if task == "sentence-similarity":
         code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
-    elif record["config"].get("lora") and task == "text-classification":
+    elif by_name(record["config"]).get("lora") and task == "text-classification":
         note, code = _use_adapters(record, name)
     else:
         kind = CLASSES.get(task, "AutoModelForSequenceClassification")
@@ -161,7 +162,7 @@ def _use(record: dict[str, Any], name: str) -> str:
 
 
 def _has_token_vectors(record: dict[str, Any]) -> bool:
-    return bool(record["config"].get("head") == "tokens")
+    return bool(by_name(record["config"]).get("head") == "tokens")
 
 
 def _use_adapters(record: dict[str, Any], name: str) -> tuple[list[str], list[str]]:
@@ -193,9 +194,9 @@ def _use_adapters(record: dict[str, Any], name: str) -> tuple[list[str], list[st
 
 
 def _limits(record: dict[str, Any]) -> str:
-    length = record["config"].get("max_length")
+    length = by_name(record["config"]).get("max_length")
     chosen = ""
-    if record["config"].get("keep") == "best":
+    if by_name(record["config"]).get("keep") == "best":
         more = " and the labels' thresholds were" if record.get("thresholds") else " was"
         chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (

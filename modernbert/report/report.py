@@ -27,6 +27,7 @@ from modernbert.report.summary import comparison_summary, hardware_of, run_summa
 from modernbert.report.templates import render
 from modernbert.report.without_paths import without_paths
 from modernbert.runs import RunStore
+from modernbert.settings.forms import by_name
 from modernbert.version import __version__
 
 
@@ -166,6 +167,7 @@ def _read_losses(path: Path) -> Iterator[tuple[int, float]]:
 def _facts_table(record: dict[str, Any]) -> Table:
     wanted = ("model", "init", "recipe", "config", "data", "machine", "attention", "parameters", "training")
     kept = {key: record[key] for key in wanted if key in record}
+    kept["config"] = by_name(kept.get("config", {}))
     kept["data"] = {k: v for k, v in kept.get("data", {}).items() if k != "report"}
     kept["training"] = {k: v for k, v in kept.get("training", {}).items() if k != "history"}
     kept["model"] = {k: v for k, v in kept.get("model", {}).items() if k != "training"}  # another run's facts

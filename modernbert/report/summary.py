@@ -15,6 +15,7 @@ from modernbert.evaluation.shown import interval_text
 from modernbert.report.plots import evenly
 from modernbert.report.section import Section
 from modernbert.runs import rows_of
+from modernbert.settings.forms import by_name
 
 KINDS = {
     "single_label": "one label a text",
@@ -113,7 +114,7 @@ def chosen_on(record: Mapping[str, Any]) -> str:
     if record["kind"] != "finetune":
         return ""
     training, split = record["training"], record["results"][0]["split"]
-    if record["config"]["keep"] != "best":
+    if by_name(record["config"])["keep"] != "best":
         return f"the last step, {training['steps']}; none was chosen"
     more = "; the labels' thresholds were tuned there too" if record.get("thresholds") else ""
     return f"step {training['best_step']} of {training['steps']}, the best evaluation on {split}{more}"
@@ -122,7 +123,7 @@ def chosen_on(record: Mapping[str, Any]) -> str:
 def _selection(record: Mapping[str, Any], outcome: Outcome) -> list[str]:
     """Warn of a score on the rows that the checkpoint was chosen on."""
     training = outcome.training
-    if training is None or training["config"]["keep"] != "best":
+    if training is None or by_name(training["config"])["keep"] != "best":
         return []
     if training["chosen_on"] != record["data"]["splits"][outcome.split]["fingerprint"]:
         return []
@@ -162,7 +163,7 @@ def _size(split: dict[str, Any]) -> str:
 
 
 def _method(record: Mapping[str, Any]) -> str:
-    config = record["config"]
+    config = by_name(record["config"])
     if config.get("random_weights"):
         return ", from random weights"
     if record["kind"] != "finetune":

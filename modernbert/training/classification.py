@@ -100,7 +100,7 @@ class LabelledInputs(Inputs):
             "data": f"{sizes}  ({next(iter(self.loaded.values())).found_in})",
             **target,
             "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
-            f"longest {longest['max']}; {cut:.1%} cut at {self.config.max_length}",
+            f"longest {longest['max']}; {cut:.1%} cut at {self.config.data.max_length}",
         }
 
     @property
@@ -183,7 +183,9 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
         config=config,
         loaded=loaded,
         examples=examples,
-        report=check_data(task, examples, lengths=lengths, max_length=config.max_length, tokenizer=tokenizer),
+        report=check_data(
+            task, examples, lengths=lengths, max_length=config.data.max_length, tokenizer=tokenizer
+        ),
         machine=settings.machine,
         notes=(*notes, *more),
     )
@@ -199,8 +201,8 @@ def make_dataset(inputs: LabelledInputs, split: str) -> Dataset:
     examples = inputs.examples[split]
     assert examples.labels is not None
     targets = inputs.scale.to_learn(examples.labels) if inputs.scale else examples.labels
-    tokens = tokenize(inputs.tokenizer, examples.texts, inputs.config.max_length)
-    plan = BatchPlan(tokens.lengths, inputs.config.batch_size, inputs.config.seed)
+    tokens = tokenize(inputs.tokenizer, examples.texts, inputs.config.data.max_length)
+    plan = BatchPlan(tokens.lengths, inputs.config.optimizer.batch_size, inputs.config.run.seed)
     return Dataset(tokens, examples, targets, plan)
 
 
@@ -246,7 +248,7 @@ class ClassificationJob(Job):
         outputs = predict_logits(
             network,
             self.splits[split].tokens,
-            max_tokens=self.inputs.config.max_tokens,
+            max_tokens=self.inputs.config.memory.max_tokens,
             accelerator=self.accelerator,
             check_stop=self.stop.raise_if_requested,
         )
@@ -261,7 +263,7 @@ class ClassificationJob(Job):
             self.scale.fold_in(model)
             self.scale = None
         shutil.rmtree(folder, ignore_errors=True)  # of a resumed run that had come this far
-        base = inputs.start if inputs.config.lora else None
+        base = inputs.start if inputs.config.lora.enabled else None
         save_classifier(model, inputs.tokenizer, folder, base)
         source = replace(
             inputs.source,

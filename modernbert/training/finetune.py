@@ -139,14 +139,14 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
             prepare_cpu_memory()
         config = inputs.config
         accelerator = make_accelerator(inputs.machine)
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.run.seed)
         job = inputs.load(accelerator, stop)
         model = job.model
         assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
         use_cheap_dropout(model)
-        if config.recompute:
+        if config.memory.recompute:
             recompute_layers(model)
-        if config.compile and (fault := compile_layers(model, accelerator.device)):
+        if config.memory.compile and (fault := compile_layers(model, accelerator.device)):
             inputs = replace(inputs, notes=(*inputs.notes, fault))
         trained = sum(p.numel() for p in job.network.parameters() if p.requires_grad)
         frozen = sum(p.numel() for p in job.network.parameters() if not p.requires_grad)
@@ -158,7 +158,7 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
             attention_reason=attention.reason,
             trained=trained,
             frozen=frozen,
-            new_tensors=("all: random weights",) if inputs.config.random_weights else job.new_tensors,
+            new_tensors=("all: random weights",) if config.model.random_weights else job.new_tensors,
             # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
             checkpoint_bytes=trained * 4 * 4 * 2,
             free_bytes=free_space(store.root),

@@ -25,7 +25,8 @@ from modernbert.model.loading import with_random_weights
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
-from modernbert.training.config import RetrievalConfig, TrainingConfig
+from modernbert.settings.config import RetrievalTrainingConfig, TrainingConfig
+from modernbert.settings.forms import by_name
 from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.recipes import Recipe, find_recipe
 from modernbert.training.reports import Evaluation
@@ -40,7 +41,7 @@ class Request:
         target: a task's name, a file, a folder, or a Hub data set.
         model: alias, run, folder or Hub id.
         recipe: `default` or `paper`.
-        settings: values of `TrainingConfig` that override the recipe's.
+        settings: by name (`lora_rank`), the values that override the recipe's.
         init_from: a run, or a task (`mnli`) whose newest finished run of this model to start from.
         data_dir: the bundle folder.
         limit: train on this many rows only (the first of a fixed shuffle); 0 for all.
@@ -193,35 +194,27 @@ def settle(
     """Resolve a request's settings; also return what to tell about them."""
     recipe, config = resolve_settings(request, task, source, train_rows=train_rows, base=base)
     start, left_out = find_start(request, recipe, source, store)
-    if config.random_weights and start is not source:
+    if config.model.random_weights and start is not source:
         raise BadOption(
-            f"random weights cannot start from {start.name}", fix="Add --init-from none, or leave them out."
+            f"--random-weights cannot start from {start.name}",
+            fix="Add --init-from none, or leave --random-weights out.",
         )
-    if config.lora and start.base is not None:
+    if config.lora.enabled and start.base is not None:
         raise BadOption(
-            f"{start.name} is adapters itself: others cannot lie on top of them",
-            fix="Start from a run whose weights were all trained, or leave --lora out.",
+            f"--lora cannot start from {start.name}: it consists of LoRA adapters itself",
+            fix="Start from a run that trained all weights, or leave --lora out.",
         )
     machine = choose_machine(request.device, request.precision)
-    config = dataclasses.replace(config, max_tokens=config.max_tokens or MAX_TOKENS[machine.device])
+    config = config.with_values({"max_tokens": config.memory.max_tokens or MAX_TOKENS[machine.device]})
     notes = [*left_out] if start is source else [f"starting from {start.found_in}", *left_out]
     return Settings(recipe=recipe, config=config, start=start, machine=machine), notes
 
 
 def trainable(model: Any, config: TrainingConfig, *, head: bool) -> Any:
     """Return the model as it will be trained: whole, or with adapters or anew when that is asked for."""
-    if config.random_weights:
+    if config.model.random_weights:
         return with_random_weights(model)
-    if not config.lora:
-        return model
-    return add_lora(
-        model,
-        rank=config.lora_rank,
-        alpha=config.lora_alpha,
-        targets=config.lora_targets,
-        dropout=config.lora_dropout,
-        head=head,
-    )
+    return add_lora(model, config.lora, head=head) if config.lora.enabled else model
 
 
 def limited(size: int, limit: int) -> Sequence[int]:
@@ -241,10 +234,10 @@ def resolve_settings(
         family=source.family,
         lora=bool(request.settings.get("lora", False)),
         train_rows=train_rows,
-        retrieval=isinstance(base, RetrievalConfig),
+        retrieval=isinstance(base, RetrievalTrainingConfig),
     )
     config = base.with_values(recipe.settings, source=f"recipe {recipe.name}")
-    return recipe, config.with_values(request.settings, source="settings")
+    return recipe, config.with_values(request.settings, source=request.target)
 
 
 def find_start(
@@ -284,17 +277,20 @@ def find_start(
 
 def _is_run_of(run: Mapping[str, Any], task: str, model: str) -> bool:
     same = run["task"]["name"] == task and run["model"]["name"] == model
-    pretrained = not run["config"].get("random_weights")
+    pretrained = not by_name(run["config"]).get("random_weights")
     return bool(same and pretrained and run["status"] == "finished" and run["kind"] == "finetune")
 
 
 def with_max_length(config: TrainingConfig, lengths: TokenLengths, context: int) -> TrainingConfig:
     """Fill in an automatic maximum length. Raises BadOption when it exceeds the model's context."""
-    if config.max_length > context:
+    require_context(config, context)
+    return config.with_values({"max_length": config.data.max_length or auto_max_length(lengths, context)})
+
+
+def require_context(config: TrainingConfig, context: int) -> None:
+    """Raise BadOption when the maximum length exceeds the model's context."""
+    if config.data.max_length > context:
         raise BadOption(
-            f"max_length {config.max_length} exceeds the model's context of {context} tokens",
+            f"--max-length {config.data.max_length} exceeds the model's context of {context} tokens",
             fix="Use --max-length auto, or a model with a longer context (`mbert models`).",
         )
-    if config.max_length:
-        return config
-    return dataclasses.replace(config, max_length=auto_max_length(lengths, context))

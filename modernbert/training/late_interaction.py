@@ -9,8 +9,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from modernbert.data.collection import Collection
-from modernbert.errors import BadOption
 from modernbert.evaluation.late_search import max_sim_search, token_vectors
 from modernbert.evaluation.ranking import RankingScores, depth
 from modernbert.model.late_interaction import PackedTokenEmbedder, load_token_embedder, save_token_embedder
@@ -24,23 +22,17 @@ class LateInteractionJob(RetrievalJob):
     """An encoder with a map for its tokens' vectors, on its device, with its pairs and collections."""
 
     def _make_network(self) -> None:
-        config = self.inputs.config
-        if config.dims:
-            raise BadOption("--dims is for one vector a text, not for --head tokens")
+        config = self.inputs.config.retrieval
         self.network: nn.Module = PackedTokenEmbedder(self.model)
         self.new_tensors = ("projection.weight",)
         self.objective = LateInteraction(SCORE_LOSSES[config.loss], config.temperature)
-
-    def _with_negatives(self, train: Collection) -> Collection:
-        raise BadOption("--mine is for --head vectors: before training, the tokens' map is random",
-                        fix="Mine with a model of vectors, or give negatives in the file.")  # fmt: skip
 
     def _search(self, network: nn.Module, searched: Searched) -> tuple[RankingScores, list[str]]:
         found = [
             token_vectors(
                 network,
                 tokens,
-                max_tokens=self.inputs.config.max_tokens,
+                max_tokens=self.inputs.config.memory.max_tokens,
                 accelerator=self.accelerator,
                 check_stop=self.stop.raise_if_requested,
             )
@@ -58,7 +50,7 @@ class LateInteractionJob(RetrievalJob):
         network = PackedTokenEmbedder(self.model)
         network.projection = self.network.projection.to("cpu")
         self.network = network.eval()
-        save_token_embedder(network, self.inputs.tokenizer, self.inputs.config.max_length, folder)
+        save_token_embedder(network, self.inputs.tokenizer, self.inputs.config.data.max_length, folder)
         fresh = load_token_embedder(
             replace(self.inputs.source, name=folder.parent.name, folder=folder, base=None)
         )

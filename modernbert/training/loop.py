@@ -11,7 +11,6 @@ import torch
 from modernbert.data.batching import BatchPlan
 from modernbert.errors import Interrupted, TrainingFailed
 from modernbert.training.checkpoint import Progress
-from modernbert.training.optim import rate_factor
 from modernbert.training.reports import EvaluationReport, StepReport
 from modernbert.training.state import Fit, put_best, restore, save, weights
 from modernbert.training.step import train_step
@@ -42,7 +41,7 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
         save(work)
         interrupted.what += f" at step {work.progress.step} of {work.total}; everything is saved"
         raise
-    if work.config.keep == "best" and work.progress.best_step != work.progress.step:
+    if work.config.evaluation.keep == "best" and work.progress.best_step != work.progress.step:
         put_best(work)
     return work.progress
 
@@ -65,9 +64,9 @@ def _run(work: Fit) -> None:
             work.stop.raise_if_requested()
         meter.add(*train_step(work, next(batches)))
         progress.step += 1
-        if progress.step % work.config.log_every == 0:
+        if progress.step % work.config.run.log_every == 0:
             meter.flush()
-        if time.monotonic() - saved_at >= work.config.checkpoint_minutes * 60:
+        if time.monotonic() - saved_at >= work.config.run.checkpoint_minutes * 60:
             meter.flush()
             save(work)
             saved_at = time.monotonic()
@@ -82,12 +81,12 @@ def _batches_from(plan: BatchPlan, step: int) -> Iterator[np.ndarray]:
 
 
 def _evaluation_is_due(work: Fit) -> bool:
-    every = work.config.eval_every or work.data.plan.steps_per_epoch
+    every = work.config.evaluation.eval_every or work.data.plan.steps_per_epoch
     return work.progress.step % every == 0 or work.progress.step == work.total
 
 
 def _patience_ended(work: Fit) -> bool:
-    return 0 < work.config.patience <= work.progress.since_best
+    return 0 < work.config.evaluation.patience <= work.progress.since_best
 
 
 class _Meter:
@@ -121,14 +120,13 @@ class _Meter:
         seconds = time.perf_counter() - self.started
         work.tick()
         per_step = seconds / len(self.losses)
-        rate = work.config.learning_rate * rate_factor(progress.step - 1, work.total, work.config)
         work.observe(
             StepReport(
                 step=progress.step,
                 total=work.total,
                 epoch=progress.step / work.data.plan.steps_per_epoch,
                 loss=loss,
-                rate=rate,
+                rate=work.rate(progress.step - 1),
                 gradient_norm=norm,
                 tokens_per_second=self.tokens / seconds,
                 seconds_left=per_step * (work.total - progress.step),
@@ -143,8 +141,8 @@ def _not_finite(work: Fit, loss: float, norm: float) -> TrainingFailed:
     return TrainingFailed(
         f"the loss ({loss}) or its gradient ({norm}) is not finite around step {work.progress.step}.{kept}",
         fix="Likely causes: a learning rate that is too high "
-        f"(now {work.config.learning_rate:g}; try a third), too short a warm-up "
-        f"(now {work.config.warmup:g}), or half precision (try --precision fp32).",
+        f"(now {work.config.optimizer.learning_rate:g}; try a third), too short a warm-up "
+        f"(now {work.config.schedule.warmup:g}), or half precision (try --precision fp32).",
     )
 
 

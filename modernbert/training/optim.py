@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from modernbert.training.config import TrainingConfig
+from modernbert.settings.sections import OptimizerConfig, ScheduleConfig
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Return the optimiser over the trainable parameters; biases and norms do not decay."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -22,7 +22,7 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
     assert sum(len(g["params"]) for g in groups) == len(trainable), "groups cover every parameter"
     groups = [group for group in groups if group["params"]]
     betas = (config.beta1, config.beta2)
-    if config.optimizer == "stable_adamw":
+    if config.name == "stable_adamw":
         return StableAdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)
 
@@ -72,18 +72,18 @@ def _debiased(beta: float, count: int) -> float:
     return beta * (1 - beta ** (count - 1)) / (1 - beta**count)
 
 
-def rate_factor(step: int, total: int, config: TrainingConfig) -> float:
+def rate_factor(step: int, total: int, config: ScheduleConfig) -> float:
     """Return the share of the peak learning rate at `step` (from 0) of `total` steps."""
     warmup = round(config.warmup * total)
     if step < warmup:
         return (step + 1) / warmup
-    if config.schedule == "trapezoidal":
+    if config.shape == "trapezoidal":
         decay = max(1, round(config.decay * total))
         left = total - step
         # 1 - sqrt decay: Haegele et al. 2024, arXiv:2405.18392.
         return 1.0 if left > decay else 1 - math.sqrt((decay - left) / decay)
     done = (step - warmup) / max(1, total - warmup)
-    return 1 - done if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return 1 - done if config.shape == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -10,7 +10,7 @@ from modernbert.data.batching import BatchPlan
 from modernbert.data.collection import Collection
 from modernbert.data.tokens import tokenize
 from modernbert.model.embedding import EmbeddingSettings
-from modernbert.training.config import RetrievalConfig
+from modernbert.settings.config import RetrievalTrainingConfig
 from modernbert.training.contrastive import PairData
 
 
@@ -22,7 +22,7 @@ def texts_of(collection: Collection, settings: EmbeddingSettings) -> tuple[list[
 
 
 def pair_data(
-    collection: Collection, tokenizer: Any, settings: EmbeddingSettings, config: RetrievalConfig
+    collection: Collection, tokenizer: Any, settings: EmbeddingSettings, config: RetrievalTrainingConfig
 ) -> PairData:
     """Tokenise a collection's queries and judged documents; equal texts are one.
 
@@ -52,7 +52,9 @@ def pair_data(
         negatives.setdefault(number, []).extend(d for d, grade in found.items() if grade <= 0)
         for document, score in collection.teacher.get(query, {}).items():
             teacher[number, document_numbers[texts[document]]] = score
-    tokens = tokenize(tokenizer, [(text,) for text in [*query_numbers, *document_numbers]], config.max_length)
+    tokens = tokenize(
+        tokenizer, [(text,) for text in [*query_numbers, *document_numbers]], config.data.max_length
+    )
     pairs_P2 = np.array(list(dict.fromkeys(pairs)))
     lengths_P = tokens.lengths[pairs_P2].max(axis=1)
     return PairData(
@@ -62,6 +64,6 @@ def pair_data(
         negatives={q: np.array([d for d in ds if d not in relevant[q]]) for q, ds in negatives.items() if ds},
         relevant={query: frozenset(documents) for query, documents in relevant.items()},
         teacher=teacher,
-        plan=BatchPlan(lengths_P, config.batch_size, config.seed, sort=False),
-        per_query=config.hard_negatives,
+        plan=BatchPlan(lengths_P, config.optimizer.batch_size, config.run.seed, sort=False),
+        per_query=config.retrieval.hard_negatives,
     )

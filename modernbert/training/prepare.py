@@ -22,9 +22,10 @@ from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretraining
 from modernbert.runs import RunStore
+from modernbert.settings.config import PretrainingConfig, RetrievalTrainingConfig, TrainingConfig
+from modernbert.settings.sections import RetrievalConfig
 from modernbert.training.classification import load_training_splits, prepare_labelled, resolve_task
-from modernbert.training.config import RetrievalConfig
-from modernbert.training.inputs import Inputs, Request, limited, settle, with_max_length
+from modernbert.training.inputs import Inputs, Request, limited, require_context, settle
 from modernbert.training.retrieval import RetrievalInputs
 
 # Of a model that does not say how long its texts are: what retrieval's passages need, not its context.
@@ -54,6 +55,19 @@ def read_request(values: dict[str, Any]) -> Request:
             fix="Go on with the version that began it (see `versions` in its run.json).",
         )
     return kind.from_dict(values)
+
+
+def require_settings(request: Request) -> None:
+    """Raise BadOption, with the reason, for a setting of a request that does not apply to what it trains.
+
+    For what a user asks for, before anything is read: a run that is gone on with keeps what it was asked for.
+    """
+    base: TrainingConfig = TrainingConfig()
+    if isinstance(request, PretrainingRequest):
+        base = PretrainingConfig()
+    elif retrieval_task(request):
+        base = RetrievalTrainingConfig()
+    base.with_values(request.settings, source=request.target).require_effect(request.settings)
 
 
 def require_data(request: Request) -> None:
@@ -118,20 +132,20 @@ def prepare_retrieval(
         train = train.only([ids[i] for i in limited(len(ids), request.limit)])
         notes = [*notes, f"training on {len(train.queries)} queries only (--limit)"]
     settings, more = settle(
-        request, task.name, source, store, train_rows=len(train.queries), base=RetrievalConfig()
+        request, task.name, source, store, train_rows=len(train.queries), base=RetrievalTrainingConfig()
     )
     config = settings.config
-    assert isinstance(config, RetrievalConfig)
-    _require_scores(train, config)
-    _require_sizes(source, config)
+    assert isinstance(config, RetrievalTrainingConfig)
+    _require_negatives(train, config.retrieval)
+    _require_sizes(source, config.retrieval)
     own = embedding_settings(settings.start)
     tokenizer = load_tokenizer(source)
     lengths = _lengths(train, tokenizer)
     context = context_length(load_config(source))
     # Not the data's percentile: the model will be asked to read longer texts than it was trained on.
     usual = own.max_length if own.tuned else min(PASSAGE_LENGTH, context)
-    config = dataclasses.replace(config, max_length=config.max_length or usual)
-    with_max_length(config, lengths["documents"], context)
+    config = config.with_values({"max_length": config.data.max_length or usual})
+    require_context(config, context)
     if task.validation is None:
         notes = [*notes, "validation: a tenth of the training queries, held out by a hash of their text"]
     return RetrievalInputs(
@@ -153,24 +167,26 @@ def prepare_retrieval(
     )
 
 
-def _require_scores(train: Collection, config: RetrievalConfig) -> None:
-    """Raise BadOption when a loss that learns from a teacher's scores would have nothing to learn from."""
+def _require_negatives(train: Collection, config: RetrievalConfig) -> None:
+    """Raise BadOption when a loss, or a reranker, would have nothing to learn from."""
+    for needs, what in ((config.head == "reranker", "--head reranker"), (config.mine, "--mine")):
+        if needs and not config.hard_negatives:
+            raise BadOption(f"{what} needs hard negatives, and --hard-negatives is 0")
     if config.loss == "contrastive":
         return
     if not any(len(train.teacher.get(query, ())) > 1 for query in train.queries):
         raise BadOption(
-            f"loss {config.loss} learns from a teacher's scores of a positive and a negative, and the data "
-            "has none",
+            f"--loss {config.loss} needs a teacher's scores of a positive and a negative; the data has none",
             fix="Add a column `scores` to the pairs, or use --loss contrastive.",
         )
     if not config.hard_negatives:
-        raise BadOption(f"loss {config.loss} compares with negatives, and hard_negatives is 0")
+        raise BadOption(f"--loss {config.loss} needs hard negatives, and --hard-negatives is 0")
 
 
 def _require_sizes(source: ModelSource, config: RetrievalConfig) -> None:
     size = int(load_config(source).hidden_size)
     if larger := [number for number in config.dims if number > size]:
-        raise BadOption(f"--dims {larger[0]} exceeds the model's vectors of {size} numbers")
+        raise BadOption(f"--dims {larger[0]} is more than the {size} dimensions of the model's vectors")
 
 
 def train_and_held_out(
@@ -199,15 +215,16 @@ def _lengths(train: Collection, tokenizer: object) -> dict[str, TokenLengths]:
     }
 
 
-def _embedding(own: EmbeddingSettings, config: RetrievalConfig) -> EmbeddingSettings:
+def _embedding(own: EmbeddingSettings, config: RetrievalTrainingConfig) -> EmbeddingSettings:
     """Return how the trained model will make vectors."""
+    chosen = config.retrieval
     return dataclasses.replace(
         own,
-        pooling=config.pooling or own.pooling,
-        query_prompt=config.query_prompt or own.query_prompt,
-        document_prompt=config.document_prompt or own.document_prompt,
+        pooling=chosen.pooling or own.pooling,
+        query_prompt=chosen.query_prompt or own.query_prompt,
+        document_prompt=chosen.document_prompt or own.document_prompt,
         similarity="cosine",
-        max_length=config.max_length,
+        max_length=config.data.max_length,
         tuned=True,
     )
 

@@ -42,9 +42,9 @@ class Started:
 def default_name(inputs: Inputs) -> str:
     """Return a run's name: task, model, method, seed."""
     config = inputs.config
-    method = "-lora" if config.lora else "-random" if config.random_weights else ""
+    method = "-lora" if config.lora.enabled else "-random" if config.model.random_weights else ""
     model = Path(inputs.source.name).name
-    return f"{Path(inputs.task.name).name}-{model}{method}-s{config.seed}"
+    return f"{Path(inputs.task.name).name}-{model}{method}-s{config.run.seed}"
 
 
 def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
         "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
         "recipe": asdict(inputs.recipe),
         "config": inputs.config.as_dict(),
-        "seed": inputs.config.seed,
+        "seed": inputs.config.run.seed,
         "request": inputs.request.as_dict(),
         "data": inputs.data_record() | {"notes": inputs.notes},
         # Titles are read, and as many tokens as the trained model's own settings say: that is mteb's way.
@@ -94,7 +94,7 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
     """Return what a reader of the scores should know."""
     notes = [f"{s.split}: {note}" for s in splits for note in s.notes]
     first, metric = progress.history[0]["metrics"], inputs.task.metrics[0]
-    if inputs.config.keep == "best" and progress.best_step == 0:
+    if inputs.config.evaluation.keep == "best" and progress.best_step == 0:
         notes.append(
             f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept"
         )

@@ -121,25 +121,27 @@ class RerankingJob(Job):
         self.network = PackedClassifier(self.model)
         self.new_tensors = loaded.new_tensors
         self.objective = PerExample(groupwise)
-        size = 1 + max(1, config.hard_negatives)
-        groups = make_groups(inputs.train, inputs.task.analyser, size, config.seed)
+        size = 1 + config.retrieval.hard_negatives
+        groups = make_groups(inputs.train, inputs.task.analyser, size, config.run.seed)
         tokens = self._tokens([pair for group in groups for pair in group])
         # A group is one example: its parts are cut as if each of its texts were as long as the longest.
         longest_B = tokens.lengths.reshape(-1, size).max(axis=1) * size
-        self.data: Groups = Groups(tokens, size, BatchPlan(longest_B, config.batch_size, config.seed))
+        self.data: Groups = Groups(
+            tokens, size, BatchPlan(longest_B, config.optimizer.batch_size, config.run.seed)
+        )
         first, *_ = inputs.held_out.values()
         self.quick = first.only(list(first.queries)[:QUICK_QUERIES])
         self.found = {id(self.quick): _candidates(self.quick, inputs.task.analyser)}
 
     def _tokens(self, pairs: Sequence[tuple[str, str]]) -> Tokens:
-        return tokenize(self.inputs.tokenizer, pairs, self.inputs.config.max_length)
+        return tokenize(self.inputs.tokenizer, pairs, self.inputs.config.data.max_length)
 
     def _ranked(self, network: nn.Module, collection: Collection, read: int) -> RankingScores:
         def score(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
             return predict_logits(
                 network,
                 self._tokens(pairs),
-                max_tokens=self.inputs.config.max_tokens,
+                max_tokens=self.inputs.config.memory.max_tokens,
                 accelerator=self.accelerator,
                 check_stop=self.stop.raise_if_requested,
             )[:, 0]

@@ -29,7 +29,7 @@ from modernbert.model.embedding import EmbeddingSettings, PackedEmbedder, load_e
 from modernbert.model.loading import load_encoder
 from modernbert.model.lora import merged
 from modernbert.model.packing import pack
-from modernbert.training.config import RetrievalConfig
+from modernbert.settings.config import RetrievalTrainingConfig
 from modernbert.training.contrastive import SCORE_LOSSES, Contrastive
 from modernbert.training.inputs import Inputs, Job, trainable
 from modernbert.training.negatives import mine
@@ -52,7 +52,7 @@ class RetrievalInputs(Inputs):
     """A request to train on queries and the documents that answer them."""
 
     task: RetrievalTask
-    config: RetrievalConfig
+    config: RetrievalTrainingConfig
     loaded: dict[str, LoadedCollection]
     train: Collection
     held_out: dict[str, Collection]
@@ -66,7 +66,7 @@ class RetrievalInputs(Inputs):
             f"{name} {len(c.queries):,} queries, {len(c.documents):,} documents"
             for name, c in {"train": self.train, **self.held_out}.items()
         ]
-        cut = self.config.max_length
+        cut = self.config.data.max_length
         tokens = [
             f"{name}: median {lengths.quantile(0.5)}, 95 % up to {lengths.quantile(0.95)}, "
             f"{lengths.share_over(cut):.1%} cut at {cut}"
@@ -79,14 +79,15 @@ class RetrievalInputs(Inputs):
         }
 
     def _scores(self) -> str:
-        if self.config.head == "reranker":
+        if self.config.retrieval.head == "reranker":
             return (
                 f"one for each pair; BM25's best {QUICK_CANDIDATES} are ordered anew during training, "
                 f"its best {CANDIDATES} at the end"
             )
-        if self.config.head == "tokens":
+        if self.config.retrieval.head == "tokens":
             return "the mean, over a query's tokens, of the best cosine with a document's tokens"
-        sizes = f", sizes {', '.join(map(str, self.config.dims))}" if self.config.dims else ""
+        dims = self.config.retrieval.dims
+        sizes = f", sizes {', '.join(map(str, dims))}" if dims else ""
         return f"cosine of vectors, {self.settings.pooling} pooling{sizes}"
 
     @property
@@ -108,11 +109,11 @@ class RetrievalInputs(Inputs):
 
     def load(self, accelerator: Any, stop: StopRequest) -> Job:
         """Load the model, with adapters if they are asked for; look for negatives; tokenise."""
-        if self.config.head == "reranker":
+        if self.config.retrieval.head == "reranker":
             from modernbert.training.reranking import RerankingJob
 
             return RerankingJob(self, accelerator, stop)
-        if self.config.head == "tokens":
+        if self.config.retrieval.head == "tokens":
             from modernbert.training.late_interaction import LateInteractionJob
 
             return LateInteractionJob(self, accelerator, stop)
@@ -138,21 +139,21 @@ class RetrievalJob(Job):
         self.model = trainable(load_encoder(inputs.start), config, head=False)
         self._make_network()
         train = inputs.train
-        if config.mine:
+        if config.retrieval.mine:
             train = self._with_negatives(train)
         self.data = pair_data(train, inputs.tokenizer, inputs.settings, config)
         first, *_ = inputs.held_out
         self.quick = self._tokenized(sample(inputs.held_out[first], EVALUATION_DOCUMENTS))
 
     def _make_network(self) -> None:
-        config = self.inputs.config
+        config = self.inputs.config.retrieval
         self.network: nn.Module = PackedEmbedder(self.model, self.inputs.settings)
         self.new_tensors = ()
         self.objective = Contrastive(SCORE_LOSSES[config.loss], config.temperature, config.dims)
 
     def _tokenized(self, collection: Collection) -> Searched:
         queries, documents = texts_of(collection, self.inputs.settings)
-        length = self.inputs.config.max_length
+        length = self.inputs.config.data.max_length
         return Searched(
             collection,
             tokenize(self.inputs.tokenizer, [(text,) for text in queries], length),
@@ -165,7 +166,7 @@ class RetrievalJob(Job):
         queries_QD, documents_ND = self._vectors(network, self._tokenized(train))
         config = self.inputs.config
         judgements, _ = mine(
-            train, queries_QD, documents_ND, per_query=config.hard_negatives, seed=config.seed
+            train, queries_QD, documents_ND, per_query=config.retrieval.hard_negatives, seed=config.run.seed
         )
         return replace(train, judgements=judgements)
 
@@ -175,7 +176,7 @@ class RetrievalJob(Job):
             predict_logits(
                 network,
                 tokens,
-                max_tokens=self.inputs.config.max_tokens,
+                max_tokens=self.inputs.config.memory.max_tokens,
                 accelerator=self.accelerator,
                 check_stop=self.stop.raise_if_requested,
             )
@@ -220,7 +221,7 @@ class RetrievalJob(Job):
         results = depth(collection, RESULTS)
         scores = scored(collection, exact_search(queries_QD, [documents_ND], results))
         notes = []
-        for size in self.inputs.config.dims:
+        for size in self.inputs.config.retrieval.dims:
             found = exact_search(unit(queries_QD[:, :size]), [unit(documents_ND[:, :size])], results)
             value = scored(collection, found).main.value
             notes.append(f"the first {size} numbers of each vector: nDCG@10 {value:.4f}")

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from modernbert.errors import BadRun
+from modernbert.settings.config import TrainingConfig
 from modernbert.training.checkpoint import CheckpointStore, Progress
-from modernbert.training.config import TrainingConfig
 from modernbert.training.objectives import Objective, TrainingData
-from modernbert.training.optim import make_optimizer
+from modernbert.training.optim import make_optimizer, rate_factor
 from modernbert.training.reports import Evaluation, Notice, Observe
 from modernbert.training.signals import StopRequest
 
@@ -41,9 +41,9 @@ class Fit:
     clock: float = field(init=False, default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
-        self.total = max(1, round(self.config.epochs * self.data.plan.steps_per_epoch))
-        self.progress = Progress(max_tokens=self.config.max_tokens)
-        optimizer = make_optimizer(self.model, self.config)
+        self.total = max(1, round(self.config.schedule.epochs * self.data.plan.steps_per_epoch))
+        self.progress = Progress(max_tokens=self.config.memory.max_tokens)
+        optimizer = make_optimizer(self.model, self.config.optimizer)
         self.model, self.optimizer = self.accelerator.prepare(self.model, optimizer)
 
     @property
@@ -51,6 +51,10 @@ class Fit:
         """Where the model is."""
         device: torch.device = self.accelerator.device
         return device
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        return self.config.optimizer.learning_rate * rate_factor(step, self.total, self.config.schedule)
 
     def tick(self) -> None:
         """Add the time since the last tick to the training time."""

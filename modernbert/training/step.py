@@ -6,16 +6,14 @@ import numpy as np
 import torch
 
 from modernbert.errors import TrainingFailed
-from modernbert.training.optim import average_and_clip, rate_factor, set_rate
+from modernbert.training.optim import average_and_clip, set_rate
 from modernbert.training.reports import Notice
 from modernbert.training.state import Fit, random_state, set_random_state
 
 
 def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int, int]:
     """Take one optimiser step; return loss sum, gradient norm (on the device), tokens, examples."""
-    set_rate(
-        work.optimizer, work.config.learning_rate * rate_factor(work.progress.step, work.total, work.config)
-    )
+    set_rate(work.optimizer, work.rate(work.progress.step))
     random = random_state()
     while True:
         try:
@@ -34,7 +32,7 @@ def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tens
         work.optimizer.zero_grad()
         set_random_state(random)
         _halve_budget(work, indices)
-    norm = average_and_clip(work.trainable().values(), sums.count, work.config.clip)
+    norm = average_and_clip(work.trainable().values(), sums.count, work.config.optimizer.clip)
     work.optimizer.step()
     work.optimizer.zero_grad()
     return sums.loss / sums.count, norm, sums.tokens, len(indices)
@@ -57,6 +55,6 @@ def _halve_budget(work: Fit, indices: np.ndarray) -> None:
     work.observe(
         Notice(
             f"out of memory: {work.progress.max_tokens} tokens at once from now on; "
-            f"the batch stays at {work.config.batch_size} examples"
+            f"the batch stays at {work.config.optimizer.batch_size} examples"
         )
     )

@@ -16,7 +16,7 @@ from modernbert.evaluation.scoring import SplitScores
 from modernbert.runs import RunStore
 from modernbert.training.finetune import RunResult, finetune, resume
 from modernbert.training.inputs import Request
-from modernbert.training.prepare import require_data
+from modernbert.training.prepare import require_data, require_settings
 from modernbert.training.record import Started
 from modernbert.training.reports import Notice, Observe
 
@@ -66,11 +66,14 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
 
     Raises:
         UnknownName: a target is no task, file or family.
-        BadOption: fewer than one seed, or the name that was asked for is taken.
+        BadOption: fewer than one seed, the name that was asked for is taken, or a setting does not apply to
+            one of the targets.
     """
     if seeds < 1:
         raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more.")
     expanded = expand_targets(targets)
+    for target in expanded:
+        require_settings(dataclasses.replace(request, target=target))
     first = int(request.settings.get("seed", 42))
     model = Path(request.model).name
     label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"

@@ -87,8 +87,9 @@ def test_settings_come_from_recipe_then_file_then_flags(mbert, reviews, tiny_ber
     file.write_text("epochs = 1\nlearning_rate = 0.5\nclip = 2.0\n")
     _, out, _ = mbert("finetune", reviews, "-m", tiny_bert, "--config", file, "--lr", "0.001", "--json")
     config = json.loads(out)["runs"][0]["config"]
-    assert (config["epochs"], config["learning_rate"], config["clip"]) == (1, 0.001, 2.0)
-    assert config["batch_size"] == 32  # the recipe's
+    optimizer = config["optimizer"]
+    assert (config["schedule"]["epochs"], optimizer["learning_rate"], optimizer["clip"]) == (1, 0.001, 2.0)
+    assert optimizer["batch_size"] == 32  # the recipe's
 
 
 def test_the_doctor_names_device_precision_attention_and_network(mbert):

@@ -57,22 +57,35 @@ def test_a_collection_has_its_own_columns_and_splits(refused, toy, reviews, opti
 
 def test_evaluation_takes_the_options_of_its_kind_of_task(refused, toy, trained, tiny_bert):
     for options in (["--submit", "out"], ["--text-col", "text"], ["--label-col", "label"]):
-        assert f"{options[0]} is for labelled texts" in refused("eval", toy, "-m", tiny_bert, *options)
+        assert f"{options[0]} applies only to labelled texts" in refused(
+            "eval", toy, "-m", tiny_bert, *options
+        )
     for options in (
-        ["--passages", "16"], ["--protocol", "mteb"], ["--rerank", "x"], ["--via", "mteb"], ["--no-cache"]
+        ["--passages", "16"], ["--protocol", "mteb"], ["--rerank", "x"], ["--via", "mteb"], ["--no-cache"],
+        ["--analyser", "code"], ["--ignore-identical-ids"], ["--keep-identical-ids"],
     ):  # fmt: skip
-        assert f"{options[0]} is for retrieval" in refused("eval", "reviews.csv", "-m", trained, *options)
-    assert "both say" in refused("eval", toy, "-m", tiny_bert, "--passages", 16, "--max-length", 16)
-    assert "is for own files" in refused("eval", "glue/sst2", "-m", trained, "--text-col", "text")
+        assert f"{options[0]} applies only to retrieval" in refused(
+            "eval", "reviews.csv", "-m", trained, *options
+        )
+    assert "exclude each" in refused("eval", toy, "-m", tiny_bert, "--passages", 16, "--max-length", 16)
+    both = ["--ignore-identical-ids", "--keep-identical-ids"]
+    assert "exclude each other" in refused("eval", toy, "-m", tiny_bert, *both)
+    assert "applies only to your own files" in refused(
+        "eval", "glue/sst2", "-m", trained, "--text-col", "text"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--lora-rank", "8"], "--lora-rank has no effect without lora"),
-        (["--head", "reranker", "--temperature", "0.1"], "--temperature has no effect without head vectors"),
-        (["--head", "tokens", "--pooling", "cls"], "--pooling has no effect without head vectors"),
-        (["--temperature", "0.1"], "'temperature' is for retrieval alone"),
+        (["--lora-rank", "8"], "--lora-rank applies only with --lora"),
+        (["--head", "reranker", "--temperature", "0.1"], "applies only with --head vectors or tokens, and"),
+        (["--head", "tokens", "--pooling", "cls"], "only with --head vectors, and --head is tokens"),
+        (["--head", "tokens", "--mine"], "--mine applies only with --head vectors"),
+        (["--head", "tokens", "--dims", "16"], "--dims applies only with --head vectors"),
+        (["--temperature", "0.1"], "reviews.csv: --temperature applies only to retrieval"),
+        (["--mine"], "reviews.csv: --mine applies only to retrieval"),
+        (["--decay", "0.5"], "--decay applies only with --schedule trapezoidal, and --schedule is linear"),
         (["--text-col", "text", "--text-col", "text"], "named twice"),
         (["--text-col", "a", "--text-col", "b", "--text-col", "c"], "one column or a pair, and 3 were named"),
         (["--text-col", "label", "--label-col", "label"], "cannot be both text and label"),
@@ -89,7 +102,9 @@ def test_a_file_of_settings_is_checked_like_the_options(refused, reviews, tiny_b
         "learning_rate = nan": "learning_rate is nan",
         "batch_size = 1000000000000": "batch_size is 1000000000000",
         "dims = [64, true]": "dims is [64, True]; it must be a list of whole numbers",
-        "rotary_base = 1.0": "'rotary_base' is for pretraining alone",
+        "[lora]\nrank = 8": "--lora-rank applies only with --lora",
+        "[lora]\nrnak = 8": "x.toml: unknown setting 'rnak' in [lora] Did you mean 'rank'?",
+        "rotary_base = 1.0": "x.toml: --rotary-base applies only to pretraining",
         f"seed = {'9' * 5000}": "too many digits",
         f"a = {'[' * 3000}": "x.toml",
     }.items():
@@ -100,16 +115,24 @@ def test_a_file_of_settings_is_checked_like_the_options(refused, reviews, tiny_b
 def test_a_loss_needs_its_teacher_and_sizes_the_models_own(refused, pairs, tiny_modernbert):
     start = ["finetune", pairs, "-m", tiny_modernbert, "--epochs", "1"]
     for loss in ("kl", "margin"):
-        assert f"loss {loss} learns from a teacher's scores" in refused(*start, "--loss", loss)
-    assert "--dims 33 exceeds the model's vectors of 32 numbers" in refused(*start, "--dims", "16,33")
+        assert f"--loss {loss} needs a teacher's scores" in refused(*start, "--loss", loss)
+    for needs in (["--head", "reranker"], ["--mine"]):
+        said = refused(*start, *needs, "--hard-negatives", "0")
+        assert f"{needs[0]} {needs[-1]}".replace("--mine --mine", "--mine") in said and "needs hard" in said
+    assert "--dims 33 is more than the 32 dimensions" in refused(*start, "--dims", "16,33")
     assert "pairs have no label" in refused(*start, "--label-col", "query")
+
+
+def test_several_targets_are_refused_before_the_first_one_is_trained(refused, pairs, reviews, tiny_bert):
+    said = refused("finetune", pairs, reviews, "-m", tiny_bert, "--temperature", "0.1")
+    assert "reviews.csv: --temperature applies only to retrieval" in said
 
 
 def test_lengths_beyond_the_models(refused, reviews, toy, tiny_bert):
     for path in (reviews, toy):
         message = refused("data", "check", path, "-m", tiny_bert, "--max-length", "129")
         assert "exceeds the model's context of 128" in message
-    assert "no effect without --model" in refused("data", "check", reviews, "--max-length", "64")
+    assert "--max-length applies only with --model" in refused("data", "check", reviews, "--max-length", "64")
     assert "no length fits" in refused("bench", "-m", tiny_bert, "--lengths", "1000000")
 
 

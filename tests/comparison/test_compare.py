@@ -157,6 +157,7 @@ def test_rows_that_do_not_fit_the_record_are_refused(store):
 def test_a_run_that_was_only_scored_is_compared(two_models):
     record = two_models.read("sst2-good-1") | {"kind": "evaluate", "seed": None}
     record["model"] |= {"name": "scored"}
+    record["config"] = {"max_length": 64}
     del record["request"], record["recipe"], record["training"]
     folder = keep_run(two_models, "scored", record)
     (folder / "scores.jsonl").write_bytes((two_models.path("sst2-good-1") / "scores.jsonl").read_bytes())

@@ -59,6 +59,7 @@ def test_an_evaluation_of_the_runs_own_data_is_no_second_result(store, reviews, 
     assert len(record["model"]["weights"]) == 64
     kept = locate_model(name, store=store).record()
     again = {"kind": "evaluate", "model": kept, "created": "2030-01-01T00:00:00+00:00"}
+    again["config"] = {"max_length": record["config"]["data"]["max_length"]}
     folder = keep_run(store, "again", {**record, **again})
     (folder / "scores.jsonl").write_bytes((store.path(name) / "scores.jsonl").read_bytes())
     (own,), notes = collect(store, [])

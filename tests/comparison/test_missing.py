@@ -23,6 +23,7 @@ from modernbert.comparison.missing import (
     up_to_date,
 )
 from modernbert.errors import BadOption, Interrupted, MbertError, UnknownName
+from modernbert.settings.forms import in_sections
 from modernbert.training.finetune import finetune
 
 RIGHT = np.arange(100) < 80
@@ -133,7 +134,7 @@ def test_what_another_process_made_meanwhile_is_taken(store):
     assert [up_to_date(cell, store, known) for cell in cells] == cells
     made_run(store, "b", "bert-base", RIGHT, seed=43)
     keep_run(store, "c", running_record() | {"request": cells[0].request.as_dict(), "seed": 43,
-                                             "config": SETTINGS | {"seed": 43}})  # fmt: skip
+                                             "config": in_sections(SETTINGS | {"seed": 43})})  # fmt: skip
     now = [up_to_date(cell, store, known) for cell in cells]
     assert [(cell.model, cell.seed) for cell in cells] == [
         ("minilm", 43),

@@ -18,6 +18,7 @@ from transformers import (
 from modernbert.errors import BadModel
 from modernbert.model.lora import add_lora
 from modernbert.model.output import ExactLinear, change_unit, exact_output
+from modernbert.settings.sections import LoraConfig
 
 SMALL = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
 CONFIGS = {
@@ -75,7 +76,7 @@ def test_classifiers_are_left_as_they_are():
 def test_another_unit(kind, lora):
     model = exact_output(model_of(kind))
     if lora:
-        model = add_lora(model, rank=2, alpha=4, targets=(), dropout=0.0).eval()
+        model = add_lora(model, LoraConfig(rank=2, alpha=4, dropout=0.0)).eval()
     plain = outputs(model)
     change_unit(model, scale=38.0, shift=104.0)
     np.testing.assert_allclose(outputs(model), plain * 38 + 104, rtol=1e-6)

@@ -17,7 +17,7 @@ from modernbert.errors import BadOption, Interrupted
 from modernbert.pretraining.inputs import PretrainingRequest
 from modernbert.pretraining.recipes import NAMES, pretraining_recipe
 from modernbert.runs import RunStore
-from modernbert.training.config import PretrainingConfig
+from modernbert.settings.config import PretrainingConfig
 from modernbert.training.finetune import finetune
 from modernbert.training.reports import StepReport
 from modernbert.training.study import resume_any
@@ -130,7 +130,7 @@ def test_a_corpus_is_tokenised_once(corpus, store, tiny_modernbert, monkeypatch)
         ({}, {"max_length": 4096}, "exceeds the model's context of 256"),
         ({}, {"mask": 1.0}, "mask is 1.0"),
         ({}, {"held_out": 0.0}, "held_out is 0.0"),
-        ({}, {"lora": True}, "lora is True"),
+        ({}, {"lora": True}, "--lora applies only to fine-tuning"),
     ],
 )
 def test_mistakes_are_named(changes, settings, message, corpus, store, tiny_modernbert):
@@ -144,8 +144,8 @@ def test_mistakes_are_named(changes, settings, message, corpus, store, tiny_mode
 def test_recipes_are_settings(name, scratch):
     recipe = pretraining_recipe(name, scratch=scratch)
     config = PretrainingConfig().with_values(recipe.settings, source=name)
-    assert config.optimizer == "stable_adamw"
-    assert config.mask == 0.3
+    assert config.optimizer.name == "stable_adamw"
+    assert config.masking.mask == 0.3
 
 
 def test_the_command_trains_and_says_how_to_go_on(corpus, tiny_modernbert):

@@ -66,12 +66,12 @@ def test_random_weights_are_another_draw_for_each_seed(reviews, store, tiny_mode
 def test_random_weights_start_from_no_run(reviews, store, tiny_bert):
     first = finetune(request_of(reviews, tiny_bert, epochs=0.1), store)
     request = request_of(reviews, tiny_bert, random_weights=True)
-    with pytest.raises(BadOption, match=f"random weights cannot start from {first.name}"):
+    with pytest.raises(BadOption, match=f"--random-weights cannot start from {first.name}"):
         finetune(replace(request, init_from=first.name), store)
 
 
 def test_adapters_on_random_weights_are_refused(reviews, store, tiny_bert):
-    with pytest.raises(BadOption, match="adapters cannot change weights that know nothing"):
+    with pytest.raises(BadOption, match="--lora and --random-weights exclude each other"):
         finetune(request_of(reviews, tiny_bert, random_weights=True, lora=True), store)
 
 
@@ -240,5 +240,5 @@ def test_adapters_may_lie_on_another_run_but_not_on_adapters(reviews, store, tin
     assert source.base is not None and source.base.name == first
     task = task_of_file(second.record, reviews)
     assert evaluate_model(task, source, store).splits[0].main.value > 0
-    with pytest.raises(BadOption, match="is adapters itself"):
+    with pytest.raises(BadOption, match="it consists of LoRA adapters itself"):
         finetune(replace(asked, init_from=second.name), store)

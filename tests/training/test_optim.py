@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from modernbert.training.config import TrainingConfig
+from modernbert.settings.sections import OptimizerConfig, ScheduleConfig
 from modernbert.training.optim import StableAdamW, average_and_clip, make_optimizer, rate_factor
 
 
@@ -53,14 +53,14 @@ def test_stable_adamw_shrinks_the_step_after_a_jump_of_the_gradient():
 
 def test_biases_and_norms_do_not_decay():
     model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
-    optimizer = make_optimizer(model, TrainingConfig(weight_decay=0.5))
+    optimizer = make_optimizer(model, OptimizerConfig(weight_decay=0.5))
     assert [(len(g["params"]), g["weight_decay"]) for g in optimizer.param_groups] == [(1, 0.5), (3, 0.0)]
 
 
 def test_frozen_parameters_are_left_out():
     model = nn.Linear(3, 3)
     model.bias.requires_grad_(False)
-    groups = make_optimizer(model, TrainingConfig()).param_groups
+    groups = make_optimizer(model, OptimizerConfig()).param_groups
     assert sum(len(group["params"]) for group in groups) == 1
 
 
@@ -80,7 +80,7 @@ def test_frozen_parameters_are_left_out():
     ],
 )
 def test_schedules_follow_their_formulas(schedule, step, expected):
-    config = TrainingConfig(schedule=schedule, warmup=0.1, decay=0.2)
+    config = ScheduleConfig(shape=schedule, warmup=0.1, decay=0.2)
     assert rate_factor(step, 100, config) == pytest.approx(expected)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from modernbert.data.registry import find_tasks
 from modernbert.errors import BadData, BadOption
-from modernbert.training.config import TrainingConfig, read_settings
+from modernbert.settings.config import TrainingConfig
+from modernbert.settings.forms import read_settings
 from modernbert.training.recipes import find_recipe
 
 
@@ -117,7 +118,7 @@ def test_settings_are_read_from_toml(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text('learning_rate = 1e-4\nlora_targets = ["query"]\n')
     config = TrainingConfig().with_values(read_settings(path), source=str(path))
-    assert (config.learning_rate, config.lora_targets) == (1e-4, ("query",))
+    assert (config.optimizer.learning_rate, config.lora.targets) == (1e-4, ("query",))
 
 
 def test_broken_toml_names_the_file(tmp_path):

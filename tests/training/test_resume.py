@@ -13,6 +13,7 @@ from helpers import keep_run, request_of, running_record, toy_rows, write_csv
 
 from modernbert.errors import BadOption, BadRun, Interrupted
 from modernbert.runs import RunStore, lock
+from modernbert.settings.forms import by_name
 from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
 from modernbert.training.record import logged
@@ -50,6 +51,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(lora, reviews, tmp_path, tiny
     assert [s.as_dict() for s in found.splits] == [s.as_dict() for s in expected.splits]
     scores = [(s.path(name) / "scores.jsonl").read_bytes() for s in (whole, broken)]
     assert scores[0] == scores[1]
+
+
+def test_a_run_that_an_older_version_began_is_resumed(reviews, tmp_path, tiny_bert):
+    request = request_of(reviews, tiny_bert)
+    whole, broken = RunStore(tmp_path / "a"), RunStore(tmp_path / "b")
+    expected = finetune(request, whole)
+    name = interrupted(request, broken, step=10)
+    path = broken.path(name) / "run.json"
+    record = json.loads(path.read_text())
+    record["config"] = by_name(record["config"])
+    path.write_text(json.dumps(record | {"format": 1}))
+    found = resume(name, broken)
+    assert found.record["model_files"] == expected.record["model_files"]
+    assert json.loads(path.read_text())["format"] == 2
+    assert broken.read(name)["config"] == whole.read(name)["config"]
 
 
 def test_a_finished_run_is_not_resumed(reviews, store, tiny_bert):

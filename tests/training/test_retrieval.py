@@ -182,5 +182,5 @@ def test_settings_that_make_no_sense(settings, message, pairs, tiny_modernbert, 
 
 
 def test_a_labelled_task_has_no_temperature(reviews, tiny_modernbert, store):
-    with pytest.raises(BadOption, match="'temperature' is for retrieval alone"):
+    with pytest.raises(BadOption, match=r"reviews\.csv: --temperature applies only to retrieval"):
         prepare(request_of(reviews, tiny_modernbert, temperature=0.1), store)

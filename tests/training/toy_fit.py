@@ -12,8 +12,8 @@ from modernbert.data.batching import BatchPlan
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import choose_machine
 from modernbert.model.packing import PackedBatch
+from modernbert.settings.config import TrainingConfig
 from modernbert.training.checkpoint import CheckpointStore
-from modernbert.training.config import TrainingConfig
 from modernbert.training.objectives import PerExample, cross_entropy
 from modernbert.training.reports import Evaluation, StepReport
 from modernbert.training.signals import StopRequest
@@ -48,7 +48,7 @@ class Toy:
         labels = draw.integers(0, 2, size)
         texts = [draw.integers(0, 5, draw.integers(1, 12)) + 5 * label for label in labels]
         lengths = np.array([len(text) for text in texts])
-        return cls(BatchPlan(lengths, config.batch_size, config.seed), texts, labels)
+        return cls(BatchPlan(lengths, config.optimizer.batch_size, config.run.seed), texts, labels)
 
     def batch(self, indices: np.ndarray) -> tuple[PackedBatch, torch.Tensor]:
         from helpers import tokens_of
@@ -61,13 +61,13 @@ class Toy:
 
 def config_of(**values) -> TrainingConfig:
     base = {"epochs": 3.0, "batch_size": 8, "learning_rate": 0.05, "max_tokens": 64, "log_every": 1}
-    return TrainingConfig(**{**base, **values})
+    return TrainingConfig().with_values({**base, **values})
 
 
 def work_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None, stop=None) -> Fit:
     config = config or config_of()
     data = Toy.make(config)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.run.seed)
 
     def evaluate(model):
         with torch.no_grad():
