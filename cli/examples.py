@@ -25,7 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
     "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
-    "index": ("mbert index src --model modernbert-nano",),
+    "index": ("mbert index src",),
     "search": ('mbert search "where are retries handled" --index src --hybrid',),
     "tasks": ("mbert tasks",),
     "models": ("mbert models",),

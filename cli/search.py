@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from modernbert.errors import BadData, BadOption
+from modernbert.model.catalogue import EMBEDDED, better_embedder
 from modernbert.ranges import Range
 
 from . import options, output, values
-from .evaluate import FOR_RETRIEVAL
 from .screen import one_line, visible
 
 # Lines of a hit that are shown.
@@ -37,7 +37,8 @@ def index(
 ) -> None:
     """Index source code or text for `mbert search`; again, only what changed is read.
 
-    An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
+    An index keeps its model and length. A new one takes modernbert-nano, which comes with mbert, unless
+    --model names another: gte-modernbert-base is larger and better.
     """
     from modernbert.index.build import build_index, default_folder
     from modernbert.index.record import FOLDER, model_of
@@ -46,7 +47,7 @@ def index(
     if not rebuild and (kept := model_of(folder)):
         model = model or kept[0]
         max_length = max_length or kept[1]
-    embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
+    embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
     with output.status("looking at the files") as say:
         done = build_index(
             path,
@@ -55,6 +56,8 @@ def index(
             anew=rebuild,
             on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
         )
+    if model is None:
+        output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
@@ -207,7 +210,7 @@ def _show(hit: Any, query: str) -> None:
 def embed(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
     out: Annotated[Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.")],
-    model: options.Model = FOR_RETRIEVAL,
+    model: options.MaybeModel = None,
     text_col: Annotated[
         str | None, options.option("--text-col", values.text, "Text column; guessed by default.")
     ] = None,
@@ -219,10 +222,13 @@ def embed(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Embed every row of a file; input columns are kept, memory stays constant."""
+    """Embed every row of a file; input columns are kept, memory stays constant.
+
+    Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
+    """
     from modernbert.evaluation.embed_file import embed_file
 
-    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+    embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
     with output.status("embedding") as say:
         done = embed_file(
             embedder,
@@ -232,6 +238,8 @@ def embed(
             kind="query" if queries else "document",
             on_progress=lambda rows: say(f"embedded {rows:,} rows"),
         )
+    if model is None:
+        output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
     output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")

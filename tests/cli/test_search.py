@@ -36,6 +36,21 @@ def test_index_and_search(mbert, tiny_modernbert):
     assert json.loads(out)["embedded"] == 2
 
 
+def test_without_a_model_the_embedded_one_is_taken_and_a_better_one_named(mbert):
+    Path("src").mkdir()
+    Path("src/a.md").write_text("how retries are done\n")
+    code, _, err = mbert("index", "src")
+    assert code == 0, err
+    assert err.count("Note") == 1 and "mbert download gte-modernbert-base --to bundle" in err
+    assert mbert("index", "src")[2] == "", "an index keeps its model: nothing was left to choose"
+    assert json.loads(Path("src/.mbert-index/mbert-index.json").read_text())["model"] == "modernbert-nano"
+    write_csv(Path("in.csv"), [{"text": "good"}])
+    code, out, err = mbert("embed", "in.csv", "-o", "out.parquet")
+    assert code == 0 and "vectors of 256" in out
+    assert err.count("Note") == 1 and "mbert download gte-modernbert-base --to bundle" in err
+    assert "Note" not in mbert("embed", "in.csv", "-o", "out.parquet", "-m", "modernbert-nano")[2]
+
+
 @pytest.fixture
 def indexed(mbert, tiny_modernbert):
     Path("src").mkdir()
