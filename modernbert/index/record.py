@@ -24,7 +24,7 @@ from modernbert.temporary import sweep
 FOLDER, RECORD, LOCK = ".mbert-index", "mbert-index.json", ".lock"
 # Vectors of an index that has not ended.
 MADE = "vectors.part"
-FORMAT = 3
+FORMAT = 4
 CHUNKS_NAME = "chunks.{}.sqlite"
 _CHUNKS, _GRAPH = r"chunks\.([0-9a-f]{64})\.sqlite", r"graph\.([0-9a-f]{64})\.usearch"
 # Of an older version.

@@ -122,7 +122,7 @@ def test_an_index_of_the_second_version_is_built_anew_with_its_model(tree, tmp_p
         database.execute("CREATE VIRTUAL TABLE words USING fts5 (body)")
     (folder / RECORD).write_text(json.dumps(record | {"format": 2, "model": "mine"}))
     assert model_of(folder) == ("mine", embedder.settings.max_length)
-    with pytest.raises(BadData, match="the index has format 2; this version of mbert reads format 3"):
+    with pytest.raises(BadData, match="the index has format 2; this version of mbert reads format 4"):
         Searcher(folder, embedder)
     done = build_index(tree, embedder, folder)
     assert "format 2" in done.repaired
