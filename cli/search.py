@@ -116,14 +116,15 @@ def search(
     if like is not None and (query is not None or hybrid):
         raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
     place = _file_and_line(like) if like is not None else None
-    from modernbert.index.query import Searcher, as_dict, find_index
+    from modernbert.index.query import Searcher, as_dict, find_index, query_embedder
     from modernbert.index.record import read_record
+    from modernbert.model.locate import locate_model
+    from modernbert.runs import RunStore
 
     folder = find_index(index)
     record = read_record(folder)
-    length = int(record["key"]["max_length"])
-    embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
-    searcher = Searcher(folder, embedder)
+    source = locate_model(record["model"], store=RunStore.at(runs_dir), data_dir=data_dir)
+    searcher = Searcher(folder, query_embedder(source, record, device, precision))
     if place:
         return _show_hits(searcher.like(*place, k), "", as_json=json)
     if query is not None:

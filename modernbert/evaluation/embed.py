@@ -15,8 +15,9 @@ import numpy as np
 
 from modernbert.data.tokens import tokenize
 from modernbert.errors import BadModel, BadOption
+from modernbert.evaluation.hits import unit
 from modernbert.evaluation.predict import predict_logits
-from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.search import exact_search
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
@@ -164,6 +165,11 @@ class Embedder:
         if self.settings.similarity == "cosine":
             shards, queries_QD = map(unit, shards), unit(queries_QD)
         return exact_search(queries_QD, shards, k, owners)
+
+    @property
+    def size(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.model.model.config.hidden_size)
 
     @cached_property
     def key(self) -> dict[str, Any]:

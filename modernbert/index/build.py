@@ -12,11 +12,13 @@ from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.index.chunks import cut_file, text_of
 from modernbert.index.files import Scan, scan
+from modernbert.index.light import light_reading
 from modernbert.index.made import Made, open_made
 from modernbert.index.record import (
     FOLDER,
     FORMAT,
     LOCK,
+    PLACE,
     About,
     Record,
     checked_chunks,
@@ -29,6 +31,7 @@ from modernbert.index.record import (
 )
 from modernbert.index.store import IndexStore, open_store
 from modernbert.index.write import with_graph, write_chunks
+from modernbert.model.light import Light
 from modernbert.places import make_folder
 from modernbert.reading import checked
 from modernbert.temporary import held
@@ -105,7 +108,8 @@ def build_index(
     """
     before = _Before() if anew else _before(folder)
     path, root = _scope(path, folder, before)
-    about = _about(root, folder, embedder)
+    light = before.record["light"] if before.record else light_reading(embedder)
+    about = _about(root, folder, embedder, light)
     if before.record:
         _require_same(before.record, about, folder)
     found = scan(path, root)
@@ -157,7 +161,7 @@ def _scope(path: Path, folder: Path, before: _Before) -> tuple[Path, Path]:
     return (path if before.record or not before.trouble else root), root
 
 
-def _about(root: Path, folder: Path, embedder: Embedder) -> About:
+def _about(root: Path, folder: Path, embedder: Embedder, light: Light | None) -> About:
     place = Path(os.path.realpath(folder))
     where = os.path.relpath(root, place) if place.is_relative_to(root) else str(root)
     try:
@@ -172,14 +176,11 @@ def _about(root: Path, folder: Path, embedder: Embedder) -> About:
         "root": where,
         "model": embedder.source.name,
         "key": {name: value for name, value in embedder.key.items() if name not in PLACE},
+        "light": light,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
     return checked(About, about, where="the index")
-
-
-# What may differ between building and searching: where it runs. The vectors are the same to two digits.
-PLACE = ("device", "precision", "attention")
 
 
 def _require_same(old: About, new: About, folder: Path) -> None:
@@ -212,7 +213,7 @@ def _update(
     embedder: Embedder,
     on_progress: Callable[[int, int], None],
 ) -> Indexed:
-    size = vector_size(embedder)
+    size = embedder.size
     now = {file.path: file.digest for file in found.files}
     removed = [path for path in known if path not in now]
     changed = [path for path in known if path in now and known[path] != now[path]]
@@ -255,8 +256,3 @@ def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callab
         made.add(batch, embedder.encode(batch))
         on_progress(start + len(batch), len(missing))
     return len(missing)
-
-
-def vector_size(embedder: Embedder) -> int:
-    """Return how many numbers a vector has."""
-    return int(embedder.model.model.config.hidden_size)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernbert.evaluation.search import best_places, exact_search, unit
+from modernbert.evaluation.hits import best_places, unit
 from modernbert.index.graph import last_of, open_graph
 from modernbert.index.record import Record
 from modernbert.index.store import IndexStore
@@ -79,6 +79,8 @@ class Nearest:
             wanted = min(2 * wanted, len(self.graph))
 
     def _from_disk(self, store: IndexStore, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
+        from modernbert.evaluation.search import exact_search  # and torch with it
+
         ids: list[np.ndarray] = []
 
         def blocks() -> Iterator[np.ndarray]:

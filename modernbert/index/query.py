@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from modernbert.errors import BadData, BadModel, BadOption
-from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.fusion import DEPTH, fuse
-from modernbert.evaluation.ranking import NOTHING
-from modernbert.evaluation.search import unit
-from modernbert.index.build import PLACE, vector_size
+from modernbert.evaluation.hits import NOTHING, unit
+from modernbert.files import checksums
 from modernbert.index.files import digest_now
 from modernbert.index.nearest import Nearest
-from modernbert.index.record import FOLDER, Record, checked_chunks, has_index, index_root, read_record
+from modernbert.index.record import FOLDER, PLACE, Record, checked_chunks, has_index, index_root, read_record
 from modernbert.index.store import IndexStore, open_store
 from modernbert.index.words import Words
+from modernbert.model.light import LightEncoder
+from modernbert.model.locate import ModelSource
+
+if TYPE_CHECKING:
+    from modernbert.evaluation.embed import Embedder
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,39 @@ def find_index(given: Path | None) -> Path:
     )
 
 
+class LightEmbedder:
+    """What a search needs of an `Embedder`, without torch."""
+
+    def __init__(self, source: ModelSource, record: Record) -> None:
+        """Open the model in the way that the index's record says. Raises BadModel if it cannot be read."""
+        assert record["light"] is not None
+        self.source, self.encoder = source, LightEncoder(source.folder, record["light"])
+        self.size = self.encoder.size
+        self.key: dict[str, Any] = {**record["key"], "weights": checksums(source.folder)}
+
+    def encode(self, queries: Sequence[str], kind: Literal["query"] = "query") -> np.ndarray:
+        """Return vectors, fp32, shape (N, D). Raises BadModel if they are not finite."""
+        vectors_ND = np.stack([self.encoder.encode(query) for query in queries])
+        if not np.isfinite(vectors_ND).all():
+            raise BadModel(f"{self.source.name} gives vectors that are not finite")
+        return vectors_ND
+
+
+def query_embedder(
+    source: ModelSource, record: Record, device: str = "auto", precision: str = "auto"
+) -> Embedder | LightEmbedder:
+    """Open an index's model for queries: without torch, unless it must be or the machine is chosen."""
+    if record["light"] and device == precision == "auto":
+        return LightEmbedder(source, record)
+    from modernbert.evaluation.embed import Embedder
+
+    return Embedder(source, max_length=record["key"]["max_length"], device=device, precision=precision)
+
+
 class Searcher:
     """An index opened with the model that it was built with; when the index changes, so does this."""
 
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
+    def __init__(self, folder: Path, embedder: Embedder | LightEmbedder) -> None:
         """Check the index, and compare the model with the index's.
 
         Raises:
@@ -154,7 +186,7 @@ class Searcher:
             checked_chunks(self.folder, record)
         store = stack.enter_context(open_store(self.folder / record["chunks"]))
         if is_new:
-            self.nearest = Nearest(self.folder, record, store, vector_size(self.embedder))
+            self.nearest = Nearest(self.folder, record, store, self.embedder.size)
             self.record, self.words = record, None
         return store
 

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from modernbert.errors import BadData, MbertError
 from modernbert.files import sha256, write_json
 from modernbert.index.store import open_store
+from modernbert.model.light import Light
 from modernbert.reading import checked, read_object
 from modernbert.temporary import sweep
 
@@ -29,6 +30,10 @@ CHUNKS_NAME = "chunks.{}.sqlite"
 _CHUNKS, _GRAPH = r"chunks\.([0-9a-f]{64})\.sqlite", r"graph\.([0-9a-f]{64})\.usearch"
 # Of an older version.
 OLD_RECORD, OLD_FILES = "index.json", ("chunks.sqlite", "chunks.sqlite-journal", "vectors.usearch")
+
+
+# What may differ between building and searching: where it runs. The vectors are the same to two digits.
+PLACE = ("device", "precision", "attention")
 
 
 class Key(TypedDict):
@@ -49,12 +54,14 @@ class About(TypedDict):
     Attributes:
         root: the folder that is indexed, from the index's own folder if that is inside it.
         model, key: the model by its name, and what else the vectors depend on.
+        light: how a query is read without torch; None where that gave another vector.
     """
 
     format: int
     root: str
     model: str
     key: Key
+    light: Light | None
     created: str
     versions: dict[str, Any]
 
