@@ -43,16 +43,22 @@ _COMMENT = re.compile(r"comment|attribute_item")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Lines of a file, numbered from 1, with the dotted name of what they define, if anything."""
+    """Lines of a file, numbered from 1, with the dotted name of what they define, if anything.
+
+    Of a table: the number of a row, its id, text, and (as JSON) all its columns; in files that is empty.
+    """
 
     start: int
     end: int
     name: str
     text: str
+    row: str = ""
 
 
 def text_of(path: str, chunk: Chunk) -> str:
-    """Return what is searched of a chunk: its place and name say much of what it is about."""
+    """Return what is searched of a chunk: place and name say much of what it is about, but in a table."""
+    if chunk.row:
+        return chunk.text
     title = f"{path} {chunk.name}".strip()
     return f"{title}\n{chunk.text}"
 

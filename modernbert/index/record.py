@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from modernbert.errors import BadData, MbertError
 from modernbert.files import sha256, write_json
 from modernbert.index.store import open_store
+from modernbert.index.table import Table, is_table
 from modernbert.model.light import Light
 from modernbert.reading import checked, read_object
 from modernbert.temporary import sweep
@@ -54,6 +55,8 @@ class About(TypedDict):
     Attributes:
         root: the folder that is indexed, from the index's own folder if that is inside it.
         model, key: the model by its name, and what else the vectors depend on.
+        exclude: patterns of paths that are left out.
+        table: the columns of a table; None where files are indexed.
         light: how a query is read without torch; None where that gave another vector.
     """
 
@@ -62,6 +65,8 @@ class About(TypedDict):
     model: str
     key: Key
     light: Light | None
+    exclude: list[str]
+    table: Table | None
     created: str
     versions: dict[str, Any]
 
@@ -71,6 +76,13 @@ class Record(About):
 
     chunks: str
     graph: str | None
+
+
+def default_folder(path: Path) -> Path:
+    """Return where the index of a folder (or of a file or table) is unless it is put elsewhere."""
+    if is_table(path) and not path.is_dir():
+        return path.with_name(path.name + FOLDER)
+    return (path if path.is_dir() else path.parent) / FOLDER
 
 
 def has_index(folder: Path) -> bool:

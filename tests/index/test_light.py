@@ -134,4 +134,4 @@ def test_a_search_imports_neither_torch_nor_transformers(tree, tmp_path, tiny_mo
         [sys.executable, "-c", code, str(tree)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "a.py:1  good_fine" in done.stdout
+    assert "a.py:1-2  good_fine" in done.stdout
