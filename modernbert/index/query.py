@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from modernbert.index.record import (
     checked_chunks,
     default_folder,
     has_index,
+    index_command,
     index_root,
     read_record,
 )
@@ -50,7 +52,8 @@ def find_index(given: Path | None) -> Path:
         for folder in (given, default_folder(given)):
             if has_index(folder):
                 return folder
-        raise BadData("there is no index here", where=str(given), fix="Make one: mbert index PATH")
+        fix = f"Make one: mbert index {quote(str(given))}"
+        raise BadData("there is no index here", where=str(given), fix=fix)
     here = Path.cwd()
     for folder in (above / FOLDER for above in (here, *here.parents)):
         if has_index(folder):
@@ -223,7 +226,7 @@ class Searcher:
                 f"the index was built with {record['model']}, whose weights or settings are not those "
                 f"of {self.embedder.source.name} now",
                 where=str(self.folder),
-                fix="Index again: mbert index PATH --rebuild",
+                fix=f"Index again: {index_command(self.folder, record)} --rebuild",
             )
 
     def _hits(self, store: IndexStore, find: Callable[[int], Found], k: int, query: str) -> list[Hit]:

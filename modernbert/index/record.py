@@ -11,6 +11,7 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -85,6 +86,16 @@ def default_folder(path: Path) -> Path:
     return (path if path.is_dir() else path.parent) / FOLDER
 
 
+def index_command(folder: Path, record: About | None = None) -> str:
+    """Return what to type to bring an index up to date; `record` tells of what it is, if it is elsewhere."""
+    if folder.name == FOLDER:
+        return f"mbert index {quote(str(folder.parent))}"
+    if folder.name.endswith(FOLDER):
+        return f"mbert index {quote(str(folder).removesuffix(FOLDER))}"
+    path = quote(str(index_root(folder, record))) if record else "PATH"
+    return f"mbert index {path} --to {quote(str(folder))}"
+
+
 def has_index(folder: Path) -> bool:
     """Is an index in this folder, whole or not?"""
     return os.path.lexists(folder / RECORD) or bool(_chunk_files(folder)) or _is_old(folder)
@@ -112,7 +123,7 @@ def _other_version(folder: Path, number: object) -> BadData:
     return BadData(
         f"the index has format {number}; this version of mbert reads format {FORMAT}",
         where=str(folder),
-        fix="Index again: mbert index PATH",
+        fix=f"Index again: {index_command(folder)}",
     )
 
 
@@ -120,7 +131,8 @@ def checked_chunks(folder: Path, record: Record) -> Path:
     """Return the file of chunks after comparing it with its SHA-256. Raises BadData when it differs."""
     path = folder / record["chunks"]
     if not _fits(path):
-        raise BadData("the index is damaged", where=str(path), fix="Index again: mbert index PATH")
+        fix = f"Index again: {index_command(folder, record)}"
+        raise BadData("the index is damaged", where=str(path), fix=fix)
     return path
 
 

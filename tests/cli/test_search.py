@@ -192,7 +192,7 @@ def test_a_damaged_index_is_said_and_mended(mbert, tiny_modernbert):
     code, _, err = mbert("search", "good", "--index", "src")
     assert code == 2
     assert "the index is damaged" in err
-    assert "Index again: mbert index PATH" in err
+    assert "Index again: mbert index src" in err
     code, _, err = mbert("index", "src")
     assert code == 0, err
     assert "the index is damaged: it was rebuilt" in err

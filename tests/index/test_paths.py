@@ -55,3 +55,13 @@ def test_patterns_are_those_of_gitignore(pattern, left_out, kept):
 def test_a_negated_pattern_is_refused():
     with pytest.raises(BadOption, match="without the '!'"):
         keeper(exclude=["!a"])
+
+
+def test_the_command_that_mends_an_index(tmp_path):
+    from modernbert.index.record import index_command
+
+    about = {"root": "../my code"}
+    (tmp_path / "x").mkdir()
+    assert index_command(tmp_path / ".mbert-index") == f"mbert index {tmp_path}"
+    assert index_command(tmp_path / "a.csv.mbert-index") == f"mbert index {tmp_path}/a.csv"
+    assert index_command(tmp_path / "x", about) == f"mbert index '{tmp_path}/my code' --to {tmp_path}/x"
