@@ -17,6 +17,8 @@ from . import options, output, values
 from .hits import show_hits
 from .screen import one_line
 
+# Share of chunks longer than is read that is worth a line.
+MUCH_CUT = 0.05
 _EXCLUDE = "Leave out paths like this (as in .gitignore: '*.md', 'tests/'); may be repeated."
 
 
@@ -89,6 +91,11 @@ def _warn_of(done: Any) -> None:
     """Say what was repaired, and what is not in the index."""
     if done.repaired:
         output.print_warning(done.repaired)
+    if done.cut > MUCH_CUT:
+        output.print_warning(
+            f"{done.cut:.0%} of the new chunks are longer than the {done.max_length} tokens that are read of "
+            "each; search --hybrid counts all words, and index --rebuild --max-length reads more"
+        )
     for name, reason in list(done.left_out.items())[:5]:
         output.print_warning(f"left out: {one_line(name)} ({reason})")
     if len(done.left_out) > 5:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from modernbert.data.tokens import tokenize
+from modernbert.data.tokens import measure, tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.hits import unit
 from modernbert.evaluation.predict import predict_logits
@@ -187,6 +187,12 @@ class Embedder:
             "device": self.machine.device,
             "attention": self.attention.backend,
         }
+
+    def share_cut(self, texts: Sequence[str]) -> float:
+        """Return the share of some texts (of more than 512, of a sample) that are longer than is read."""
+        draw = np.random.default_rng(0).permutation(len(texts))[:COUNTED]
+        sample = self._prompted([texts[i] for i in draw], "document")
+        return measure(self.tokenizer, sample).share_over(self.settings.max_length) if sample else 0.0
 
     def estimate(self, texts: Sequence[str]) -> Estimate:
         """Embed a few texts to tell how long all of them will take."""

@@ -44,6 +44,8 @@ class Indexed:
         left_out: files that cannot be searched, with the reason.
         repaired: what was wrong with the index, if it was damaged.
         table: the columns of a table; None for files.
+        cut: share of the new chunks, of which up to 512 are looked at, that are longer than the model reads.
+        max_length: tokens of a chunk that it reads.
     """
 
     folder: Path
@@ -56,6 +58,8 @@ class Indexed:
     left_out: dict[str, str]
     repaired: str
     table: Table | None
+    cut: float
+    max_length: int
 
 
 def build_index(
@@ -134,14 +138,16 @@ def _update(
     removed = [path for path in known if path not in now]
     changed = [path for path in known if path in now and known[path] != now[path]]
     files = [file for file in found.files if known.get(file.path) != file.digest]
-    record, embedded = before.record, 0
+    record, embedded, cut_share = before.record, 0, 0.0
     if record is None or files or removed or record["exclude"] != about["exclude"]:
         with open_made(folder, about["key"], size) as made:
             cut = {file.path: file.cut() for file in files}
             texts = {path: [text_of(path, chunk) for chunk in chunks] for path, chunks in cut.items()}
             if record:
                 _take_known(made, {path: texts[path] for path in changed}, folder / record["chunks"])
-            embedded = _embed(made, [text for part in texts.values() for text in part], embedder, on_progress)
+            every = [text for part in texts.values() for text in part]
+            cut_share = embedder.share_cut(made.missing(every))
+            embedded = _embed(made, every, embedder, on_progress)
 
             def fill(store: IndexStore) -> None:
                 store.forget([*removed, *changed])
@@ -164,6 +170,8 @@ def _update(
         left_out=found.left_out,
         repaired=before.trouble,
         table=about["table"],
+        cut=cut_share,
+        max_length=embedder.settings.max_length,
     )
 
 

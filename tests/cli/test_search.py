@@ -124,6 +124,17 @@ def test_a_table_answers_with_rows(mbert, tiny_modernbert):
     assert json.loads(out)["table"] == {"text": ["title"], "id": "id"}
 
 
+def test_what_is_too_long_to_be_read_whole_is_told(mbert, tiny_modernbert):
+    Path("src").mkdir()
+    for number in range(4):
+        Path(f"src/{number}.md").write_text("good " * (8 + 30 * (number == 0)) + f"w{number}")
+    code, _, err = mbert("index", "src", "-m", tiny_modernbert, "--max-length", 32)
+    assert code == 0 and "25% of the new chunks are longer than the 32 tokens" in err
+    code, out, err = mbert("index", "src", "-m", tiny_modernbert, "--max-length", 128, "--rebuild", "--json")
+    assert json.loads(out)["cut"] == 0.0
+    assert "longer" not in mbert("index", "src")[2], "nothing is new"
+
+
 def test_what_is_left_out(mbert, tiny_modernbert):
     for name in ("a.py", "tests/test_a.py", "b.md", "old/c.py"):
         Path("src", name).parent.mkdir(parents=True, exist_ok=True)
