@@ -37,8 +37,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
     "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
-    "index": ("mbert index src --model modernbert-nano",),
-    "search": ('mbert search "where are retries handled" --index src --hybrid',),
+    "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),
+    "search": (
+        'mbert search "where are retries handled" --index src --hybrid',
+        "mbert search --like 17 --index articles.csv",
+    ),
     "tasks": ("mbert tasks",),
     "models": ("mbert models",),
     "download": ("mbert download glue/rte modernbert-base --to bundle",),

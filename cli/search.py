@@ -5,28 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 from modernbert.errors import BadData, BadOption
+from modernbert.index.paths import KINDS
+from modernbert.model.catalogue import EMBEDDED, better_embedder
 from modernbert.ranges import Range
 
 from . import options, output, values
-from .evaluate import FOR_RETRIEVAL
-from .screen import one_line, visible
+from .hits import show_hits
+from .screen import one_line
 
 # Heads in their help.
 INDEX, SEARCH = "Index", "Search"
-# Lines of a hit that are shown.
-SHOWN = 8
+# Share of chunks longer than is read that is worth a line.
+MUCH_CUT = 0.05
+_EXCLUDE = "Leave out paths like this (as in .gitignore: '*.md', 'tests/'); may be repeated."
 
 
 def index(
-    path: Annotated[Path, options.argument("PATH", values.place, "Folder of code or text, or one file.")],
+    path: Annotated[
+        Path, options.argument("PATH", values.place, "Folder of code or text, one file, or a table.")
+    ],
     model: options.MaybeModel = None,
     to: Annotated[
         Path | None,
-        options.option("--to", values.folder, "Folder of the index (default: PATH/.mbert-index).", INDEX),
+        options.option("--to", values.folder, "The index's folder; in or beside PATH by default.", INDEX),
     ] = None,
+    exclude: Annotated[list[str] | None, options.option("--exclude", values.text, _EXCLUDE, INDEX)] = None,
+    text_col: options.TextCol = None,
     rebuild: Annotated[
         bool, options.flag("--rebuild", "Rebuild the index, if need be with another model.", INDEX)
     ] = False,
@@ -39,44 +47,57 @@ def index(
 ) -> None:
     """Index source code or text for `mbert search`. Later runs read only what has changed.
 
-    An index keeps its model and maximum length. The default model of a new index is gte-modernbert-base.
+    A CSV, TSV, JSONL or Parquet file is indexed by rows. An index keeps its model, its length and what it
+    excludes. A new one takes modernbert-nano, which comes with mbert, unless --model names another:
+    gte-modernbert-base is larger and better.
     """
-    from modernbert.index.build import build_index, default_folder
-    from modernbert.index.record import FOLDER, model_of
+    from modernbert.index.build import build_index
+    from modernbert.index.record import FOLDER, default_folder, model_of
 
     folder = to or default_folder(path)
     if not rebuild and (kept := model_of(folder)):
         model = model or kept[0]
         max_length = max_length or kept[1]
-    embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
+    embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
     with output.status("looking at the files") as say:
         done = build_index(
             path,
             embedder,
             folder,
             anew=rebuild,
+            exclude=exclude or None,
+            text=text_col or (),
             on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
         )
+    if model is None:
+        output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
         f"{done.files:,} files, {done.chunks:,} chunks in {one_line(str(done.folder))}  "
         f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
     )
+    if done.table:
+        named = one_line(done.table["id"] or "the row's number")
+        output.print_line(f"text <- {one_line(' + '.join(done.table['text']))}, id <- {named}")
     _warn_of(done)
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
+    place = path if done.table and to is None else folder.parent if folder.name == FOLDER else folder
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
-    place = folder.parent if folder.name == FOLDER else folder
-    output.print_line(
-        f"search it: mbert search 'what you look for'{'' if inside else f' --index {one_line(str(place))}'}"
-    )
+    where = "" if inside else f" --index {quote(one_line(str(place)))}"
+    output.print_line(f"search it: mbert search 'what you look for'{where}")
 
 
 def _warn_of(done: Any) -> None:
     """Say what was repaired, and what is not in the index."""
     if done.repaired:
         output.print_warning(done.repaired)
+    if done.cut > MUCH_CUT:
+        output.print_warning(
+            f"{done.cut:.0%} of the new chunks are longer than the {done.max_length} tokens that are read of "
+            "each; search --hybrid counts all words, and index --rebuild --max-length reads more"
+        )
     for name, reason in list(done.left_out.items())[:5]:
         output.print_warning(f"left out: {one_line(name)} ({reason})")
     if len(done.left_out) > 5:
@@ -104,8 +125,15 @@ def search(
     ] = False,
     like: Annotated[
         str | None,
-        options.option("--like", values.text, "Find what resembles FILE:LINE, instead of a query.", SEARCH),
+        options.option("--like", values.text, "Instead of a query: FILE:LINE, or a row's ID.", SEARCH),
     ] = None,
+    only: Annotated[
+        str | None,
+        options.option(
+            "--only", values.one_of(*KINDS), "code, docs or tests alone, told by their names.", SEARCH
+        ),
+    ] = None,
+    exclude: Annotated[list[str] | None, options.option("--exclude", values.text, _EXCLUDE, SEARCH)] = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -118,33 +146,29 @@ def search(
     """
     if like is not None and (query is not None or hybrid):
         raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
-    place = _file_and_line(like) if like is not None else None
-    from modernbert.index.query import Searcher, as_dict, find_index
+    from modernbert.index.hits import as_dict
+    from modernbert.index.paths import keeper
+    from modernbert.index.query import Searcher, find_index, query_embedder
     from modernbert.index.record import read_record
+    from modernbert.model.locate import locate_model
+    from modernbert.runs import RunStore
 
+    keep = keeper(only, exclude or ()) if only or exclude else None
     folder = find_index(index)
     record = read_record(folder)
-    length = int(record["key"]["max_length"])
-    embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
-    searcher = Searcher(folder, embedder)
-    if place:
-        return _show_hits(searcher.like(*place, k), "", as_json=json)
+    source = locate_model(record["model"], store=RunStore.at(runs_dir), data_dir=data_dir)
+    searcher = Searcher(folder, query_embedder(source, record, device, precision))
+    if like is not None:
+        return show_hits(searcher.like(like, k, keep=keep), "", as_json=json)
     if query is not None:
-        return _show_hits(searcher.search(query, k, hybrid=hybrid), query, as_json=json)
+        return show_hits(searcher.search(query, k, hybrid=hybrid, keep=keep), query, as_json=json)
     for line in _queries():
-        hits = searcher.search(line, k, hybrid=hybrid)
+        hits = searcher.search(line, k, hybrid=hybrid, keep=keep)
         if json:
             output.print_json({"query": line, "hits": as_dict(hits)})
         else:
             output.print_line(f"== {line}", style="bold")
-            _show_hits(hits, line, as_json=False)
-
-
-def _file_and_line(like: str) -> tuple[str, int]:
-    path, _, line = like.rpartition(":")
-    if not path or not line.isascii() or not line.isdecimal() or len(line) > 9:
-        raise BadOption(f"--like is '{values.shown(like)}'", fix="Give FILE:LINE, as results name them.")
-    return path, int(line)
+            show_hits(hits, line, as_json=False)
 
 
 def _queries() -> Iterator[str]:
@@ -163,17 +187,6 @@ def _queries() -> Iterator[str]:
             yield values.text(line.strip(), "the query")
 
 
-def _show_hits(hits: list[Any], query: str, *, as_json: bool) -> None:
-    from modernbert.index.query import as_dict
-
-    if as_json:
-        return output.print_json(as_dict(hits))
-    for hit in hits:
-        _show(hit, query)
-    if not hits:
-        output.print_line("nothing found")
-
-
 def _embedder(
     model: str,
     max_length: int | None,
@@ -190,32 +203,12 @@ def _embedder(
     return Embedder(source, max_length=max_length or 0, device=device, precision=precision)
 
 
-def _show(hit: Any, query: str) -> None:
-    """Print where a hit stands, and the lines around the one that holds most of the query's words."""
-    from rich.syntax import Syntax
-    from rich.text import Text
-
-    from modernbert.index.query import best_line, query_words
-
-    title = Text(one_line(f"{hit.path}:{hit.start}"), style="bold cyan")
-    title.append(one_line(f"  {hit.name}") if hit.name else "", style="bold")
-    title.append(f"  {hit.score:.4f}", style="dim")
-    title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
-    lines = hit.text.split("\n")
-    first = max(0, min(best_line(hit, query) - 2, len(lines) - SHOWN))
-    shown = [visible(line) for line in lines[first : first + SHOWN]]
-    code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
-    code.highlight_words(sorted(query_words(query)), "reverse", case_sensitive=False)
-    numbered = enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.start + first)
-    output.show(title, *(Text(f"{number:>6}  ", style="dim") + line for number, line in numbered), "")
-
-
 def embed(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
     out: Annotated[
         Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.", options.OUTPUT)
     ],
-    model: options.Model = FOR_RETRIEVAL,
+    model: options.MaybeModel = None,
     text_col: Annotated[
         str | None, options.option("--text-col", values.text, "Text column (default: guessed).", options.DATA)
     ] = None,
@@ -229,10 +222,13 @@ def embed(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Embed every row of a file, in constant memory. All input columns are kept."""
+    """Embed every row of a file, in constant memory. All input columns are kept.
+
+    Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
+    """
     from modernbert.evaluation.embed_file import embed_file
 
-    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+    embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
     with output.status("embedding") as say:
         done = embed_file(
             embedder,
@@ -242,6 +238,8 @@ def embed(
             kind="query" if queries else "document",
             on_progress=lambda rows: say(f"embedded {rows:,} rows"),
         )
+    if model is None:
+        output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
     output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")

@@ -13,7 +13,7 @@ from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.embed import Embedder
-from modernbert.evaluation.ranking import NOTHING
+from modernbert.evaluation.hits import NOTHING
 from modernbert.evaluation.retrieval_record import SystemScores
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks
 from modernbert.model.catalogue import EMBEDDED

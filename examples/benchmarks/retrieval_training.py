@@ -63,8 +63,9 @@ def run_sentence_transformers(inputs, store) -> dict:
     )
     from sentence_transformers.training_args import BatchSamplers
 
+    from modernbert.evaluation.hits import unit
     from modernbert.evaluation.ranking import ranking_of, score_ranking
-    from modernbert.evaluation.search import exact_search, unit
+    from modernbert.evaluation.search import exact_search
     from modernbert.memory import peak_memory, start_measuring_memory
     from modernbert.training.retrieval import EVALUATION_DOCUMENTS, sample
 
@@ -146,8 +147,9 @@ def before(inputs) -> dict:
     """Return the test nDCG@10 of the untrained model, read at the same length, and of BM25."""
     from modernbert.evaluation.bm25 import Bm25
     from modernbert.evaluation.embed import Embedder
+    from modernbert.evaluation.hits import unit
     from modernbert.evaluation.ranking import ranking_of, score_ranking
-    from modernbert.evaluation.search import exact_search, unit
+    from modernbert.evaluation.search import exact_search
 
     *_, test = inputs.held_out.values()
     queries, documents = list(test.queries.values()), test.documents.with_titles()

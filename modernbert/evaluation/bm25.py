@@ -17,8 +17,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from modernbert.evaluation.ranking import NOTHING, Hits
-from modernbert.evaluation.search import best_places
+from modernbert.evaluation.hits import NOTHING, Hits, best_places
 
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from modernbert.data.tokens import tokenize
+from modernbert.data.tokens import measure, tokenize
 from modernbert.errors import BadModel, BadOption
+from modernbert.evaluation.hits import unit
 from modernbert.evaluation.predict import predict_logits
-from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.search import exact_search
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
@@ -63,7 +64,7 @@ def require_vectors(source: ModelSource) -> None:
     if is_late_interaction(source.folder):
         raise BadModel(
             f"{source.name} has a vector for each token, not one for each text",
-            fix="mbert eval reads it; an index and mbert embed need a model with --head vectors.",
+            fix="mbert eval reads it. For an index train another: mbert finetune PAIRS --head vectors",
         )
     if any("SequenceClassification" in name for name in load_config(source).architectures or ()):
         raise BadModel(
@@ -165,6 +166,11 @@ class Embedder:
             shards, queries_QD = map(unit, shards), unit(queries_QD)
         return exact_search(queries_QD, shards, k, owners)
 
+    @property
+    def size(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.model.model.config.hidden_size)
+
     @cached_property
     def key(self) -> dict[str, Any]:
         """Everything that a document's vector depends on."""
@@ -181,6 +187,12 @@ class Embedder:
             "device": self.machine.device,
             "attention": self.attention.backend,
         }
+
+    def share_cut(self, texts: Sequence[str]) -> float:
+        """Return the share of some texts (of more than 512, of a sample) that are longer than is read."""
+        draw = np.random.default_rng(0).permutation(len(texts))[:COUNTED]
+        sample = self._prompted([texts[i] for i in draw], "document")
+        return measure(self.tokenizer, sample).share_over(self.settings.max_length) if sample else 0.0
 
     def estimate(self, texts: Sequence[str]) -> Estimate:
         """Embed a few texts to tell how long all of them will take."""

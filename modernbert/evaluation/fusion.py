@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modernbert.evaluation.ranking import NOTHING, Hits, as_hits
+from modernbert.evaluation.hits import NOTHING, Hits, as_hits
 
 # Reciprocal rank fusion's constant (Cormack, Clarke and Buettcher 2009).
 FUSION = 60

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from modernbert.data.collection import Collection, Judgements
 from modernbert.errors import BadModel
+from modernbert.evaluation.hits import NOTHING, Hits
 from modernbert.evaluation.metrics import Score, mean_score
 from modernbert.evaluation.sums import Clusters
 
@@ -23,10 +24,6 @@ MEASURES = {
 MRR = "mrr_at_10"
 
 Ranking = Mapping[str, Mapping[str, float]]
-# Scores and document numbers of each query, best first, both of shape (Q, K).
-Hits = tuple[np.ndarray, np.ndarray]
-# The number of a place in the results that no document fills; its score is minus infinity.
-NOTHING = -1
 
 
 @dataclass(frozen=True)
@@ -73,16 +70,6 @@ def _put_last(scores_QK: np.ndarray, numbers_QK: np.ndarray, out_QK: np.ndarray)
     order_QK = np.argsort(out_QK, axis=1, kind="stable")
     scores = np.take_along_axis(np.where(out_QK, -np.inf, scores_QK), order_QK, 1)
     numbers = np.take_along_axis(np.where(out_QK, NOTHING, numbers_QK), order_QK, 1)
-    return scores, numbers
-
-
-def as_hits(rows: Sequence[Sequence[tuple[int, float]]], k: int) -> Hits:
-    """Return rows of (document number, score), each best first and at most `k` long, as arrays."""
-    scores = np.full((len(rows), k), -np.inf, np.float32)
-    numbers = np.full((len(rows), k), NOTHING, np.int64)
-    for place, row in enumerate(rows):
-        for rank, (number, score) in enumerate(row[:k]):
-            scores[place, rank], numbers[place, rank] = score, number
     return scores, numbers
 
 

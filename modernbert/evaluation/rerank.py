@@ -16,8 +16,8 @@ from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.embed import Estimate
+from modernbert.evaluation.hits import NOTHING, as_hits
 from modernbert.evaluation.predict import predict_logits
-from modernbert.evaluation.ranking import NOTHING, as_hits
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.encoder import PackedClassifier

@@ -16,11 +16,11 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25
 from modernbert.evaluation.embed import Embedder, Estimate
 from modernbert.evaluation.fusion import DEPTH, fuse
+from modernbert.evaluation.hits import Hits
 from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.passages import cut_into_passages
 from modernbert.evaluation.protocols import Protocol, find_protocol
 from modernbert.evaluation.ranking import (
-    Hits,
     depth,
     score_hits,
     without_identical,

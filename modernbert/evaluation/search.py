@@ -14,22 +14,6 @@ import torch
 MAX_SCORES = 2**26
 
 
-def unit(vectors_ND: np.ndarray) -> np.ndarray:
-    """Scale vectors to length 1; a vector of zeros stays one."""
-    lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
-    return np.asarray(vectors_ND / np.maximum(lengths_N1, 1e-12))
-
-
-def best_places(scores_N: np.ndarray, k: int) -> np.ndarray:
-    """Return the places of up to `k` largest scores, largest first; of equals, the first place first."""
-    k = min(k, len(scores_N))
-    if not k:
-        return np.zeros(0, np.int64)
-    least = np.partition(scores_N, len(scores_N) - k)[len(scores_N) - k]
-    candidates = np.flatnonzero(scores_N >= least)
-    return np.asarray(candidates[np.argsort(-scores_N[candidates], kind="stable")][:k])
-
-
 def exact_search(
     queries_QD: np.ndarray, blocks: Iterable[np.ndarray], k: int, owners: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 from modernbert.data.collection import Collection
 from modernbert.errors import NotAvailable
 from modernbert.evaluation.embed import Embedder
-from modernbert.evaluation.search import unit
+from modernbert.evaluation.hits import unit
 
 
 def mteb_scores(collection: Collection, embedder: Embedder) -> dict[str, float]:

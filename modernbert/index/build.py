@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from modernbert.errors import BadData, BadOption
+import numpy as np
+
+from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
-from modernbert.index.chunks import cut_file, text_of
-from modernbert.index.files import Scan, scan
+from modernbert.index.before import Before, columns_of, describe, find_before, require_same, scope_of
+from modernbert.index.chunks import text_of
+from modernbert.index.files import Scan, scan, scan_table
 from modernbert.index.made import Made, open_made
+from modernbert.index.paths import keeper
 from modernbert.index.record import (
-    FOLDER,
-    FORMAT,
     LOCK,
     About,
-    Record,
-    checked_chunks,
-    has_index,
-    index_root,
-    read_record,
-    restored_record,
     switch_to,
     tidy,
 )
 from modernbert.index.store import IndexStore, open_store
+from modernbert.index.table import Table
 from modernbert.index.write import with_graph, write_chunks
 from modernbert.places import make_folder
-from modernbert.reading import checked
 from modernbert.temporary import held
-from modernbert.versions import versions
 
 # Chunks whose vectors are made at once, and then kept.
 BATCH = 512
@@ -49,6 +43,9 @@ class Indexed:
         embedded: chunks that got a vector this time.
         left_out: files that cannot be searched, with the reason.
         repaired: what was wrong with the index, if it was damaged.
+        table: the columns of a table; None for files.
+        cut: share of the new chunks, of which up to 512 are looked at, that are longer than the model reads.
+        max_length: tokens of a chunk that it reads.
     """
 
     folder: Path
@@ -60,21 +57,9 @@ class Indexed:
     embedded: int
     left_out: dict[str, str]
     repaired: str
-
-
-@dataclass(frozen=True)
-class _Before:
-    """The index as it was found: its record, root and files' hashes, as far as they can be read."""
-
-    record: Record | None = None
-    root: Path | None = None
-    digests: Mapping[str, str] = field(default_factory=dict)
-    trouble: str = ""
-
-
-def default_folder(path: Path) -> Path:
-    """Return where the index of a folder (or a file) is unless it is put elsewhere."""
-    return (path if path.is_dir() else path.parent) / FOLDER
+    table: Table | None
+    cut: float
+    max_length: int
 
 
 def build_index(
@@ -83,9 +68,11 @@ def build_index(
     folder: Path,
     *,
     anew: bool = False,
+    exclude: Sequence[str] | None = None,
+    text: Sequence[str] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Indexed:
-    """Index a folder of code and text; an index that is there is brought up to date.
+    """Index a folder of code and text, or a table; an index that is there is brought up to date.
 
     Until the last moment the index is as it was, whatever happens; then it is as it should be. What was
     interrupted goes on with the vectors that it had made. A damaged index is built anew.
@@ -95,101 +82,35 @@ def build_index(
         embedder: the model; an index keeps the one that it was begun with.
         folder: where the index is.
         anew: forget what is indexed there.
+        exclude: patterns of paths to leave out, as in a .gitignore file; None for those of the last time.
+        text: a table's columns to search; guessed, or those of the last time, if none is named.
         on_progress: told how many chunks of how many are embedded.
 
     Raises:
         BadData: nothing can be searched.
-        BadOption: the index is of another folder, was built with another model or length, or is being
-            written; or it cannot be written there.
+        BadOption: the index is of another folder or table, was built with another model or length, or is
+            being written; or it cannot be written there.
         DiskFull: no space was left; the index is as it was.
     """
-    before = _Before() if anew else _before(folder)
-    path, root = _scope(path, folder, before)
-    about = _about(root, folder, embedder)
+    before = Before() if anew else find_before(folder)
+    path, root = scope_of(path, folder, before)
+    table = columns_of(path, folder, before, text)
+    if exclude is None:
+        exclude = before.record["exclude"] if before.record else ()
+    about = describe(root, folder, embedder, before.record, exclude=list(exclude), table=table)
     if before.record:
-        _require_same(before.record, about, folder)
-    found = scan(path, root)
+        require_same(before.record, about, folder)
+    found = scan_table(path, root, table) if table else scan(path, root, keeper(exclude=exclude))
     _require_outside(found, root, folder)
     make_folder(folder)
     busy = BadOption("another mbert is indexing here", where=str(folder), fix="Wait until it is done.")
     with held(folder, busy, name=LOCK):
-        if not anew and _before(folder) != before:
+        if not anew and find_before(folder) != before:
             raise busy  # it was done just before this one got the lock
         ignore = folder / ".gitignore"
         if not os.path.lexists(ignore):
             ignore.write_text("*\n", encoding="utf-8")
         return _update(folder, before, about, found, _known_in(path, root, before), embedder, on_progress)
-
-
-def _before(folder: Path) -> _Before:
-    if not has_index(folder):
-        return _Before()
-    root = None
-    try:
-        record = read_record(folder)
-        root = index_root(folder, record)
-        with open_store(checked_chunks(folder, record)) as store:
-            return _Before(record, root, store.digests())
-    except BadData as error:
-        restored = restored_record(folder)
-        if not restored:
-            return _Before(root=root, trouble=f"{error.what}: it was rebuilt")
-        with open_store(folder / restored["chunks"]) as store:
-            trouble = f"{error.what}: it was restored"
-            return _Before(restored, index_root(folder, restored), store.digests(), trouble)
-
-
-def _scope(path: Path, folder: Path, before: _Before) -> tuple[Path, Path]:
-    """Return what is brought up to date, and the root of the index, both as whole paths.
-
-    Raises:
-        BadOption: the index is of another folder.
-    """
-    # Of a file, the name is kept: it may be a link.
-    path = Path(os.path.realpath(path)) if path.is_dir() else Path(os.path.realpath(path.parent)) / path.name
-    if before.root and not path.is_relative_to(before.root):
-        raise BadOption(
-            f"this is the index of {before.root}",
-            where=str(folder),
-            fix="Put the new one elsewhere (--to), or begin this one anew (--rebuild).",
-        )
-    root = before.root or (path if path.is_dir() else path.parent)
-    return (path if before.record or not before.trouble else root), root
-
-
-def _about(root: Path, folder: Path, embedder: Embedder) -> About:
-    place = Path(os.path.realpath(folder))
-    where = os.path.relpath(root, place) if place.is_relative_to(root) else str(root)
-    try:
-        where.encode()
-    except UnicodeEncodeError:
-        raise BadOption(
-            "the folder's path is not UTF-8, so an index elsewhere cannot name it",
-            fix="Rename the folder, or leave out --to.",
-        ) from None
-    about = {
-        "format": FORMAT,
-        "root": where,
-        "model": embedder.source.name,
-        "key": {name: value for name, value in embedder.key.items() if name not in PLACE},
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-    }
-    return checked(About, about, where="the index")
-
-
-# What may differ between building and searching: where it runs. The vectors are the same to two digits.
-PLACE = ("device", "precision", "attention")
-
-
-def _require_same(old: About, new: About, folder: Path) -> None:
-    ours, theirs = dict(new["key"]), dict(old["key"])
-    if differing := [name for name in ours if ours[name] != theirs[name]]:
-        raise BadOption(
-            f"the index was built with {old['model']}: {', '.join(differing)} differ from {new['model']}'s",
-            where=str(folder),
-            fix=f"Use --model {old['model']}, or begin anew with --rebuild.",
-        )
 
 
 def _require_outside(found: Scan, root: Path, folder: Path) -> None:
@@ -198,31 +119,35 @@ def _require_outside(found: Scan, root: Path, folder: Path) -> None:
         raise BadOption(f"the index's folder holds files to index, such as {stray[0]}", where=str(folder))
 
 
-def _known_in(path: Path, root: Path, before: _Before) -> dict[str, str]:
+def _known_in(path: Path, root: Path, before: Before) -> dict[str, str]:
     """Return the hashes of the indexed files that `path` is, or holds."""
     return {name: value for name, value in before.digests.items() if (root / name).is_relative_to(path)}
 
 
 def _update(
     folder: Path,
-    before: _Before,
+    before: Before,
     about: About,
     found: Scan,
     known: dict[str, str],
     embedder: Embedder,
     on_progress: Callable[[int, int], None],
 ) -> Indexed:
-    size = vector_size(embedder)
+    size = embedder.size
     now = {file.path: file.digest for file in found.files}
     removed = [path for path in known if path not in now]
     changed = [path for path in known if path in now and known[path] != now[path]]
     files = [file for file in found.files if known.get(file.path) != file.digest]
-    record, embedded = before.record, 0
-    if record is None or files or removed:
+    record, embedded, cut_share = before.record, 0, 0.0
+    if record is None or files or removed or record["exclude"] != about["exclude"]:
         with open_made(folder, about["key"], size) as made:
-            cut = {file.path: cut_file(PurePosixPath(file.path), file.text) for file in files}
+            cut = {file.path: file.cut() for file in files}
             texts = {path: [text_of(path, chunk) for chunk in chunks] for path, chunks in cut.items()}
-            embedded = _embed(made, [text for part in texts.values() for text in part], embedder, on_progress)
+            if record:
+                _take_known(made, {path: texts[path] for path in changed}, folder / record["chunks"])
+            every = [text for part in texts.values() for text in part]
+            cut_share = embedder.share_cut(made.missing(every))
+            embedded = _embed(made, every, embedder, on_progress)
 
             def fill(store: IndexStore) -> None:
                 store.forget([*removed, *changed])
@@ -244,7 +169,19 @@ def _update(
         embedded=embedded,
         left_out=found.left_out,
         repaired=before.trouble,
+        table=about["table"],
+        cut=cut_share,
+        max_length=embedder.settings.max_length,
     )
+
+
+def _take_known(made: Made, texts: Mapping[str, list[str]], chunks: Path) -> None:
+    """Take over the vectors of a changed file's texts that were there before."""
+    with open_store(chunks) as store:
+        for path, wanted in texts.items():
+            known = store.known_vectors(path, made.size)
+            if same := [text for text in made.missing(wanted) if text in known]:
+                made.add(same, np.stack([known[text] for text in same]))
 
 
 def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callable[[int, int], None]) -> int:
@@ -255,8 +192,3 @@ def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callab
         made.add(batch, embedder.encode(batch))
         on_progress(start + len(batch), len(missing))
     return len(missing)
-
-
-def vector_size(embedder: Embedder) -> int:
-    """Return how many numbers a vector has."""
-    return int(embedder.model.model.config.hidden_size)

@@ -11,10 +11,10 @@ from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 
+from modernbert.index.names import LONGEST_NAME, is_function, name_of, own_name
+
 # Characters of a chunk: about 400 tokens of code, which embedding models read whole.
 LARGEST = 1600
-# Characters of a definition's dotted name; nested deep, it is cut.
-LONGEST_NAME = 200
 
 # Suffix: (package of the tree-sitter grammar, its function).
 GRAMMARS = {
@@ -35,38 +35,46 @@ GRAMMARS = {
 TEXTS = frozenset((".md", ".rst", ".txt", ".adoc", ".toml", ".yaml", ".yml", ".sql", ".html", ".css"))
 SUFFIXES = frozenset(GRAMMARS) | TEXTS
 
-_DEFINITION = re.compile(
-    r"function|method|class|struct|enum|interface|trait|impl|namespace|module|constructor|type_declaration"
-)
-# A large class is taken apart into its methods; a large function is cut at line ends, and keeps its name.
-_FUNCTION = re.compile(r"function|method|constructor")
-_WRAPPER = re.compile(r"decorat|export")
+# What is taken apart whatever its size: it says nothing of what it holds.
+_TRANSPARENT = re.compile(r"preproc_if|linkage_specification|declaration_list")
+# What belongs to the definition right below it.
+_COMMENT = re.compile(r"comment|attribute_item")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Lines of a file, numbered from 1, with the dotted name of what they define, if anything."""
+    """Lines of a file, numbered from 1, with the dotted name of what they define, if anything.
+
+    Of a table: the number of a row, its id, text, and (as JSON) all its columns; in files that is empty.
+    """
 
     start: int
     end: int
     name: str
     text: str
+    row: str = ""
 
 
 def text_of(path: str, chunk: Chunk) -> str:
-    """Return what is searched of a chunk: its place and name say much of what it is about."""
+    """Return what is searched of a chunk: place and name say much of what it is about, but in a table."""
+    if chunk.row:
+        return chunk.text
     title = f"{path} {chunk.name}".strip()
     return f"{title}\n{chunk.text}"
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Lines `start` to `end`, both counted from 0; only pieces without a name may be joined."""
+    """Lines `start` to `end`, both counted from 0, and the name of what they define, or are a part of.
+
+    Only parts may be joined, those of one definition or of none.
+    """
 
     start: int
     end: int
     name: str = ""
     comment: bool = False
+    part: bool = True
 
 
 class Lines:
@@ -114,19 +122,21 @@ def _of_code(root: Any, lines: Lines) -> Iterator[_Piece]:
 
     A list of what waits, for trees may be deeper than Python's stack.
     """
-    waiting = [(child, "") for child in reversed(root.children)]
+    # A node, what it is in, and the name of what has none itself.
+    waiting = [(child, "", "") for child in reversed(root.children)]
     while waiting:
-        node, prefix = waiting.pop()
+        node, prefix, within = waiting.pop()
         start, end = _rows(node, lines)
-        name = _name(node, prefix)
-        whole = start == end or lines.size(start, end) <= LARGEST or _FUNCTION.search(node.type)
-        if whole or not node.children:
-            yield _Piece(start, end, name, "comment" in node.type)
+        own = name_of(node)
+        name = ".".join(filter(None, (prefix, own)))[:LONGEST_NAME] if own else within
+        small = lines.size(start, end) <= LARGEST and not _TRANSPARENT.search(node.type)
+        # A large class is taken apart into its methods; a large function is cut at line ends.
+        if start == end or small or (own and is_function(node)) or not node.children:
+            yield _Piece(start, end, name, bool(_COMMENT.search(node.type)), part=not own)
         else:
-            # What merely wraps a definition passes its own prefix on: the definition adds its name itself.
-            is_definition = bool(name and _DEFINITION.search(node.type))
-            inner = name if is_definition else prefix
-            waiting += [(child, inner) for child in reversed(node.children)]
+            # What merely wraps a definition is no part of its name: the definition adds that itself.
+            inner = name if own_name(node) else prefix
+            waiting += [(child, inner, name) for child in reversed(node.children)]
 
 
 def _rows(node: Any, lines: Lines) -> tuple[int, int]:
@@ -134,18 +144,6 @@ def _rows(node: Any, lines: Lines) -> tuple[int, int]:
     start, (end, column) = node.start_point[0], node.end_point
     last = len(lines.texts) - 1
     return min(start, last), min(end - 1 if column == 0 and end > start else end, last)
-
-
-def _name(node: Any, prefix: str) -> str:
-    """Return the dotted name of a definition; of what merely wraps one (a decorator, an export), its name."""
-    if not _DEFINITION.search(node.type):
-        inner = [child for child in node.named_children if _DEFINITION.search(child.type)]
-        return _name(inner[0], prefix) if len(inner) == 1 and _WRAPPER.search(node.type) else ""
-    found = node.child_by_field_name("name") or node.child_by_field_name("declarator")
-    if found is None:
-        return ""
-    own = " ".join(found.text.decode(errors="replace").split("(")[0].split())
-    return (f"{prefix}.{own}" if prefix else own)[:LONGEST_NAME]
 
 
 def _of_text(lines: Lines) -> Iterator[_Piece]:
@@ -181,9 +179,11 @@ def _joined(pieces: Iterable[_Piece], lines: Lines) -> Iterator[_Piece]:
         if held is None:
             held = piece
         elif piece.end > held.end:  # else it is on the same lines, and nothing new
-            together = held.name == piece.name == "" or piece.start <= held.end
+            parts = held.part and piece.part
+            together = (parts and held.name == piece.name) or piece.start <= held.end
             if together and lines.size(held.start, piece.end) <= LARGEST:
-                held = _Piece(held.start, piece.end, held.name or piece.name)
+                name = piece.name if held.part else held.name
+                held = _Piece(held.start, piece.end, name, part=parts)
             else:
                 yield held
                 held = replace(piece, start=max(piece.start, held.end + 1))
@@ -196,7 +196,7 @@ def _with_comments(pieces: list[_Piece], lines: Lines) -> list[_Piece]:
     result: list[_Piece] = []
     for piece in reversed(pieces):
         below = result[-1] if result else None
-        if piece.comment and below and below.name and lines.size(piece.start, below.end) <= LARGEST:
+        if piece.comment and below and not below.part and lines.size(piece.start, below.end) <= LARGEST:
             result[-1] = replace(below, start=piece.start)
         else:
             result.append(piece)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from modernbert.data.folders import list_files
 from modernbert.errors import BadData
-from modernbert.index.chunks import SUFFIXES
+from modernbert.index.chunks import SUFFIXES, Chunk, cut_file
+from modernbert.index.paths import Keep
+from modernbert.index.table import Table, cut_table, table_digest
 from modernbert.reading import read_bytes
 
 LARGEST_FILE = 2**20
@@ -17,11 +21,11 @@ LARGEST_FILE = 2**20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file's path below the root, its text and the hash of its bytes."""
+    """A file's path below the root, the hash of its bytes, and how to cut it."""
 
     path: str
-    text: str
     digest: str
+    cut: Callable[[], list[Chunk]]
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,13 @@ class Scan:
     left_out: dict[str, str]
 
 
-def scan(path: Path, root: Path | None = None) -> Scan:
+def scan(path: Path, root: Path | None = None, keep: Keep = lambda path: True) -> Scan:
     """Read every file of a folder that can be searched; a single file stands for itself.
 
     Args:
         path: the folder or file.
         root: what the files' paths start from; the folder, or the file's, by default.
+        keep: which paths are read at all.
 
     Raises:
         BadData: there is no such folder or file, or nothing in it that can be searched.
@@ -52,12 +57,14 @@ def scan(path: Path, root: Path | None = None) -> Scan:
         left_out = {_name(folder, root): reason for folder, reason in listing.unread.items()}
     files = []
     for file in paths:
+        if not keep(name := _name(file, root)):
+            continue
         found = _read(file, root)
         if isinstance(found, str):
-            left_out[_name(file, root)] = found
+            left_out[name] = found
         else:
             text, digest = found
-            files.append(SourceFile(_name(file, root), text, digest))
+            files.append(SourceFile(name, digest, partial(cut_file, PurePosixPath(name), text)))
     if not files:
         why = next((f" ({name}: {reason})" for name, reason in left_out.items()), "")
         raise BadData(
@@ -67,8 +74,23 @@ def scan(path: Path, root: Path | None = None) -> Scan:
     return Scan(tuple(files), left_out)
 
 
-def digest_now(path: Path) -> str:
-    """Return the hash of a file's bytes as `scan` makes it; empty if it is not there as a file to search."""
+def scan_table(path: Path, root: Path, table: Table) -> Scan:
+    """Read a table: it is one file to search, whatever its size.
+
+    Raises:
+        BadData: it cannot be read, or no row has a text.
+    """
+    chunks, empty = cut_table(path, table)
+    if not chunks:
+        raise BadData(f"no row has a text in {', '.join(table['text'])}", where=str(path))
+    left_out = {f"{path.name}, row {number}": "no text" for number in empty}
+    return Scan((SourceFile(_name(path, root), table_digest(path, table), lambda: chunks),), left_out)
+
+
+def digest_now(path: Path, table: Table | None = None) -> str:
+    """Return the hash of a file as `scan` makes it; empty if it is not there as a file to search."""
+    if table:
+        return table_digest(path, table) if path.is_file() else ""
     found = _bytes(path)
     return "" if isinstance(found, str) else hashlib.sha256(found).hexdigest()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernbert.evaluation.search import best_places, exact_search, unit
+from modernbert.evaluation.hits import best_places, unit
 from modernbert.index.graph import last_of, open_graph
 from modernbert.index.record import Record
 from modernbert.index.store import IndexStore
@@ -34,11 +34,18 @@ class Compared:
         self.ids_N = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in blocks)])
         self.vectors_ND = np.concatenate([nothing, *(block for _, block in blocks)])
 
-    def find(self, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
-        """Return up to `k` chunks with their scores, best first; of equals, the first that was given."""
-        scores_N = self.vectors_ND @ query_D.astype(np.float32)
+    def find(self, query_D: np.ndarray, k: int, kept_M: np.ndarray | None = None) -> list[tuple[int, float]]:
+        """Return up to `k` chunks with their scores, best first; of equals, the first that was given.
+
+        `kept_M` are the numbers of the chunks that may be found; None for all.
+        """
+        ids_N, vectors_ND = self.ids_N, self.vectors_ND
+        if kept_M is not None:
+            places_M = np.flatnonzero(np.isin(ids_N, kept_M))
+            ids_N, vectors_ND = ids_N[places_M], vectors_ND[places_M]
+        scores_N = vectors_ND @ query_D.astype(np.float32)
         best = best_places(scores_N, k)
-        return [(int(self.ids_N[i]), float(scores_N[i])) for i in best]
+        return [(int(ids_N[i]), float(scores_N[i])) for i in best]
 
 
 class Nearest:
@@ -55,13 +62,19 @@ class Nearest:
             # In the order of places: numbers, and so the order of equals, tell how the index came about.
             self.compared = Compared(store.vectors(size, order="path, first, id"), size)
 
-    def find(self, store: IndexStore, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
-        """Return up to `k` chunks and their cosines with the query (a unit vector), best first."""
-        k = min(k, self.count)
+    def find(
+        self, store: IndexStore, query_D: np.ndarray, k: int, kept_M: np.ndarray | None = None
+    ) -> list[tuple[int, float]]:
+        """Return up to `k` chunks and their cosines with the query (a unit vector), best first.
+
+        `kept_M` are the numbers of the chunks that may be found, ascending; None for all. Of a large index
+        every vector is read then: those that a graph finds may all be of the others.
+        """
+        k = min(k, self.count if kept_M is None else len(kept_M))
         if not self.is_large:
-            return self.compared.find(query_D, k)
-        if self.graph is None or k > MOST:
-            return self._from_disk(store, query_D, k)
+            return self.compared.find(query_D, k, kept_M)
+        if self.graph is None or k > MOST or kept_M is not None:
+            return self._from_disk(store, query_D, k, kept_M)
         found = self._through_graph(store, query_D, k) + self.compared.find(query_D, k)
         return sorted(found, key=lambda item: -item[1])[:k]
 
@@ -78,14 +91,23 @@ class Nearest:
                 return kept
             wanted = min(2 * wanted, len(self.graph))
 
-    def _from_disk(self, store: IndexStore, query_D: np.ndarray, k: int) -> list[tuple[int, float]]:
+    def _from_disk(
+        self, store: IndexStore, query_D: np.ndarray, k: int, kept_M: np.ndarray | None
+    ) -> list[tuple[int, float]]:
+        from modernbert.evaluation.search import exact_search  # and torch with it
+
         ids: list[np.ndarray] = []
 
         def blocks() -> Iterator[np.ndarray]:
             for ids_N, vectors_ND in store.vectors(self.size):
+                if kept_M is not None:
+                    places_M = np.flatnonzero(np.isin(ids_N, kept_M))
+                    ids_N, vectors_ND = ids_N[places_M], vectors_ND[places_M]
                 ids.append(ids_N)
                 yield unit(vectors_ND.astype(np.float32))
 
+        if not k:
+            return []
         scores_1K, places_1K = exact_search(query_D[None], blocks(), k)
         numbers = np.concatenate(ids)[places_1K[0]]
         return [(int(number), float(score)) for number, score in zip(numbers, scores_1K[0], strict=True)]

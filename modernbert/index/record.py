@@ -11,6 +11,7 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -18,17 +19,23 @@ from typing_extensions import TypedDict
 from modernbert.errors import BadData, MbertError
 from modernbert.files import sha256, write_json
 from modernbert.index.store import open_store
+from modernbert.index.table import Table, is_table
+from modernbert.model.light import Light
 from modernbert.reading import checked, read_object
 from modernbert.temporary import sweep
 
 FOLDER, RECORD, LOCK = ".mbert-index", "mbert-index.json", ".lock"
 # Vectors of an index that has not ended.
 MADE = "vectors.part"
-FORMAT = 3
+FORMAT = 4
 CHUNKS_NAME = "chunks.{}.sqlite"
 _CHUNKS, _GRAPH = r"chunks\.([0-9a-f]{64})\.sqlite", r"graph\.([0-9a-f]{64})\.usearch"
 # Of an older version.
 OLD_RECORD, OLD_FILES = "index.json", ("chunks.sqlite", "chunks.sqlite-journal", "vectors.usearch")
+
+
+# What may differ between building and searching: where it runs. The vectors are the same to two digits.
+PLACE = ("device", "precision", "attention")
 
 
 class Key(TypedDict):
@@ -49,12 +56,18 @@ class About(TypedDict):
     Attributes:
         root: the folder that is indexed, from the index's own folder if that is inside it.
         model, key: the model by its name, and what else the vectors depend on.
+        exclude: patterns of paths that are left out.
+        table: the columns of a table; None where files are indexed.
+        light: how a query is read without torch; None where that gave another vector.
     """
 
     format: int
     root: str
     model: str
     key: Key
+    light: Light | None
+    exclude: list[str]
+    table: Table | None
     created: str
     versions: dict[str, Any]
 
@@ -64,6 +77,23 @@ class Record(About):
 
     chunks: str
     graph: str | None
+
+
+def default_folder(path: Path) -> Path:
+    """Return where the index of a folder (or of a file or table) is unless it is put elsewhere."""
+    if is_table(path) and not path.is_dir():
+        return path.with_name(path.name + FOLDER)
+    return (path if path.is_dir() else path.parent) / FOLDER
+
+
+def index_command(folder: Path, record: About | None = None) -> str:
+    """Return what to type to bring an index up to date; `record` tells of what it is, if it is elsewhere."""
+    if folder.name == FOLDER:
+        return f"mbert index {quote(str(folder.parent))}"
+    if folder.name.endswith(FOLDER):
+        return f"mbert index {quote(str(folder).removesuffix(FOLDER))}"
+    path = quote(str(index_root(folder, record))) if record else "PATH"
+    return f"mbert index {path} --to {quote(str(folder))}"
 
 
 def has_index(folder: Path) -> bool:
@@ -93,7 +123,7 @@ def _other_version(folder: Path, number: object) -> BadData:
     return BadData(
         f"the index has format {number}; this version of mbert reads format {FORMAT}",
         where=str(folder),
-        fix="Index again: mbert index PATH",
+        fix=f"Index again: {index_command(folder)}",
     )
 
 
@@ -101,7 +131,8 @@ def checked_chunks(folder: Path, record: Record) -> Path:
     """Return the file of chunks after comparing it with its SHA-256. Raises BadData when it differs."""
     path = folder / record["chunks"]
     if not _fits(path):
-        raise BadData("the index is damaged", where=str(path), fix="Index again: mbert index PATH")
+        fix = f"Index again: {index_command(folder, record)}"
+        raise BadData("the index is damaged", where=str(path), fix=fix)
     return path
 
 

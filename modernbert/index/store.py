@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,7 +30,7 @@ CREATE TABLE about (record TEXT NOT NULL);
 CREATE TABLE files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL, words INTEGER NOT NULL,
-    name TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL);
+    name TEXT NOT NULL, text TEXT NOT NULL, row TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE INDEX chunks_by_place ON chunks (path, first, id, words);
 CREATE TABLE words (word TEXT PRIMARY KEY, postings BLOB NOT NULL);
 """
@@ -43,7 +43,7 @@ LAST = 2**63 - 1
 # Numbers in one question to SQLite.
 AT_ONCE = 500
 
-_Row = tuple[int, str, int, int, str, str]
+_Row = tuple[int, str, int, int, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class IndexStore:
         found: dict[int, Stored] = {}
         for start in range(0, len(ids), AT_ONCE):
             part = ids[start : start + AT_ONCE]
-            query = "SELECT id, path, first, last, name, text FROM chunks WHERE id IN"
+            query = "SELECT id, path, first, last, name, text, row FROM chunks WHERE id IN"
             rows = self.database.execute(f"{query} ({','.join('?' * len(part))})", part).fetchall()
             for row in checked(list[_Row], rows, where="the index"):
                 found[row[0]] = Stored(row[0], row[1], Chunk(*row[2:]))
@@ -108,6 +108,27 @@ class IndexStore:
         query = "SELECT id FROM chunks WHERE path = ? AND first <= ? AND ? <= last ORDER BY id LIMIT 1"
         row = self.database.execute(query, (path, line, line)).fetchone()
         return int(row[0]) if row else None
+
+    def of_row(self, name: str) -> list[int]:
+        """Return the numbers of the chunks of a table's row, by its id, or else by the row's number."""
+        row = self.database.execute("SELECT first FROM chunks WHERE name = ? LIMIT 1", (name,)).fetchone()
+        number = row[0] if row else int(name) if name.isascii() and name.isdecimal() and len(name) < 16 else 0
+        found = self.database.execute("SELECT id FROM chunks WHERE first = ? AND row != ''", (number,))
+        return [row[0] for row in found]
+
+    def kept(self, keep: Callable[[str], bool]) -> np.ndarray:
+        """Return the numbers of the chunks whose paths are kept, ascending."""
+        paths = {path for path in self.digests() if keep(path)}
+        rows = self.database.execute("SELECT id, path FROM chunks ORDER BY id")
+        return np.array([number for number, path in rows if path in paths], np.int64)
+
+    def known_vectors(self, path: str, size: int) -> dict[str, np.ndarray]:
+        """Return a file's vectors of `size` numbers, in half precision, by the text that each is of."""
+        rows = self.database.execute("SELECT id, vector FROM chunks WHERE path = ?", (path,)).fetchall()
+        known = {number: np.frombuffer(half, np.float16) for number, half in rows if len(half) == 2 * size}
+        return {
+            text_of(path, stored.chunk): known[number] for number, stored in self.get(list(known)).items()
+        }
 
     def words(self) -> Words:
         """Return the chunks in the order of their places, ready to be ranked by their words."""
@@ -154,9 +175,18 @@ class IndexStore:
         for chunk, half_D in zip(chunks, vectors_ND.astype(np.float16), strict=True):
             words = words_of(text_of(path, chunk))
             cursor = self.database.execute(
-                "INSERT INTO chunks (path, first, last, words, name, text, vector) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (path, chunk.start, chunk.end, words.total(), chunk.name, chunk.text, half_D.tobytes()),
+                "INSERT INTO chunks (path, first, last, words, name, text, row, vector) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    path,
+                    chunk.start,
+                    chunk.end,
+                    words.total(),
+                    chunk.name,
+                    chunk.text,
+                    chunk.row,
+                    half_D.tobytes(),
+                ),
             )
             assert cursor.lastrowid is not None
             self.changes.add(cursor.lastrowid, words)

@@ -104,14 +104,22 @@ class Words:
             raise _damaged()
         return np.asarray(self.order_N[at])
 
-    def find(self, database: sqlite3.Connection, query: str, k: int) -> np.ndarray:
-        """Return the places of up to `k` chunks, best first by BM25; of equals, the first in the folder."""
+    def find(
+        self, database: sqlite3.Connection, query: str, k: int, kept_M: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the places of up to `k` chunks, best first by BM25; of equals, the first in the folder.
+
+        `kept_M` are the numbers of the chunks that may be found; None for all.
+        """
 
         def postings(word: str) -> Postings:
             found_P = read_postings(database, word)
             return self.places(found_P["chunk"]), found_P["count"]
 
-        return ranked(query, postings, self.lengths_N, ANALYSER, k)[1]
+        if kept_M is None:
+            return ranked(query, postings, self.lengths_N, ANALYSER, k)[1]
+        all_K = ranked(query, postings, self.lengths_N, ANALYSER, len(self.ids_N))[1]
+        return all_K[np.isin(self.ids_N[all_K], kept_M)][:k]
 
 
 def _damaged() -> BadData:

@@ -5,6 +5,7 @@ Shape suffixes: T tokens of all texts, N texts, L longest text, D hidden size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
@@ -16,6 +17,7 @@ from typing_extensions import TypedDict
 
 from modernbert.errors import BadModel
 from modernbert.files import atomic_folder, write_json
+from modernbert.model.catalogue import EMBEDDER
 from modernbert.model.encoder import (
     base_of,
     is_modernbert,
@@ -45,6 +47,7 @@ class Prompts(TypedDict):
 
     prompts: NotRequired[dict[str, str] | None]
     similarity_fn_name: NotRequired[str | None]
+    model_type: NotRequired[str | None]
 
 
 class Length(TypedDict):
@@ -87,14 +90,21 @@ def embedding_settings(source: ModelSource) -> EmbeddingSettings:
     """Return what a sentence-transformers folder says of itself; for any other encoder, mean pooling.
 
     Raises:
-        BadModel: the folder asks for a module or a pooling that mbert does not have.
+        BadModel: the folder asks for a module or a pooling that mbert does not have, or is that of another
+            program's late-interaction model.
     """
     folder, context = source.folder, context_length(load_config(source))
     path = folder / "modules.json"
+    if sign := _sign_of_token_vectors(folder, load_config(source).architectures or ()):
+        raise BadModel(
+            f"a late-interaction model ({sign}): it has a vector for each token, not one for each text",
+            where=str(folder),
+            fix="mbert reads late interaction that it trained itself (--head tokens) alone. "
+            f"A model with one vector for each text is {EMBEDDER}.",
+        )
     if not path.is_file():
         return EmbeddingSettings(max_length=context)
-    modules = checked(list[Module], read_json(path, BadModel), where=str(path), error=BadModel)
-    kinds = {module["type"].rsplit(".", 1)[-1]: module["path"] for module in modules}
+    kinds = _modules(folder)
     if unknown := set(kinds) - {"Transformer", "Pooling", "Normalize"}:
         raise BadModel(f"the model has modules that mbert does not know: {', '.join(sorted(unknown))}",
                        where=str(path))  # fmt: skip
@@ -118,6 +128,33 @@ def embedding_settings(source: ModelSource) -> EmbeddingSettings:
         document_prompt=prompts.get("document", prompts.get("passage", "")),
         lower_case=length.get("do_lower_case", False),
     )
+
+
+def _sign_of_token_vectors(folder: Path, architectures: Sequence[str]) -> str:
+    """Return by what a folder tells that its model has a vector for each token; nothing if it does not.
+
+    As sentence-transformers tells it: PyLate's and its own folders name the kind of model or the similarity,
+    or have no pooling; Stanford's ColBERT has an architecture and a file of settings of its own.
+    """
+    said: Prompts = _read(folder / "config_sentence_transformers.json", Prompts)
+    if (kind := said.get("model_type")) in ("ColBERT", "MultiVectorEncoder"):
+        return f"model_type {kind}"
+    if (similarity := said.get("similarity_fn_name") or "").lower() in ("maxsim", "meanmaxsim"):
+        return f"similarity {similarity}"
+    if own := [name for name in architectures if name == "HF_ColBERT" or name.endswith("ForRetrieval")]:
+        return f"architecture {own[0]}"
+    if (folder / "artifact.metadata").exists():
+        return "artifact.metadata"
+    kinds = _modules(folder)
+    return "no pooling in modules.json" if kinds and "Pooling" not in kinds else ""
+
+
+def _modules(folder: Path) -> dict[str, str]:
+    """Return the modules of a sentence-transformers folder, each with its own; none for any other folder."""
+    path = folder / "modules.json"
+    rows = read_json(path, BadModel) if path.is_file() else []
+    modules = checked(list[Module], rows, where=str(path), error=BadModel)
+    return {module["type"].rsplit(".", 1)[-1]: module["path"] for module in modules}
 
 
 def _read(path: Path, kind: Any) -> Any:

@@ -22,9 +22,9 @@ from modernbert.data.batching import BatchPlan
 from modernbert.data.collection import Collection
 from modernbert.data.tokens import Tokens, tokenize
 from modernbert.evaluation.bm25 import Bm25
+from modernbert.evaluation.hits import NOTHING
 from modernbert.evaluation.predict import predict_logits
 from modernbert.evaluation.ranking import (
-    NOTHING,
     RankingScores,
     depth,
     score_hits,

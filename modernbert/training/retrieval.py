@@ -16,6 +16,7 @@ from modernbert.data.collections import LoadedCollection
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.tokens import TokenLengths, Tokens, tokenize
 from modernbert.evaluation.bm25 import Bm25
+from modernbert.evaluation.hits import unit
 from modernbert.evaluation.predict import predict_logits
 from modernbert.evaluation.ranking import (
     RankingScores,
@@ -24,7 +25,7 @@ from modernbert.evaluation.ranking import (
     without_identical,
 )
 from modernbert.evaluation.scoring import SplitScores
-from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.search import exact_search
 from modernbert.model.embedding import EmbeddingSettings, PackedEmbedder, load_embedder, save_embedder
 from modernbert.model.loading import load_encoder
 from modernbert.model.lora import merged

@@ -26,14 +26,30 @@ def test_index_and_search(mbert, tiny_modernbert):
     assert "0 embedded" in out
     code, out, err = mbert("search", "good w1", "--index", "src", "--precision", "fp32")
     assert code == 0, err
-    assert "a.py:1  good" in out
+    assert "a.py:1-2  good" in out
     assert "     2      return w1" in out
     code, out, err = mbert("search", "awful", "--index", "src/.mbert-index", "--json", "--hybrid", "-k", 1)
     assert code == 0, err
     hit, *_ = json.loads(out)
-    assert set(hit) == {"path", "start", "end", "name", "score", "text", "stale"}
+    lines = {"start", "end", "best_start", "best_end"}
+    assert set(hit) == {"path", "name", "score", "text", "stale", "row", "columns", *lines}
     code, out, _ = mbert("index", "src", "-m", tiny_modernbert, "--rebuild", "--max-length", 64, "--json")
     assert json.loads(out)["embedded"] == 2
+
+
+def test_without_a_model_the_embedded_one_is_taken_and_a_better_one_named(mbert):
+    Path("src").mkdir()
+    Path("src/a.md").write_text("how retries are done\n")
+    code, _, err = mbert("index", "src")
+    assert code == 0, err
+    assert err.count("Note") == 1 and "mbert download gte-modernbert-base --to bundle" in err
+    assert mbert("index", "src")[2] == "", "an index keeps its model: nothing was left to choose"
+    assert json.loads(Path("src/.mbert-index/mbert-index.json").read_text())["model"] == "modernbert-nano"
+    write_csv(Path("in.csv"), [{"text": "good"}])
+    code, out, err = mbert("embed", "in.csv", "-o", "out.parquet")
+    assert code == 0 and "vectors of 256" in out
+    assert err.count("Note") == 1 and "mbert download gte-modernbert-base --to bundle" in err
+    assert "Note" not in mbert("embed", "in.csv", "-o", "out.parquet", "-m", "modernbert-nano")[2]
 
 
 @pytest.fixture
@@ -49,7 +65,7 @@ def test_queries_are_read_line_by_line(mbert, indexed, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("good w1\n\nawful w9"))
     code, out, err = mbert("search", "--index", "src", "-k", 1)
     assert (code, err) == (0, "")
-    assert out.index("a.py:1  good") < out.index("b.md:1")
+    assert out.index("a.py:1-2  good") < out.index("b.md:1")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n")))
     code, _, err = mbert("search", "--index", "src")
     assert code == 2 and "standard input: a query that is not UTF-8" in err
@@ -79,6 +95,81 @@ def test_like_says_what_it_cannot_find(mbert, indexed, given, said):
     assert code == 2 and said in err
 
 
+TABLE = [
+    {"id": "x1", "title": "good", "text": "w1 w2 w3", "year": "2001"},
+    {"id": "x2", "title": "good", "text": "w1 w2 w4", "year": "2002"},
+    {"id": "x3", "title": "bad", "text": "w9 w8 w7", "year": "2003"},
+]
+
+
+def test_a_table_answers_with_rows(mbert, tiny_modernbert):
+    write_csv(Path("a.csv"), TABLE)
+    code, out, err = mbert("index", "a.csv", "-m", tiny_modernbert)
+    assert code == 0, err
+    assert "text <- title + text, id <- id" in out
+    assert "search it: mbert search 'what you look for' --index a.csv" in out
+    code, out, err = mbert("search", "bad w9 w8", "--index", "a.csv", "-k", 1, "--hybrid")
+    assert code == 0, err
+    assert "a.csv, row 3  x3" in out and "  title: bad\n  text: w9 w8 w7\n  year: 2003\n" in out
+    for like in ("x1", "1"):
+        code, out, err = mbert("search", "--like", like, "--index", "a.csv", "--json")
+        assert code == 0, err
+        hits = json.loads(out)
+        assert {hit["name"] for hit in hits} == {"x2", "x3"}, "a row is not like itself"
+        assert {hit["row"]: hit["columns"] for hit in hits} == {2: TABLE[1], 3: TABLE[2]}
+    code, _, err = mbert("search", "--like", "x9", "--index", "a.csv")
+    assert code == 2 and "no row with this id" in err
+    code, out, err = mbert("index", "a.csv", "--text-col", "title", "--json")
+    assert code == 0, err
+    assert json.loads(out)["table"] == {"text": ["title"], "id": "id"}
+
+
+def test_what_is_too_long_to_be_read_whole_is_told(mbert, tiny_modernbert):
+    Path("src").mkdir()
+    for number in range(4):
+        Path(f"src/{number}.md").write_text("good " * (8 + 30 * (number == 0)) + f"w{number}")
+    code, _, err = mbert("index", "src", "-m", tiny_modernbert, "--max-length", 32)
+    assert code == 0 and "25% of the new chunks are longer than the 32 tokens" in err
+    code, out, err = mbert("index", "src", "-m", tiny_modernbert, "--max-length", 128, "--rebuild", "--json")
+    assert json.loads(out)["cut"] == 0.0
+    assert "longer" not in mbert("index", "src")[2], "nothing is new"
+
+
+def test_what_is_left_out(mbert, tiny_modernbert):
+    for name in ("a.py", "tests/test_a.py", "b.md", "old/c.py"):
+        Path("src", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("src", name).write_text(f"good w1  # {name}\n")
+
+    def found(*given):
+        code, out, err = mbert("search", "good", "--index", "src", "--json", *given)
+        assert code == 0, err
+        return {hit["path"] for hit in json.loads(out)}
+
+    assert mbert("index", "src", "-m", tiny_modernbert, "--exclude", "old/")[0] == 0
+    assert found() == {"a.py", "tests/test_a.py", "b.md"}
+    assert found("--only", "code") == found("--only", "code", "--hybrid") == {"a.py"}
+    assert found("--only", "tests") == {"tests/test_a.py"}
+    assert found("--only", "docs", "--exclude", "*.md") == set()
+    assert found("--exclude", "tests", "--exclude", "*.md") == {"a.py"}
+    assert mbert("index", "src")[0] == 0
+    assert found() == {"a.py", "tests/test_a.py", "b.md"}, "what is excluded stays so"
+    assert mbert("index", "src", "--exclude", "*.md")[0] == 0
+    assert found() == {"a.py", "tests/test_a.py", "old/c.py"}
+    code, _, err = mbert("search", "good", "--index", "src", "--exclude", "!a.py")
+    assert code == 2 and "without the '!'" in err
+
+
+def test_the_lines_that_answer_are_shown_and_named(mbert, tiny_modernbert):
+    body = "\n".join(f"    w{number} = {number}" for number in range(30))
+    Path("src").mkdir()
+    Path("src/a.py").write_text(f"def bad(w1):\n{body}\n")
+    assert mbert("index", "src", "-m", tiny_modernbert)[0] == 0
+    _, out, _ = mbert("search", "w25", "--index", "src")
+    assert out.startswith("a.py:24-31  bad") and "    27      w25 = 25\n" in out
+    (hit,) = json.loads(mbert("search", "w25", "--index", "src", "--json")[1])
+    assert (hit["start"], hit["end"], hit["best_start"], hit["best_end"]) == (1, 31, 24, 31)
+
+
 def test_the_nearest_index_above_is_taken(mbert, tiny_modernbert, monkeypatch):
     Path("src/deep").mkdir(parents=True)
     Path("src/a.py").write_text("def good(w1):\n    return w1\n")
@@ -98,7 +189,7 @@ def test_a_terminal_is_told_nothing_by_what_is_indexed(mbert, tiny_modernbert):
     assert r"left out: bad\x1b[2J.txt (not UTF-8)" in err
     code, found, err = mbert("search", "good w1", "--index", "src")
     assert code == 0, err
-    assert r"a\x1b[2Jb.py:1  good" in found
+    assert r"a\x1b[2Jb.py:1-3  good" in found
     assert r"     3  \x0c    w1" in found
     assert not {"\x1b", "\x07", "\x9b", "\f"} & set(out + found + err)
 
@@ -112,7 +203,7 @@ def test_a_damaged_index_is_said_and_mended(mbert, tiny_modernbert):
     code, _, err = mbert("search", "good", "--index", "src")
     assert code == 2
     assert "the index is damaged" in err
-    assert "Index again: mbert index PATH" in err
+    assert "Index again: mbert index src" in err
     code, _, err = mbert("index", "src")
     assert code == 0, err
     assert "the index is damaged: it was rebuilt" in err

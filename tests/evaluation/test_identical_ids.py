@@ -11,9 +11,10 @@ from modernbert.data.collection import Collection, Documents
 from modernbert.errors import BadModel
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.fusion import fuse
-from modernbert.evaluation.ranking import NOTHING, depth, ranking_of, score_ranking, without_identical
+from modernbert.evaluation.hits import NOTHING, unit
+from modernbert.evaluation.ranking import depth, ranking_of, score_ranking, without_identical
 from modernbert.evaluation.rerank import rerank
-from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.search import exact_search
 from modernbert.training.negatives import mine
 from modernbert.training.reranking import make_groups
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from modernbert.evaluation import search
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25, word_reader, words_of
 from modernbert.evaluation.fusion import fuse
-from modernbert.evaluation.ranking import NOTHING, score_ranking
+from modernbert.evaluation.hits import NOTHING
+from modernbert.evaluation.ranking import score_ranking
 from modernbert.evaluation.search import exact_search
 
 

@@ -10,10 +10,10 @@ import pytest
 from modernbert.errors import BadData, BadModel, BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.index import build, nearest, query, write
-from modernbert.index.build import build_index, default_folder
+from modernbert.index.build import build_index
 from modernbert.index.files import scan
 from modernbert.index.query import Searcher, find_index
-from modernbert.index.record import MADE, RECORD, checked_chunks, model_of, read_record
+from modernbert.index.record import MADE, PLACE, RECORD, checked_chunks, default_folder, model_of, read_record
 from modernbert.index.store import open_store
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
@@ -226,7 +226,7 @@ def test_one_writer_at_a_time(tree, tmp_path, embedder):
 def test_an_index_of_the_first_version_is_built_anew_with_its_model(tree, tmp_path, embedder):
     folder = tmp_path / "index"
     folder.mkdir()
-    key = {name: value for name, value in embedder.key.items() if name not in build.PLACE}
+    key = {name: value for name, value in embedder.key.items() if name not in PLACE}
     old = {"format": 1, "root": str(tree), "model": "mine", "key": key, "created": "", "versions": {}}
     (folder / "index.json").write_text(json.dumps(old))
     for name in ("chunks.sqlite", "vectors.usearch"):

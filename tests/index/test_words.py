@@ -14,9 +14,10 @@ from modernbert.errors import BadData
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.fusion import DEPTH, fuse
-from modernbert.evaluation.search import exact_search, unit
+from modernbert.evaluation.hits import unit
+from modernbert.evaluation.search import exact_search
 from modernbert.index import words
-from modernbert.index.build import build_index, vector_size
+from modernbert.index.build import build_index
 from modernbert.index.chunks import text_of
 from modernbert.index.query import Searcher
 from modernbert.index.record import RECORD, checked_chunks, model_of, read_record
@@ -51,7 +52,7 @@ def as_documents(folder, embedder):
     with opened(folder) as store:
         ids = store.words().ids_N.tolist()
         stored = store.get(ids)
-        found, halves = zip(*store.vectors(vector_size(embedder)), strict=True)
+        found, halves = zip(*store.vectors(embedder.size), strict=True)
         vectors = dict(zip(np.concatenate(found).tolist(), np.concatenate(halves), strict=True))
     chunks = [stored[number] for number in ids]
     texts = [text_of(chunk.path, chunk.chunk) for chunk in chunks]
@@ -122,7 +123,7 @@ def test_an_index_of_the_second_version_is_built_anew_with_its_model(tree, tmp_p
         database.execute("CREATE VIRTUAL TABLE words USING fts5 (body)")
     (folder / RECORD).write_text(json.dumps(record | {"format": 2, "model": "mine"}))
     assert model_of(folder) == ("mine", embedder.settings.max_length)
-    with pytest.raises(BadData, match="the index has format 2; this version of mbert reads format 3"):
+    with pytest.raises(BadData, match="the index has format 2; this version of mbert reads format 4"):
         Searcher(folder, embedder)
     done = build_index(tree, embedder, folder)
     assert "format 2" in done.repaired
