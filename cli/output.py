@@ -53,6 +53,12 @@ def print_error(error: MbertError) -> None:
         print_line(error.fix, style="yellow", error=True)
 
 
+def print_json_error(error: MbertError) -> None:
+    """Print an error as one JSON object on stdout, for whoever asked for JSON."""
+    told = {"kind": type(error).__name__, "message": error.what, "where": error.where, "fix": error.fix}
+    print_json({"error": told})
+
+
 def print_note(text: str) -> None:
     """Print what a reader should know of a result, on stderr."""
     _print_headed("Note", "bold", text)

@@ -22,7 +22,7 @@ from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
 from modernbert.places import free_space, make_folder
 from modernbert.report.card import write_card
-from modernbert.runs import TRAININGS, RunStore, lock, read_run, write_run
+from modernbert.runs import TRAININGS, RunStore, lock, read_run, resume_command, write_run
 from modernbert.signals import Ended
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
@@ -207,7 +207,7 @@ def _train(
         splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
     except (Stopped, Ended) as stopped:
-        stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: mbert resume {folder.name}"]))
+        stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: {resume_command(folder)}"]))
         raise
     record = {
         **record,
