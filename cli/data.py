@@ -9,6 +9,7 @@ import typer
 from modernbert.errors import BadOption
 
 from . import options, output, values
+from .progress import watch, with_verbose
 
 app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 
@@ -19,6 +20,7 @@ def _group() -> None:
 
 
 @app.command("check")
+@with_verbose
 def check(
     target: Annotated[str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.")],
     model: Annotated[
@@ -50,9 +52,11 @@ def check(
         label=label_col,
         kind=kind,  # type: ignore[arg-type]
     )
-    report, notes = inspect_data(
-        own, model=model, max_length=max_length or 0, data_dir=data_dir, store=RunStore.at(runs_dir)
-    )
+    with watch(quiet=json):
+        store = RunStore.at(runs_dir)
+        report, notes = inspect_data(
+            own, model=model, max_length=max_length or 0, data_dir=data_dir, store=store
+        )
     if json:
         return output.print_json(report.as_dict() | {"notes": notes})
     show_report(report, notes)

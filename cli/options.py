@@ -81,6 +81,10 @@ def _text_columns(value: list[str] | None) -> list[str]:
 
 
 Json = Annotated[bool, flag("--json", "Print JSON instead of tables.", OUTPUT)]
+Verbose = Annotated[
+    bool,
+    flag("--verbose -v", "Explain device, precision and attention, and where the time goes.", OUTPUT),
+]
 DataDir = Annotated[
     Path | None, option("--data-dir", values.folder, "Bundle to look in first (or MBERT_DATA).", DATA)
 ]

@@ -10,13 +10,14 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from rich.cells import cell_len
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from modernbert.errors import BadOption, MbertError
@@ -33,9 +34,15 @@ WORDS, LONGEST_WORD = 14, 24
 NUMBER = re.compile(r"-|[-+]?[0-9][0-9.,]*(e[-+]?[0-9]+)?%?( (to|±) [-+]?[0-9][0-9.,]*%?)?( \([0-9]+\))?")
 
 
+# The bars that are on the screen now: what is printed meanwhile goes above them.
+_bars: ContextVar[Progress | None] = ContextVar("bars", default=None)
+
+
 def show(*renderables: RenderableType, error: bool = False) -> None:
     """Print what rich can render, one below the other."""
-    console = screen(error=error)
+    bars = _bars.get()
+    shared = bars is not None and (error or sys.stdout.isatty())
+    console = bars.console if bars is not None and shared else screen(error=error)
     for renderable in renderables:
         console.print(renderable)
 
@@ -80,7 +87,12 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    error: bool = False,
 ) -> None:
     """Print a table; the columns named in `right` are aligned right.
 
@@ -92,15 +104,15 @@ def print_table(
     whole = [_is_of_numbers(column) for column in zip(*cells, strict=True)] or [True] * len(names)
     least = [_least_width(column, whole[i]) for i, column in enumerate(zip(names, *cells, strict=True))]
     if title:
-        show(Text(visible(title), style="table.title"))
-    for number, part in enumerate(_parts(least, screen().width)):
+        show(Text(visible(title), style="table.title"), error=error)
+    for number, part in enumerate(_parts(least, screen(error=error).width)):
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for i in part:
             justify: Literal["left", "right"] = "right" if columns[i] in right else "left"
             table.add_column(Text(names[i]), justify=justify, overflow="fold", no_wrap=whole[i])
         for row in cells:
             table.add_row(*(Text(row[i]) for i in part))
-        show(*([Text()] if number else []), table)
+        show(*([Text()] if number else []), table, error=error)
 
 
 def _is_of_numbers(cells: Sequence[str]) -> bool:
@@ -127,10 +139,13 @@ def _parts(least: Sequence[int], width: int) -> list[list[int]]:
 
 def print_facts(title: str, facts: dict[str, object]) -> None:
     """Print names and values, aligned."""
-    width = max(map(len, facts), default=0)
-    lines = [f"  {name:<{width}}  {value}" for name, value in facts.items()]
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(Text(visible(f"  {name}")), Text(visible(str(value))))
     print_line(title, style="bold")
-    print_line("\n".join(lines))
+    show(table)
 
 
 def ask(question: str, *, yes: bool, otherwise: str) -> None:
@@ -148,29 +163,35 @@ def ask(question: str, *, yes: bool, otherwise: str) -> None:
 
 
 @contextlib.contextmanager
-def status(text: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal's stderr what is being done; yield what changes the text."""
-    with screen(error=True).status(Text(visible(text)), spinner="dots") as shown:
-        yield lambda new: shown.update(Text(visible(new)))
+def progress_bar() -> Iterator[Progress | None]:
+    """Show bars on stderr, each with the fields `count` and `note`; None where stderr is no terminal."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 
+    class Bar(BarColumn):
+        """A bar where a total is known."""
 
-def progress_bar(name: str, *, error: bool = False) -> Progress | None:
-    """Return a bar with one task, which shows its field `note`; None where nobody watches a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        def render(self, task: Task) -> Any:
+            return super().render(task) if task.total else Text()
 
-    console = screen(error=error)
+    console = screen(error=True)
     if not console.is_terminal:
-        return None
+        yield None
+        return
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns = (
-        TextColumn("{task.description}", style="bold", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        Bar(bar_width=20),
+        TextColumn("{task.fields[count]}", markup=False),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=rest),
     )
-    bar = Progress(*columns, console=console, transient=True)
-    bar.add_task(one_line(name), total=None, note="")
-    return bar
+    with Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False) as bars:
+        before = _bars.set(bars)
+        try:
+            yield bars
+        finally:
+            _bars.reset(before)
 
 
 def svg(picture: RenderableType, title: str, width: int) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from modernbert.activity import phase
+
 from . import options, output, values
+from .progress import watch, with_verbose
 
 
+@with_verbose
 def report(
     what: Annotated[
         str,
@@ -23,10 +27,13 @@ def report(
 ) -> None:
     """Write one HTML file about a run or a comparison: readable offline, on paper and on a phone."""
     from modernbert.files import atomic_file
-    from modernbert.report.report import report as make_report
-    from modernbert.runs import RunStore
 
-    text = make_report(what, RunStore.at(runs_dir), texts=texts)
+    with watch():
+        from modernbert.report.report import report as make_report
+        from modernbert.runs import RunStore
+
+        with phase("writing the report"):
+            text = make_report(what, RunStore.at(runs_dir), texts=texts)
     with atomic_file(out) as file:
         file.write(text)
     output.print_line(f"{out}: {len(text.encode()) / 2**20:.1f} MiB, opens in any browser")

@@ -12,12 +12,14 @@ from modernbert.ranges import Range
 
 from . import options, output, values
 from .evaluate import FOR_RETRIEVAL
+from .progress import watch, with_verbose
 from .screen import one_line, visible
 
 # Lines of a hit that are shown.
 SHOWN = 8
 
 
+@with_verbose
 def index(
     path: Annotated[Path, options.argument("PATH", values.place, "Folder of code or text, or one file.")],
     model: options.MaybeModel = None,
@@ -39,22 +41,16 @@ def index(
 
     An index keeps its model and length; a new one takes gte-modernbert-base unless told otherwise.
     """
-    from modernbert.index.build import build_index, default_folder
-    from modernbert.index.record import FOLDER, model_of
+    with watch(quiet=json):
+        from modernbert.index.build import build_index, default_folder
+        from modernbert.index.record import FOLDER, model_of
 
-    folder = to or default_folder(path)
-    if not rebuild and (kept := model_of(folder)):
-        model = model or kept[0]
-        max_length = max_length or kept[1]
-    embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
-    with output.status("looking at the files") as say:
-        done = build_index(
-            path,
-            embedder,
-            folder,
-            anew=rebuild,
-            on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
-        )
+        folder = to or default_folder(path)
+        if not rebuild and (kept := model_of(folder)):
+            model = model or kept[0]
+            max_length = max_length or kept[1]
+        embedder = _embedder(model or FOR_RETRIEVAL, max_length, data_dir, runs_dir, device, precision)
+        done = build_index(path, embedder, folder, anew=rebuild)
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
@@ -81,6 +77,7 @@ def _warn_of(done: Any) -> None:
         output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
 
 
+@with_verbose
 def search(
     query: Annotated[
         str | None,
@@ -113,14 +110,15 @@ def search(
     if like is not None and (query is not None or hybrid):
         raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
     place = _file_and_line(like) if like is not None else None
-    from modernbert.index.query import Searcher, as_dict, find_index
-    from modernbert.index.record import read_record
+    with watch(quiet=json):
+        from modernbert.index.query import Searcher, as_dict, find_index
+        from modernbert.index.record import read_record
 
-    folder = find_index(index)
-    record = read_record(folder)
-    length = int(record["key"]["max_length"])
-    embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
-    searcher = Searcher(folder, embedder)
+        folder = find_index(index)
+        record = read_record(folder)
+        length = int(record["key"]["max_length"])
+        embedder = _embedder(record["model"], length, data_dir, runs_dir, device, precision)
+        searcher = Searcher(folder, embedder)
     if place:
         return _show_hits(searcher.like(*place, k), "", as_json=json)
     if query is not None:
@@ -204,6 +202,7 @@ def _show(hit: Any, query: str) -> None:
     output.show(title, *(Text(f"{number:>6}  ", style="dim") + line for number, line in numbered), "")
 
 
+@with_verbose
 def embed(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
     out: Annotated[Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.")],
@@ -220,18 +219,11 @@ def embed(
     json: options.Json = False,
 ) -> None:
     """Embed every row of a file; input columns are kept, memory stays constant."""
-    from modernbert.evaluation.embed_file import embed_file
+    with watch(quiet=json):
+        from modernbert.evaluation.embed_file import embed_file
 
-    embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
-    with output.status("embedding") as say:
-        done = embed_file(
-            embedder,
-            file,
-            out,
-            column=text_col,
-            kind="query" if queries else "document",
-            on_progress=lambda rows: say(f"embedded {rows:,} rows"),
-        )
+        embedder = _embedder(model, max_length, data_dir, runs_dir, device, precision)
+        done = embed_file(embedder, file, out, column=text_col, kind="query" if queries else "document")
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
     output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")

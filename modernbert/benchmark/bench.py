@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from modernbert.activity import phase
 from modernbert.benchmark.engines import Engine, Setting, exact_logits, make_engines
 from modernbert.benchmark.measure import Measurement, measure, modernbert_operations
 from modernbert.benchmark.workloads import Workload, of_length, sample
@@ -130,9 +131,11 @@ def bench(
         model = add_lora(model, rank=16, alpha=32.0, targets=(), dropout=0.0)
     engines = make_engines(model, Setting(machine, training=request.mode != "inference"))
     points = []
-    for work, true in zip(works, exact, strict=True):
-        points.append(_point(engines, work, true, config, request))
-        observe(points[-1])
+    with phase("measuring", len(works), "lengths") as now:
+        for work, true in zip(works, exact, strict=True):
+            points.append(_point(engines, work, true, config, request))
+            now.advance()
+            observe(points[-1])
     return BenchResult(
         model=source.name,
         parameters=parameters,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.activity import phase
 from modernbert.data.collection import Collection, is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, load_collection
 from modernbert.data.own import is_own_data
@@ -94,7 +95,6 @@ def evaluate_tasks(
     device: str = "auto",
     precision: str = "auto",
     on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
-    on_progress: Callable[[str], None] = lambda line: None,
 ) -> list[RetrievalResult]:
     """Evaluate a model on one task after another; each is kept as a run.
 
@@ -128,9 +128,7 @@ def evaluate_tasks(
         )
         collection = replace(found.collection, ignore_identical=bool(own.ignore_identical))
         found = replace(found, collection=collection)
-        results.append(
-            evaluate_retrieval(found, embedder, store, own, protocol, reranker, on_start, on_progress)
-        )
+        results.append(evaluate_retrieval(found, embedder, store, own, protocol, reranker, on_start))
     return results
 
 
@@ -142,7 +140,6 @@ def evaluate_retrieval(
     protocol: Protocol,
     reranker: Reranker | None = None,
     on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
-    on_progress: Callable[[str], None] = lambda line: None,
 ) -> RetrievalResult:
     """Search with the encoder, with BM25 and with both, score, and keep the run.
 
@@ -154,7 +151,6 @@ def evaluate_retrieval(
         protocol: the options' own, or what became of it.
         reranker: orders the encoder's best documents anew.
         on_start: told how long it will take.
-        on_progress: told what is being done.
     """
     collection = loaded.collection
     documents = collection.documents.with_titles() if protocol.titles else list(collection.documents.texts)
@@ -162,7 +158,8 @@ def evaluate_retrieval(
     texts, owners = documents, None
     if options.passages:
         texts, owners = cut_into_passages(embedder.tokenizer, documents, options.passages)
-    estimate = embedder.estimate(texts)
+    with phase("estimating the time"):
+        estimate = embedder.estimate(texts)
     on_start(collection.name, estimate)
     analyser = options.analyser or "english"
     dense = embedder.search(
@@ -171,10 +168,9 @@ def evaluate_retrieval(
         depth(collection, DEPTH),
         owners=owners,
         cache=options.cache,
-        on_progress=lambda n: on_progress(f"{n:,} of {len(texts):,} texts"),
     )
-    on_progress("BM25")
-    sparse = Bm25(documents, analyser).search(queries, depth(collection, DEPTH))
+    with phase("ranking with BM25"):
+        sparse = Bm25(documents, analyser).search(queries, depth(collection, DEPTH))
     dense, sparse = (without_identical(collection, hits, DEPTH) for hits in (dense, sparse))
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
@@ -191,7 +187,6 @@ def evaluate_retrieval(
             queries,
             documents,
             dense[1],
-            on_progress=lambda n: on_progress(f"reranked {n:,} of {len(queries):,} queries"),
         )
         said = f"its best {RERANKED} read again"
         found.append((f"{name} > {reranker.source.name}", ("encoder", "reranker"), again, said))

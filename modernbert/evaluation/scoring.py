@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.clusters import row_clusters
 from modernbert.data.examples import Examples
 from modernbert.data.task import Task
@@ -70,6 +71,7 @@ class SplitScores:
         )
 
 
+@phase("computing scores and intervals")
 def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarray) -> SplitScores:
     """Score one split from its logits, shape (N, C).
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from modernbert.activity import explain, phase
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.index.chunks import cut_file, text_of
@@ -220,7 +221,8 @@ def _update(
     record, embedded = before.record, 0
     if record is None or files or removed:
         with open_made(folder, about["key"], size) as made:
-            cut = {file.path: cut_file(PurePosixPath(file.path), file.text) for file in files}
+            with phase("splitting into chunks"):
+                cut = {file.path: cut_file(PurePosixPath(file.path), file.text) for file in files}
             texts = {path: [text_of(path, chunk) for chunk in chunks] for path, chunks in cut.items()}
             embedded = _embed(made, [text for part in texts.values() for text in part], embedder, on_progress)
 
@@ -250,10 +252,13 @@ def _update(
 def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callable[[int, int], None]) -> int:
     """Make the vectors that are missing; return how many."""
     missing = made.missing(texts)
-    for start in range(0, len(missing), BATCH):
-        batch = missing[start : start + BATCH]
-        made.add(batch, embedder.encode(batch))
-        on_progress(start + len(batch), len(missing))
+    explain("vectors", f"{len(texts) - len(missing):,} of {len(texts):,} chunks have theirs already")
+    with phase("embedding", len(missing), "chunks", by_text=True) as now:
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            made.add(batch, embedder.encode(batch))
+            now.advance(len(batch))
+            on_progress(start + len(batch), len(missing))
     return len(missing)
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from modernbert.activity import phase
 from modernbert.data.folders import list_files
 from modernbert.errors import BadData
 from modernbert.index.chunks import SUFFIXES
@@ -32,6 +33,7 @@ class Scan:
     left_out: dict[str, str]
 
 
+@phase("reading the files")
 def scan(path: Path, root: Path | None = None) -> Scan:
     """Read every file of a folder that can be searched; a single file stands for itself.
 
