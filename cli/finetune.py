@@ -62,6 +62,7 @@ def finetune(
     seeds: Annotated[
         int, options.option("--seeds", values.whole(SEEDS), "Number of seeds to run.", options.OUTPUT)
     ] = 1,
+    tag: options.Tags = None,
     recipe: Annotated[
         str,
         options.option(
@@ -100,6 +101,7 @@ def finetune(
             precision=precision,
             limit=limit,
             name=name,
+            tags=tuple(dict.fromkeys(tag or ())),
         )
         result = _run(request, targets, seeds, runs_dir, Training(watched))
     show_study(result, as_json=json)

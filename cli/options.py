@@ -21,6 +21,7 @@ Read = Callable[[str, str], Any]
 KINDS_OF_VALUES = {
     "name": "NAME",
     "run_name": "NAME",
+    "tag": "TAG",
     "one_of": "WORD",
     "words": "WORDS",
     "length": "TOKENS",
@@ -108,6 +109,10 @@ LabelCol = Annotated[
 _MODEL = option("--model -m", values.name, "Short name (`mbert models`), run, folder or Hub id.", MODEL)
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
+Tags = Annotated[
+    list[str] | None,
+    option("--tag", values.tag, "A word to find the run by (`mbert runs --tag`); may be repeated.", OUTPUT),
+]
 Texts = Annotated[
     bool,
     flag("--texts/--no-texts", "In an HTML report: show the texts of examples, or only their ids.", OUTPUT),

@@ -92,12 +92,14 @@ def print_table(
     rows: Iterable[Sequence[object]],
     *,
     right: Sequence[str] = (),
+    optional: Sequence[str] = (),
     error: bool = False,
 ) -> None:
     """Print a table; the columns named in `right` are aligned right.
 
     Words may wrap, numbers may not: columns that do not fit beside the others follow in a table of their own,
-    which begins with the first column again.
+    which begins with the first column again. Before that the `optional` ones are left out, the first ones
+    first, and so is an optional column without content.
     """
     names = [one_line(name) for name in columns]
     cells = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
@@ -105,13 +107,18 @@ def print_table(
     least = [_least_width(column, whole[i]) for i, column in enumerate(zip(names, *cells, strict=True))]
     if title:
         show(Text(visible(title), style="table.title"), error=error)
-    for number, part in enumerate(_parts(least, screen(error=error).width)):
+    width = screen(error=error).width
+    kept = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in cells)]
+    for name in optional:
+        if len(_parts([least[i] for i in kept], width)) > 1:
+            kept = [i for i in kept if columns[i] != name]
+    for number, part in enumerate(_parts([least[i] for i in kept], width)):
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-        for i in part:
+        for i in (chosen := [kept[i] for i in part]):
             justify: Literal["left", "right"] = "right" if columns[i] in right else "left"
             table.add_column(Text(names[i]), justify=justify, overflow="fold", no_wrap=whole[i])
         for row in cells:
-            table.add_row(*(Text(row[i]) for i in part))
+            table.add_row(*(Text(row[i]) for i in chosen))
         show(*([Text()] if number else []), table, error=error)
 
 

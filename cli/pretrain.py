@@ -64,6 +64,7 @@ def pretrain(
     name: Annotated[
         str | None, options.option("--name", values.run_name, "Name of the run.", options.OUTPUT)
     ] = None,
+    tag: options.Tags = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
@@ -89,6 +90,7 @@ def pretrain(
             device=device,
             precision=precision,
             name=name,
+            tags=tuple(dict.fromkeys(tag or ())),
         )
         shown = Training(watched)
         done = finetune(request, RunStore.at(runs_dir), on_start=shown.start, observe=shown.observe)

@@ -1,4 +1,4 @@
-"""`mbert runs`, and `show`, `rm` and `mv` below it."""
+"""`mbert runs`, and `show`, `tag`, `rm` and `mv` below it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modernbert.runs import RunStore, rows_of
 from . import options, output, values
 from .scores import show_scores
 
-app = typer.Typer(help="List runs; show, remove or rename one.", invoke_without_command=True)
+app = typer.Typer(help="List runs; show, tag, remove or rename one.", invoke_without_command=True)
 
 
 SORTS = ("when", "name", "task", "model", "score")
@@ -25,6 +25,12 @@ def list_runs(
     ] = None,
     model: Annotated[
         str | None, options.option("--model -m", values.name, "Only runs of this model.", options.MODEL)
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        options.option(
+            "--tag", values.tag, "Only runs with this tag; repeated: with all of them.", options.DATA
+        ),
     ] = None,
     sort: Annotated[
         str,
@@ -41,7 +47,9 @@ def list_runs(
     chosen = {
         name: record
         for name, record in found.records.items()
-        if task in (None, record["task"]["name"]) and model in (None, record["model"]["name"])
+        if task in (None, record["task"]["name"])
+        and model in (None, record["model"]["name"])
+        and set(tag or ()) <= set(record.get("tags", ()))
     }
     ordered = sorted(chosen.items(), key=lambda item: _place(item, sort))
     if json:
@@ -49,12 +57,12 @@ def list_runs(
         return output.print_json([{"name": name, **record} for name, record in ordered] + damaged)
     if not store.names():
         return output.print_line(f"no runs in {store.root} yet; start one with `mbert finetune`")
-    if not chosen and (task or model):
-        return output.print_line("no run is of that task and model; `mbert runs` lists all")
+    if not chosen and (task or model or tag):
+        return output.print_line("no run matches; `mbert runs` lists all")
     rows = [_row(name, record) for name, record in ordered]
-    rows += [(name, "damaged", "", "", "", "", "", "") for name in found.damaged]
-    columns = ("run", "status", "task", "model", "method", "epochs", "score", "when")
-    output.print_table("", columns, rows, right=("epochs",))
+    rows += [(name, "damaged", "", "", "", "", "", "", "") for name in found.damaged]
+    columns = ("run", "status", "task", "model", "method", "epochs", "score", "when", "tags")
+    output.print_table("", columns, rows, right=("epochs",), optional=("tags", "epochs", "when", "method"))
     for error in found.damaged.values():
         output.print_warning(str(error))
 
@@ -84,6 +92,7 @@ def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
         f"{config['epochs']:g}" if "epochs" in config else "",
         headline(record),
         record["created"][:16].replace("T", " "),
+        ", ".join(record.get("tags", ())),
     )
 
 
@@ -133,6 +142,20 @@ def rename(
     output.print_line(f"renamed: {rename_run(RunStore.at(runs_dir), name, new)}")
 
 
+@app.command("tag")
+def tag(
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
+    tags: Annotated[list[str], options.argument("TAGS...", values.tag, "Tags to add.")],
+    remove: Annotated[bool, options.flag("--remove", "Remove these tags instead.")] = False,
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """Add tags to a run, or remove them."""
+    from modernbert.run_changes import tag_run
+
+    kept = tag_run(RunStore.at(runs_dir), name, tags, remove=remove)
+    output.print_line(f"{name}: {', '.join(kept) or 'no tags'}")
+
+
 @app.command("show")
 def show(
     name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
@@ -159,6 +182,7 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
     model, machine, start = record["model"], record.get("machine"), record.get("init")
     facts: dict[str, object] = {
         "status": record["status"],
+        "tags": ", ".join(record.get("tags", ())) or None,
         "task": record["task"]["name"],
         "model": f"{model['name']} ({model['found_in']})" if "found_in" in model else model["name"],
         "created": record["created"],

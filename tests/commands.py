@@ -25,6 +25,7 @@ NEEDED = {
     "NAMES...": "modernbert-nano",
     "COMMAND": "models",
     "NEW": "other",
+    "TAGS...": "first",
 }
 ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
 

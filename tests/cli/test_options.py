@@ -29,6 +29,7 @@ WRONG = {
     "WORD": ("", " ", "-1", "²", "nosuch", LONG, ESCAPE, "\udcff"),
     "WORDS": ("", " ", "a,,b", "a" * 20_000, "\udcff"),
     "TEXT": ("", " ", "a" * 20_000, "\udcff"),
+    "TAG": ("", " ", "a b", "a,b", LONG, ESCAPE, "\udcff"),
     "NAME": ("", " ", LONG, "a/" * 3_000),
     "FILE": (
         "",
