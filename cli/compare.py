@@ -149,8 +149,9 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
     from modernbert.comparison.filling import fill
     from modernbert.comparison.missing import missing_cells, one_at_a_time, total_minutes, up_to_date
 
-    known = store.names()
-    cells = missing_cells(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
+    with watch(quiet=quiet), phase("looking for missing runs"):
+        known = store.names()
+        cells = missing_cells(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
     if not cells:
         return []
     rows = [
@@ -211,4 +212,4 @@ def show_comparison(found: Any, *, seeds: bool) -> None:
         for note in table.notes:
             output.print_line(note)
     for note in found.notes:
-        output.print_warning(note)
+        output.print_note(note)

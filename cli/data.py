@@ -38,21 +38,21 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Check labels, empty rows, duplicates over splits and truncation; training does it too."""
-    from modernbert.data.own import OwnData
-    from modernbert.inspection import inspect_data
-    from modernbert.runs import RunStore
-
     if max_length is not None and model is None:
         raise BadOption("--max-length has no effect without --model, whose tokens are counted")
-    own = OwnData(
-        path=target,
-        validation=validation,
-        test=test,
-        text=tuple(text_col or ()),
-        label=label_col,
-        kind=kind,  # type: ignore[arg-type]
-    )
     with watch(quiet=json):
+        from modernbert.data.own import OwnData
+        from modernbert.inspection import inspect_data
+        from modernbert.runs import RunStore
+
+        own = OwnData(
+            path=target,
+            validation=validation,
+            test=test,
+            text=tuple(text_col or ()),
+            label=label_col,
+            kind=kind,  # type: ignore[arg-type]
+        )
         store = RunStore.at(runs_dir)
         report, notes = inspect_data(
             own, model=model, max_length=max_length or 0, data_dir=data_dir, store=store

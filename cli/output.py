@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Between two columns.
 GAP = 2
 # To this width a column of words may shrink, a column of numbers never. Words are whole up to the second.
-WORDS, LONGEST_WORD = 14, 24
+WORDS, LONGEST_WORD = 14, 40
 NUMBER = re.compile(r"-|[-+]?[0-9][0-9.,]*(e[-+]?[0-9]+)?%?( (to|±) [-+]?[0-9][0-9.,]*%?)?( \([0-9]+\))?")
 
 
@@ -103,7 +103,7 @@ def print_table(
     """
     names = [one_line(name) for name in columns]
     cells = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
-    whole = [_is_of_numbers(column) for column in zip(*cells, strict=True)] or [True] * len(names)
+    whole = [_is_whole(column) for column in zip(*cells, strict=True)] or [True] * len(names)
     least = [_least_width(column, whole[i]) for i, column in enumerate(zip(names, *cells, strict=True))]
     if title:
         show(Text(visible(title), style="table.title"), error=error)
@@ -122,8 +122,10 @@ def print_table(
         show(*([Text()] if number else []), table, error=error)
 
 
-def _is_of_numbers(cells: Sequence[str]) -> bool:
-    return all(not cell or NUMBER.fullmatch(cell) for cell in cells)
+def _is_whole(cells: Sequence[str]) -> bool:
+    """Are these numbers, or names without blanks? Neither is broken; a very long name is."""
+    names = all(" " not in cell and cell_len(cell) <= LONGEST_WORD for cell in cells)
+    return names or all(not cell or NUMBER.fullmatch(cell) for cell in cells)
 
 
 def _least_width(cells: Sequence[str], whole: bool) -> int:
@@ -138,7 +140,7 @@ def _parts(least: Sequence[int], width: int) -> list[list[int]]:
     """Return which columns stand side by side; the first one always does."""
     parts = [[0]]
     for i in range(1, len(least)):
-        if sum(least[k] + GAP for k in (*parts[-1], i)) > width and len(parts[-1]) > 1:
+        if sum(least[k] + GAP for k in (*parts[-1], i)) - GAP > width and len(parts[-1]) > 1:
             parts.append([0])
         parts[-1].append(i)
     return parts

@@ -9,7 +9,7 @@ import typer
 from modernbert.runs import RunStore, rows_of
 
 from . import options, output, values
-from .scores import show_scores
+from .scores import memory_text, show_scores
 
 app = typer.Typer(help="List runs; show, tag, remove or rename one.", invoke_without_command=True)
 
@@ -62,7 +62,7 @@ def list_runs(
     rows = [_row(name, record) for name, record in ordered]
     rows += [(name, "damaged", "", "", "", "", "", "", "") for name in found.damaged]
     columns = ("run", "status", "task", "model", "method", "epochs", "score", "when", "tags")
-    output.print_table("", columns, rows, right=("epochs",), optional=("tags", "epochs", "when", "method"))
+    output.print_table("", columns, rows, right=("epochs",), optional=("epochs", "method", "when", "tags"))
     for error in found.damaged.values():
         output.print_warning(str(error))
 
@@ -167,14 +167,14 @@ def show(
     if json:
         return output.print_json({"name": name, **record})
     output.print_facts(name, _facts(record))
-    show_scores("scores", record.get("results", []))
+    show_scores("\nscores", record.get("results", []))
     history = record.get("training", {}).get("history", [])
     if history:
         names = list(history[0]["metrics"])
         steps = [(h["step"], *(f"{h['metrics'][m]:.4f}" for m in names)) for h in history]
-        output.print_table("evaluations", ("step", *names), steps, right=("step", *names))
+        output.print_table("\nevaluations", ("step", *names), steps, right=("step", *names))
     for note in record.get("notes", []):
-        output.print_warning(note)
+        output.print_note(note)
 
 
 def _facts(record: dict[str, Any]) -> dict[str, object]:
@@ -190,7 +190,7 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
         "recipe": record.get("recipe", {}).get("name"),
         "init": start["name"] if isinstance(start, dict) else start,
         "machine": machine and f"{machine['device']}, {machine['precision']}",
-        "settings": ", ".join(f"{k} {v}" for k, v in record["config"].items()),
+        "settings": ", ".join(f"{k} {v}" for k, v in record["config"].items() if v not in ([], "")),
         "data": "; ".join(
             f"{n}: {rows_of(s)} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()
         ),
@@ -198,5 +198,5 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
     }
     if "training" in record:
         facts["minutes"] = record["training"]["minutes"]
-        facts["peak memory, MiB"] = record["training"]["peak_memory_mib"]
+        facts["peak memory"] = memory_text(record["training"]["peak_memory_mib"])
     return {name: value for name, value in facts.items() if value is not None}
