@@ -159,22 +159,24 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
         for cell in cells
     ]
     minutes, unknown = total_minutes(cells)
-    more = f", and {unknown} that nothing like was ever run here" if unknown else ""
+    more = f", and {unknown} of unknown duration" if unknown else ""
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
-    output.print_line(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", error=True)
+    output.print_line(f"missing runs: {len(cells)}, about {minutes:.0f} min{more}", error=True)
     otherwise = "Add --yes to make them, or --finished to compare what there is."
     output.ask("Make them now?", yes=yes, otherwise=otherwise)
     names: list[str] = []
 
     def on_wait() -> None:
-        output.print_line("another comparison makes runs here: waiting until it has ended", error=True)
+        output.print_line(
+            "another comparison is training in this run store: waiting for it to finish", error=True
+        )
 
     with one_at_a_time(store, on_wait), watch(quiet=quiet) as watched:
         for number, cell in enumerate(cells, start=1):
             seed = "" if cell.seed is None else f", seed {cell.seed}"
             now = up_to_date(cell, store, [*known, *names])
-            there = f": {now} is there" if isinstance(now, str) else ""
+            there = f": {now} exists already" if isinstance(now, str) else ""
             said = f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}"
             output.print_line(said, error=True)
             if isinstance(now, str):

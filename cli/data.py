@@ -25,7 +25,9 @@ def check(
     target: Annotated[str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.")],
     model: Annotated[
         str | None,
-        options.option("--model -m", values.name, "Count tokens, and what is cut, with this model."),
+        options.option(
+            "--model -m", values.name, "Count tokens and truncated texts with this model's tokenizer."
+        ),
     ] = None,
     max_length: options.MaxLength = None,
     validation: options.Validation = None,
@@ -72,9 +74,16 @@ def show_report(report: Any, notes: list[str]) -> None:
         tokens = "/".join(str(split.tokens[key]) for key in ("p50", "p95", "max")) if split.tokens else ""
         cut = f"{split.truncated:.1%}" if split.truncated is not None else ""
         rows.append((split.split, f"{split.rows:,}", split.empty, tokens, cut, labels or "hidden"))
-    columns = ("split", "rows", "empty", "tokens p50/p95/max", f"cut at {report.max_length or '-'}", "labels")
+    columns = (
+        "split",
+        "rows",
+        "empty",
+        "tokens p50/p95/max",
+        f"truncated at {report.max_length or '-'}",
+        "labels",
+    )
     output.print_table(report.task, columns, rows, right=("rows", "empty"))
     for warning in report.warnings:
         output.print_warning(warning)
     if not report.warnings:
-        output.print_line("nothing to warn about")
+        output.print_line("no problems found")

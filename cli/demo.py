@@ -30,6 +30,6 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     columns = ("system", names[0], "95 % interval", *names[1:], "")
     output.print_table(f"{title} (modules that training never saw)", columns, rows, right=names)
     answers = [(a.question, a.found, f"{a.score:.2f}") for a in found.answers]
-    output.print_table("\nasked in other words", ("question", "best answer", "cosine"), answers)
+    output.print_table("\nquestions in other words", ("question", "best answer", "cosine"), answers)
     output.print_line(f"\nnext: mbert index PATH --model {found.run}, then mbert search 'what you look for'")
     output.print_line(f"or:   mbert report {found.run} -o report.html; mbert finetune your_texts.csv")

@@ -28,7 +28,7 @@ def download(
         size = f"{item.bytes / 2**20:.1f} MiB"
         output.print_line(f"{item.name} -> {item.folder}  ({item.files} files, {size}, from {item.found_in})")
         if item.missing:
-            output.print_warning(f"{item.name}: {', '.join(item.missing)} (labels hidden) could not be had")
+            output.print_warning(f"{item.name}: {', '.join(item.missing)} (labels hidden) is not available")
 
     quiet = (lambda item: None) if json else show
     with watch(quiet=json):

@@ -197,7 +197,7 @@ def _told(error: Any) -> MbertError | None:
     if isinstance(error, OSError):
         return _of_the_system(error)
     command = error.ctx.command_path if error.ctx else "mbert"
-    return BadOption(error.format_message(), fix=f"{command} --help shows what there is.")
+    return BadOption(error.format_message(), fix=f"{command} --help lists the options.")
 
 
 def _of_the_system(error: OSError) -> MbertError | None:
@@ -208,7 +208,7 @@ def _of_the_system(error: OSError) -> MbertError | None:
         return DiskFull(f"no more can be written ({error.strerror})", where=where, fix=fix)
     if error.errno not in NOT_WRITABLE or where is None:
         return None
-    fix = "Use another path, or change what stands there; MBERT_DEBUG=1 shows more."
+    fix = "Use another path, or change what is there; MBERT_DEBUG=1 shows more."
     return BadOption(f"the system says: {error.strerror}", where=where, fix=fix)
 
 
@@ -216,6 +216,6 @@ def _tell_of_lost_output(error: OSError) -> int:
     """Return the exit code of a command whose output ended early: quietly if its reader has seen enough."""
     if error.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE  # as a process that this signal ends
-    fix = "The command itself is done: what it saves is saved."
+    fix = "The command itself finished, and its results were saved."
     output.print_error(Stopped(f"the output cannot be written ({error.strerror})", fix=fix))
     return 1

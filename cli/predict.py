@@ -53,5 +53,5 @@ def predict(
     output.print_line(f"{result.rows:,} rows -> {result.output}  (text <- {' + '.join(result.text)})")
     if result.truncated:
         output.print_warning(
-            f"{result.truncated:,} texts were longer than {scorer.max_length} tokens and were cut"
+            f"{result.truncated:,} texts were longer than {scorer.max_length} tokens and were truncated"
         )

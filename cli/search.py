@@ -59,7 +59,7 @@ def index(
     )
     _warn_of(done)
     if not embedder.settings.tuned:
-        output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
+        output.print_warning(f"{embedder.source.name} was not trained for retrieval: expect poor results")
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
     place = folder.parent if folder.name == FOLDER else folder
     output.print_line(
@@ -228,4 +228,4 @@ def embed(
         return output.print_json(vars(done) | {"output": str(done.output)})
     output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")
     if not embedder.settings.tuned:
-        output.print_warning(f"{embedder.source.name} was never trained for embeddings: they mean little")
+        output.print_warning(f"{embedder.source.name} was not trained for embeddings: expect poor ones")

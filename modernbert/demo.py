@@ -86,7 +86,7 @@ def run_demo(
         for name in (EMBEDDED, trained.name)
     )
     dense, bm25, both = after.systems
-    untrained = SystemScores(f"{EMBEDDED}, before", before.systems[0].ranking, "as it comes")
+    untrained = SystemScores(f"{EMBEDDED}, before", before.systems[0].ranking, "not fine-tuned")
     collection = load_collection(task, "test", None).collection
     embedder = Embedder(locate_model(trained.name, store=store))
     texts = list(collection.documents.texts)

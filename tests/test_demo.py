@@ -58,7 +58,7 @@ def test_demo(store):
     assert [system.system for system in found.systems] == names
     assert store.read(found.run)["status"] == "finished"
     assert len(found.answers) == len(demo.QUESTIONS)
-    assert found.systems[1].note == "as it comes"
+    assert found.systems[1].note == "not fine-tuned"
     assert (
         found.systems[1].ranking.main.value > 0.35
     )  # it finds code without any training; 0.04 before it could

@@ -121,7 +121,7 @@ def bench(
         works.append(own)
         quantiles = {"p50": full.quantile(0.5), "p95": full.quantile(0.95), "max": full.quantile(1.0)}
         if cut := full.share_over(context):
-            notes.append(f"{cut:.1%} of the texts are longer than the context and were cut")
+            notes.append(f"{cut:.1%} of the texts are longer than the context and were truncated")
     torch.manual_seed(0)
     model = load_classifier(source, _stand_in(source)).model.eval()
     exact = [exact_logits(model, w.tokens) if request.mode == "inference" else None for w in works]

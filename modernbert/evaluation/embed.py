@@ -67,7 +67,7 @@ def _require_vectors(source: ModelSource) -> None:
         )
     if any("SequenceClassification" in name for name in load_config(source).architectures or ()):
         raise BadModel(
-            f"{source.name} judges texts (a classifier or a reranker): it gives no vectors",
+            f"{source.name} is a classifier or a reranker: it gives no embeddings",
             fix=f"A reranker orders what another model found: mbert eval COLLECTION --rerank {source.name}",
         )
 

@@ -181,14 +181,14 @@ def evaluate_retrieval(
         (f"{name} + bm25", ("encoder", "bm25"), both, note),
     ]
     if reranker is not None:
-        on_start(f"{collection.name}, read again", reranker.estimate(queries, documents, dense[1]))
+        on_start(f"{collection.name}, reranking", reranker.estimate(queries, documents, dense[1]))
         again = rerank(
             reranker.score,
             queries,
             documents,
             dense[1],
         )
-        said = f"its best {RERANKED} read again"
+        said = f"its top {RERANKED} reranked"
         found.append((f"{name} > {reranker.source.name}", ("encoder", "reranker"), again, said))
     systems = tuple(
         SystemScores(system, score_hits(collection, hits), remark, parts)
@@ -260,18 +260,18 @@ def _via_mteb(
     from modernbert.evaluation.via_mteb import mteb_scores
 
     theirs, ours = mteb_scores(loaded.collection, embedder)["ndcg_at_10"], systems[0].ranking.main.value
-    verdict = "they agree" if abs(theirs - ours) <= AGREEMENT else "THEY DIFFER"
+    verdict = "they agree" if abs(theirs - ours) <= AGREEMENT else "THEY DISAGREE"
     yield f"mteb's own evaluation of the same data: nDCG@10 {theirs:.5f}, mbert's {ours:.5f}: {verdict}"
 
 
 def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: float) -> Iterator[str]:
     if not embedder.settings.tuned:
-        yield f"{embedder.source.name} was never trained for retrieval: its row says little"
+        yield f"{embedder.source.name} was not trained for retrieval: expect a low score"
     if truncated > 0.05:
         length = embedder.settings.max_length
-        yield f"{truncated:.1%} of the documents are longer than {length} tokens and were cut"
+        yield f"{truncated:.1%} of the documents are longer than {length} tokens and were truncated"
     if systems[0].ranking.main.value < systems[1].ranking.main.value:
         yield "BM25 alone is better than the model here"
     for again in (s for s in systems if " > " in s.system):
         if again.ranking.main.value < systems[0].ranking.main.value:
-            yield f"{again.system}: what was read again is in a worse order than before"
+            yield f"{again.system}: reranking lowered the score"

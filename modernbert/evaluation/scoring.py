@@ -145,10 +145,8 @@ def collapse_notes(task: Task, predictions: np.ndarray) -> tuple[str, ...]:
     if len(predictions) < 2 or len(np.unique(predictions, axis=0)) > 1:
         return ()
     if task.kind == "single_label":
-        return (
-            f"every example is predicted '{task.labels[int(predictions[0])]}': the model tells nothing apart",
-        )
-    return ("every example gets the same prediction: the model tells nothing apart",)
+        return (f"every example is predicted '{task.labels[int(predictions[0])]}': the model has collapsed",)
+    return ("every example gets the same prediction: the model has collapsed",)
 
 
 def example_rows(

@@ -165,5 +165,5 @@ def _limits(record: dict[str, Any]) -> str:
         chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (
         f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "
-        f"than {length} tokens are cut.{chosen} It was measured on nothing else.\n"
+        f"than {length} tokens are truncated.{chosen} It was measured on nothing else.\n"
     )
