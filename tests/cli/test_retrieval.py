@@ -38,7 +38,7 @@ def test_tables_and_listing(mbert, toy, tiny_modernbert):
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--protocol", "coir", "--max-length", 64)
     assert code == 0, err
     assert "own/toy (test, 3 queries, coir, but 64 tokens)" in out
-    assert "was never trained for retrieval" in err
+    assert "was not trained for retrieval" in err
     code, out, _ = mbert("runs")
     assert "retrieval" in out
     assert "ndcg_at_10" in out
