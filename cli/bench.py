@@ -13,6 +13,7 @@ from rich.text import Text
 from modernbert.ranges import Range
 
 from . import options, output, values
+from .progress import watch, with_verbose
 
 BAR = 30
 WIDTH = 120
@@ -24,6 +25,7 @@ MEASURED = "What is measured"
 COLOURS = {"mbert": "green", "transformers": "blue"}
 
 
+@with_verbose
 def bench(
     target: Annotated[
         str | None, options.argument("TARGET", values.name, "Task or file whose text lengths to measure too.")
@@ -59,24 +61,25 @@ def bench(
     json: options.Json = False,
 ) -> None:
     """Measure a model's speed and memory here, against transformers' own forward pass."""
-    from modernbert.benchmark.bench import BenchRequest
-    from modernbert.benchmark.bench import bench as run
     from modernbert.files import atomic_file
     from modernbert.runs import RunStore
 
-    request = BenchRequest(
-        model=model,
-        target=target,
-        text=tuple(text_col or ()),
-        lengths=tuple(lengths),  # type: ignore[arg-type]
-        mode=mode,  # type: ignore[arg-type]
-        rounds=rounds,
-        device=device,
-        precision=precision,
-        data_dir=data_dir,
-    )
-    with output.status("measuring") as say:
-        result = run(request, RunStore.at(runs_dir), lambda p: say(f"measuring: {p.work} done"))
+    with watch(quiet=json):
+        from modernbert.benchmark.bench import BenchRequest
+        from modernbert.benchmark.bench import bench as run
+
+        request = BenchRequest(
+            model=model,
+            target=target,
+            text=tuple(text_col or ()),
+            lengths=tuple(lengths),  # type: ignore[arg-type]
+            mode=mode,  # type: ignore[arg-type]
+            rounds=rounds,
+            device=device,
+            precision=precision,
+            data_dir=data_dir,
+        )
+        result = run(request, RunStore.at(runs_dir))
     if svg:
         with atomic_file(svg) as file:
             file.write(to_svg(result))

@@ -7,6 +7,8 @@ import importlib.util
 
 from . import options, output
 
+METRICS = "metrics (first selects)"
+
 
 def tasks(json: options.Json = False) -> None:
     """List the tasks."""
@@ -19,7 +21,9 @@ def tasks(json: options.Json = False) -> None:
     rows = [
         (task.name, task.summary, task.kind, " + ".join(task.text), ", ".join(task.metrics)) for task in found
     ]
-    output.print_table("", ("task", "what", "kind", "text", "metrics (first selects)"), rows)
+    output.print_table(
+        "", ("task", "what", "kind", "text", METRICS), rows, optional=("text", METRICS, "kind")
+    )
     output.print_line(
         "own data: mbert finetune FILE (CSV, TSV, JSONL, Parquet), a folder, or a Hub data set id"
     )
@@ -46,5 +50,6 @@ def models(json: options.Json = False) -> None:
             )
         )
     columns = ("alias", "Hub id", "parameters", "context", "licence", "revision")
-    output.print_table("", columns, rows, right=("parameters", "context"))
+    optional = ("revision", "licence", "context", "parameters")
+    output.print_table("", columns, rows, right=("parameters", "context"), optional=optional)
     output.print_line("any other Hub id, a local folder, or a run of yours works too")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+from modernbert.activity import phase
 from modernbert.errors import BadOption
 from modernbert.ranges import Range
 
 from . import options, output, values
+from .progress import Training, watch, with_verbose
 
 RECIPES = ("default", "paper")
 # Of a difference in a metric that may be in the unit of prices.
@@ -19,6 +21,7 @@ FORMATS = (".md", ".tex", ".csv", ".json", ".html")
 COMPARED, MISSING = "What is compared", "Missing runs"
 
 
+@with_verbose
 def compare(
     runs: Annotated[
         list[str] | None,
@@ -109,24 +112,26 @@ def compare(
 
     Missing runs are made first, after asking.
     """
-    from modernbert.comparison.compare import compare as compare_runs
-    from modernbert.comparison.missing import Wanted, task_name
-    from modernbert.model.device import choose_machine
-    from modernbert.runs import RunStore
-    from modernbert.settings.forms import read_settings
-
     runs, baseline = runs or [], baseline or []
     if not baseline and len(runs) < 2:
         fix = "Add --baseline MODEL, such as tfidf, or name two runs."
         raise BadOption("there is nothing to compare with", fix=fix)
     if seeds and not baseline:
         raise BadOption("--seeds has no effect without --baseline: the named runs are what is compared")
+    from modernbert.runs import RunStore
+    from modernbert.settings.forms import read_settings
+
     store = RunStore.at(runs_dir)
     for name in runs or []:
         if (Path(name) / "config.json").is_file() and not store.has(name):
             fix = f"Score it: mbert eval TASK --model {name}; then compare the run that this makes."
             raise BadOption(f"{name} is a model's folder, and runs are compared", fix=fix)
-    choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
+    with watch(quiet=json):
+        from modernbert.comparison.compare import compare as compare_runs
+        from modernbert.comparison.missing import Wanted, task_name
+        from modernbert.model.device import choose_machine
+
+        choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
     given = {"device": device, "precision": precision, "recipe": recipe}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "auto")}
     changes |= {"settings": read_settings(config)} if config else {}
@@ -135,9 +140,13 @@ def compare(
     made = [] if finished else _make_missing(store, wanted, yes=yes, quiet=json)
     names = [*runs, *made] if runs else []
     tasks = [task_name(target) for target in task or ()]
-    found = compare_runs(store, names, baseline, tasks=tasks, models=model or (), allow=allow, margin=margin)
-    if out:
-        _write(found, store, out, seeds=show_seeds, texts=texts)
+    some = {"tasks": tasks, "models": model or ()}
+    with watch(quiet=json):
+        with phase("paired tests and intervals"):
+            found = compare_runs(store, names, baseline, **some, allow=allow, margin=margin)
+        if out:
+            with phase(f"writing {out.name}"):
+                _write(found, store, out, seeds=show_seeds, texts=texts)
     if json:
         return output.print_json(found.as_dict())
     show_comparison(found, seeds=show_seeds)
@@ -149,10 +158,9 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
     from modernbert.comparison.filling import fill
     from modernbert.comparison.missing import missing_cells, one_at_a_time, total_minutes, up_to_date
 
-    from .progress import Progress
-
-    known = store.names()
-    cells = missing_cells(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
+    with watch(quiet=quiet), phase("looking for missing runs"):
+        known = store.names()
+        cells = missing_cells(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
     if not cells:
         return []
     rows = [
@@ -160,25 +168,31 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
         for cell in cells
     ]
     minutes, unknown = total_minutes(cells)
-    more = f", and {unknown} that nothing like was ever run here" if unknown else ""
+    more = f", and {unknown} of unknown duration" if unknown else ""
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
-    output.print_line(f"{len(cells)} runs are missing: about {minutes:.0f} minutes{more}", error=True)
+    output.print_line(f"missing runs: {len(cells)}, about {minutes:.0f} min{more}", error=True)
     otherwise = "Add --yes to make them, or --finished to compare what there is."
     output.ask("Make them now?", yes=yes, otherwise=otherwise)
     names: list[str] = []
 
     def on_wait() -> None:
-        output.print_line("another comparison makes runs here: waiting until it has ended", error=True)
+        output.print_line(
+            "another comparison is training in this run store: waiting for it to finish", error=True
+        )
 
-    with one_at_a_time(store, on_wait), Progress(quiet=quiet) as progress:
+    with one_at_a_time(store, on_wait), watch(quiet=quiet) as watched:
         for number, cell in enumerate(cells, start=1):
             seed = "" if cell.seed is None else f", seed {cell.seed}"
             now = up_to_date(cell, store, [*known, *names])
-            there = f": {now} is there" if isinstance(now, str) else ""
+            there = f": {now} exists already" if isinstance(now, str) else ""
             said = f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}"
             output.print_line(said, error=True)
-            names.append(now if isinstance(now, str) else fill(now, store, progress.observe))
+            if isinstance(now, str):
+                names.append(now)
+                continue
+            with phase(f"{cell.task}, {cell.model}{seed}"):
+                names.append(fill(now, store, Training(watched).observe))
     return names
 
 
@@ -209,4 +223,4 @@ def show_comparison(found: Any, *, seeds: bool) -> None:
         for note in table.notes:
             output.print_line(note)
     for note in found.notes:
-        output.print_warning(note)
+        output.print_note(note)

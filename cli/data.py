@@ -9,6 +9,7 @@ import typer
 from modernbert.errors import BadOption
 
 from . import options, output, values
+from .progress import watch, with_verbose
 
 app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 
@@ -19,6 +20,7 @@ def _group() -> None:
 
 
 @app.command("check")
+@with_verbose
 def check(
     target: Annotated[str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.")],
     model: Annotated[
@@ -26,7 +28,7 @@ def check(
         options.option(
             "--model -m",
             values.name,
-            "Model whose tokenizer counts tokens and truncated texts.",
+            "Count tokens and truncated texts with this model's tokenizer.",
             options.MODEL,
         ),
     ] = None,
@@ -41,23 +43,25 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Check labels, empty rows, duplicates across splits and truncation, as every training does."""
-    from modernbert.data.own import OwnData
-    from modernbert.inspection import inspect_data
-    from modernbert.runs import RunStore
-
     if max_length is not None and model is None:
         raise BadOption("--max-length applies only with --model")
-    own = OwnData(
-        path=target,
-        validation=validation,
-        test=test,
-        text=tuple(text_col or ()),
-        label=label_col,
-        kind=kind,  # type: ignore[arg-type]
-    )
-    report, notes = inspect_data(
-        own, model=model, max_length=max_length or 0, data_dir=data_dir, store=RunStore.at(runs_dir)
-    )
+    with watch(quiet=json):
+        from modernbert.data.own import OwnData
+        from modernbert.inspection import inspect_data
+        from modernbert.runs import RunStore
+
+        own = OwnData(
+            path=target,
+            validation=validation,
+            test=test,
+            text=tuple(text_col or ()),
+            label=label_col,
+            kind=kind,  # type: ignore[arg-type]
+        )
+        store = RunStore.at(runs_dir)
+        report, notes = inspect_data(
+            own, model=model, max_length=max_length or 0, data_dir=data_dir, store=store
+        )
     if json:
         return output.print_json(report.as_dict() | {"notes": notes})
     show_report(report, notes)
@@ -73,9 +77,16 @@ def show_report(report: Any, notes: list[str]) -> None:
         tokens = "/".join(str(split.tokens[key]) for key in ("p50", "p95", "max")) if split.tokens else ""
         cut = f"{split.truncated:.1%}" if split.truncated is not None else ""
         rows.append((split.split, f"{split.rows:,}", split.empty, tokens, cut, labels or "hidden"))
-    columns = ("split", "rows", "empty", "tokens p50/p95/max", f"cut at {report.max_length or '-'}", "labels")
+    columns = (
+        "split",
+        "rows",
+        "empty",
+        "tokens p50/p95/max",
+        f"truncated at {report.max_length or '-'}",
+        "labels",
+    )
     output.print_table(report.task, columns, rows, right=("rows", "empty"))
     for warning in report.warnings:
         output.print_warning(warning)
     if not report.warnings:
-        output.print_line("nothing to warn about")
+        output.print_line("no problems found")

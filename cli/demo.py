@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from modernbert.evaluation.shown import interval_text
+
 from . import options, output
+from .progress import Training, watch, with_verbose
 
 
+@with_verbose
 def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     """Train the embedded ModernBERT to search Python's own library: no network, a few minutes."""
-    from modernbert.demo import run_demo
-    from modernbert.evaluation.shown import interval_text
-    from modernbert.runs import RunStore
+    with watch(quiet=json) as watched:
+        from modernbert.demo import run_demo
+        from modernbert.runs import RunStore
 
-    from .progress import Progress
-
-    with Progress(quiet=json) as progress:
-        found = run_demo(RunStore.at(runs_dir), on_start=progress.start, observe=progress.observe)
+        shown = Training(watched)
+        found = run_demo(RunStore.at(runs_dir), on_start=shown.start, observe=shown.observe)
     if json:
         return output.print_json(found.as_dict())
     rows = []

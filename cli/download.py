@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from . import options, output, values
+from .progress import watch, with_verbose
 
 
+@with_verbose
 def download(
     names: Annotated[
         list[str], options.argument("NAMES...", values.name, "Tasks, families (glue) and models.")
@@ -28,10 +30,11 @@ def download(
         size = f"{item.bytes / 2**20:.1f} MiB"
         output.print_line(f"{item.name} -> {item.folder}  ({item.files} files, {size}, from {item.found_in})")
         if item.missing:
-            output.print_warning(f"{item.name}: {', '.join(item.missing)} (labels hidden) could not be had")
+            output.print_warning(f"{item.name}: {', '.join(item.missing)} (labels hidden) is not available")
 
     quiet = (lambda item: None) if json else show
-    done = fetch(names, to, store=RunStore.at(runs_dir), data_dir=data_dir, on_item=quiet)
+    with watch(quiet=json):
+        done = fetch(names, to, store=RunStore.at(runs_dir), data_dir=data_dir, on_item=quiet)
     if json:
         return output.print_json([dataclasses.asdict(item) | {"folder": str(item.folder)} for item in done])
     output.print_line(f"use it with --data-dir {to}; check it with: cd {to} && sha256sum -c SHA256SUMS")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from modernbert.evaluation.shown import interval_text
 from modernbert.ranges import LENGTHS
 
 from . import options, output, values
+from .progress import watch, with_verbose
 from .scores import show_scores
 
 # What retrieval is evaluated with when no model is named: the catalogue's ModernBERT that was made for it.
@@ -20,6 +23,7 @@ FOR_RETRIEVAL = "gte-modernbert-base"
 WORTH_TELLING = 20
 
 
+@with_verbose
 def evaluate(
     context: typer.Context,
     target: Annotated[
@@ -137,68 +141,75 @@ def evaluate(
 
     if not is_own_data(target):
         find_tasks(target)  # a wrong name is told before torch is imported, which takes seconds
-    from modernbert.evaluation.evaluate import evaluate_model, write_submission
-    from modernbert.evaluation.retrieve import SearchOptions, retrieval_tasks
-    from modernbert.evaluation.trained_task import task_to_score
-    from modernbert.evaluation.vectors import VectorCache
-    from modernbert.model.locate import locate_model
-    from modernbert.runs import RunStore
+    with watch(quiet=json):
+        from modernbert.evaluation.evaluate import evaluate_model, write_submission
+        from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+        from modernbert.evaluation.trained_task import task_to_score
+        from modernbert.evaluation.vectors import VectorCache
+        from modernbert.model.locate import locate_model
+        from modernbert.runs import RunStore
 
-    store = RunStore.at(runs_dir)
-    common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
-    length = max_length or 0
-    if tasks := retrieval_tasks(target):
-        options.require_applicable(context, evaluate, target, options.RETRIEVAL_ALONE)
-        if passages and length:
-            raise BadOption("--passages and --max-length exclude each other", fix="Leave one of them out.")
-        if ignore_identical_ids and keep_identical_ids:
-            said = "--ignore-identical-ids and --keep-identical-ids exclude each other"
-            raise BadOption(said, fix="Leave one of them out.")
-        source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
-        search = SearchOptions(
-            protocol=protocol,
-            analyser=analyser,
-            max_length=length,
-            passages=passages,
-            cache=None if no_cache else VectorCache.default(),
-            via_mteb=via == "mteb",
-            ignore_identical=True if ignore_identical_ids else False if keep_identical_ids else None,
-            rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
-        )
-        return _retrieval(tasks, source, store, search, as_json=json, split=split, **common)
-    options.require_applicable(context, evaluate, target, options.LABELS_ALONE)
-    task = None if is_own_data(target) else find_labelled_task(target)
-    if model is None:
-        raise BadOption("which model? Labels need one that was trained for them", fix="Give --model RUN.")
-    source = locate_model(model, store=store, data_dir=data_dir)
-    if task is None:
-        task = task_to_score(source, Path(target), text=tuple(text_col or ()), label=label_col)
-    else:
-        options.refuse(
-            context,
-            ("text_col", "label_col"),
-            f"applies only to your own files, and {target} has columns of its own",
-        )
-    if submit:
-        options.refuse(context, ("split", "max_length"), "has no effect with --submit")
-        written = write_submission(task, source, store, submit, **common)
-        if json:
-            return output.print_json({"files": [str(path) for path in written]})
-        return output.print_line("written: " + ", ".join(map(str, written)))
-    result = evaluate_model(task, source, store, split=split, max_length=length, **common)
-    show_evaluation(result, as_json=json)
+        store = RunStore.at(runs_dir)
+        common: dict[str, Any] = {"data_dir": data_dir, "device": device, "precision": precision}
+        length = max_length or 0
+        show: Callable[[], None]
+        if tasks := retrieval_tasks(target):
+            options.require_applicable(context, evaluate, target, options.RETRIEVAL_ALONE)
+            if passages and length:
+                said = "--passages and --max-length exclude each other"
+                raise BadOption(said, fix="Leave one of them out.")
+            if ignore_identical_ids and keep_identical_ids:
+                said = "--ignore-identical-ids and --keep-identical-ids exclude each other"
+                raise BadOption(said, fix="Leave one of them out.")
+            source = locate_model(model or FOR_RETRIEVAL, store=store, data_dir=data_dir)
+            search = SearchOptions(
+                protocol=protocol,
+                analyser=analyser,
+                max_length=length,
+                passages=passages,
+                cache=None if no_cache else VectorCache.default(),
+                via_mteb=via == "mteb",
+                ignore_identical=True if ignore_identical_ids else False if keep_identical_ids else None,
+                rerank=locate_model(rerank, store=store, data_dir=data_dir) if rerank else None,
+            )
+            found = evaluate_tasks(tasks, source, store, search, on_start=_tell_time, split=split, **common)
+            show = partial(show_retrievals, tasks, found, as_json=json)
+        else:
+            options.require_applicable(context, evaluate, target, options.LABELS_ALONE)
+            task = None if is_own_data(target) else find_labelled_task(target)
+            if model is None:
+                raise BadOption("which model? Give one that was fine-tuned", fix="Give --model RUN.")
+            source = locate_model(model, store=store, data_dir=data_dir)
+            if task is None:
+                task = task_to_score(source, Path(target), text=tuple(text_col or ()), label=label_col)
+            else:
+                why = f"applies only to your own files, and {target} has columns of its own"
+                options.refuse(context, ("text_col", "label_col"), why)
+            if submit:
+                options.refuse(context, ("split", "max_length"), "has no effect with --submit")
+                written = write_submission(task, source, store, submit, **common)
+                show = partial(_show_submission, written, as_json=json)
+            else:
+                result = evaluate_model(task, source, store, split=split, max_length=length, **common)
+                show = partial(show_evaluation, result, as_json=json)
+    show()
 
 
-def _retrieval(tasks: Any, source: Any, store: Any, search: Any, *, as_json: bool, **settings: Any) -> None:
+def _tell_time(task: str, estimate: Any) -> None:
+    if estimate.seconds > WORTH_TELLING:
+        output.print_line(f"{task}: {estimate}", error=True)
+
+
+def _show_submission(written: Sequence[Path], *, as_json: bool) -> None:
+    if as_json:
+        return output.print_json({"files": [str(path) for path in written]})
+    output.print_line("written: " + ", ".join(map(str, written)))
+
+
+def show_retrievals(tasks: Any, results: Any, *, as_json: bool) -> None:
+    """Print the scores on every collection, and their means over a family."""
     from modernbert.evaluation.averages import averages
-    from modernbert.evaluation.retrieve import evaluate_tasks
 
-    def on_start(task: str, estimate: Any) -> None:
-        if estimate.seconds > WORTH_TELLING:
-            output.print_line(f"{task}: {estimate}", error=True)
-
-    with output.status("reading the model") as say:
-        results = evaluate_tasks(tasks, source, store, search, on_start=on_start, on_progress=say, **settings)
     means = averages(tasks, results)
     if as_json:
         found = {"results": [r.as_dict() for r in results], "averages": [vars(mean) for mean in means]}

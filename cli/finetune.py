@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from modernbert.ranges import Range
 from modernbert.settings.config import RetrievalTrainingConfig
 
 from . import options, values
+from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
 
@@ -16,6 +18,7 @@ from .studies import show_study
 SEEDS = Range(1, 1_000)
 
 
+@with_verbose
 @with_settings(RetrievalTrainingConfig)
 def finetune(
     targets: Annotated[
@@ -59,6 +62,7 @@ def finetune(
     seeds: Annotated[
         int, options.option("--seeds", values.whole(SEEDS), "Number of seeds, one run each.", options.RUN)
     ] = 1,
+    tag: options.Tags = None,
     recipe: Annotated[
         str,
         options.option(
@@ -78,63 +82,59 @@ def finetune(
     from modernbert.data.registry import expand_targets
 
     expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
-    from modernbert.training.inputs import Request
+    with watch(quiet=json) as watched:
+        from modernbert.training.inputs import Request
 
-    request = Request(
-        target=targets[0],
-        model=model,
-        recipe=recipe,
-        settings=settings,
-        init_from=init_from,
-        data_dir=_absolute(data_dir),
-        validation=_absolute(validation),
-        test=_absolute(test),
-        text=tuple(text_col or ()),
-        label=label_col,
-        kind=kind,  # type: ignore[arg-type]
-        device=device,
-        precision=precision,
-        limit=limit,
-        name=name,
-    )
-    _start(request, targets, seeds, runs_dir, as_json=json)
+        request = Request(
+            target=targets[0],
+            model=model,
+            recipe=recipe,
+            settings=settings,
+            init_from=init_from,
+            data_dir=_absolute(data_dir),
+            validation=_absolute(validation),
+            test=_absolute(test),
+            text=tuple(text_col or ()),
+            label=label_col,
+            kind=kind,  # type: ignore[arg-type]
+            device=device,
+            precision=precision,
+            limit=limit,
+            name=name,
+            tags=tuple(dict.fromkeys(tag or ())),
+        )
+        result = _run(request, targets, seeds, runs_dir, Training(watched))
+    show_study(result, as_json=json)
 
 
-def _start(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, *, as_json: bool) -> None:
+def _run(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, shown: Training) -> Any:
     from modernbert.runs import RunStore
     from modernbert.training.finetune import finetune as run
     from modernbert.training.study import Study, plan_study, run_study, summarize
 
-    from .progress import Progress
-
     store = RunStore.at(runs_dir)
     study = plan_study(request, targets, seeds, store)
-    with Progress(quiet=as_json) as progress:
-        if len(study.jobs()) > 1:
-            result = run_study(request, study, store, on_start=progress.start, observe=progress.observe)
-        else:
-            import dataclasses
-
-            request = dataclasses.replace(request, target=study.targets[0])
-            done = run(request, store, on_start=progress.start, observe=progress.observe)
-            result = summarize(Study(done.name, study.targets, study.seeds), [done])
-    show_study(result, as_json=as_json)
+    if len(study.jobs()) > 1:
+        return run_study(request, study, store, on_start=shown.start, observe=shown.observe)
+    request = dataclasses.replace(request, target=study.targets[0])
+    done = run(request, store, on_start=shown.start, observe=shown.observe)
+    return summarize(Study(done.name, study.targets, study.seeds), [done])
 
 
+@with_verbose
 def resume(
     name: Annotated[str, options.argument("NAME", values.name, "An interrupted run or study.")],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
     """Continue an interrupted run, or the study that it belongs to, where it stopped."""
-    from modernbert.runs import RunStore
-    from modernbert.training.study import resume_any
+    with watch(quiet=json) as watched:
+        from modernbert.runs import RunStore
+        from modernbert.training.study import resume_any
 
-    from .progress import Progress
-
-    with Progress(quiet=json) as progress:
+        shown = Training(watched)
         store = RunStore.at(runs_dir)
-        result = resume_any(name, store, on_start=progress.start, observe=progress.observe)
+        result = resume_any(name, store, on_start=shown.start, observe=shown.observe)
     show_study(result, as_json=json)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from modernbert.errors import BadOption, DiskFull, MbertError, Stopped, UnknownName
+from modernbert.errors import BadOption, DiskFull, Interrupted, MbertError, Stopped, UnknownName
 from modernbert.network import offline_by_choice
 from modernbert.places import NO_SPACE, NOT_WRITABLE
 from modernbert.signals import Ended, on_signals
@@ -28,6 +29,7 @@ from . import (
     download,
     evaluate,
     finetune,
+    interrupted,
     options,
     output,
     predict,
@@ -176,8 +178,20 @@ def _run() -> int:
             raise
         if type(error).__name__ == "NoArgsIsHelpError":  # its text was the help, which is shown
             return told.exit_code
-        output.print_error(told)
-        return 128 + error.number if isinstance(error, Ended) else told.exit_code
+        _tell(told)
+        return told.exit_code
+
+
+def _tell(error: MbertError) -> None:
+    """Print an error for people on stderr; for programs that asked for JSON, on stdout too."""
+    output.print_error(error)
+    if wants_json(sys.argv[1:]):
+        output.print_json_error(error)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Is JSON asked for? Where the arguments are wrong, they were not parsed: so they are searched."""
+    return "--json" in itertools.takewhile(lambda argument: argument != "--", arguments)
 
 
 def _told(error: Any) -> MbertError | None:
@@ -185,14 +199,13 @@ def _told(error: Any) -> MbertError | None:
     if isinstance(error, MbertError):
         return error
     if isinstance(error, Ended):
-        fix = "Nothing is left half-written: the same command begins again, or goes on with what is kept."
-        return Stopped(error.what, fix=error.fix or fix)
+        return Interrupted(error.number, error.what, fix=error.fix or interrupted.what_was_kept(sys.argv[1:]))
     if isinstance(error, typer.Abort):
-        return Stopped("there was no answer", fix="Nothing was begun.")
+        return Stopped("no answer was given", fix="Nothing was started.")
     if isinstance(error, OSError):
         return _of_the_system(error)
     command = error.ctx.command_path if error.ctx else "mbert"
-    return BadOption(error.format_message(), fix=f"{command} --help shows what there is.")
+    return BadOption(error.format_message(), fix=f"{command} --help lists the options.")
 
 
 def _of_the_system(error: OSError) -> MbertError | None:
@@ -203,7 +216,7 @@ def _of_the_system(error: OSError) -> MbertError | None:
         return DiskFull(f"no more can be written ({error.strerror})", where=where, fix=fix)
     if error.errno not in NOT_WRITABLE or where is None:
         return None
-    fix = "Use another path, or change what stands there; MBERT_DEBUG=1 shows more."
+    fix = "Use another path, or change what is there; MBERT_DEBUG=1 shows more."
     return BadOption(f"the system says: {error.strerror}", where=where, fix=fix)
 
 
@@ -211,6 +224,6 @@ def _tell_of_lost_output(error: OSError) -> int:
     """Return the exit code of a command whose output ended early: quietly if its reader has seen enough."""
     if error.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE  # as a process that this signal ends
-    fix = "The command itself is done: what it saves is saved."
+    fix = "The command itself finished, and its results were saved."
     output.print_error(Stopped(f"the output cannot be written ({error.strerror})", fix=fix))
     return 1

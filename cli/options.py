@@ -21,6 +21,7 @@ Read = Callable[[str, str], Any]
 KINDS_OF_VALUES = {
     "name": "NAME",
     "run_name": "NAME",
+    "tag": "TAG",
     "one_of": "WORD",
     "words": "WORDS",
     "length": "TOKENS",
@@ -105,6 +106,10 @@ def _text_columns(value: list[str] | None) -> list[str]:
 
 
 Json = Annotated[bool, flag("--json", "Print JSON instead of tables.", OUTPUT)]
+Verbose = Annotated[
+    bool,
+    flag("--verbose -v", "Explain device, precision and attention, and where the time goes.", OUTPUT),
+]
 DataDir = Annotated[
     Path | None, option("--data-dir", values.folder, "Bundle to search first (default: MBERT_DATA).", FOLDERS)
 ]
@@ -148,6 +153,10 @@ _MODEL = option(
 )
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
+Tags = Annotated[
+    list[str] | None,
+    option("--tag", values.tag, "A word to find the run by (`mbert runs --tag`); may be repeated.", OUTPUT),
+]
 Texts = Annotated[
     bool,
     flag("--texts/--no-texts", "Show the texts of examples in an HTML report, or only their ids.", OUTPUT),

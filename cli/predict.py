@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 from . import options, output, values
+from .progress import watch, with_verbose
 
 
+@with_verbose
 def predict(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
     model: Annotated[
@@ -37,25 +39,18 @@ def predict(
     json: options.Json = False,
 ) -> None:
     """Predict every row of a file, in constant memory. All input columns are kept."""
-    from modernbert.evaluation.evaluate import Scorer, trained_length
-    from modernbert.evaluation.stream import predict_file
-    from modernbert.evaluation.trained_task import task_to_predict
-    from modernbert.model.locate import locate_model
-    from modernbert.runs import RunStore
+    with watch(quiet=json):
+        from modernbert.evaluation.evaluate import Scorer, trained_length
+        from modernbert.evaluation.stream import predict_file
+        from modernbert.evaluation.trained_task import task_to_predict
+        from modernbert.model.locate import locate_model
+        from modernbert.runs import RunStore
 
-    text = tuple(text_col or ())
-    source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-    task = task_to_predict(source, file, text)
-    scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
-    with output.status("predicting") as say:
-        result = predict_file(
-            scorer,
-            file,
-            out,
-            text=text,
-            prefix=prefix or "",
-            on_progress=lambda rows: say(f"predicting: {rows:,} rows"),
-        )
+        text = tuple(text_col or ())
+        source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
+        task = task_to_predict(source, file, text)
+        scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
+        result = predict_file(scorer, file, out, text=text, prefix=prefix or "")
     if json:
         return output.print_json(
             {
@@ -68,5 +63,5 @@ def predict(
     output.print_line(f"{result.rows:,} rows -> {result.output}  (text <- {' + '.join(result.text)})")
     if result.truncated:
         output.print_warning(
-            f"{result.truncated:,} texts were longer than {scorer.max_length} tokens and were cut"
+            f"{result.truncated:,} texts were longer than {scorer.max_length} tokens and were truncated"
         )

@@ -9,6 +9,7 @@ from modernbert.ranges import Range
 from modernbert.settings.config import PretrainingConfig
 
 from . import options, values
+from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
 
@@ -17,6 +18,7 @@ RECIPES = ("default", "extension", "paper", "paper-extension", "paper-decay")
 VOCABULARY = Range(512, 1_000_000, zero=True)
 
 
+@with_verbose
 @with_settings(PretrainingConfig)
 def pretrain(
     files: Annotated[
@@ -67,6 +69,7 @@ def pretrain(
     name: Annotated[
         str | None, options.option("--name", values.run_name, "Name of the run.", options.RUN)
     ] = None,
+    tag: options.Tags = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
@@ -74,28 +77,29 @@ def pretrain(
     precision: options.Precision = "auto",
 ) -> None:
     """Train a masked-language model on your own text and code: further, or from scratch."""
-    from modernbert.pretraining.inputs import PretrainingRequest
-    from modernbert.runs import RunStore
-    from modernbert.training.finetune import finetune
-    from modernbert.training.study import Study, summarize
+    with watch(quiet=json) as watched:
+        from modernbert.pretraining.inputs import PretrainingRequest
+        from modernbert.runs import RunStore
+        from modernbert.training.finetune import finetune
+        from modernbert.training.study import Study, summarize
 
-    from .progress import Progress
-
-    request = PretrainingRequest(
-        target="pretraining",
-        files=tuple(str(file.absolute()) for file in files),
-        model=model,
-        scratch=from_scratch,
-        vocabulary=vocabulary,
-        teacher=teacher,
-        recipe=recipe,
-        settings=settings,
-        data_dir=str(data_dir.absolute()) if data_dir else None,
-        device=device,
-        precision=precision,
-        name=name,
-    )
-    with Progress(quiet=json) as progress:
-        done = finetune(request, RunStore.at(runs_dir), on_start=progress.start, observe=progress.observe)
-    study = Study(done.name, ("pretraining",), (done.record["seed"],))
-    show_study(summarize(study, [done]), as_json=json)
+        request = PretrainingRequest(
+            target="pretraining",
+            files=tuple(str(file.absolute()) for file in files),
+            model=model,
+            scratch=from_scratch,
+            vocabulary=vocabulary,
+            teacher=teacher,
+            recipe=recipe,
+            settings=settings,
+            data_dir=str(data_dir.absolute()) if data_dir else None,
+            device=device,
+            precision=precision,
+            name=name,
+            tags=tuple(dict.fromkeys(tag or ())),
+        )
+        shown = Training(watched)
+        done = finetune(request, RunStore.at(runs_dir), on_start=shown.start, observe=shown.observe)
+        study = Study(done.name, ("pretraining",), (done.record["seed"],))
+        result = summarize(study, [done])
+    show_study(result, as_json=json)

@@ -1,63 +1,241 @@
-"""Progress of a training run: a bar on a terminal, one quiet line now and then in a pipe."""
+"""What is shown while a command works: bars on a terminal, elsewhere a line at times, nothing with --json.
+
+All of it goes to stderr. It comes from the phases that the library tells of (`modernbert.activity`).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
+import threading
 import time
-from types import TracebackType
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from modernbert.model.locate import UNTRAINED
-from modernbert.training.inputs import Inputs
-from modernbert.training.record import Started
-from modernbert.training.reports import EvaluationReport, Notice, StepReport
+from modernbert.activity import RUNNING, Phase, watched_by
 
-from . import output
+from . import options, output
+from .screen import one_line
 
+if TYPE_CHECKING:
+    from modernbert.training.record import Started
+    from modernbert.training.reports import EvaluationReport, Notice, StepReport
+
+# Between two lines where no terminal shows a bar.
 SECONDS_BETWEEN_LINES = 20.0
+IMPORTING = "loading libraries"
+# Between two phases.
+IDLE = Phase("working")
 
 
-class Progress:
-    """Shows what the loop reports. `quiet` shows nothing on stdout (for --json); errors still show."""
+def with_verbose(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--verbose`, which its watch obeys."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    own = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    flag = inspect.Parameter(
+        "verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=options.Verbose
+    )
+
+    @functools.wraps(function)
+    def command(*, verbose: bool, **given: Any) -> None:
+        token = _account.set(Account() if verbose else None)
+        try:
+            function(**given)
+            if (account := _account.get()) is not None:
+                account.show()
+        finally:
+            _account.reset(token)
+
+    signature = inspect.Signature([*own, flag])
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    del command.__wrapped__  # what it wraps has other parameters
+    return command
+
+
+@dataclass
+class Account:
+    """What `--verbose` tells: why the work is as fast as it is, and where the time went."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def explain(self, name: str, reason: str) -> None:
+        """Print a reason, once."""
+        if self.reasons.get(name) != reason:
+            output.print_line(f"{name}: {reason}", style="dim", error=True)
+        self.reasons[name] = reason
+
+    def show(self) -> None:
+        """Print where the time went."""
+        longest = sorted(self.seconds.items(), key=lambda item: -item[1])
+        rows = [(name, f"{value:.2f}") for name, value in longest if value >= 0.005]
+        rows.append(("total", f"{sum(self.seconds.values()):.2f}"))
+        output.print_table("\ntime", ("", "seconds"), rows, right=("seconds",), error=True)
+
+
+_account: ContextVar[Account | None] = ContextVar("account", default=None)
+
+
+class Watch:
+    """Follows the phases of a command, shows them, and adds up where the time went."""
 
     def __init__(self, *, quiet: bool = False) -> None:
+        """Show nothing if `quiet`."""
         self.quiet = quiet
+        self.phases: list[Phase] = []
+        self.account = _account.get()
+        self.note = ""
+        self.clock = time.monotonic()
         self.bar: Any = None
-        self.last_line = 0.0
+        self.shown: Phase | None = None
 
-    def __enter__(self) -> Progress:
-        return self
+    def began(self, phase: Phase) -> None:
+        """Show a phase."""
+        self._charge()
+        if self.phases and self.phases[0].name == IMPORTING:
+            self.phases.clear()
+        self.phases.append(phase)
+        self._draw()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop_bar()
+    def advanced(self, phase: Phase) -> None:
+        """Move its bar."""
+        self._draw()
+
+    def ended(self, phase: Phase) -> None:
+        """Show the phase around it again."""
+        self._charge()
+        self.phases.remove(phase)
+        self.note = ""
+        self._draw()
+
+    def _draw(self) -> None:
+        """Show the outermost phase that has a total as a bar, and beside it what goes on inside."""
+        if self.bar is None:
+            return
+        shown = next((phase for phase in self.phases if phase.total), None)
+        shown = shown or (self.phases[-1] if self.phases else IDLE)
+        inside = self.phases[self.phases.index(shown) + 1 :] if self.phases else []
+        counted = [phase for phase in inside if shown.by_text and phase.name == RUNNING]
+        beside = [_as_text(phase) for phase in inside if phase not in counted]
+        note = "  ".join(filter(None, [self.note, *beside]))
+        done = shown.done + sum(phase.done for phase in counted)
+        if shown is self.shown:  # between the end of what is counted and the step that it makes
+            done = max(done, int(self.bar.tasks[0].completed))
+        fields = {"completed": done, "count": _count(shown, done), "note": note}
+        (row,) = self.bar.task_ids
+        if shown is not self.shown:
+            self.bar.reset(row, description=one_line(shown.name))
+        self.bar.tasks[0].total = shown.total  # to `update`, None means that it stays
+        self.bar.update(row, **fields)
+        self.shown = shown
+
+    def explained(self, name: str, reason: str) -> None:
+        """Show, if it is asked for, why the work is as fast as it is."""
+        if self.account is not None:
+            self.account.explain(name, reason)
+
+    def _charge(self) -> None:
+        """Add the time since the last change to the innermost phase."""
+        before, self.clock = self.clock, time.monotonic()
+        if self.account is not None:
+            around = [phase.name for phase in self.phases if phase.name != RUNNING]
+            name = around[-1] if around else RUNNING if self.phases else "the rest"
+            self.account.seconds[name] += self.clock - before
+
+    def over(self) -> None:
+        """Add up what came after the last phase."""
+        self._charge()
+
+    def line(self) -> str:
+        """Return what is going on in one line."""
+        return ", ".join(map(_as_text, self.phases or [IDLE])) + (f"  {self.note}" if self.note else "")
+
+
+def _as_text(phase: Phase) -> str:
+    return f"{phase.name} {_count(phase, phase.done)}".rstrip()
+
+
+def _count(phase: Phase, done: int) -> str:
+    of = f"{done:,}/{phase.total:,}" if phase.total else f"{done:,}"
+    return f"{of} {phase.unit}".rstrip() if phase.total or done else ""
+
+
+@contextlib.contextmanager
+def watch(*, quiet: bool = False) -> Iterator[Watch]:
+    """Show what the library does in the block, which begins with imports that take seconds."""
+    made = Watch(quiet=quiet)
+    with _shown(made), watched_by(made):
+        made.began(Phase(IMPORTING))
+        yield made
+        made.over()
+
+
+@contextlib.contextmanager
+def _shown(watch: Watch) -> Iterator[None]:
+    if watch.quiet:
+        yield
+        return
+    with output.progress_bar() as bar:
+        if bar is not None:
+            bar.add_task(IMPORTING, total=None, count="", note="")
+        watch.bar = bar
+        with _lines(watch) if bar is None else contextlib.nullcontext():
+            yield
+        watch.bar = None
+
+
+@contextlib.contextmanager
+def _lines(watch: Watch) -> Iterator[None]:
+    """Print a line now and then, so that a log shows how far the command has come."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(SECONDS_BETWEEN_LINES):
+            output.print_line(watch.line(), error=True)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class Training:
+    """Shows what a training reports: evaluations and notices as lines, its loss and speed beside the bar."""
+
+    def __init__(self, watch: Watch) -> None:
+        """Show it where `watch` does."""
+        self.watch = watch
 
     def start(self, started: Started) -> None:
         """Print what is about to run, resolved to the last setting."""
-        self._stop_bar()
-        if not self.quiet:
+        from .started import show_started
+
+        if not self.watch.quiet:
             show_started(started)
-        self.bar = output.progress_bar(started.name, error=self.quiet)
-        if self.bar is not None:
-            self.bar.start()
 
     def observe(self, report: StepReport | EvaluationReport | Notice) -> None:
         """Show a report."""
-        if isinstance(report, StepReport):
-            self._step(report)
-        elif isinstance(report, EvaluationReport):
-            self._evaluation(report)
-        else:
-            self._print(report.text)
+        shown: dict[str, Any] = {"StepReport": self._step, "EvaluationReport": self._evaluation}
+        shown.get(type(report).__name__, self._notice)(report)
 
     def _step(self, report: StepReport) -> None:
-        note = f"loss {report.loss:.4f}  {report.tokens_per_second:,.0f} tokens/s"
-        if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=report.step, total=report.total, note=note)
-        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
-            self.last_line = time.monotonic()
-            left = time.strftime("%H:%M:%S", time.gmtime(report.seconds_left))
-            self._print(f"step {report.step}/{report.total}  {note}  {left} left")
+        left = time.strftime("%H:%M:%S", time.gmtime(report.seconds_left))
+        self.watch.note = f"loss {report.loss:.4f}  {report.tokens_per_second:,.0f} tokens/s"
+        if not self.watch.bar:
+            self.watch.note += f"  {left} left"
+        if self.watch.phases:  # of a training in a child process nothing else is told
+            phase = self.watch.phases[-1]
+            phase.total, phase.unit = report.total, "steps"
+            phase.reach(report.step)
 
     def _evaluation(self, report: EvaluationReport) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
@@ -69,50 +247,9 @@ class Progress:
             for note in report.evaluation.notes:
                 output.print_warning(note)
 
+    def _notice(self, report: Notice) -> None:
+        self._print(report.text)
+
     def _print(self, text: str) -> None:
-        if not self.quiet:
+        if not self.watch.quiet:
             output.print_line(text)
-
-    def _stop_bar(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-
-def _start(inputs: Inputs) -> str:
-    if inputs.source.revision == UNTRAINED or inputs.config.model.random_weights:
-        return "random weights"
-    return "the pretrained weights" if inputs.start is inputs.source else inputs.start.found_in
-
-
-def show_started(started: Started) -> None:
-    """Print the run's task, data, model, machine and settings."""
-    inputs = started.inputs
-    total = started.trained + started.frozen
-    facts: dict[str, object] = {
-        "task": f"{inputs.task.name}: {inputs.task.summary}",
-        **inputs.facts(),
-        "model": f"{inputs.source.name}  ({inputs.source.found_in}, revision {inputs.source.revision})",
-        "start": _start(inputs),
-        "new tensors": ", ".join(started.new_tensors) or "none",
-        "parameters": f"{started.trained:,} trained, {started.frozen:,} frozen "
-        f"({started.trained / total:.1%} trained)",
-        "machine": f"{inputs.machine.device}, {inputs.machine.precision} ({inputs.machine.precision_reason})",
-        "attention": f"{started.attention} ({started.attention_reason})",
-        "disk": f"up to {started.checkpoint_bytes / 2**20:,.0f} MiB of checkpoints while it runs",
-        "recipe": f"{inputs.recipe.name}: {inputs.recipe.source}",
-        "settings": _wrapped(inputs.config.by_name()),
-    }
-    output.print_facts(f"\n{started.name}", facts)
-    for note in inputs.notes:
-        output.print_line(f"  {note}")
-    for warning in inputs.warnings:
-        output.print_warning(warning)
-    if started.free_bytes < started.checkpoint_bytes:
-        output.print_warning(f"only {started.free_bytes / 2**20:,.0f} MiB of disk are free")
-
-
-def _wrapped(settings: dict[str, Any], per_line: int = 5) -> str:
-    shown = [f"{name} {value}" for name, value in settings.items() if value != ()]
-    lines = [", ".join(shown[i : i + per_line]) for i in range(0, len(shown), per_line)]
-    return (",\n" + " " * 17).join(lines)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from modernbert.activity import phase
+
 from . import options, output, values
+from .progress import watch, with_verbose
 
 
+@with_verbose
 def report(
     what: Annotated[
         str,
@@ -33,12 +37,15 @@ def report(
 ) -> None:
     """Write a run or a comparison as one HTML file, to be read offline, on paper or on a phone."""
     from modernbert.files import atomic_file
-    from modernbert.report.report import default_path
-    from modernbert.report.report import report as make_report
-    from modernbert.runs import RunStore
 
-    path = out or default_path(what, force=force)
-    text = make_report(what, RunStore.at(runs_dir), texts=texts)
+    with watch():
+        from modernbert.report.report import default_path
+        from modernbert.report.report import report as make_report
+        from modernbert.runs import RunStore
+
+        path = out or default_path(what, force=force)
+        with phase("writing the report"):
+            text = make_report(what, RunStore.at(runs_dir), texts=texts)
     replaced = path.exists()
     with atomic_file(path) as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""`mbert runs`, and `show`, `rm` and `mv` below it."""
+"""`mbert runs`, and `show`, `tag`, `rm` and `mv` below it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from modernbert.runs import RunStore, rows_of
 from modernbert.settings.forms import by_name
 
 from . import options, output, values
-from .scores import show_scores
+from .scores import memory_text, show_scores
 
-app = typer.Typer(help="List runs; show, remove or rename one.", invoke_without_command=True)
+app = typer.Typer(help="List runs; show, tag, remove or rename one.", invoke_without_command=True)
 
 
 SORTS = ("when", "name", "task", "model", "score")
@@ -26,6 +26,12 @@ def list_runs(
     ] = None,
     model: Annotated[
         str | None, options.option("--model -m", values.name, "Only runs of this model.", options.MODEL)
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        options.option(
+            "--tag", values.tag, "Only runs with this tag; repeated: with all of them.", options.DATA
+        ),
     ] = None,
     sort: Annotated[
         str,
@@ -42,7 +48,9 @@ def list_runs(
     chosen = {
         name: record
         for name, record in found.records.items()
-        if task in (None, record["task"]["name"]) and model in (None, record["model"]["name"])
+        if task in (None, record["task"]["name"])
+        and model in (None, record["model"]["name"])
+        and set(tag or ()) <= set(record.get("tags", ()))
     }
     ordered = sorted(chosen.items(), key=lambda item: _place(item, sort))
     if json:
@@ -50,12 +58,12 @@ def list_runs(
         return output.print_json([{"name": name, **record} for name, record in ordered] + damaged)
     if not store.names():
         return output.print_line(f"no runs in {store.root} yet; start one with `mbert finetune`")
-    if not chosen and (task or model):
-        return output.print_line("no run is of that task and model; `mbert runs` lists all")
+    if not chosen and (task or model or tag):
+        return output.print_line("no run matches; `mbert runs` lists all")
     rows = [_row(name, record) for name, record in ordered]
-    rows += [(name, "damaged", "", "", "", "", "", "") for name in found.damaged]
-    columns = ("run", "status", "task", "model", "method", "epochs", "score", "when")
-    output.print_table("", columns, rows, right=("epochs",))
+    rows += [(name, "damaged", "", "", "", "", "", "", "") for name in found.damaged]
+    columns = ("run", "status", "task", "model", "method", "epochs", "score", "when", "tags")
+    output.print_table("", columns, rows, right=("epochs",), optional=("epochs", "method", "when", "tags"))
     for error in found.damaged.values():
         output.print_warning(str(error))
 
@@ -85,6 +93,7 @@ def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
         f"{config['epochs']:g}" if "epochs" in config else "",
         headline(record),
         record["created"][:16].replace("T", " "),
+        ", ".join(record.get("tags", ())),
     )
 
 
@@ -134,6 +143,20 @@ def rename(
     output.print_line(f"renamed: {rename_run(RunStore.at(runs_dir), name, new)}")
 
 
+@app.command("tag")
+def tag(
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
+    tags: Annotated[list[str], options.argument("TAGS...", values.tag, "Tags to add.")],
+    remove: Annotated[bool, options.flag("--remove", "Remove these tags instead.", options.RUN)] = False,
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """Add tags to a run, or remove them."""
+    from modernbert.run_changes import tag_run
+
+    kept = tag_run(RunStore.at(runs_dir), name, tags, remove=remove)
+    output.print_line(f"{name}: {', '.join(kept) or 'no tags'}")
+
+
 @app.command("show")
 def show(
     name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
@@ -145,14 +168,14 @@ def show(
     if json:
         return output.print_json({"name": name, **record})
     output.print_facts(name, _facts(record))
-    show_scores("scores", record.get("results", []))
+    show_scores("\nscores", record.get("results", []))
     history = record.get("training", {}).get("history", [])
     if history:
         names = list(history[0]["metrics"])
         steps = [(h["step"], *(f"{h['metrics'][m]:.4f}" for m in names)) for h in history]
-        output.print_table("evaluations", ("step", *names), steps, right=("step", *names))
+        output.print_table("\nevaluations", ("step", *names), steps, right=("step", *names))
     for note in record.get("notes", []):
-        output.print_warning(note)
+        output.print_note(note)
 
 
 def _facts(record: dict[str, Any]) -> dict[str, object]:
@@ -160,6 +183,7 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
     model, machine, start = record["model"], record.get("machine"), record.get("init")
     facts: dict[str, object] = {
         "status": record["status"],
+        "tags": ", ".join(record.get("tags", ())) or None,
         "task": record["task"]["name"],
         "model": f"{model['name']} ({model['found_in']})" if "found_in" in model else model["name"],
         "created": record["created"],
@@ -167,7 +191,9 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
         "recipe": record.get("recipe", {}).get("name"),
         "init": start["name"] if isinstance(start, dict) else start,
         "machine": machine and f"{machine['device']}, {machine['precision']}",
-        "settings": ", ".join(f"{k} {v}" for k, v in by_name(record["config"]).items()),
+        "settings": ", ".join(
+            f"{k} {v}" for k, v in by_name(record["config"]).items() if v not in ([], (), "")
+        ),
         "data": "; ".join(
             f"{n}: {rows_of(s)} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()
         ),
@@ -175,5 +201,5 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
     }
     if "training" in record:
         facts["minutes"] = record["training"]["minutes"]
-        facts["peak memory, MiB"] = record["training"]["peak_memory_mib"]
+        facts["peak memory"] = memory_text(record["training"]["peak_memory_mib"])
     return {name: value for name, value in facts.items() if value is not None}

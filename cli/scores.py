@@ -28,10 +28,15 @@ def show_scores(title: str, results: Iterable[Mapping[str, Any]]) -> None:
     ]
     if rows:
         columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
-        output.print_table(title, columns, rows, right=("score", "n"))
+        output.print_table(title, columns, rows, right=("score", "n"), optional=("interval by",))
     for result in results:
         if result.get("labels"):
             _show_labels(result["split"], result["labels"])
+
+
+def memory_text(peak: Mapping[str, float]) -> str:
+    """Return the peak memory of a training in words."""
+    return ", ".join(f"{value:,.0f} MiB ({name})" for name, value in peak.items())
 
 
 def _show_labels(split: str, labels: Iterable[Mapping[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from modernbert.ranges import Range
 
 from . import options, output, values
 from .hits import show_hits
+from .progress import watch, with_verbose
 from .screen import one_line
 
 # Heads in their help.
@@ -24,6 +25,7 @@ MUCH_CUT = 0.05
 _EXCLUDE = "Leave out paths like this (as in .gitignore: '*.md', 'tests/'); may be repeated."
 
 
+@with_verbose
 def index(
     path: Annotated[
         Path, options.argument("PATH", values.place, "Folder of code or text, one file, or a table.")
@@ -51,24 +53,16 @@ def index(
     excludes. A new one takes modernbert-nano, which comes with mbert, unless --model names another:
     gte-modernbert-base is larger and better.
     """
-    from modernbert.index.build import build_index
-    from modernbert.index.record import FOLDER, default_folder, model_of
+    with watch(quiet=json):
+        from modernbert.index.build import build_index
+        from modernbert.index.record import FOLDER, default_folder, model_of
 
-    folder = to or default_folder(path)
-    if not rebuild and (kept := model_of(folder)):
-        model = model or kept[0]
-        max_length = max_length or kept[1]
-    embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
-    with output.status("looking at the files") as say:
-        done = build_index(
-            path,
-            embedder,
-            folder,
-            anew=rebuild,
-            exclude=exclude or None,
-            text=text_col or (),
-            on_progress=lambda n, total: say(f"embedded {n:,} of {total:,} chunks"),
-        )
+        folder = to or default_folder(path)
+        if not rebuild and (kept := model_of(folder)):
+            model = model or kept[0]
+            max_length = max_length or kept[1]
+        embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
+        done = build_index(path, embedder, folder, anew=rebuild, exclude=exclude or None, text=text_col or ())
     if model is None:
         output.print_note(better_embedder())
     if json:
@@ -82,7 +76,7 @@ def index(
         output.print_line(f"text <- {one_line(' + '.join(done.table['text']))}, id <- {named}")
     _warn_of(done)
     if not embedder.settings.tuned:
-        output.print_warning(f"{embedder.source.name} was never trained for retrieval: expect little")
+        output.print_warning(f"{embedder.source.name} was not trained for retrieval: expect poor results")
     place = path if done.table and to is None else folder.parent if folder.name == FOLDER else folder
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
     where = "" if inside else f" --index {quote(one_line(str(place)))}"
@@ -104,6 +98,7 @@ def _warn_of(done: Any) -> None:
         output.print_warning(f"and {len(done.left_out) - 5} more files left out (--json lists them)")
 
 
+@with_verbose
 def search(
     query: Annotated[
         str | None,
@@ -146,18 +141,19 @@ def search(
     """
     if like is not None and (query is not None or hybrid):
         raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
-    from modernbert.index.hits import as_dict
-    from modernbert.index.paths import keeper
-    from modernbert.index.query import Searcher, find_index, query_embedder
-    from modernbert.index.record import read_record
-    from modernbert.model.locate import locate_model
-    from modernbert.runs import RunStore
+    with watch(quiet=json):
+        from modernbert.index.hits import as_dict
+        from modernbert.index.paths import keeper
+        from modernbert.index.query import Searcher, find_index, query_embedder
+        from modernbert.index.record import read_record
+        from modernbert.model.locate import locate_model
+        from modernbert.runs import RunStore
 
-    keep = keeper(only, exclude or ()) if only or exclude else None
-    folder = find_index(index)
-    record = read_record(folder)
-    source = locate_model(record["model"], store=RunStore.at(runs_dir), data_dir=data_dir)
-    searcher = Searcher(folder, query_embedder(source, record, device, precision))
+        keep = keeper(only, exclude or ()) if only or exclude else None
+        folder = find_index(index)
+        record = read_record(folder)
+        source = locate_model(record["model"], store=RunStore.at(runs_dir), data_dir=data_dir)
+        searcher = Searcher(folder, query_embedder(source, record, device, precision))
     if like is not None:
         return show_hits(searcher.like(like, k, keep=keep), "", as_json=json)
     if query is not None:
@@ -203,6 +199,7 @@ def _embedder(
     return Embedder(source, max_length=max_length or 0, device=device, precision=precision)
 
 
+@with_verbose
 def embed(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
     out: Annotated[
@@ -226,22 +223,15 @@ def embed(
 
     Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
     """
-    from modernbert.evaluation.embed_file import embed_file
+    with watch(quiet=json):
+        from modernbert.evaluation.embed_file import embed_file
 
-    embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
-    with output.status("embedding") as say:
-        done = embed_file(
-            embedder,
-            file,
-            out,
-            column=text_col,
-            kind="query" if queries else "document",
-            on_progress=lambda rows: say(f"embedded {rows:,} rows"),
-        )
+        embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
+        done = embed_file(embedder, file, out, column=text_col, kind="query" if queries else "document")
     if model is None:
         output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
     output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")
     if not embedder.settings.tuned:
-        output.print_warning(f"{embedder.source.name} was never trained for embeddings: they mean little")
+        output.print_warning(f"{embedder.source.name} was not trained for embeddings: expect poor ones")

@@ -7,7 +7,7 @@ from typing import Any
 from modernbert.settings.forms import by_name
 
 from . import output
-from .scores import show_scores
+from .scores import memory_text, show_scores
 
 
 def show_study(result: Any, *, as_json: bool) -> None:
@@ -26,7 +26,7 @@ def show_run_scores(run: Any) -> None:
     """Print one run's scores with n and interval, its cost and its notes."""
     show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
     training, settings = run.record["training"], by_name(run.record["config"])
-    memory = ", ".join(f"{value:.0f} MiB {name}" for name, value in training["peak_memory_mib"].items())
+    memory = memory_text(training["peak_memory_mib"])
     output.print_line(
         f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
         f"kept step {training['best_step'] if settings['keep'] == 'best' else training['steps']} "
@@ -35,7 +35,7 @@ def show_run_scores(run: Any) -> None:
     )
     output.print_line(f"use it: {_use_of(run)}")
     for note in run.record["notes"]:
-        output.print_warning(note)
+        output.print_note(note)
 
 
 def _use_of(run: Any) -> str:

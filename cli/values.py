@@ -132,6 +132,13 @@ def name(text_: str, name: str) -> str:
     return text_
 
 
+def tag(text_: str, name: str) -> str:
+    """Read a tag of a run."""
+    if not re.fullmatch(r"[^\s,]{1,50}", text_) or not text_.isprintable():
+        _refuse(name, text_, "a word of at most 50 characters, without blanks and commas")
+    return text(text_, name)
+
+
 def run_name(text: str, name_: str) -> str:
     """Read the name of a run that is to be made."""
     check_run_name(name(text, name_))

@@ -50,6 +50,7 @@ def finetune(
     kind: Kind | Literal["retrieval"] | None = None,
     limit: int = 0,
     name: str | None = None,
+    tags: Sequence[str] = (),
     data_dir: PathLike | None = None,
     runs_dir: PathLike | None = None,
     device: str = "auto",
@@ -64,6 +65,7 @@ def finetune(
         model: a short name, a run, a folder or a Hub id.
         text, label, kind: the columns of own data, and what the label is; guessed by default.
         limit: train on this many rows only; 0 for all.
+        tags: words to find the run by.
         observe: told about each step, evaluation and notice.
         settings: by name, such as `epochs=2`, `lora=True` or `seed=43`; or in sections, such as
             `lora={"enabled": True, "rank": 8}` (see `modernbert.settings.sections`).
@@ -87,6 +89,7 @@ def finetune(
         precision=precision,
         limit=limit,
         name=name,
+        tags=tuple(tags),
     )
     require_settings(request)
     return train(request, _store(runs_dir), observe=observe)

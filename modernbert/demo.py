@@ -107,7 +107,7 @@ def run_demo(
         for name in (EMBEDDED, trained.name)
     )
     dense, bm25, both = after.systems
-    untrained = SystemScores(f"{EMBEDDED}, before", before.systems[0].ranking, "as it comes")
+    untrained = SystemScores(f"{EMBEDDED}, before", before.systems[0].ranking, "not fine-tuned")
     collection = load_collection(task, "test", None).collection
     systems = (bm25, untrained, dense, both)
     answers = tuple(ask(collection.documents, store, trained.name, [s.system for s in systems[:3]]))

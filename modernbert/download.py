@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modernbert.activity import phase
 from modernbert.data.bundle import CHECKSUMS, add_checksums, write_checksums
 from modernbert.data.collection import write_collections
 from modernbert.data.collections import load_collection
@@ -60,7 +61,8 @@ def download(
     sweep_below(to)
     done = []
     for name, is_model in kinds:
-        items = [_model(name, to, store, data_dir)] if is_model else _tasks(name, to, data_dir)
+        with phase(f"fetching {name}"):
+            items = [_model(name, to, store, data_dir)] if is_model else _tasks(name, to, data_dir)
         for item in items:
             on_item(item)
         done += items

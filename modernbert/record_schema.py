@@ -255,6 +255,7 @@ class _AnyRun(TypedDict):
     versions: dict[str, str | None]
     results: NotRequired[Annotated[list[_Result], Field(min_length=1)]]
     notes: NotRequired[list[str]]
+    tags: NotRequired[list[Text]]
     inference: NotRequired[dict[str, Amount]]
 
 

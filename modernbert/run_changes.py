@@ -1,4 +1,4 @@
-"""Remove and rename runs."""
+"""Remove, rename and tag runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from modernbert.errors import UnknownName
 from modernbert.places import no_space_is_an_error
-from modernbert.runs import RunStore, lock
+from modernbert.runs import RunStore, lock, read_run, write_run
 from modernbert.temporary import TEMPORARY
 
 
@@ -47,6 +48,26 @@ def rename_run(store: RunStore, name: str, new: str) -> Path:
         shutil.rmtree(target, ignore_errors=True)  # what a killed run left there
         folder.rename(target)
     return target
+
+
+def tag_run(store: RunStore, name: str, tags: Sequence[str], *, remove: bool = False) -> list[str]:
+    """Add tags to a run, or remove them from it, and return those that it has then.
+
+    Raises:
+        UnknownName: there is no such run, or it does not have a tag that is to be removed.
+        BadRun: another process is working on it, or its record is damaged.
+    """
+    _require(store, name)
+    folder = store.path(name)
+    with lock(folder):
+        record = read_run(folder)
+        kept = record.get("tags", [])
+        if remove and (unknown := [tag for tag in tags if tag not in kept]):
+            fix = f"It has: {', '.join(kept) or 'none'}."
+            raise UnknownName.among(f"tag of {name}", unknown[0], kept, fix=fix)
+        kept = [tag for tag in kept if tag not in tags] if remove else list(dict.fromkeys([*kept, *tags]))
+        write_run(folder, {**record, "tags": kept})
+    return kept
 
 
 def _require(store: RunStore, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class RunStore:
         Raises:
             BadOption: there is something else than a folder.
         """
-        found = root or Path(os.environ.get("MBERT_RUNS") or "runs")
+        found = root or _default_root()
         if os.path.lexists(found) and not os.path.isdir(found):  # noqa: PTH112 - which raises nothing
             raise BadOption("this is no folder of runs", where=str(found), fix="Name a folder: --runs-dir.")
         store = cls(found)
@@ -271,10 +272,20 @@ def write_run(folder: Path, record: dict[str, Any]) -> None:
     write_json(folder / RECORD, {**record, "format": FORMAT})
 
 
+def _default_root() -> Path:
+    return Path(os.environ.get("MBERT_RUNS") or "runs")
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that goes on with the run in `folder`."""
+    where = [] if folder.parent == _default_root() else ["--runs-dir", str(folder.parent)]
+    return shlex.join(["mbert", "resume", folder.name, *where])
+
+
 def unfinished(folder: Path, status: str, lacks: str) -> BadRun:
     """Return the error for a run that has no model, or no scores, yet."""
     running = status == "running"
-    fix = "Wait until it has ended." if running else f"Finish it: mbert resume {folder.name}"
+    fix = "Wait until it has ended." if running else f"Finish it: {resume_command(folder)}"
     return BadRun(f"the run is {status}: it has no {lacks} yet", where=str(folder), fix=fix)
 
 

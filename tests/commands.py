@@ -12,6 +12,22 @@ import forks
 
 MBERT = [sys.executable, "-c", "from modernbert.cli.entry import main; main()"]
 PATIENCE_SECONDS = 120
+# What a command needs besides.
+NEEDED = {
+    "FILE": "reviews.csv",
+    "TARGET": "reviews.csv",
+    "TARGETS...": "reviews.csv",
+    "FILES...": "reviews.csv",
+    "PATH": "folder",
+    "QUERY": "x",
+    "RUN": "toy",
+    "NAME": "toy",
+    "NAMES...": "modernbert-nano",
+    "COMMAND": "models",
+    "NEW": "other",
+    "TAGS...": "first",
+}
+ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
 
 
 def start(*arguments: object, **options) -> subprocess.Popen:

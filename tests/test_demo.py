@@ -61,7 +61,7 @@ def test_demo(store):
     assert [answer.question for answer in found.answers] == list(demo.QUESTIONS)
     assert all(list(answer.ranks) == names[:3] for answer in found.answers)
     assert all(0 <= rank <= demo.SHOWN for answer in found.answers for rank in answer.ranks.values())
-    assert found.systems[1].note == "as it comes"
+    assert found.systems[1].note == "not fine-tuned"
     assert (
         found.systems[1].ranking.main.value > 0.35
     )  # it finds code without any training; 0.04 before it could

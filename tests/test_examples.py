@@ -254,7 +254,7 @@ def test_the_commands_of_the_comparison_parse(tmp_path):
 
 def test_every_example_is_listed():
     text = (EXAMPLES / "README.md").read_text()
-    scripts = ("*.py", "*.sh", "benchmarks/*.py", "comparison/*.sh")
+    scripts = ("*.py", "*.sh", "*.ipynb", "benchmarks/*.py", "comparison/*.sh")
     for path in [path for pattern in scripts for path in EXAMPLES.glob(pattern)]:
         assert f"({path.relative_to(EXAMPLES).as_posix()})" in text, path
 

@@ -6,7 +6,7 @@ import pytest
 from helpers import keep_run, running_record
 
 from modernbert.errors import BadOption, BadRun, UnknownName
-from modernbert.run_changes import remove_runs, rename_run
+from modernbert.run_changes import remove_runs, rename_run, tag_run
 from modernbert.runs import RunStore, lock
 
 
@@ -62,3 +62,22 @@ def test_what_a_killed_removal_left_is_swept(store):
     (store.root / ".0.mbert-tmp").mkdir()
     RunStore.at(store.root)
     assert sorted(path.name for path in store.root.iterdir()) == ["a"]
+
+
+def test_tags_are_added_once_and_removed(store):
+    keep_run(store, "a", running_record())
+    before = store.read("a")
+    assert tag_run(store, "a", ["first", "best", "first"]) == ["first", "best"]
+    assert tag_run(store, "a", ["best", "last"]) == ["first", "best", "last"]
+    assert tag_run(store, "a", ["first"], remove=True) == ["best", "last"]
+    assert store.read("a") == before | {"tags": ["best", "last"]}
+
+
+def test_a_tag_that_a_run_does_not_have_is_not_removed(store):
+    keep_run(store, "a", running_record())
+    tag_run(store, "a", ["best"])
+    with pytest.raises(UnknownName, match=r"no tag of a called 'bst'\nDid you mean best\?"):
+        tag_run(store, "a", ["best", "bst"], remove=True)
+    with lock(store.path("a")), pytest.raises(BadRun, match="another process"):
+        tag_run(store, "a", ["more"])
+    assert store.read("a")["tags"] == ["best"]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from modernbert.activity import phase
 from modernbert.benchmark.engines import Engine, Setting, exact_logits, make_engines
 from modernbert.benchmark.measure import Measurement, measure, modernbert_operations
 from modernbert.benchmark.workloads import Workload, of_length, sample
@@ -121,7 +122,7 @@ def bench(
         works.append(own)
         quantiles = {"p50": full.quantile(0.5), "p95": full.quantile(0.95), "max": full.quantile(1.0)}
         if cut := full.share_over(context):
-            notes.append(f"{cut:.1%} of the texts are longer than the context and were cut")
+            notes.append(f"{cut:.1%} of the texts are longer than the context and were truncated")
     torch.manual_seed(0)
     model = load_classifier(source, _stand_in(source)).model.eval()
     exact = [exact_logits(model, w.tokens) if request.mode == "inference" else None for w in works]
@@ -131,9 +132,11 @@ def bench(
         model = add_lora(model, LoraConfig(dropout=0.0))
     engines = make_engines(model, Setting(machine, training=request.mode != "inference"))
     points = []
-    for work, true in zip(works, exact, strict=True):
-        points.append(_point(engines, work, true, config, request))
-        observe(points[-1])
+    with phase("measuring", len(works), "lengths") as now:
+        for work, true in zip(works, exact, strict=True):
+            points.append(_point(engines, work, true, config, request))
+            now.advance()
+            observe(points[-1])
     return BenchResult(
         model=source.name,
         parameters=parameters,

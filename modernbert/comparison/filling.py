@@ -50,7 +50,7 @@ def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) ->
         outcome = _listen(child, observe)
     if asked.signal_number is not None:
         what = outcome.what if isinstance(outcome, Interrupted) else ""
-        raise Ended(asked.signal_number, what, fix="The same command goes on with what is there.")
+        raise Ended(asked.signal_number, what)
     if isinstance(outcome, MbertError):
         raise outcome
     if outcome is None:

@@ -212,7 +212,7 @@ def _request(target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wante
         kept["random_weights"] = True
     changes = dict(wanted.changes)
     settings = {**kept, **changes.pop("settings", {})}
-    return replace(base, model=asked.place, settings=settings, name=None, **changes)
+    return replace(base, model=asked.place, settings=settings, name=None, tags=(), **changes)
 
 
 def begun(store: RunStore, request: Request, seed: int | None) -> str | None:
@@ -231,7 +231,7 @@ def _is_made_of(record: Mapping[str, Any], request: Request, seed: int | None) -
 
 def _nameless(request: Request) -> Request:
     settings = {key: value for key, value in request.settings.items() if key != "seed"}
-    return replace(request, settings=settings, name=None)
+    return replace(request, settings=settings, name=None, tags=())
 
 
 def _is_of(record: Mapping[str, Any], cell: Cell) -> bool:

@@ -85,7 +85,7 @@ def check_data(
         if report.truncated is not None and report.truncated > TRUNCATION_WARNING:
             warnings.append(
                 f"{report.split}: {report.truncated:.1%} of the texts are longer than "
-                f"{max_length} tokens and are cut"
+                f"{max_length} tokens and are truncated"
             )
     return DataReport(task.name, reports, tuple(warnings), max_length)
 
@@ -124,7 +124,7 @@ def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]
         again = sum(key in seen for key in keys[name])
         if again:
             warnings.append(
-                f"{name}: {again} of {len(keys[name])} rows stand in {names[0]} too; scores count them"
+                f"{name}: {again} of {len(keys[name])} rows are also in {names[0]}; they count in the scores"
             )
     if names and task.kind == "single_label" and splits[names[0]].labels is not None:
         pairs = set(zip(keys[names[0]], splits[names[0]].labels.tolist(), strict=True))  # type: ignore[union-attr]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from modernbert.activity import phase
 from modernbert.data.bundle import verify
 from modernbert.data.collection import (
     Collection,
@@ -75,6 +76,7 @@ def _first_texts(corpus: Path) -> Iterator[str]:
         yield from (str(row.get("text") or "") for _, row in iter_rows(corpus))
 
 
+@phase("reading the data")
 def load_collection(task: RetrievalTask, split: str, data_dir: Path | None = None) -> LoadedCollection:
     """Find one split of a task, with the task's rules on identical ids and on what belongs together.
 

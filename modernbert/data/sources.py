@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from modernbert.activity import phase
 from modernbert.data.bundle import verify
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
@@ -51,6 +52,7 @@ def bundle_folder(data_dir: Path | None) -> Path | None:
     return named
 
 
+@phase("reading the data")
 def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSplit:
     """Find one split of a task.
 

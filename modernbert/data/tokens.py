@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.activity import phase
+
 CHUNK = 4096
 
 
@@ -55,20 +57,27 @@ def auto_max_length(lengths: TokenLengths, context: int) -> int:
 
 def measure(tokenizer: Any, texts: Sequence[tuple[str, ...]]) -> TokenLengths:
     """Count each text's tokens without truncation."""
-    return TokenLengths(np.concatenate([np.diff(_encode(tokenizer, c, None)[2]) for c in _chunks(texts)]))
+    with phase("counting tokens", len(texts), "texts") as now:
+        lengths = []
+        for chunk in _chunks(texts):
+            lengths.append(np.diff(_encode(tokenizer, chunk, None)[2]))
+            now.advance(len(chunk))
+    return TokenLengths(np.concatenate(lengths))
 
 
 def tokenize(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Tokens:
     """Turn texts (or pairs) into token ids, cutting the longer text of a pair first."""
     ids, type_ids, lengths, full = [], [], [], []
-    for chunk in _chunks(texts):
-        whole = _encode(tokenizer, chunk, None)
-        full.append(np.diff(whole[2]))
-        fits = full[-1].max(initial=0) <= max_length
-        chunk_ids, chunk_types, starts = whole if fits else _encode(tokenizer, chunk, max_length)
-        ids.append(chunk_ids)
-        type_ids.append(chunk_types)
-        lengths.append(np.diff(starts))
+    with phase("tokenising", len(texts), "texts") as now:
+        for chunk in _chunks(texts):
+            whole = _encode(tokenizer, chunk, None)
+            full.append(np.diff(whole[2]))
+            fits = full[-1].max(initial=0) <= max_length
+            chunk_ids, chunk_types, starts = whole if fits else _encode(tokenizer, chunk, max_length)
+            ids.append(chunk_ids)
+            type_ids.append(chunk_types)
+            lengths.append(np.diff(starts))
+            now.advance(len(chunk))
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     uses_types = "token_type_ids" in tokenizer.model_input_names
     types = np.concatenate([t for t in type_ids if t is not None]) if uses_types else None

@@ -6,7 +6,7 @@ Shape suffixes: N texts, D vector size.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -68,7 +68,7 @@ def require_vectors(source: ModelSource) -> None:
         )
     if any("SequenceClassification" in name for name in load_config(source).architectures or ()):
         raise BadModel(
-            f"{source.name} judges texts (a classifier or a reranker): it gives no vectors",
+            f"{source.name} is a classifier or a reranker: it gives no embeddings",
             fix=f"A reranker orders what another model found: mbert eval COLLECTION --rerank {source.name}",
         )
 
@@ -135,10 +135,9 @@ class Embedder:
         self,
         texts: Sequence[str],
         cache: VectorCache,
-        on_progress: Callable[[int], None] = lambda done: None,
     ) -> list[np.ndarray]:
         """Return documents' vectors in shards on disk; those that are there are not made again."""
-        return cache.vectors(self.key, texts, self.encode, on_progress)
+        return cache.vectors(self.key, texts, self.encode)
 
     def search(
         self,
@@ -148,7 +147,6 @@ class Embedder:
         *,
         owners: np.ndarray | None = None,
         cache: VectorCache | None = None,
-        on_progress: Callable[[int], None] = lambda done: None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Search exactly; see `exact_search`.
 
@@ -157,10 +155,9 @@ class Embedder:
             k: results per query.
             owners: the texts are passages; the document of each.
             cache: where the texts' vectors are kept, if they are.
-            on_progress: told how many texts are embedded.
         """
         shards: Iterable[np.ndarray]
-        shards = [self.encode(texts)] if cache is None else self.encode_cached(texts, cache, on_progress)
+        shards = [self.encode(texts)] if cache is None else self.encode_cached(texts, cache)
         queries_QD = self.encode(queries, "query")
         if self.settings.similarity == "cosine":
             shards, queries_QD = map(unit, shards), unit(queries_QD)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.columns import TEXTS
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
@@ -71,18 +72,21 @@ def embed_file(
                         fix="Rename it.")  # fmt: skip
     column = column or _text_column(table.columns, path)
     table.require_texts(column)
-    done, writer = 0, None
-    with atomic_file(output, binary=True) as file:
+    writer = None
+    with (
+        phase("embedding", table.rows, "rows", by_text=True) as now,
+        atomic_file(output, binary=True) as file,
+    ):
         for chunk in before.watch(table.chunks(CHUNK_ROWS)):
             vectors_ND = embedder.encode(chunk[column].to_pylist(), kind)
             chunk = chunk.append_column(VECTOR, _as_arrow(vectors_ND))
             writer = writer or parquet.ParquetWriter(file, chunk.schema)
             writer.write_table(chunk)
-            done += len(chunk)
-            on_progress(done)
+            now.advance(len(chunk))
+            on_progress(now.done)
         assert writer is not None, "a file without rows was refused"
         writer.close()
-    return Embedded(output, done, column, int(vectors_ND.shape[1]))
+    return Embedded(output, now.done, column, int(vectors_ND.shape[1]))
 
 
 def _as_arrow(vectors_ND: np.ndarray) -> Any:

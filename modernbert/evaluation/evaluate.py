@@ -22,7 +22,7 @@ from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes
 from modernbert.files import atomic_file, write_jsonl
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
-from modernbert.model.encoder import PackedClassifier
+from modernbert.model.encoder import PackedClassifier, attention_of
 from modernbert.model.inference import prepare_inference
 from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
@@ -71,6 +71,7 @@ class Scorer:
         self.machine: Machine = choose_machine(device, precision)
         self.accelerator = make_accelerator(self.machine)
         model = load_trained(source, task)
+        attention_of(model, self.machine)  # which it explains to whoever watches
         prepare_inference(model, self.machine)
         self.model = PackedClassifier(model)
         self.model.to(self.accelerator.device).eval()

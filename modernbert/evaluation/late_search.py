@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modernbert.activity import RUNNING, phase
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.tokens import Tokens, tokenize
 from modernbert.errors import BadOption
@@ -60,7 +61,6 @@ class LateEmbedder(Embedder):
         *,
         owners: np.ndarray | None = None,
         cache: VectorCache | None = None,
-        on_progress: Callable[[int], None] = lambda done: None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compare every query with every text; nothing is kept on disk.
 
@@ -70,9 +70,10 @@ class LateEmbedder(Embedder):
         if owners is not None:
             raise BadOption("--passages is for models with one vector a text")
         rows: list[np.ndarray] = []
-        for start in range(0, len(texts), CHUNK):
-            rows += self.rows(texts[start : start + CHUNK])
-            on_progress(len(rows))
+        with phase("embedding", len(texts), "texts", by_text=True) as now:
+            for start in range(0, len(texts), CHUNK):
+                rows += self.rows(texts[start : start + CHUNK])
+                now.reach(len(rows))
         return max_sim_search(self.rows(queries), rows, k)
 
 
@@ -90,7 +91,7 @@ def token_vectors(
 ) -> list[np.ndarray]:
     """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts."""
     results: dict[int, np.ndarray] = {}
-    with torch.inference_mode():
+    with phase(RUNNING, len(tokens), "texts") as now, torch.inference_mode():
         for part in split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(network)):
             check_stop()
             batch = pack(tokens, part).to(accelerator.device)
@@ -98,6 +99,7 @@ def token_vectors(
                 rows_Td = network(batch).half().cpu()
             texts = zip(part.tolist(), split_rows(rows_Td, batch), strict=True)
             results |= {i: rows.numpy() for i, rows in texts}
+            now.advance(len(part))
     return [results[i] for i in range(len(tokens))]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modernbert.activity import RUNNING, phase
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.task import Kind
 from modernbert.data.tokens import Tokens
@@ -42,12 +43,13 @@ def predict_logits(
     assert not model.training, "evaluation mode"
     order = np.arange(len(tokens))
     results: dict[int, np.ndarray] = {}
-    with torch.inference_mode():
+    with phase(RUNNING, len(tokens), "texts") as now, torch.inference_mode():
         for part in split_by_tokens(order, tokens.lengths, max_tokens, padded=pads(model)):
             check_stop()
             with accelerator.autocast():
                 logits_NC = model(pack(tokens, part).to(accelerator.device))
             results.update(zip(part.tolist(), logits_NC.float().cpu().numpy(), strict=True))
+            now.advance(len(part))
     return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.collection import Collection, Judgements
 from modernbert.errors import BadModel
 from modernbert.evaluation.hits import NOTHING, Hits
@@ -91,6 +92,7 @@ def ranking_of(collection: Collection, scores_QK: np.ndarray, numbers_QK: np.nda
     }
 
 
+@phase("computing scores and intervals")
 def score_hits(collection: Collection, hits: Hits) -> RankingScores:
     """Score what a search found for a collection's queries. Raises as `ranking_of`."""
     return score_ranking(ranking_of(collection, *hits), collection.judgements, collection.clusters)

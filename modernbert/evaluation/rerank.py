@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import tokenize
 from modernbert.errors import BadModel, BadOption
@@ -99,7 +100,6 @@ def rerank(
     numbers_QK: np.ndarray,
     *,
     depth: int = DEPTH,
-    on_progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order the first `depth` documents of each query anew; what stood behind them stays behind them.
 
@@ -109,19 +109,19 @@ def rerank(
         documents: texts, by number.
         numbers_QK: documents that a search found, best first.
         depth: how many are read.
-        on_progress: told how many queries are done.
 
     Returns:
         Scores and document numbers, best first, both of shape (Q, K). What was not read has falling scores
         below the lowest that was given.
     """
     rows = []
-    for done, (query, row) in enumerate(zip(queries, numbers_QK, strict=True), start=1):
-        there = row[row != NOTHING].tolist()
-        read, behind = there[:depth], there[depth:]
-        found = score([(query, documents[n]) for n in read]) if read else np.zeros(0, np.float32)
-        ordered = [(read[i], float(found[i])) for i in np.argsort(-found, kind="stable")]
-        lowest = float(found.min(initial=0))
-        rows.append([*ordered, *((n, lowest - rank) for rank, n in enumerate(behind, start=1))])
-        on_progress(done)
+    with phase("reranking", len(queries), "queries") as now:
+        for query, row in zip(queries, numbers_QK, strict=True):
+            there = row[row != NOTHING].tolist()
+            read, behind = there[:depth], there[depth:]
+            found = score([(query, documents[n]) for n in read]) if read else np.zeros(0, np.float32)
+            ordered = [(read[i], float(found[i])) for i in np.argsort(-found, kind="stable")]
+            lowest = float(found.min(initial=0))
+            rows.append([*ordered, *((n, lowest - rank) for rank, n in enumerate(behind, start=1))])
+            now.advance()
     return as_hits(rows, numbers_QK.shape[1])

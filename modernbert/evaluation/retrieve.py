@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.activity import phase
 from modernbert.data.collection import Collection, is_collection
 from modernbert.data.collections import LoadedCollection, folder_task, load_collection
 from modernbert.data.own import is_own_data
@@ -94,7 +95,6 @@ def evaluate_tasks(
     device: str = "auto",
     precision: str = "auto",
     on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
-    on_progress: Callable[[str], None] = lambda line: None,
 ) -> list[RetrievalResult]:
     """Evaluate a model on one task after another; each is kept as a run.
 
@@ -128,9 +128,7 @@ def evaluate_tasks(
         )
         collection = replace(found.collection, ignore_identical=bool(own.ignore_identical))
         found = replace(found, collection=collection)
-        results.append(
-            evaluate_retrieval(found, embedder, store, own, protocol, reranker, on_start, on_progress)
-        )
+        results.append(evaluate_retrieval(found, embedder, store, own, protocol, reranker, on_start))
     return results
 
 
@@ -142,7 +140,6 @@ def evaluate_retrieval(
     protocol: Protocol,
     reranker: Reranker | None = None,
     on_start: Callable[[str, Estimate], None] = lambda task, estimate: None,
-    on_progress: Callable[[str], None] = lambda line: None,
 ) -> RetrievalResult:
     """Search with the encoder, with BM25 and with both, score, and keep the run.
 
@@ -154,7 +151,6 @@ def evaluate_retrieval(
         protocol: the options' own, or what became of it.
         reranker: orders the encoder's best documents anew.
         on_start: told how long it will take.
-        on_progress: told what is being done.
     """
     collection = loaded.collection
     documents = collection.documents.with_titles() if protocol.titles else list(collection.documents.texts)
@@ -162,7 +158,8 @@ def evaluate_retrieval(
     texts, owners = documents, None
     if options.passages:
         texts, owners = cut_into_passages(embedder.tokenizer, documents, options.passages)
-    estimate = embedder.estimate(texts)
+    with phase("estimating the time"):
+        estimate = embedder.estimate(texts)
     on_start(collection.name, estimate)
     analyser = options.analyser or "english"
     dense = embedder.search(
@@ -171,10 +168,9 @@ def evaluate_retrieval(
         depth(collection, DEPTH),
         owners=owners,
         cache=options.cache,
-        on_progress=lambda n: on_progress(f"{n:,} of {len(texts):,} texts"),
     )
-    on_progress("BM25")
-    sparse = Bm25(documents, analyser).search(queries, depth(collection, DEPTH))
+    with phase("ranking with BM25"):
+        sparse = Bm25(documents, analyser).search(queries, depth(collection, DEPTH))
     dense, sparse = (without_identical(collection, hits, DEPTH) for hits in (dense, sparse))
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
@@ -185,15 +181,14 @@ def evaluate_retrieval(
         (f"{name} + bm25", ("encoder", "bm25"), both, note),
     ]
     if reranker is not None:
-        on_start(f"{collection.name}, read again", reranker.estimate(queries, documents, dense[1]))
+        on_start(f"{collection.name}, reranking", reranker.estimate(queries, documents, dense[1]))
         again = rerank(
             reranker.score,
             queries,
             documents,
             dense[1],
-            on_progress=lambda n: on_progress(f"reranked {n:,} of {len(queries):,} queries"),
         )
-        said = f"its best {RERANKED} read again"
+        said = f"its top {RERANKED} reranked"
         found.append((f"{name} > {reranker.source.name}", ("encoder", "reranker"), again, said))
     systems = tuple(
         SystemScores(system, score_hits(collection, hits), remark, parts)
@@ -265,18 +260,18 @@ def _via_mteb(
     from modernbert.evaluation.via_mteb import mteb_scores
 
     theirs, ours = mteb_scores(loaded.collection, embedder)["ndcg_at_10"], systems[0].ranking.main.value
-    verdict = "they agree" if abs(theirs - ours) <= AGREEMENT else "THEY DIFFER"
+    verdict = "they agree" if abs(theirs - ours) <= AGREEMENT else "THEY DISAGREE"
     yield f"mteb's own evaluation of the same data: nDCG@10 {theirs:.5f}, mbert's {ours:.5f}: {verdict}"
 
 
 def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: float) -> Iterator[str]:
     if not embedder.settings.tuned:
-        yield f"{embedder.source.name} was never trained for retrieval: its row says little"
+        yield f"{embedder.source.name} was not trained for retrieval: expect a low score"
     if truncated > 0.05:
         length = embedder.settings.max_length
-        yield f"{truncated:.1%} of the documents are longer than {length} tokens and were cut"
+        yield f"{truncated:.1%} of the documents are longer than {length} tokens and were truncated"
     if systems[0].ranking.main.value < systems[1].ranking.main.value:
         yield "BM25 alone is better than the model here"
     for again in (s for s in systems if " > " in s.system):
         if again.ranking.main.value < systems[0].ranking.main.value:
-            yield f"{again.system}: what was read again is in a worse order than before"
+            yield f"{again.system}: reranking lowered the score"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modernbert.activity import phase
 from modernbert.data.readers import Record, iter_rows
 from modernbert.errors import BadData, BadOption
 
@@ -34,8 +35,8 @@ def chunks_of_rows(path: Path, size: int) -> Iterator[list[Record]]:
         chunk = list(itertools.islice(records, size))
 
 
-def find_columns(path: Path, look: Callable[[list[Record]], None]) -> dict[str, str]:
-    """Read a file through; return its columns in order, each with the place of the first row that has it.
+def find_columns(path: Path, look: Callable[[list[Record]], None]) -> tuple[dict[str, str], int]:
+    """Read a file through; return its columns in order, each with the first row that has it, and its rows.
 
     Args:
         path: CSV, TSV, JSONL or Parquet.
@@ -45,11 +46,13 @@ def find_columns(path: Path, look: Callable[[list[Record]], None]) -> dict[str, 
         BadData: as `chunks_of_rows`.
     """
     columns: dict[str, str] = {}
-    for chunk in chunks_of_rows(path, CHUNK_ROWS):
-        look(chunk)
-        for number, row in chunk:
-            columns |= {name: f"{path}, row {number}" for name in row if name not in columns}
-    return columns
+    with phase("checking the rows", unit="rows") as now:
+        for chunk in chunks_of_rows(path, CHUNK_ROWS):
+            look(chunk)
+            for number, row in chunk:
+                columns |= {name: f"{path}, row {number}" for name in row if name not in columns}
+            now.advance(len(chunk))
+    return columns, now.done
 
 
 def require_other_file(path: Path, output: Path) -> None:

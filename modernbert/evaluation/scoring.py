@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.clusters import row_clusters
 from modernbert.data.examples import Examples
 from modernbert.data.task import Task
@@ -70,6 +71,7 @@ class SplitScores:
         )
 
 
+@phase("computing scores and intervals")
 def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarray) -> SplitScores:
     """Score one split from its logits, shape (N, C).
 
@@ -143,10 +145,8 @@ def collapse_notes(task: Task, predictions: np.ndarray) -> tuple[str, ...]:
     if len(predictions) < 2 or len(np.unique(predictions, axis=0)) > 1:
         return ()
     if task.kind == "single_label":
-        return (
-            f"every example is predicted '{task.labels[int(predictions[0])]}': the model tells nothing apart",
-        )
-    return ("every example gets the same prediction: the model tells nothing apart",)
+        return (f"every example is predicted '{task.labels[int(predictions[0])]}': the model has collapsed",)
+    return ("every example gets the same prediction: the model has collapsed",)
 
 
 def example_rows(

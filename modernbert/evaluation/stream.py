@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.columns import PAIRS, TEXTS
 from modernbert.data.examples import require_columns, to_texts
 from modernbert.data.readers import Record
@@ -68,18 +69,17 @@ def predict_file(
     first = _rows(next(chunks_of_rows(path, CHUNK_ROWS)), path)
     columns = text or text_columns(task, first)
     require_columns(first, columns)
-    found = find_columns(path, lambda chunk: _look(chunk, path, columns))
-    done = 0
-    with atomic_file(output) as file:
+    found, rows = find_columns(path, lambda chunk: _look(chunk, path, columns))
+    with phase("predicting", rows, "rows", by_text=True) as now, atomic_file(output) as file:
         writer = make_writer(file, found, readable_prediction(task, np.zeros(task.num_outputs)), prefix)
         for chunk in before.watch(chunks_of_rows(path, CHUNK_ROWS)):
             logits_NC = scorer.logits(to_texts(_rows(chunk, path, columns), columns))
             require_numbers(f"{path}, rows {chunk[0][0]:,} to {chunk[-1][0]:,}", logits_NC)
             for (number, row), logits_C in zip(chunk, logits_NC, strict=True):
                 writer.write(plain(row, f"{path}, row {number}"), readable_prediction(task, logits_C))
-            done += len(chunk)
-            on_progress(done)
-    return Predicted(output, done, columns, scorer.truncated)
+            now.advance(len(chunk))
+            on_progress(now.done)
+    return Predicted(output, rows, columns, scorer.truncated)
 
 
 def text_columns(task: Task, rows: Rows) -> tuple[str, ...]:

@@ -21,11 +21,13 @@ class TableFile(ABC):
         path: the file.
         schema: of every chunk, an Arrow schema.
         columns: their names, each with the place of the first row that has it.
+    rows: how many.
     """
 
     path: Path
     schema: Any
     columns: dict[str, str]
+    rows: int
 
     @abstractmethod
     def chunks(self, size: int) -> Iterator[Any]:
@@ -63,7 +65,7 @@ class ParquetTable(TableFile):
         with parquet_file(path) as file:
             if not file.metadata.num_rows:
                 raise BadData("the file has no rows", where=str(path))
-            self.path, self.schema = path, file.schema_arrow
+            self.path, self.schema, self.rows = path, file.schema_arrow, file.metadata.num_rows
         self.columns = dict.fromkeys(self.schema.names, str(path))
 
     def chunks(self, size: int) -> Iterator[Any]:
@@ -96,7 +98,8 @@ class TextTable(TableFile):
                 for name, value in row.items():
                     types[name].add(value, where)
 
-        self.path, self.columns = path, find_columns(path, look)
+        self.path = path
+        self.columns, self.rows = find_columns(path, look)
         self.schema = arrow.schema([(name, types[name].as_arrow(name)) for name in self.columns])
 
     def chunks(self, size: int) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from modernbert.activity import explain, phase
 from modernbert.files import atomic_file, write_json
 from modernbert.places import make_folder, own_cache
 from modernbert.temporary import held, remove, sweep_below
@@ -52,7 +53,6 @@ class VectorCache:
         key: Mapping[str, Any],
         texts: Sequence[str],
         encode: Callable[[Sequence[str]], np.ndarray],
-        on_progress: Callable[[int], None] = lambda done: None,
     ) -> list[np.ndarray]:
         """Return the texts' vectors in shards, read from disk where they are there, and made where not.
 
@@ -62,7 +62,6 @@ class VectorCache:
             key: everything that the vectors depend on besides the texts: model, length, prompt, precision.
             texts: of one corpus, in a fixed order.
             encode: makes vectors of shape (N, D), fp32.
-            on_progress: told how many texts are done.
 
         Returns:
             Memory-mapped arrays of shape (N, D), in the order of the texts.
@@ -78,26 +77,28 @@ class VectorCache:
         sweep_below(self.root)
         if not (folder / "key.json").is_file():
             write_json(folder / "key.json", {**key, "texts": len(texts)})
-        return list(self._shards(folder, texts, encode, on_progress))
+        return list(self._shards(folder, texts, encode))
 
     def _shards(
         self,
         folder: Path,
         texts: Sequence[str],
         encode: Callable[[Sequence[str]], np.ndarray],
-        on_progress: Callable[[int], None],
     ) -> Iterator[np.ndarray]:
-        unusable = 0
-        for number, start in enumerate(range(0, len(texts), SHARD)):
-            part = texts[start : start + SHARD]
-            shard = _Shard(folder / f"{number:06}.npy", f"{folder.name} {number} {len(part)}".encode())
-            if not shard.is_whole():
-                with held(folder):  # another process may be making it
-                    if not shard.is_whole():
-                        unusable += os.path.lexists(shard.path)
-                        shard.write(encode(part))
-            yield np.load(shard.path, mmap_mode="r")
-            on_progress(start + len(part))
+        unusable = computed = 0
+        with phase("embedding", len(texts), "texts", by_text=True) as now:
+            for number, start in enumerate(range(0, len(texts), SHARD)):
+                part = texts[start : start + SHARD]
+                shard = _Shard(folder / f"{number:06}.npy", f"{folder.name} {number} {len(part)}".encode())
+                if not shard.is_whole():
+                    with held(folder):  # another process may be making it
+                        if not shard.is_whole():
+                            unusable += os.path.lexists(shard.path)
+                            shard.write(encode(part))
+                            computed += len(part)
+                yield np.load(shard.path, mmap_mode="r")
+                now.advance(len(part))
+        explain("vector cache", f"{len(texts) - computed:,} of {len(texts):,} texts were embedded before")
         if unusable:
             self.notes.append(
                 f"{unusable} kept files of vectors were damaged or of an older mbert, and were made again"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modernbert.activity import explain, phase
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.index.before import Before, columns_of, describe, find_before, require_same, scope_of
@@ -141,7 +142,8 @@ def _update(
     record, embedded, cut_share = before.record, 0, 0.0
     if record is None or files or removed or record["exclude"] != about["exclude"]:
         with open_made(folder, about["key"], size) as made:
-            cut = {file.path: file.cut() for file in files}
+            with phase("splitting into chunks"):
+                cut = {file.path: file.cut() for file in files}
             texts = {path: [text_of(path, chunk) for chunk in chunks] for path, chunks in cut.items()}
             if record:
                 _take_known(made, {path: texts[path] for path in changed}, folder / record["chunks"])
@@ -187,8 +189,11 @@ def _take_known(made: Made, texts: Mapping[str, list[str]], chunks: Path) -> Non
 def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callable[[int, int], None]) -> int:
     """Make the vectors that are missing; return how many."""
     missing = made.missing(texts)
-    for start in range(0, len(missing), BATCH):
-        batch = missing[start : start + BATCH]
-        made.add(batch, embedder.encode(batch))
-        on_progress(start + len(batch), len(missing))
+    explain("vectors", f"{len(texts) - len(missing):,} of {len(texts):,} chunks have theirs already")
+    with phase("embedding", len(missing), "chunks", by_text=True) as now:
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            made.add(batch, embedder.encode(batch))
+            now.advance(len(batch))
+            on_progress(start + len(batch), len(missing))
     return len(missing)

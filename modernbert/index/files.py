@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from modernbert.activity import phase
 from modernbert.data.folders import list_files
 from modernbert.errors import BadData
 from modernbert.index.chunks import SUFFIXES, Chunk, cut_file
@@ -36,6 +37,7 @@ class Scan:
     left_out: dict[str, str]
 
 
+@phase("reading the files")
 def scan(path: Path, root: Path | None = None, keep: Keep = lambda path: True) -> Scan:
     """Read every file of a folder that can be searched; a single file stands for itself.
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from modernbert.activity import phase
 from modernbert.files import flush_to_disk, sha256, temporary_file
 from modernbert.index.graph import covers, open_graph, write_graph
 from modernbert.index.nearest import LARGE
@@ -13,6 +14,7 @@ from modernbert.index.record import CHUNKS_NAME, About, Record, take_name
 from modernbert.index.store import IndexStore, change_store, open_store
 
 
+@phase("writing the index")
 def write_chunks(
     folder: Path, about: About, fill: Callable[[IndexStore], None], *, old: Record | None = None
 ) -> Record:
@@ -34,6 +36,7 @@ def write_chunks(
     return Record(**about, chunks=name, graph=old["graph"] if old else None)
 
 
+@phase("bringing the graph up to date")
 def with_graph(folder: Path, record: Record, size: int) -> tuple[Record, int]:
     """Return a record that names a graph if the chunks are many enough for one, and how many they are.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from modernbert.activity import explain
 from modernbert.errors import BadOption
 
 Precision = Literal["fp32", "bf16"]
@@ -41,11 +42,16 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     """
     chosen, why = _choose_device(device)
     supported, reason = bf16_support(chosen)
-    if precision == "auto":
-        return Machine(chosen, why, "bf16" if supported else "fp32", reason)
-    if precision not in ("fp32", "bf16"):
+    if precision not in ("auto", "fp32", "bf16"):
         raise BadOption(f"there is no precision '{precision}'", fix="Use auto, fp32 or bf16.")
-    return Machine(chosen, why, "bf16" if precision == "bf16" else "fp32", "as asked")
+    if precision == "auto":
+        machine = Machine(chosen, why, "bf16" if supported else "fp32", reason)
+    else:
+        machine = Machine(chosen, why, "bf16" if precision == "bf16" else "fp32", "as asked")
+    explain("device", f"{machine.device} ({machine.device_reason})")
+    explain("precision", f"{machine.precision} ({machine.precision_reason})")
+    explain("threads", str(torch.get_num_threads()))
+    return machine
 
 
 def _choose_device(device: str) -> tuple[str, str]:

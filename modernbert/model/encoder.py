@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modernbert.activity import explain
 from modernbert.errors import BadModel
 from modernbert.model.attention import backend_for
 from modernbert.model.choice import Choice, choose
@@ -45,7 +46,14 @@ class PackedClassifier(nn.Module):
 def attention_of(model: Any, machine: Machine) -> Choice:
     """Return which attention a model will run with on a machine, and why."""
     if is_modernbert(model):
-        return choose(torch.device(machine.device), machine.dtype)
+        choice = choose(torch.device(machine.device), machine.dtype)
+    else:
+        choice = _of_transformers(model)
+    explain("attention", f"{choice.backend} ({choice.reason})")
+    return choice
+
+
+def _of_transformers(model: Any) -> Choice:
     kind = (base_of(model).config._attn_implementation or "eager").removeprefix("mbert_")
     return Choice(kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length")
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from modernbert.activity import phase
 from modernbert.errors import BadModel, MbertError
 from modernbert.reading import read_json, read_object
 
@@ -121,6 +122,7 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
+@phase("loading the model")
 def load_weights(
     loader: Any, folder: Path, head_names: tuple[str, ...], config: Any = None, **settings: Any
 ) -> tuple[Any, tuple[str, ...]]:

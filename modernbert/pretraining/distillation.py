@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from modernbert.data.batching import BatchPlan, split_by_tokens
+from modernbert.errors import Interrupted
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.metrics import mean_score
 from modernbert.evaluation.scoring import SplitScores
@@ -146,7 +147,11 @@ class DistillationJob(PretrainingJob):
         teacher = Embedder(inputs.teacher, device=inputs.machine.device, precision=inputs.machine.precision)
         splits = {"train": self.words.pieces, "held_out": self.held_out}
         size = self.model.config.hidden_size
-        return teach(teacher, splits, inputs.tokenizer, size, lambda *_: self.stop.raise_if_requested())
+        try:
+            return teach(teacher, splits, inputs.tokenizer, size, self.stop.raise_if_requested)
+        except Interrupted as interrupted:
+            interrupted.fix = "The teacher's vectors are kept: run the command again."
+            raise
 
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Compare vectors of the first held-out pieces with the teacher's."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.errors import BadData
 from modernbert.files import sha256, write_json
 from modernbert.pretraining.corpus import Corpus
@@ -69,7 +70,6 @@ def build(
     *,
     length: int,
     held_out: float,
-    on_progress: Callable[[int, int], None] = lambda texts, tokens: None,
 ) -> dict[str, Any]:
     """Tokenise a corpus into `folder`, which is empty; return what was found.
 
@@ -82,22 +82,23 @@ def build(
     counts = {"texts": 0, "characters": 0, "repeated_texts": 0, "repeated_pieces": 0, "short_pieces": 0}
     writers = {split: _Writer(folder, split, len(tokenizer)) for split in SPLITS}
     seen: set[bytes] = set()
-    for texts in _batched(_unseen(corpus, seen, counts)):
-        ids = tokenizer(
-            texts, add_special_tokens=False, return_attention_mask=False,
-            return_token_type_ids=False, verbose=False,
-        )["input_ids"]  # fmt: skip
-        for text, tokens in zip(texts, ids, strict=True):
-            writer = writers[SPLITS[_share_of(text) < held_out]]
-            for piece in _cut(tokens, tokenizer, length, writer.dtype):
-                if len(piece) < SHORTEST:
-                    counts["short_pieces"] += 1
-                elif _is_new(piece.tobytes(), seen):
-                    writer.add(piece)
-                else:
-                    counts["repeated_pieces"] += 1
-        counts["texts"] += len(texts)
-        on_progress(counts["texts"], sum(writer.tokens for writer in writers.values()))
+    with phase("tokenising the corpus", unit="texts") as now:
+        for texts in _batched(_unseen(corpus, seen, counts)):
+            ids = tokenizer(
+                texts, add_special_tokens=False, return_attention_mask=False,
+                return_token_type_ids=False, verbose=False,
+            )["input_ids"]  # fmt: skip
+            for text, tokens in zip(texts, ids, strict=True):
+                writer = writers[SPLITS[_share_of(text) < held_out]]
+                for piece in _cut(tokens, tokenizer, length, writer.dtype):
+                    if len(piece) < SHORTEST:
+                        counts["short_pieces"] += 1
+                    elif _is_new(piece.tobytes(), seen):
+                        writer.add(piece)
+                    else:
+                        counts["repeated_pieces"] += 1
+            counts["texts"] += len(texts)
+            now.reach(counts["texts"])
     found: dict[str, Any] = {**counts, "left_out": corpus.left_out}
     found |= {split: writer.close() for split, writer in writers.items()}
     for split in SPLITS:

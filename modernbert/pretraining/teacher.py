@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from modernbert.activity import phase
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.vectors import SHARD, VectorCache
 from modernbert.files import atomic_file
@@ -64,12 +65,13 @@ class Targets:
         return F.normalize(torch.from_numpy(vectors_NS.astype(np.float32) @ self.projection_SD), dim=1)
 
 
+@phase("the teacher reads the corpus")
 def teach(
     teacher: Embedder,
     splits: dict[str, Pieces],
     tokenizer: Any,
     size: int,
-    on_progress: Callable[[str, int, int], None] = lambda split, done, total: None,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> dict[str, Targets]:
     """Return each split's targets. The teacher's vectors are kept: what is there is not made again.
 
@@ -78,17 +80,19 @@ def teach(
         splits: the pieces of each split; the first one gives the projection.
         tokenizer: the student's, that made the pieces.
         size: D.
-        on_progress: told the split, how many of its texts are done, and of how many.
+        check_stop: called between parts of the corpus; may raise.
     """
-    cache, shards = VectorCache.default(), {}
-    for split, pieces in splits.items():
 
-        def report(done: int, split: str = split, total: int = len(pieces)) -> None:
-            on_progress(split, done, total)
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        check_stop()
+        return teacher.encode(texts)
 
-        shards[split] = teacher.encode_cached(PieceTexts(pieces, tokenizer), cache, report)
-    first = next(iter(shards.values()))
-    projection_SD = _kept_projection(first, size, teacher.key)
+    cache = VectorCache.default()
+    shards = {
+        split: cache.vectors(teacher.key, PieceTexts(pieces, tokenizer), encode)
+        for split, pieces in splits.items()
+    }
+    projection_SD = _kept_projection(next(iter(shards.values())), size, teacher.key)
     return {split: Targets(vectors, projection_SD) for split, vectors in shards.items()}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from modernbert.activity import phase
+
 # The order gives the ids: padding is 0.
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -15,6 +17,7 @@ SPECIAL = {
 }
 
 
+@phase("learning a vocabulary")
 def train_tokenizer(texts: Iterable[str], size: int, context: int) -> Any:
     """Learn `size` tokens from texts; return a transformers tokenizer.
 

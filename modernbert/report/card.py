@@ -148,7 +148,7 @@ def _made(record: dict[str, Any]) -> str:
 def _use(record: dict[str, Any], name: str) -> str:
     task = _hub_task(record)
     if _has_token_vectors(record):
-        said = "It has a vector for each token (late interaction), which mbert reads:"
+        said = "It has a vector for each token (late interaction). To search with it:"
         return "\n".join(["## Use", "", said, "", f"    mbert eval COLLECTION --model {name}", ""])
     note: list[str] = []
     if task == "sentence-similarity":
@@ -201,5 +201,5 @@ def _limits(record: dict[str, Any]) -> str:
         chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (
         f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "
-        f"than {length} tokens are cut.{chosen} It was measured on nothing else.\n"
+        f"than {length} tokens are truncated.{chosen} It was measured on nothing else.\n"
     )

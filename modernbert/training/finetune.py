@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from modernbert.activity import phase
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
@@ -22,7 +23,7 @@ from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
 from modernbert.places import free_space, make_folder
 from modernbert.report.card import write_card
-from modernbert.runs import TRAININGS, RunStore, lock, read_run, write_run
+from modernbert.runs import TRAININGS, RunStore, lock, read_run, resume_command, write_run
 from modernbert.signals import Ended
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
@@ -90,7 +91,8 @@ def finetune(
         request = replace(request, settings={**request.settings, "seed": seed})
     if request.name:
         store.check_name(request.name)
-    inputs = prepare(request, store)
+    with phase("preparing"):
+        inputs = prepare(request, store)
     name = request.name or default_name(inputs)
     with (
         store.new_run(name, exact=request.name is not None) as folder,
@@ -201,13 +203,15 @@ def _train(
     )
     try:
         progress = fit(work, resume=resume)
-        _save(folder, job, observe)
+        with phase("saving"):
+            _save(folder, job, observe)
         if job.trained_texts:
             remember(folder / TRAINED_TEXTS, job.trained_texts)
-        splits, rows = job.score()
+        with phase("scoring"):
+            splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
     except (Stopped, Ended) as stopped:
-        stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: mbert resume {folder.name}"]))
+        stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: {resume_command(folder)}"]))
         raise
     record = {
         **record,

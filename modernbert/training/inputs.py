@@ -45,6 +45,7 @@ class Request:
         init_from: a run, or a task (`mnli`) whose newest finished run of this model to start from.
         data_dir: the bundle folder.
         limit: train on this many rows only (the first of a fixed shuffle); 0 for all.
+        tags: the user's own words for the run; they change nothing.
     """
 
     target: str
@@ -62,6 +63,7 @@ class Request:
     precision: str = "auto"
     limit: int = 0
     name: str | None = None
+    tags: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data; `from_dict` reads it back."""

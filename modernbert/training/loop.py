@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from modernbert.activity import Phase, phase
 from modernbert.data.batching import BatchPlan
 from modernbert.errors import Interrupted, TrainingFailed
 from modernbert.training.checkpoint import Progress
@@ -36,7 +37,8 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
         restore(work)
     work.clock = time.perf_counter()
     try:
-        _run(work)
+        with phase("training", work.total, "steps") as now:
+            _run(work, now)
     except Interrupted as interrupted:
         save(work)
         interrupted.what += f" at step {work.progress.step} of {work.total}; everything is saved"
@@ -46,8 +48,9 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
     return work.progress
 
 
-def _run(work: Fit) -> None:
+def _run(work: Fit, now: Phase) -> None:
     progress = work.progress
+    now.reach(progress.step)
     batches = _batches_from(work.data.plan, progress.step)
     meter = _Meter(work)
     saved_at = time.monotonic()
@@ -64,6 +67,7 @@ def _run(work: Fit) -> None:
             work.stop.raise_if_requested()
         meter.add(*train_step(work, next(batches)))
         progress.step += 1
+        now.reach(progress.step)
         if progress.step % work.config.run.log_every == 0:
             meter.flush()
         if time.monotonic() - saved_at >= work.config.run.checkpoint_minutes * 60:
@@ -149,7 +153,8 @@ def _not_finite(work: Fit, loss: float, norm: float) -> TrainingFailed:
 def _evaluate(work: Fit) -> None:
     progress = work.progress
     work.model.eval()
-    evaluation = work.evaluate(work.model)
+    with phase("evaluating"):
+        evaluation = work.evaluate(work.model)
     # Before the first step a new head is noise: whatever it scores, it is not kept.
     is_best = evaluation.main > progress.best_score and not (work.new_head and progress.step == 0)
     if is_best:

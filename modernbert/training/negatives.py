@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from modernbert.activity import phase
 from modernbert.data.collection import Collection
 from modernbert.evaluation.search import exact_search
 
@@ -18,6 +19,7 @@ DEPTH = 100
 GUARD = 0.95
 
 
+@phase("mining hard negatives")
 def mine(
     collection: Collection,
     queries_QD: np.ndarray,

@@ -237,5 +237,5 @@ def shared_queries(train: Collection, held_out: dict[str, Collection]) -> list[s
         again = sum(text_key([text]) in known for text in collection.queries.values())
         if again:
             of = f"{again} of {len(collection.queries)} queries"
-            remarks.append(f"{split}: {of} stand in training too; scores count them")
+            remarks.append(f"{split}: {of} are also in training; they count in the scores")
     return remarks

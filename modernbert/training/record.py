@@ -56,6 +56,7 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
         "status": "running",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "study": dict(study) if study else None,
+        "tags": list(inputs.request.tags),
         "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
         "model": inputs.source.record(),
         "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
@@ -96,7 +97,8 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
     first, metric = progress.history[0]["metrics"], inputs.task.metrics[0]
     if inputs.config.evaluation.keep == "best" and progress.best_step == 0:
         notes.append(
-            f"no evaluation beat the untrained model ({metric} {first[metric]:.4f}): it is what was kept"
+            f"training did not help: no evaluation beat the untrained model "
+            f"({metric} {first[metric]:.4f}), which was saved"
         )
     expected, value = inputs.recipe.expected, splits[0].main.value
     if expected and not expected[0] <= value <= expected[1]:

@@ -181,7 +181,7 @@ class RerankingJob(Job):
         for split, collection in self.inputs.held_out.items():
             scores = self._ranked(self.network.eval(), collection, CANDIDATES)
             notes = (
-                f"BM25's best {CANDIDATES} documents of each query, ordered anew",
+                f"BM25's best {CANDIDATES} documents of each query, reranked",
                 bm25_note(collection, self.inputs.task.analyser, scores.main.value),
             )
             results.append(SplitScores(split, scores.scores, notes))

@@ -70,7 +70,7 @@ class RetrievalInputs(Inputs):
         cut = self.config.data.max_length
         tokens = [
             f"{name}: median {lengths.quantile(0.5)}, 95 % up to {lengths.quantile(0.95)}, "
-            f"{lengths.share_over(cut):.1%} cut at {cut}"
+            f"{lengths.share_over(cut):.1%} truncated at {cut}"
             for name, lengths in self.lengths.items()
         ]
         return {
@@ -82,7 +82,7 @@ class RetrievalInputs(Inputs):
     def _scores(self) -> str:
         if self.config.retrieval.head == "reranker":
             return (
-                f"one for each pair; BM25's best {QUICK_CANDIDATES} are ordered anew during training, "
+                f"one for each pair; BM25's best {QUICK_CANDIDATES} are reranked during training, "
                 f"its best {CANDIDATES} at the end"
             )
         if self.config.retrieval.head == "tokens":

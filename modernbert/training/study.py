@@ -147,7 +147,7 @@ def _require_data(requests: dict[str, Request]) -> None:
     if missing:
         names = " ".join(missing)
         raise NotAvailable(
-            f"{len(missing)} of {len(requests)} tasks cannot be had: {names.replace(' ', ', ')}\n"
+            f"{len(missing)} of {len(requests)} tasks are not available: {names.replace(' ', ', ')}\n"
             f"{next(iter(missing.values())).what}",
             fix=f"With network: mbert download {names} --to bundle; then here: --data-dir bundle.",
         )

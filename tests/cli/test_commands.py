@@ -112,6 +112,6 @@ def test_data_check_counts_tokens_and_warns(mbert, tmp_path, tiny_bert):
         "data", "check", train, "--validation", train, "--model", tiny_bert, "--max-length", 8
     )
     assert code == 0
-    assert "50 of 50 rows stand in train too" in err
+    assert "50 of 50 rows are also in train" in err
     assert "longer than 8 tokens" in err
     assert "tokens p50/p95/max" in out

@@ -98,7 +98,9 @@ def test_offline_names_every_place_and_the_command(mbert, tiny_bert, reviews):
 def test_a_family_names_all_that_is_missing_at_once(mbert, tiny_bert, tmp_path):
     bundle = sst2_bundle(tmp_path / "bundle")
     result = mbert("finetune", "glue", "-m", tiny_bert, "--data-dir", bundle)
-    refused(result, "8 of 9 tasks cannot be had: glue/mnli, glue/cola,", "mbert download glue/mnli glue/cola")
+    refused(
+        result, "8 of 9 tasks are not available: glue/mnli, glue/cola,", "mbert download glue/mnli glue/cola"
+    )
     assert nothing_written()
 
 
@@ -140,7 +142,7 @@ def test_a_changed_bundle_is_refused(mbert, tiny_bert, tmp_path):
     source = sst2_bundle(tmp_path / "source")
     code, _, err = mbert("download", "glue/sst2", "--to", tmp_path / "bundle", "--data-dir", source)
     assert code == 0, err
-    assert "test (labels hidden) could not be had" in err
+    assert "test (labels hidden) is not available" in err
     path = tmp_path / "bundle/glue/sst2/train.jsonl"
     path.write_text(path.read_text().replace("good", "fine", 1))
     result = mbert("finetune", "glue/sst2", "-m", tiny_bert, "--data-dir", tmp_path / "bundle")
@@ -168,7 +170,7 @@ def test_duplicates_across_splits_are_warned_of(mbert, tiny_bert, tmp_path):
     bundle = sst2_bundle(tmp_path / "bundle")
     code, _, err = mbert("finetune", "glue/sst2", "-m", tiny_bert, "--data-dir", bundle, *FAST)
     assert code == 0
-    assert "20 of 20 rows stand in train too" in err
+    assert "20 of 20 rows are also in train" in err
 
 
 def test_runs_that_are_unknown_damaged_or_of_another_version(mbert, trained):

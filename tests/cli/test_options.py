@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import typer
+from commands import ALWAYS, NEEDED
 from helpers import toy_rows, write_csv
 from modernbert.cli.main import app
 
@@ -28,6 +29,7 @@ WRONG = {
     "WORD": ("", " ", "-1", "²", "nosuch", LONG, ESCAPE, "\udcff"),
     "WORDS": ("", " ", "a,,b", "a" * 20_000, "\udcff"),
     "TEXT": ("", " ", "a" * 20_000, "\udcff"),
+    "TAG": ("", " ", "a b", "a,b", LONG, ESCAPE, "\udcff"),
     "NAME": ("", " ", LONG, "a/" * 3_000),
     "FILE": (
         "",
@@ -43,21 +45,6 @@ WRONG = {
     "FOLDER": ("", " ", LONG, f"reviews.csv/{ESCAPE}", "reviews.csv", "reviews.csv/x"),
     "PATH": ("", " ", LONG, ESCAPE, "nosuch", "reviews.csv/x"),
 }
-# What a command needs besides.
-NEEDED = {
-    "FILE": "reviews.csv",
-    "TARGET": "reviews.csv",
-    "TARGETS...": "reviews.csv",
-    "FILES...": "reviews.csv",
-    "PATH": "folder",
-    "QUERY": "x",
-    "RUN": "toy",
-    "NAME": "toy",
-    "NAMES...": "modernbert-nano",
-    "COMMAND": "models",
-    "NEW": "other",
-}
-ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
 
 Parameter = tuple[str, typer.models.ParameterInfo, object]
 

@@ -38,7 +38,7 @@ def test_tables_and_listing(mbert, toy, tiny_modernbert):
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--protocol", "coir", "--max-length", 64)
     assert code == 0, err
     assert "own/toy (test, 3 queries, coir, but 64 tokens)" in out
-    assert "was never trained for retrieval" in err
+    assert "was not trained for retrieval" in err
     code, out, _ = mbert("runs")
     assert "retrieval" in out
     assert "ndcg_at_10" in out
@@ -164,7 +164,7 @@ def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
     code, out, err = mbert("data", "check", toy, "-m", tiny_modernbert, "--max-length", 5)
     assert code == 0, err
     assert "documents 4, relevant 4, judged 0 1" in out
-    assert "test: 3 of 3 queries stand in training too" in err
+    assert "test: 3 of 3 queries are also in training" in err
     assert "of the documents exceed 5 tokens" in err
     assert "documents without text" in err
     code, out, err = mbert("data", "check", toy, "--json")

@@ -25,7 +25,7 @@ def test_duplicates_across_splits_are_counted_whatever_case_and_spaces():
     others = [f"new {i}" for i in range(19)]
     held_out = examples(["a good Film ", *others], [1, 0] * 10)
     report = check_data(TASK, {"train": train, "validation": held_out})
-    assert report.warnings == ("validation: 1 of 20 rows stand in train too; scores count them",)
+    assert report.warnings == ("validation: 1 of 20 rows are also in train; they count in the scores",)
 
 
 def test_texts_with_two_labels_rare_classes_and_empties_are_named():
@@ -42,7 +42,7 @@ def test_the_share_of_cut_texts_is_shown():
     report = check_data(TASK, {"train": train}, lengths=lengths, max_length=50)
     assert report.splits[0].truncated == pytest.approx(0.1)
     assert report.splits[0].tokens == {"p50": 10, "p95": 99, "max": 99}
-    assert "train: 10.0% of the texts are longer than 50 tokens and are cut" in report.warnings
+    assert "train: 10.0% of the texts are longer than 50 tokens and are truncated" in report.warnings
 
 
 def test_names_of_special_tokens_are_counted_and_said_to_be_text(tiny_tokenizer):

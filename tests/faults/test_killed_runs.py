@@ -92,5 +92,5 @@ def test_two_comparisons_make_what_is_missing_once(reviews, store, tiny_bert):
     finetune(request_of(reviews, tiny_bert, epochs=1.0), store)
     told = both("compare", "-b", "tfidf", "--seeds", "2", "--yes")
     assert len(store.names()) == 3
-    assert any("another comparison makes runs here" in text or "is there" in text for text in told)
+    assert any("another comparison is training" in text or "exists already" in text for text in told)
     assert not store.survey().damaged

@@ -12,6 +12,7 @@ import pytest
 from collections_toy import write_collection
 from commands import children_of, finish, is_alive, run, start, unfinished, wait_until
 from helpers import request_of, toy_rows, write_csv
+from modernbert.cli.interrupted import KEPT
 
 from modernbert.runs import RunStore
 
@@ -91,7 +92,8 @@ def test_a_command_that_writes_cleans_up(name, number, many, tiny_modernbert, tm
     process = start(*BEGIN[name](tiny_modernbert, many))
     wait_until(lambda: unfinished(tmp_path), process)
     process.send_signal(number)
-    assert "the same command" in ended_well(process, number)
+    err = ended_well(process, number)
+    assert f"Run it again: mbert {name} " in err and KEPT[name] in err, err
     assert not Path("out.parquet").exists() and not Path("out.jsonl").exists()
 
 
@@ -170,7 +172,8 @@ def test_the_training_that_a_comparison_started_ends_with_it(number, many, tiny_
         assert finish(process)[0] == -signal.SIGKILL
     else:
         err = ended_well(process, number)
-        assert "everything is saved" in err and "same command goes on" in err
+        assert "everything is saved" in err
+        assert "Run it again: mbert compare --baseline tfidf --seeds 2 --yes" in err
         assert not is_alive(child)
     store = RunStore(Path("runs"))
     statuses = sorted(store.read(name)["status"] for name in store.names())
