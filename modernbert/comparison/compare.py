@@ -18,7 +18,7 @@ from modernbert.comparison.analysis import answers_of, is_right
 from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.collection import collect, meant
 from modernbert.comparison.cost import cost_of, speed_notes, with_front
-from modernbert.comparison.notes import collapse_notes, collapsed_seeds, selection_notes
+from modernbert.comparison.notes import collapse_notes, collapsed_seeds, interval_notes, selection_notes
 from modernbert.comparison.outcomes import Outcome, with_shared_clusters
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
@@ -114,7 +114,12 @@ def _task(
         models=tuple(with_front(sorted(models, key=lambda m: -m.mean), outcomes)),
         contrasts=tuple(contrasts),
         clusters=None if first.clusters is None else len(set(first.clusters)),
-        notes=(*selection_notes(by_model), *collapse_notes(models), *speed_notes(by_model)),
+        notes=(
+            *selection_notes(by_model),
+            *interval_notes(by_model),
+            *collapse_notes(models),
+            *speed_notes(by_model),
+        ),
     )
 
 
