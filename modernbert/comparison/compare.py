@@ -18,6 +18,7 @@ from modernbert.comparison.analysis import answers_of, is_right
 from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.collection import collect, meant
 from modernbert.comparison.cost import cost_of, speed_notes, with_front
+from modernbert.comparison.identity import ModelId, family_of
 from modernbert.comparison.notes import collapse_notes, collapsed_seeds, interval_notes, selection_notes
 from modernbert.comparison.outcomes import Outcome, with_shared_clusters
 from modernbert.comparison.published import published_scores
@@ -75,7 +76,7 @@ def compare(
     for outcome in outcomes:
         by_task.setdefault(outcome.task, []).append(outcome)
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
-    compared = _corrected(compared, chosen)
+    compared = _corrected(compared, {(o.task, o.model): family_of(o.id) for o in outcomes})
     if not any(task.contrasts for task in compared):
         notes.append(f"nothing is compared: no other model was scored on a task of {', '.join(chosen)}")
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
@@ -222,17 +223,26 @@ def _check(run: Outcome, other: Outcome, differing: Differing, *, allow: bool) -
     )
 
 
-def _corrected(tasks: Sequence[TaskComparison], baselines: Sequence[str]) -> list[TaskComparison]:
-    """Apply Holm's correction over everything that is compared with one baseline."""
+def _corrected(
+    tasks: Sequence[TaskComparison], ids: Mapping[tuple[str, str], ModelId]
+) -> list[TaskComparison]:
+    """Apply Holm's correction over everything that is compared with one baseline.
+
+    Args:
+        ids: by task and what a model is called there, which model it is on all tasks.
+    """
+    families: dict[ModelId, list[tuple[str, Contrast]]] = {}
+    for task in tasks:
+        for c in task.contrasts:
+            families.setdefault(ids[task.task, c.baseline], []).append((task.task, c))
     done: dict[tuple[str, str, str], Contrast] = {}
-    for baseline in baselines:
-        found = [(task.task, c) for task in tasks for c in task.contrasts if c.baseline == baseline]
+    for found in families.values():
         values = holm([c.p_corrected for _, c in found])
         alike = holm([c.equivalent_corrected or 0.0 for _, c in found])
-        for (task, c), p, same in zip(found, values, alike, strict=True):
+        for (name, c), p, same in zip(found, values, alike, strict=True):
             known = c.equivalent_corrected is not None
             corrected = replace(c, p_corrected=p, equivalent_corrected=same if known else None)
-            done[task, c.model, baseline] = corrected
+            done[name, c.model, c.baseline] = corrected
     return [
         replace(task, contrasts=tuple(done[task.task, c.model, c.baseline] for c in task.contrasts))
         for task in tasks

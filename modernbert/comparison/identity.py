@@ -105,6 +105,12 @@ def _on_any_task(one: ModelId) -> ModelId:
     return replace(one, start="", fused=one.fused and BM25)
 
 
+def family_of(one: ModelId) -> ModelId:
+    """Return what a model is on all tasks alike, whatever it is called there: BM25 is one by any analyser."""
+    general = _on_any_task(one)
+    return replace(general, name=BM25) if is_named(one.name, BM25) else general
+
+
 # What two models of one name may differ in, the most telling first.
 ON_ONE_TASK: tuple[Callable[[ModelId], str], ...] = (
     lambda one: f"from {one.start}" if one.start else "",
