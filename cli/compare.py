@@ -101,7 +101,7 @@ def compare(
     Missing runs are made first, after asking.
     """
     from modernbert.comparison.compare import compare as compare_runs
-    from modernbert.comparison.missing import Wanted, task_name
+    from modernbert.comparison.missing import Wanted
     from modernbert.model.device import choose_machine
     from modernbert.runs import RunStore
     from modernbert.training.config import read_settings
@@ -125,8 +125,9 @@ def compare(
     wanted = Wanted(tuple(baseline), tuple(task or ()), tuple(model or ()), seeds, tuple(runs), changes)
     made = [] if finished else _make_missing(store, wanted, yes=yes, quiet=json)
     names = [*runs, *made] if runs else []
-    tasks = [task_name(target) for target in task or ()]
-    found = compare_runs(store, names, baseline, tasks=tasks, models=model or (), allow=allow, margin=margin)
+    found = compare_runs(
+        store, names, baseline, tasks=task or (), models=model or (), allow=allow, margin=margin
+    )
     if out:
         _write(found, store, out, seeds=show_seeds, texts=texts)
     if json:

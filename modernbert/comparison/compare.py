@@ -21,6 +21,7 @@ from modernbert.comparison.cost import cost_of, speed_notes, with_front
 from modernbert.comparison.identity import ModelId, family_of
 from modernbert.comparison.notes import collapse_notes, collapsed_seeds, interval_notes, selection_notes
 from modernbert.comparison.outcomes import Outcome, with_shared_clusters
+from modernbert.comparison.own_data import data_of
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun
@@ -78,6 +79,12 @@ def compare(
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
     compared = _corrected(compared, {(o.task, o.model): family_of(o.id) for o in outcomes})
     if not any(task.contrasts for task in compared):
+        if runs and any(o.task != data_of(o)[0] for o in outcomes):
+            told = ", ".join(f"{o.run} is on {o.task}" for o in outcomes)
+            raise BadRun(
+                f"nothing to compare: the runs were scored on other data of one name ({told})",
+                fix="Other examples cannot be compared at all: name runs on one file.",
+            )
         notes.append(f"nothing is compared: no other model was scored on a task of {', '.join(chosen)}")
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
     return Comparison(

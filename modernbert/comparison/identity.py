@@ -7,10 +7,10 @@ alone: nothing is ever told from a printed name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 # What a model is called whose training was not that of all weights of the checkpoint as it came.
 LORA, RANDOM = "lora", "random"
@@ -21,6 +21,7 @@ METHOD_SETTINGS = {
 HEADS = {"tokens": "late interaction", "reranker": "reranker"}
 TRAINED = "trained"
 BM25 = "bm25"
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,14 @@ def names_of(found: Collection[tuple[str, ModelId]]) -> dict[tuple[str, ModelId]
     alike: dict[str, list[ModelId]] = {}
     for one in dict.fromkeys(_on_any_task(one) for _, one in found):
         alike.setdefault(str(one), []).append(one)
-    details = {one: told for group in alike.values() for one, told in _details(group, EVERYWHERE).items()}
+    details = {one: told for group in alike.values() for one, told in tell_apart(group, EVERYWHERE).items()}
     names: dict[tuple[str, ModelId], str] = {}
     for task in {task for task, _ in found}:
         here: dict[ModelId, list[ModelId]] = {}
         for one in dict.fromkeys(one for other, one in found if other == task):
             here.setdefault(_on_any_task(one), []).append(one)
         for general, group in here.items():
-            for one, told in _details(group, ON_ONE_TASK).items():
+            for one, told in tell_apart(group, ON_ONE_TASK).items():
                 names[task, one] = one.called(*told, *details[general])
     return names
 
@@ -125,11 +126,9 @@ EVERYWHERE: tuple[Callable[[ModelId], str], ...] = (
 )
 
 
-def _details(
-    group: Sequence[ModelId], kinds: Sequence[Callable[[ModelId], str]]
-) -> dict[ModelId, tuple[str, ...]]:
-    """Return as few details of each as tell the models of a group apart."""
-    found: dict[ModelId, tuple[str, ...]] = {one: () for one in group}
+def tell_apart(group: Sequence[T], kinds: Sequence[Callable[[T], str]]) -> dict[T, tuple[str, ...]]:
+    """Return as few details of each as tell the members of a group apart."""
+    found: dict[T, tuple[str, ...]] = {one: () for one in group}
     for tell in kinds:
         tried = {one: (*told, tell(one)) for one, told in found.items()}
         if len(set(tried.values())) > len(set(found.values())):
