@@ -20,7 +20,8 @@ FOR_RETRIEVAL = "gte-modernbert-base"
 WORTH_TELLING = 20
 # Options that do something for one kind of task alone.
 RETRIEVAL_ALONE = ("protocol", "analyser", "passages", "rerank", "via", "no_cache")
-LABELS_ALONE = ("submit", "text_col", "label_col")
+OF_OWN_FILES = ("text_col", "label_col", "cluster")
+LABELS_ALONE = ("submit", *OF_OWN_FILES)
 
 
 def evaluate(
@@ -94,6 +95,7 @@ def evaluate(
     max_length: options.MaxLength = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
+    cluster: options.Cluster = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -138,9 +140,10 @@ def evaluate(
         raise BadOption("which model? Labels need one that was trained for them", fix="Give --model RUN.")
     source = locate_model(model, store=store, data_dir=data_dir)
     if task is None:
-        task = task_to_score(source, Path(target), text=tuple(text_col or ()), label=label_col)
+        columns: dict[str, Any] = {"text": tuple(text_col or ()), "label": label_col, "cluster": cluster}
+        task = task_to_score(source, Path(target), **columns)
     else:
-        options.refuse(context, ("text_col", "label_col"), f"is for own files, and {target} fixes its own")
+        options.refuse(context, OF_OWN_FILES, f"is for own files, and {target} fixes its own")
     if submit:
         options.refuse(context, ("split", "max_length"), "has no effect with --submit")
         written = write_submission(task, source, store, submit, **common)

@@ -39,6 +39,7 @@ def finetune(
     test: options.Test = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
+    cluster: options.Cluster = None,
     kind: options.Kind = None,
     limit: Annotated[
         int,
@@ -91,6 +92,7 @@ def finetune(
         test=_absolute(test),
         text=tuple(text_col or ()),
         label=label_col,
+        cluster=cluster,
         kind=kind,  # type: ignore[arg-type]
         device=device,
         precision=precision,

@@ -101,6 +101,12 @@ TextCol = Annotated[
 LabelCol = Annotated[
     str | None, option("--label-col", values.text, "Label column; a,b,c for one of 0 and 1 each.", DATA)
 ]
+Cluster = Annotated[
+    str | None,
+    option(
+        "--cluster", values.text, "Column whose equal values make rows belong together, for intervals.", DATA
+    ),
+]
 _MODEL = option("--model -m", values.name, "Short name (`mbert models`), run, folder or Hub id.", MODEL)
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]

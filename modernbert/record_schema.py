@@ -73,6 +73,7 @@ class _Cells(TypedDict):
 class _LabelledData(_Data):
     text: Annotated[list[str], Field(min_length=1, max_length=2)]
     label: Text
+    cluster: NotRequired[str]
     cells: NotRequired[_Cells]
 
 
@@ -159,6 +160,7 @@ class _StoredRequest(TypedDict):
     test: str | None
     text: list[str]
     label: str | None
+    cluster: NotRequired[str | None]
     kind: Literal["single_label", "multi_label", "regression", "retrieval"] | None
     device: str
     precision: str

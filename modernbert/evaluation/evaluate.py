@@ -13,7 +13,7 @@ import numpy as np
 from modernbert.data.check import check_data
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.sources import LoadedSplit, load_split
-from modernbert.data.task import Task
+from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
@@ -135,7 +135,7 @@ def evaluate_model(
     with store.new_run(f"eval-{task.short_name}-{Path(source.name).name}") as folder:
         write_jsonl(folder / "scores.jsonl", rows)
         write_run(folder, _record(task, scorer, loaded, splits, report.as_dict()))
-    notes = (*label_notes(source, task), *report.warnings)
+    notes = (*label_notes(source, task), *_cluster_notes(source, task), *report.warnings)
     return EvaluationResult(folder.name, task.name, source.name, splits, notes)
 
 
@@ -148,6 +148,13 @@ def _scored(
         return scores
     told = seen_notes(source.run / TRAINED_TEXTS, task, split, examples, logits)
     return replace(scores, notes=(*scores.notes, *told))
+
+
+def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:
+    """Say so where a run's rows belonged together and those of this file do not say whether they do."""
+    column = read_run(source.run)["data"].get("cluster") if source.run else ""
+    if column and not task.cluster and isinstance(task.source, FileData):
+        yield f"no column '{column}' here, by which the run was clustered: each row stands for itself"
 
 
 def trained_length(source: ModelSource) -> int:
@@ -166,7 +173,11 @@ def _record(
         "model": scorer.source.record(),
         "seed": scorer.source.training["seed"] if scorer.source.training else None,
         "config": {"max_length": scorer.max_length},
-        "data": {"splits": {n: part.record(task) for n, part in loaded.items()}, "report": report},
+        "data": {
+            "cluster": task.cluster,
+            "splits": {n: part.record(task) for n, part in loaded.items()},
+            "report": report,
+        },
         "machine": asdict(scorer.machine),
         "results": [split.as_dict() for split in splits],
         "notes": list(label_notes(scorer.source, task)),
