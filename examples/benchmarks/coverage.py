@@ -280,6 +280,22 @@ def _trainings(sides: tuple[int, int]) -> str:
     return f"{sides[0]} against {sides[1] or 'a method without seeds'}"
 
 
+def simulated_verdicts(times: int, random: np.random.Generator) -> list[dict]:
+    """Return how often verdicts are false, and how often they find four points of accuracy."""
+    return [
+        {
+            "sides": list(sides),
+            "n": n,
+            "spreads": list(spreads),
+            "false": decided(n, sides, spreads, 0.0, 2 * times, random),
+            "power": decided(n, sides, spreads, 0.04, times // 4, random),
+        }
+        for sides in SIDES
+        for n in (277, 872, 5000)
+        for spreads in SPREADS
+    ]
+
+
 def read() -> dict:
     return json.loads(OUTPUT.read_text())
 
@@ -290,6 +306,7 @@ def main() -> None:
     parser.add_argument("--examples", nargs="+", type=int, default=list(EXAMPLES))
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--before", type=Path, help="results of another method, to keep a summary of")
+    parser.add_argument("--keep-verdicts", action="store_true", help="simulate intervals alone")
     given = parser.parse_args()
     random = np.random.default_rng(0)
     before = json.loads(given.before.read_text()) if given.before else None
@@ -302,18 +319,9 @@ def main() -> None:
         for n in given.examples
         for seeds in SEEDS
     ]
-    record["verdicts"] = [
-        {
-            "sides": list(sides),
-            "n": n,
-            "spreads": list(spreads),
-            "false": decided(n, sides, spreads, 0.0, 2 * given.times, random),
-            "power": decided(n, sides, spreads, 0.04, given.times // 4, random),
-        }
-        for sides in SIDES
-        for n in (277, 872, 5000)
-        for spreads in SPREADS
-    ]
+    kept = read() if given.keep_verdicts else {}
+    record["verdicts"] = kept["verdicts"] if kept else simulated_verdicts(given.times, random)
+    record["times of verdicts"] = kept.get("times of verdicts", kept["times"]) if kept else given.times
     record["summary"] = summary(record)
     record["summary_before"] = summary(before) if before else read().get("summary_before")
     given.output.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.reading import checked, read_lines
-from modernbert.record_schema import Count
+from modernbert.record_parts import Count
 from modernbert.report import plots
 from modernbert.report.sections import (
     Section,
