@@ -64,6 +64,12 @@ def compare(
         raise BadOption(
             "there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf, or name two runs."
         )
+    if len(runs) > len(set(runs)):
+        twice = next(run for run in runs if list(runs).count(run) > 1)
+        raise BadOption(
+            f"the run '{twice}' is named twice: compared with itself it says nothing",
+            fix="Name each run once; mbert runs lists them.",
+        )
     outcomes, notes = collect(store, runs, baselines, tasks)
     first = [o.model for run in runs for o in outcomes if o.run == run]
     chosen = meant(outcomes, baselines) if baselines else first[:1]

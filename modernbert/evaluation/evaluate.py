@@ -142,12 +142,27 @@ def evaluate_model(
 def _scored(
     task: Task, source: ModelSource, split: str, examples: Examples, logits: np.ndarray
 ) -> SplitScores:
-    """Score a split; say which of its texts a run was trained on."""
+    """Score a split; say which of its texts a run was trained on, and whether they chose its step."""
     scores = score_split(task, split, examples, logits)
     if source.run is None:
         return scores
     told = seen_notes(source.run / TRAINED_TEXTS, task, split, examples, logits)
-    return replace(scores, notes=(*scores.notes, *told))
+    chosen = _chosen_notes(source, examples.rows.fingerprint((*task.text, task.label)))
+    return replace(scores, notes=(*scores.notes, *told, *chosen))
+
+
+def _chosen_notes(source: ModelSource, fingerprint: str) -> Iterator[str]:
+    """Say so where a run chose its step, or its labels' thresholds, on these very examples."""
+    training = source.training
+    if training is None or training["chosen_on"] != fingerprint:
+        return
+    thresholds = bool(source.run and read_run(source.run).get("thresholds"))
+    chosen = ["the step that is kept"] if training["config"]["keep"] == "best" else []
+    chosen += ["the labels' thresholds"] if thresholds else []
+    if chosen:
+        yield (
+            f"the run chose {' and '.join(chosen)} on these very examples: the scores are slightly optimistic"
+        )
 
 
 def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:

@@ -64,6 +64,7 @@ def test_scores_intervals_and_comparisons_are_by_cluster(file, store):
     for name in ("tfidf", "majority"):
         run_baseline(name, request, store)
     record = store.read("reviews-tfidf")
+    assert record["data"]["cells"]["form"]
     assert record["data"]["cluster"] == "author"
     rows = [
         json.loads(line) for line in (store.path("reviews-tfidf") / "scores.jsonl").read_text().splitlines()
