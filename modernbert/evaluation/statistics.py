@@ -35,7 +35,7 @@ METHODS: dict[Scale, str] = {
     "plain": "Student's t 95 %",
 }
 # Right and wrong answers that an interval of a share takes to be exact (the usual rule: n p and n (1 - p)).
-# With fewer, scores move in steps: simulated, intervals hold the truth in 93 to 99 % (see coverage.py).
+# With fewer, scores move in steps: simulated, intervals hold the truth in 92 to 99 % (see coverage.py).
 ENOUGH = 5
 ROUGH = "rough: few examples decide"
 # How many examples an interval takes, where two are not enough.
