@@ -128,7 +128,7 @@ def compare(
             raise BadOption(f"{name} is a model's folder, and runs are compared", fix=fix)
     with watch(quiet=json):
         from modernbert.comparison.compare import compare as compare_runs
-        from modernbert.comparison.missing import Wanted, task_name
+        from modernbert.comparison.missing import Wanted
         from modernbert.model.device import choose_machine
 
         choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
@@ -139,8 +139,7 @@ def compare(
     wanted = Wanted(tuple(baseline), tuple(task or ()), tuple(model or ()), seeds, tuple(runs), changes)
     made = [] if finished else _make_missing(store, wanted, yes=yes, quiet=json)
     names = [*runs, *made] if runs else []
-    tasks = [task_name(target) for target in task or ()]
-    some = {"tasks": tasks, "models": model or ()}
+    some = {"tasks": task or (), "models": model or ()}
     with watch(quiet=json):
         with phase("paired tests and intervals"):
             found = compare_runs(store, names, baseline, **some, allow=allow, margin=margin)

@@ -21,6 +21,8 @@ from .scores import show_scores
 FOR_RETRIEVAL = "gte-modernbert-base"
 # Seconds from which on it is said how long an evaluation will take.
 WORTH_TELLING = 20
+# What names columns: of own files alone.
+OF_OWN_FILES = ("text_col", "label_col", "cluster")
 
 
 @with_verbose
@@ -129,6 +131,7 @@ def evaluate(
     max_length: options.MaxLength = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
+    cluster: options.Cluster = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
@@ -181,10 +184,11 @@ def evaluate(
                 raise BadOption("which model? Give one that was fine-tuned", fix="Give --model RUN.")
             source = locate_model(model, store=store, data_dir=data_dir)
             if task is None:
-                task = task_to_score(source, Path(target), text=tuple(text_col or ()), label=label_col)
+                columns: dict[str, Any] = {"text": tuple(text_col or ()), "label": label_col}
+                task = task_to_score(source, Path(target), cluster=cluster, **columns)
             else:
                 why = f"applies only to your own files, and {target} has columns of its own"
-                options.refuse(context, ("text_col", "label_col"), why)
+                options.refuse(context, OF_OWN_FILES, why)
             if submit:
                 options.refuse(context, ("split", "max_length"), "has no effect with --submit")
                 written = write_submission(task, source, store, submit, **common)

@@ -42,6 +42,7 @@ def finetune(
     test: options.Test = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
+    cluster: options.Cluster = None,
     kind: options.Kind = None,
     limit: Annotated[
         int,
@@ -96,6 +97,7 @@ def finetune(
             test=_absolute(test),
             text=tuple(text_col or ()),
             label=label_col,
+            cluster=cluster,
             kind=kind,  # type: ignore[arg-type]
             device=device,
             precision=precision,

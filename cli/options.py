@@ -148,6 +148,16 @@ LabelCol = Annotated[
         applies_to=LABELS_ALONE,
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    option(
+        "--cluster",
+        values.text,
+        "Column that tells which rows belong together, for intervals and splits.",
+        DATA,
+        applies_to=LABELS_ALONE,
+    ),
+]
 _MODEL = option(
     "--model -m", values.name, "Model: a short name (`mbert models`), a run, a folder or a Hub id.", MODEL
 )

@@ -15,6 +15,8 @@ from .scores import memory_text, show_scores
 app = typer.Typer(help="List runs; show, tag, remove or rename one.", invoke_without_command=True)
 
 
+# Metrics of which less is better.
+ERRORS = ("loss", "mean_absolute_error", "root_mean_squared_error")
 SORTS = ("when", "name", "task", "model", "score")
 
 
@@ -69,16 +71,31 @@ def list_runs(
 
 
 def _place(item: tuple[str, dict[str, Any]], sort: str) -> tuple[Any, ...]:
-    """Return where a run stands in the list: the oldest first, or the best score first."""
+    """Return where a run stands in the list: the oldest first, or of each task and metric the best first."""
     name, record = item
-    results = record.get("results") or [{"scores": [{"value": float("-inf")}]}]
-    by = {
-        "name": name,
-        "task": record["task"]["name"],
-        "model": record["model"]["name"],
-        "score": -results[0]["scores"][0]["value"],
+    by: dict[str, tuple[Any, ...]] = {
+        "name": (name,),
+        "task": (record["task"]["name"],),
+        "model": (record["model"]["name"],),
+        "score": _rank(record),
     }
-    return (by.get(sort, ""), record["created"], name)
+    return (*by.get(sort, ()), record["created"], name)
+
+
+def _rank(record: dict[str, Any]) -> tuple[Any, ...]:
+    """Return a run's place by its score among those of its task, split and metric; without one, the last."""
+    result = _quoted(record)
+    if result is None:
+        return (record["task"]["name"], True, "", "", 0.0)
+    score = result["scores"][0]
+    falling = score["value"] if score["metric"] in ERRORS else -score["value"]
+    return (record["task"]["name"], False, result["split"], score["metric"], falling)
+
+
+def _quoted(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the result that a run is quoted with: of the test split, else of the first that was scored."""
+    results: list[dict[str, Any]] = record.get("results") or []
+    return next((split for split in results if split["split"].startswith("test")), next(iter(results), None))
 
 
 def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
@@ -107,10 +124,9 @@ def _method(record: dict[str, Any]) -> str:
 
 def headline(record: dict[str, Any]) -> str:
     """Return a run's quoted score in words; empty when it has none."""
-    results = record.get("results")
-    if not results:
+    chosen = _quoted(record)
+    if chosen is None:
         return ""
-    chosen = next((split for split in results if split["split"].startswith("test")), results[0])
     score = chosen["scores"][0]
     return f"{score['metric']} {score['value']:.4f} ({chosen['split']}, n {score['n']:,})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modernbert.evaluation.shown import SHOWN, interval_text
+from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
 
 from . import output
 
@@ -41,7 +41,9 @@ def memory_text(peak: Mapping[str, float]) -> str:
 
 def _show_labels(split: str, labels: Iterable[Mapping[str, Any]]) -> None:
     numbers = ("n", "threshold", "precision", "recall", "f1", "average_precision")
+    labels = list(labels)
     rows = [(label["label"], *(_number(label[name]) for name in numbers)) for label in labels]
+    rows.append(("macro average", "", "", *map(_number, macro_average(labels).values())))
     output.print_table(f"\n{split}, label by label", ("label", *numbers), rows, right=numbers)
 
 

@@ -47,6 +47,7 @@ def finetune(
     test: PathLike | None = None,
     text: str | Sequence[str] = (),
     label: str | None = None,
+    cluster: str | None = None,
     kind: Kind | Literal["retrieval"] | None = None,
     limit: int = 0,
     name: str | None = None,
@@ -64,6 +65,7 @@ def finetune(
         target: a task such as `glue/sst2`, a file, a folder or a Hub data set.
         model: a short name, a run, a folder or a Hub id.
         text, label, kind: the columns of own data, and what the label is; guessed by default.
+        cluster: the column whose equal values make rows of own data belong together, for intervals.
         limit: train on this many rows only; 0 for all.
         tags: words to find the run by.
         observe: told about each step, evaluation and notice.
@@ -84,6 +86,7 @@ def finetune(
         test=_absolute(test),
         text=_names(text),
         label=label,
+        cluster=cluster,
         kind=kind,
         device=device,
         precision=precision,
@@ -102,6 +105,7 @@ def evaluate(
     split: str | None = None,
     text: str | Sequence[str] = (),
     label: str | None = None,
+    cluster: str | None = None,
     max_length: int = 0,
     data_dir: PathLike | None = None,
     runs_dir: PathLike | None = None,
@@ -124,12 +128,12 @@ def evaluate(
     source = locate_model(model, store=store, data_dir=_path(data_dir))
     common: dict[str, Any] = {"data_dir": _path(data_dir), "device": device, "precision": precision}
     if tasks := retrieval_tasks(str(target)):
-        if text or label:
-            raise BadOption(f"text and label are for labelled texts, and {target} is searched")
+        if text or label or cluster:
+            raise BadOption(f"text, label and cluster are for labelled texts, and {target} is searched")
         search = SearchOptions(max_length=max_length, cache=VectorCache.default())
         return evaluate_tasks(tasks, source, store, search, split=split, **common)
     if is_own_data(str(target)):
-        task = task_to_score(source, Path(target), text=_names(text), label=label)
+        task = task_to_score(source, Path(target), text=_names(text), label=label, cluster=cluster)
     else:
         task = find_labelled_task(str(target))
     return evaluate_model(task, source, store, split=split, max_length=max_length, **common)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Deeper JSON is parsed by some parsers, and then written, compared or walked through by none.
 DEEPEST = 100
+# What to do about NaN and infinities; null is no label either.
+NOT_A_NUMBER = "Write null where nothing is known; leave a row out whose label or text that is."
 
 
 def parse_json(
@@ -64,7 +66,7 @@ def parse_json(
     except RecursionError:
         raise error(f"JSON that nests too deep (more than {DEEPEST} levels)", where=where) from None
     except _NotFinite as problem:
-        raise error(f"{problem}, which JSON does not have", where=where, fix="Write null instead.") from None
+        raise error(f"{problem}, which JSON does not have", where=where, fix=NOT_A_NUMBER) from None
     except _Twice as problem:
         raise error(f"an object has the name {str(problem)!r} twice", where=where) from None
     except ValueError:

@@ -7,236 +7,36 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Field, FiniteFloat
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from modernbert.data.cells import Form
 from modernbert.errors import BadRun
 from modernbert.reading import checked
+from modernbert.record_parts import (
+    Amount,
+    Count,
+    Data,
+    Digest,
+    Effort,
+    LabelledData,
+    Machine,
+    Model,
+    NamedModel,
+    Parameters,
+    PretrainingRequest,
+    Recipe,
+    Result,
+    Setting,
+    Settings,
+    Start,
+    StoredRequest,
+    Study,
+    Task,
+    Text,
+    Time,
+    Training,
+)
 from modernbert.runs import TRAININGS
-
-LARGEST = 2**63 - 1
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
-Amount = Annotated[FiniteFloat, Field(ge=0)]
-Text = Annotated[str, Field(min_length=1)]
-Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d")]
-Setting = str | bool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | FiniteFloat | list[str | int] | None
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Task(TypedDict):
-    name: Text
-    kind: Literal["single_label", "multi_label", "regression", "retrieval", "pretraining"]
-    labels: list[str]
-    metrics: Annotated[list[str], Field(min_length=1)]
-
-
-class _NamedModel(TypedDict):
-    name: Text
-
-
-class _Model(_NamedModel):
-    found_in: str
-    revision: str
-    family: str
-    folder: NotRequired[str]
-    weights: NotRequired[str]
-    training: NotRequired[_TrainingFacts | None]
-
-
-class _Split(TypedDict):
-    rows: Count
-    fingerprint: Text
-    revision: NotRequired[str]
-
-
-class _SplitReport(TypedDict):
-    split: str
-    truncated: Amount
-
-
-class _DataReport(TypedDict):
-    splits: list[_SplitReport]
-
-
-class _Data(TypedDict):
-    splits: Annotated[dict[str, _Split], Field(min_length=1)]
-    report: NotRequired[_DataReport | None]
-
-
-class _Cells(TypedDict):
-    form: Form
-    separator: str
-    size: Count
-
-
-class _LabelledData(_Data):
-    text: Annotated[list[str], Field(min_length=1, max_length=2)]
-    label: Text
-    cells: NotRequired[_Cells]
-
-
-class _Score(TypedDict):
-    metric: Text
-    value: FiniteFloat
-    low: FiniteFloat | None
-    high: FiniteFloat | None
-    n: Annotated[int, Field(ge=1, le=LARGEST)]
-    interval: str
-
-
-class _Result(TypedDict):
-    split: Text
-    scores: Annotated[list[_Score], Field(min_length=1)]
-    calibration: NotRequired[list[_Score]]
-    notes: NotRequired[list[str]]
-    system: NotRequired[Text]
-    parts: NotRequired[list[Literal["encoder", "bm25", "reranker"]]]
-    note: NotRequired[str]
-
-
-class _Machine(TypedDict):
-    device: str
-    precision: str
-
-
-class _Recipe(TypedDict):
-    name: str
-
-
-class _Start(TypedDict):
-    name: str
-    found_in: str
-    training: NotRequired[_TrainingFacts | None]
-
-
-class _Study(TypedDict):
-    name: Text
-    targets: list[str]
-    seeds: list[Count]
-
-
-class _Schedule(TypedDict):
-    epochs: Amount
-
-
-class _Optimizer(TypedDict):
-    batch_size: Count
-    learning_rate: Amount
-
-
-class _DataSettings(TypedDict):
-    max_length: Count
-
-
-class _EvaluationSettings(TypedDict):
-    keep: Literal["best", "last"]
-
-
-class _RunSettings(TypedDict):
-    seed: Count
-
-
-class _ModelSettings(TypedDict):
-    random_weights: bool
-
-
-class _Lora(TypedDict):
-    enabled: bool
-
-
-class _RetrievalSettings(TypedDict):
-    head: str
-
-
-class _Settings(TypedDict):
-    schedule: _Schedule
-    optimizer: _Optimizer
-    data: _DataSettings
-    evaluation: _EvaluationSettings
-    run: _RunSettings
-    model: _ModelSettings
-    lora: _Lora
-    retrieval: NotRequired[_RetrievalSettings]
-
-
-class _TrainingFacts(TypedDict):
-    """How a model was trained, as records carry it that are not of the training itself (see `lineage`)."""
-
-    run: Text
-    created: Time
-    task: Text
-    kind: str
-    seed: Count
-    model: _NamedModel
-    init: Literal["plain"] | _Start
-    recipe: str
-    config: _Settings
-    settings: dict[str, Setting]
-    limit: Count
-    data: str | None
-    chosen_on: Text
-    precision: str
-    versions: dict[str, str | None]
-
-
-class _StoredRequest(TypedDict):
-    target: Text
-    model: Text
-    recipe: str
-    settings: dict[str, Setting]
-    init_from: str | None
-    data_dir: str | None
-    validation: str | None
-    test: str | None
-    text: list[str]
-    label: str | None
-    kind: Literal["single_label", "multi_label", "regression", "retrieval"] | None
-    device: str
-    precision: str
-    limit: Count
-    name: str | None
-
-
-class _PretrainingRequest(_StoredRequest):
-    files: Annotated[list[str], Field(min_length=1)]
-    scratch: str | None
-    vocabulary: Count
-    teacher: NotRequired[str | None]
-
-
-class _Parameters(TypedDict):
-    trained: Count
-    frozen: Count
-
-
-class _Evaluation(TypedDict):
-    step: Count
-    metrics: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
-
-
-def _same_metrics(history: list[_Evaluation]) -> list[_Evaluation]:
-    """Raise ValueError unless every evaluation has the same metrics."""
-    if any(entry["metrics"].keys() != history[0]["metrics"].keys() for entry in history):
-        raise ValueError("evaluations differ in their metrics")
-    return history
-
-
-History = Annotated[list[_Evaluation], AfterValidator(_same_metrics)]
-
-
-class _Effort(TypedDict):
-    minutes: Amount
-    peak_memory_mib: Annotated[dict[str, Amount], Field(min_length=1)]
-
-
-class _Training(_Effort):
-    steps: Count
-    planned_steps: Count
-    best_step: Annotated[int, Field(ge=-1, le=LARGEST)]
-    history: Annotated[History, Field(min_length=1)]
-    tokens: Count
-    tokens_per_second: Amount
 
 
 class _Head(TypedDict):
@@ -246,22 +46,22 @@ class _Head(TypedDict):
 
 class _AnyRun(TypedDict):
     created: Time
-    task: _Task
-    model: _NamedModel
+    task: Task
+    model: NamedModel
     seed: Count | None
     config: dict[str, Any]
-    data: _Data
+    data: Data
     hardware: dict[str, Any]
     versions: dict[str, str | None]
-    results: NotRequired[Annotated[list[_Result], Field(min_length=1)]]
+    results: NotRequired[Annotated[list[Result], Field(min_length=1)]]
     notes: NotRequired[list[str]]
     tags: NotRequired[list[Text]]
     inference: NotRequired[dict[str, Amount]]
 
 
 class _LocatedRun(TypedDict):
-    model: _Model
-    machine: _Machine
+    model: Model
+    machine: Machine
 
 
 class _PlainSettings(TypedDict):
@@ -270,20 +70,20 @@ class _PlainSettings(TypedDict):
 
 class _TrainedRun(TypedDict):
     seed: Count
-    study: NotRequired[_Study | None]
-    init: Literal["plain"] | _Start
-    recipe: _Recipe
-    config: _Settings
-    request: _StoredRequest
-    parameters: _Parameters
+    study: NotRequired[Study | None]
+    init: Literal["plain"] | Start
+    recipe: Recipe
+    config: Settings
+    request: StoredRequest
+    parameters: Parameters
 
 
 class _PretrainedRun(TypedDict):
-    request: _PretrainingRequest
+    request: PretrainingRequest
 
 
 class _LabelledRun(TypedDict):
-    data: _LabelledData
+    data: LabelledData
 
 
 class _Evaluated(TypedDict):
@@ -295,11 +95,11 @@ class _EvaluatedRun(TypedDict):
 
 
 class _FinishedRun(TypedDict):
-    results: Annotated[list[_Result], Field(min_length=1)]
+    results: Annotated[list[Result], Field(min_length=1)]
 
 
 class _FinishedTraining(TypedDict):
-    training: _Training
+    training: Training
     inference: dict[str, Amount]
     notes: list[str]
     model_files: Annotated[dict[str, Digest], Field(min_length=1)]
@@ -318,15 +118,15 @@ class _SearchSettings(TypedDict):
 
 
 class _RetrievalRun(TypedDict):
-    reranker: NotRequired[_Model | None]
+    reranker: NotRequired[Model | None]
     config: _SearchSettings
     truncated: Amount
     notes: list[str]
 
 
 class _BaselineRun(TypedDict):
-    request: _StoredRequest
-    training: _Effort
+    request: StoredRequest
+    training: Effort
 
 
 PARTS: dict[str, tuple[Any, ...]] = {

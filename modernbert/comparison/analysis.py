@@ -122,7 +122,7 @@ def _request(outcome: Outcome) -> Request:
     record = outcome.record
     if "request" in record:
         return Request.from_dict(record["request"])
-    return Request(target=outcome.task, model=record["model"]["name"])
+    return Request(target=record["task"]["name"], model=record["model"]["name"])
 
 
 def _rows(outcome: Outcome) -> dict[str, str] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -212,6 +212,8 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
         "data": {
             "text": task.text,
             "label": task.label,
+            "cluster": task.cluster,
+            "cells": asdict(task.cells),
             "splits": {
                 split: part.record(task) | {"used": len(train if split == task.train else examples[split])}
                 for split, part in loaded.items()

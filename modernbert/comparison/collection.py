@@ -10,6 +10,7 @@ from dataclasses import replace
 from modernbert.comparison.agreement import one_result, scored_under
 from modernbert.comparison.identity import is_named, names_of
 from modernbert.comparison.outcomes import Outcome, read_outcomes
+from modernbert.comparison.own_data import data_of, is_on, with_own_tasks
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.runs import RunStore
 
@@ -24,16 +25,17 @@ def collect(
     Args:
         runs: names; empty takes all of the store.
         also: models (or runs) that the others are compared with.
-        tasks: take these only, if any.
+        tasks: take these only, if any: names, files or folders.
     """
     found, notes = _read(store, list(dict.fromkeys(runs)) or store.names(), strict=bool(runs))
-    found = _named(found)
+    found = _named(with_own_tasks(found)[0])
     lacking = [name for name in also if runs and not _answering(found, name)]
     if lacking:
         others, more = _beside(store, found, runs, lacking)
         found, notes = [*found, *others], [*notes, *more]
+    found, several = with_own_tasks([o for o in found if not tasks or any(is_on(o, task) for task in tasks)])
+    notes += several
     found = _standing_for_themselves(found, {*runs, *also} if runs else set(), also)
-    found = [outcome for outcome in found if not tasks or outcome.task in tasks]
     kept, passed = _one_of_each(found)
     return _named(_told_by_conditions(kept)), list(dict.fromkeys([*notes, *passed]))
 
@@ -56,7 +58,8 @@ def _beside(
     store: RunStore, found: Sequence[Outcome], runs: Sequence[str], lacking: Sequence[str]
 ) -> tuple[list[Outcome], list[str]]:
     """Return the store's results that the lacking names mean, on the same tasks as those found."""
-    tasks = {outcome.task for outcome in found}
+    data = {data_of(outcome) for outcome in found}
+    tasks = {name for name, _ in data}
     survey = store.survey()
     names = [
         name
@@ -64,6 +67,7 @@ def _beside(
         if run["status"] == "finished" and run["task"]["name"] in tasks and name not in runs
     ]
     others, notes = _read(store, names, strict=False)
+    others = [o for o in others if not data_of(o)[1] or data_of(o) in data]
     called = [o for o in _named([*found, *others]) if o.run not in runs]
     meant: dict[tuple[str, str | None], Outcome] = {}
     for name in lacking:

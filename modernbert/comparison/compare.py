@@ -18,8 +18,10 @@ from modernbert.comparison.analysis import answers_of, is_right
 from modernbert.comparison.averages import average_contrasts, average_scores
 from modernbert.comparison.collection import collect, meant
 from modernbert.comparison.cost import cost_of, speed_notes, with_front
-from modernbert.comparison.notes import collapse_notes, collapsed_seeds, selection_notes
+from modernbert.comparison.identity import ModelId, family_of
+from modernbert.comparison.notes import collapse_notes, collapsed_seeds, interval_notes, selection_notes
 from modernbert.comparison.outcomes import Outcome, with_shared_clusters
+from modernbert.comparison.own_data import data_of
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun
@@ -62,6 +64,12 @@ def compare(
         raise BadOption(
             "there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf, or name two runs."
         )
+    if len(runs) > len(set(runs)):
+        twice = next(run for run in runs if list(runs).count(run) > 1)
+        raise BadOption(
+            f"the run '{twice}' is named twice: compared with itself it says nothing",
+            fix="Name each run once; mbert runs lists them.",
+        )
     outcomes, notes = collect(store, runs, baselines, tasks)
     first = [o.model for run in runs for o in outcomes if o.run == run]
     chosen = meant(outcomes, baselines) if baselines else first[:1]
@@ -75,8 +83,14 @@ def compare(
     for outcome in outcomes:
         by_task.setdefault(outcome.task, []).append(outcome)
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
-    compared = _corrected(compared, chosen)
+    compared = _corrected(compared, {(o.task, o.model): family_of(o.id) for o in outcomes})
     if not any(task.contrasts for task in compared):
+        if runs and any(o.task != data_of(o)[0] for o in outcomes):
+            told = ", ".join(f"{o.run} is on {o.task}" for o in outcomes)
+            raise BadRun(
+                f"nothing to compare: the runs were scored on other data of one name ({told})",
+                fix="Other examples cannot be compared at all: name runs on one file.",
+            )
         notes.append(f"nothing is compared: no other model was scored on a task of {', '.join(chosen)}")
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
     return Comparison(
@@ -114,7 +128,12 @@ def _task(
         models=tuple(with_front(sorted(models, key=lambda m: -m.mean), outcomes)),
         contrasts=tuple(contrasts),
         clusters=None if first.clusters is None else len(set(first.clusters)),
-        notes=(*selection_notes(by_model), *collapse_notes(models), *speed_notes(by_model)),
+        notes=(
+            *selection_notes(by_model),
+            *interval_notes(by_model),
+            *collapse_notes(models),
+            *speed_notes(by_model),
+        ),
     )
 
 
@@ -217,17 +236,26 @@ def _check(run: Outcome, other: Outcome, differing: Differing, *, allow: bool) -
     )
 
 
-def _corrected(tasks: Sequence[TaskComparison], baselines: Sequence[str]) -> list[TaskComparison]:
-    """Apply Holm's correction over everything that is compared with one baseline."""
+def _corrected(
+    tasks: Sequence[TaskComparison], ids: Mapping[tuple[str, str], ModelId]
+) -> list[TaskComparison]:
+    """Apply Holm's correction over everything that is compared with one baseline.
+
+    Args:
+        ids: by task and what a model is called there, which model it is on all tasks.
+    """
+    families: dict[ModelId, list[tuple[str, Contrast]]] = {}
+    for task in tasks:
+        for c in task.contrasts:
+            families.setdefault(ids[task.task, c.baseline], []).append((task.task, c))
     done: dict[tuple[str, str, str], Contrast] = {}
-    for baseline in baselines:
-        found = [(task.task, c) for task in tasks for c in task.contrasts if c.baseline == baseline]
+    for found in families.values():
         values = holm([c.p_corrected for _, c in found])
         alike = holm([c.equivalent_corrected or 0.0 for _, c in found])
-        for (task, c), p, same in zip(found, values, alike, strict=True):
+        for (name, c), p, same in zip(found, values, alike, strict=True):
             known = c.equivalent_corrected is not None
             corrected = replace(c, p_corrected=p, equivalent_corrected=same if known else None)
-            done[task, c.model, baseline] = corrected
+            done[name, c.model, c.baseline] = corrected
     return [
         replace(task, contrasts=tuple(done[task.task, c.model, c.baseline] for c in task.contrasts))
         for task in tasks

@@ -7,10 +7,10 @@ alone: nothing is ever told from a printed name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from modernbert.settings.config import every_setting
 from modernbert.settings.forms import by_name
@@ -23,6 +23,7 @@ METHOD_SETTINGS = LORA_SETTINGS | {"random_weights"}
 HEADS = {"tokens": "late interaction", "reranker": "reranker"}
 TRAINED = "trained"
 BM25 = "bm25"
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,26 @@ def names_of(found: Collection[tuple[str, ModelId]]) -> dict[tuple[str, ModelId]
     alike: dict[str, list[ModelId]] = {}
     for one in dict.fromkeys(_on_any_task(one) for _, one in found):
         alike.setdefault(str(one), []).append(one)
-    details = {one: told for group in alike.values() for one, told in _details(group, EVERYWHERE).items()}
+    details = {one: told for group in alike.values() for one, told in tell_apart(group, EVERYWHERE).items()}
     names: dict[tuple[str, ModelId], str] = {}
     for task in {task for task, _ in found}:
         here: dict[ModelId, list[ModelId]] = {}
         for one in dict.fromkeys(one for other, one in found if other == task):
             here.setdefault(_on_any_task(one), []).append(one)
         for general, group in here.items():
-            for one, told in _details(group, ON_ONE_TASK).items():
+            for one, told in tell_apart(group, ON_ONE_TASK).items():
                 names[task, one] = one.called(*told, *details[general])
     return names
 
 
 def _on_any_task(one: ModelId) -> ModelId:
     return replace(one, start="", fused=one.fused and BM25)
+
+
+def family_of(one: ModelId) -> ModelId:
+    """Return what a model is on all tasks alike, whatever it is called there: BM25 is one by any analyser."""
+    general = _on_any_task(one)
+    return replace(general, name=BM25) if is_named(one.name, BM25) else general
 
 
 # What two models of one name may differ in, the most telling first.
@@ -121,11 +128,9 @@ EVERYWHERE: tuple[Callable[[ModelId], str], ...] = (
 )
 
 
-def _details(
-    group: Sequence[ModelId], kinds: Sequence[Callable[[ModelId], str]]
-) -> dict[ModelId, tuple[str, ...]]:
-    """Return as few details of each as tell the models of a group apart."""
-    found: dict[ModelId, tuple[str, ...]] = {one: () for one in group}
+def tell_apart(group: Sequence[T], kinds: Sequence[Callable[[T], str]]) -> dict[T, tuple[str, ...]]:
+    """Return as few details of each as tell the members of a group apart."""
+    found: dict[T, tuple[str, ...]] = {one: () for one in group}
     for tell in kinds:
         tried = {one: (*told, tell(one)) for one, told in found.items()}
         if len(set(tried.values())) > len(set(found.values())):

@@ -13,9 +13,10 @@ from modernbert.comparison import baselines
 from modernbert.comparison.agreement import HANDLING
 from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
 from modernbert.comparison.outcomes import Outcome
+from modernbert.comparison.own_data import is_on, task_name
 from modernbert.data.collection import is_collection
-from modernbert.data.collections import folder_task
-from modernbert.data.own import is_own_data, own_name
+from modernbert.data.own import is_own_data
+from modernbert.data.pairs import is_pairs_file
 from modernbert.data.registry import find_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.errors import BadOption, UnknownName
@@ -82,14 +83,14 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
         raise BadOption("no finished run and no task to compare on", fix="Name one: --task glue/rte.")
     cells = []
     for target in targets:
-        there = [outcome for outcome in outcomes if outcome.task == task_name(target)]
+        there = [outcome for outcome in outcomes if is_on(outcome, target)]
         models = wanted.models or (() if wanted.runs else tuple(dict.fromkeys(o.model for o in there)))
         for model in dict.fromkeys((*models, *wanted.baselines)):
             if any(outcome.run == model for outcome in outcomes):
                 continue  # a run, which is there
             if wanted.runs and not wanted.seeds and any(is_named(outcome.model, model) for outcome in there):
                 continue  # the named runs are what is compared
-            if (_is_retrieval(target) and model in baselines.NAMES) or model.startswith("bm25"):
+            if (_is_retrieval(target, there) and model in baselines.NAMES) or model.startswith("bm25"):
                 continue  # of the other kind of task; BM25 comes with any evaluation of retrieval
             asked = _asked(model, outcomes, store)
             # What has no seed (an evaluation, TF-IDF) is there or not.
@@ -152,7 +153,7 @@ def _cells_of(
 ) -> list[Cell]:
     request = _request(target, asked, there, wanted)
     task, model = task_name(target), asked.model
-    if _is_retrieval(target):  # nothing is trained here
+    if _is_retrieval(target, there):  # nothing is trained here
         is_encoder = asked.is_made and not asked.method
         return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
     if model in baselines.NAMES:
@@ -169,20 +170,15 @@ def _cells_of(
     ]
 
 
-def task_name(target: str) -> str:
-    """Return what runs call the task that a target names: a name, a file or a folder."""
-    if is_own_data(target):
-        return folder_task(Path(target)).name if is_collection(Path(target)) else own_name(target)
-    return target
-
-
 def _absolute(target: str) -> str:
     return str(Path(target).absolute()) if is_own_data(target) else target
 
 
-def _is_retrieval(target: str) -> bool:
+def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
+    if there:
+        return bool(there[0].record["task"]["kind"] == "retrieval")
     if is_own_data(target):
-        return is_collection(Path(target))
+        return is_collection(Path(target)) or is_pairs_file(Path(target))
     try:
         return isinstance(find_task(target), RetrievalTask)
     except UnknownName:

@@ -14,6 +14,7 @@ from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import ModelScores
 from modernbert.evaluation.metrics import METRICS
 from modernbert.evaluation.scoring import OF_THE_MEAN
+from modernbert.evaluation.statistics import ENOUGH, is_rough
 
 # A seed has collapsed if it covers less than this share of the way from one answer for all to the best seed,
 NEAR = 0.1
@@ -60,6 +61,22 @@ def _floor(run: Outcome) -> float | None:
     answers, counts = np.unique(labels, axis=0, return_counts=True)
     usual = answers[np.argsort(-counts, kind="stable")[:ANSWERS]]
     return max(METRICS[run.metric](labels, np.broadcast_to(answer, labels.shape)) for answer in usual)
+
+
+def interval_notes(by_model: Mapping[str, Sequence[Outcome]]) -> Iterator[str]:
+    """Say whose intervals are less sharp than 95 % sounds: few examples decide, or two trainings."""
+    rough = [model for model, runs in by_model.items() if any(is_rough(run.sums) for run in runs)]
+    if rough:
+        yield (
+            f"{', '.join(rough)}: fewer than {ENOUGH} examples tell the score from its bound, so the "
+            "interval is rough, and mostly too wide"
+        )
+    two = [model for model, runs in by_model.items() if runs[0].trained and len(runs) == 2]
+    if two:
+        yield (
+            f"{', '.join(two)}: two seeds hardly show how trainings differ, so the interval is wide and "
+            "little is detectable; three seeds or more are much sharper"
+        )
 
 
 def collapse_notes(models: Iterable[ModelScores]) -> Iterator[str]:

@@ -100,10 +100,18 @@ def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
 
 
 def with_shared_clusters(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return outcomes on the same examples with the same clusters: older runs have kept none."""
+    """Return outcomes on the same examples with the same clusters: older runs have kept none.
+
+    Raises:
+        BadRun: two were clustered by other columns.
+    """
     known = next((o for o in outcomes if o.clusters is not None), None)
     if known is None:
         return list(outcomes)
+    for other in outcomes:
+        if other.ids == known.ids and other.clusters not in (None, known.clusters):
+            raise BadRun(f"{known.run} and {other.run} have other clusters of the same examples",
+                         fix="Evaluate one of them again, with the other's --cluster.")  # fmt: skip
     return [replace(o, clusters=known.clusters) if o.ids == known.ids else o for o in outcomes]
 
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from modernbert.errors import BadRun
 from modernbert.reading import checked, read_lines
-from modernbert.record_schema import Text
+from modernbert.record_parts import Text
 
 ZeroOrOne = Annotated[float, Field(ge=0, le=1, multiple_of=1)]
 DAMAGED = "The file was damaged or edited: evaluate or train again."

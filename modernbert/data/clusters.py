@@ -1,4 +1,4 @@
-"""Which held-out examples belong together: hypotheses of one premise, questions about one meeting.
+"""Which examples belong together: hypotheses of one premise, questions about one meeting, texts of an author.
 
 They were not drawn one by one, so they say less than as many others would (see `evaluation.sums.by_cluster`).
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from modernbert.data.cells import is_missing
 from modernbert.data.rows import Rows
 from modernbert.data.task import Task
+from modernbert.errors import BadData
 
 
 def row_clusters(task: Task, rows: Rows) -> list[int] | None:
@@ -20,7 +22,21 @@ def row_clusters(task: Task, rows: Rows) -> list[int] | None:
         return None
     first: dict[str, int] = {}
     pairs = zip(rows.columns[task.cluster], rows.numbers, strict=True)
-    return [first.setdefault(text, number) for text, number in pairs]
+    return [first.setdefault(str(value), number) for value, number in pairs]
+
+
+def require_clusters(rows: Rows, column: str) -> None:
+    """Raise BadData unless every row of a user's data has a value in the column that they cluster by."""
+    if column not in rows.columns:
+        said = f"there is no column '{column}'; the columns are {', '.join(rows.columns)}"
+        raise BadData(said, where=rows.origin, fix="Name one with --cluster.")
+    for index, value in enumerate(rows.columns[column]):
+        if is_missing(value):
+            raise BadData(
+                f"the cluster (column '{column}') is missing",
+                where=rows.where(index),
+                fix="Give every row one: a row that belongs to no other has a value of its own.",
+            )
 
 
 def query_clusters(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
 from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.rows import Rows
-from modernbert.data.splits import hash_split, split_keys
+from modernbert.data.splits import hash_split, joined_keys, split_keys
 from modernbert.data.task import FileData, Kind, Task
-from modernbert.errors import BadData, NotAvailable
+from modernbert.errors import BadData, BadOption, NotAvailable
 from modernbert.hub import hub_data
 from modernbert.network import network
 
@@ -25,7 +26,7 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class OwnData:
-    """What the user said about their data; what is None is guessed."""
+    """What the user said about their data; what is None is guessed, or (`cluster`) not there."""
 
     path: str
     validation: Path | None = None
@@ -33,6 +34,7 @@ class OwnData:
     text: tuple[str, ...] = ()
     label: str | None = None
     kind: Kind | None = None
+    cluster: str | None = None
 
 
 def is_own_data(target: str) -> bool:
@@ -60,6 +62,13 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     columns = guess_columns(train, text=data.text, label=data.label, kind=data.kind)
     notes = [columns.describe()]
     found = columns.found
+    if data.cluster:
+        if data.cluster == columns.label:
+            raise BadOption(f"the column '{data.cluster}' cannot be both label and cluster",
+                            fix="Name the label with --label-col.")  # fmt: skip
+        for rows in splits.values():
+            require_clusters(rows, data.cluster)
+        notes.append(f"clusters: rows with the same {data.cluster} belong together")
     if found.kind != "regression" and len(found.labels) < 2:
         raise BadData(
             f"the label column '{columns.label}' has {len(found.labels)} different values; two or more are "
@@ -80,6 +89,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         standardised=found.kind == "regression",
         source=FileData(splits, Path(data.path)),
         test=("test",) if "test" in splits else (),
+        cluster=data.cluster or "",
     )
     if "validation" in splits:
         return task, notes
@@ -151,7 +161,10 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
 
 def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
     examples = to_examples(task, rows)
-    keys = split_keys(examples.texts)
+    keys, together = split_keys(examples.texts), "equal texts stay together"
+    if task.cluster:
+        keys = joined_keys(keys, [str(value) for value in rows.columns[task.cluster]])
+        together = f"equal texts and rows with the same {task.cluster} stay together"
     assert examples.labels is not None
     strata = examples.labels.tolist() if task.kind == "single_label" else [0] * len(rows)
     if len(set(keys)) < 2:
@@ -167,6 +180,6 @@ def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
         )
     note = (
         f"split: {len(made['validation'])} of {len(rows)} rows held out for validation "
-        "(by a hash of the text, per class; equal texts stay together)"
+        f"(by a hash of the text, per class; {together})"
     )
     return made, note

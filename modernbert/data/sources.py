@@ -66,7 +66,9 @@ def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSp
             raise BadData(
                 f"{task.name} has no split '{split}'", fix=f"It has: {', '.join(task.source.splits)}."
             )
-        return LoadedSplit(split, rows, str(task.source.path), "fingerprint only")
+        given = task.source.path  # or the name of a data set on the Hub
+        place = given.absolute() if given.exists() else given
+        return LoadedSplit(split, rows, str(place), "fingerprint only")
     bundle = bundle_folder(data_dir)
     path = bundle / task.name / f"{split}.jsonl" if bundle else None
     if bundle and path and os.path.lexists(path):

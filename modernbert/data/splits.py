@@ -25,6 +25,24 @@ def split_keys(texts: Sequence[Sequence[str]]) -> list[str]:
     return [first[text_key(parts)] for parts in texts]
 
 
+def joined_keys(*kinds: Sequence[str]) -> list[str]:
+    """Return one key a row: equal for rows that share a key of any kind, or are linked by others that do."""
+    parent: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def root(node: tuple[int, str]) -> tuple[int, str]:
+        while (above := parent.setdefault(node, node)) != node:
+            parent[node] = parent[above]
+            node = parent[node]
+        return node
+
+    for row in zip(*kinds, strict=True):
+        first, *others = (root((kind, key)) for kind, key in enumerate(row))
+        for other in others:
+            low, high = sorted((root(first), other))
+            parent[high] = low
+    return [root((0, key))[1] for key in kinds[0]]
+
+
 def _spaced(parts: Sequence[str]) -> str:
     return "\x1f".join(" ".join(part.split()) for part in parts)
 

@@ -13,7 +13,7 @@ import numpy as np
 from modernbert.data.check import check_data
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.sources import LoadedSplit, load_split
-from modernbert.data.task import Task
+from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
@@ -137,19 +137,41 @@ def evaluate_model(
     with store.new_run(f"eval-{task.short_name}-{Path(source.name).name}") as folder:
         write_jsonl(folder / "scores.jsonl", rows)
         write_run(folder, _record(task, scorer, loaded, splits, report.as_dict()))
-    notes = (*label_notes(source, task), *report.warnings)
+    notes = (*label_notes(source, task), *_cluster_notes(source, task), *report.warnings)
     return EvaluationResult(folder.name, task.name, source.name, splits, notes)
 
 
 def _scored(
     task: Task, source: ModelSource, split: str, examples: Examples, logits: np.ndarray
 ) -> SplitScores:
-    """Score a split; say which of its texts a run was trained on."""
+    """Score a split; say which of its texts a run was trained on, and whether they chose its step."""
     scores = score_split(task, split, examples, logits)
     if source.run is None:
         return scores
     told = seen_notes(source.run / TRAINED_TEXTS, task, split, examples, logits)
-    return replace(scores, notes=(*scores.notes, *told))
+    chosen = _chosen_notes(source, examples.rows.fingerprint((*task.text, task.label)))
+    return replace(scores, notes=(*scores.notes, *told, *chosen))
+
+
+def _chosen_notes(source: ModelSource, fingerprint: str) -> Iterator[str]:
+    """Say so where a run chose its step, or its labels' thresholds, on these very examples."""
+    training = source.training
+    if training is None or training["chosen_on"] != fingerprint:
+        return
+    thresholds = bool(source.run and read_run(source.run).get("thresholds"))
+    chosen = ["the step that is kept"] if training["config"]["keep"] == "best" else []
+    chosen += ["the labels' thresholds"] if thresholds else []
+    if chosen:
+        yield (
+            f"the run chose {' and '.join(chosen)} on these very examples: the scores are slightly optimistic"
+        )
+
+
+def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:
+    """Say so where a run's rows belonged together and those of this file do not say whether they do."""
+    column = read_run(source.run)["data"].get("cluster") if source.run else ""
+    if column and not task.cluster and isinstance(task.source, FileData):
+        yield f"no column '{column}' here, by which the run was clustered: each row stands for itself"
 
 
 def trained_length(source: ModelSource) -> int:
@@ -168,7 +190,11 @@ def _record(
         "model": scorer.source.record(),
         "seed": scorer.source.training["seed"] if scorer.source.training else None,
         "config": {"max_length": scorer.max_length},
-        "data": {"splits": {n: part.record(task) for n, part in loaded.items()}, "report": report},
+        "data": {
+            "cluster": task.cluster,
+            "splits": {n: part.record(task) for n, part in loaded.items()},
+            "report": report,
+        },
         "machine": asdict(scorer.machine),
         "results": [split.as_dict() for split in splits],
         "notes": list(label_notes(scorer.source, task)),

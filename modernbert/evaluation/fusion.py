@@ -15,7 +15,10 @@ DEPTH = 1000
 
 
 def fuse(rankings: Sequence[np.ndarray], k: int) -> Hits:
-    """Fuse rankings by reciprocal ranks; of equals, the first document comes first.
+    """Fuse rankings by reciprocal ranks; of equals, the one that the first ranking has first comes first.
+
+    Equals are common (first here and fifth there, or the reverse). Their scores fall by the least step of
+    fp32, so that trec_eval, which orders equals by their ids, scores the very order that a search shows.
 
     Args:
         rankings: document numbers, best first, each of shape (queries, results).
@@ -30,5 +33,9 @@ def fuse(rankings: Sequence[np.ndarray], k: int) -> Hits:
         for row in rows:
             for rank, number in enumerate(row[row != NOTHING].tolist(), start=1):
                 found[number] = found.get(number, 0.0) + 1 / (FUSION + rank)
-        fused.append(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-    return as_hits(fused, k)
+        fused.append(sorted(found.items(), key=lambda item: -item[1]))
+    scores_QK, numbers_QK = as_hits(fused, k)
+    for place in range(1, k):
+        below_Q = np.nextafter(scores_QK[:, place - 1], -np.inf, dtype=np.float32)
+        scores_QK[:, place] = np.minimum(scores_QK[:, place], below_Q)
+    return scores_QK, numbers_QK

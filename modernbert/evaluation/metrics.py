@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sk
 
-from modernbert.evaluation.statistics import interval, method_of
+from modernbert.evaluation.statistics import ROUGH, interval, is_rough, method_of
 from modernbert.evaluation.sums import Clusters, Sums, by_cluster, ratio_of, standardized, sums_of
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -155,4 +155,5 @@ def ratio_score(name: str, parts: np.ndarray, wholes: np.ndarray) -> Score:
 def score_of(name: str, value: float, sums: Sums) -> Score:
     """Return a value with the interval of the sums that it is made of."""
     low, high = interval([sums])
-    return Score(name, value, low, high, sums.n, method_of(sums))
+    method = method_of(sums) + (f", {ROUGH}" if is_rough(sums) and low is not None else "")
+    return Score(name, value, low, high, sums.n, method)

@@ -21,19 +21,19 @@ from modernbert.evaluation.sums import Sums
 # Made-up examples, half of them right: without them all right answers would have no variance (Agresti & Coull
 # 1998; for pairs Agresti & Min 2005).
 ADDED = 2.0
-# Right and wrong answers of two, in all four pairs.
-PAIRS = ("rrww", "rwrw")
 # A variance this small is one of rounding.
 NOTHING = 1e-24
 # The logarithm of the least chance that is told from 0.
 SMALLEST = -200.0
 
 
-# How the seeds' share of the variance weighs their own Student's t (see `Noise.quantile`), found by numerical
-# integration over every share: an interval of a mean then holds the truth in 93.0 to 97.1 % with two
-# trainings, 94.7 to 96.5 % with three; a difference of nothing is called one in 5 %, 5.6 % at the most.
-OF_A_MEAN = 1.25
+# How the seeds' share of the variance weighs their own Student's t (see `Noise.quantile`): its power, found
+# by numerical integration over every share. With three trainings an interval of a mean then holds the truth
+# in 94.3 to 96.0 %, with five in 94.9 to 95.6 %; a difference of nothing is called one in 5 to 5.6 %.
+OF_A_MEAN = 1.5
 OF_A_DIFFERENCE = 0.75
+# With two trainings no power does: this line through shares and weights gives 92.9 to 96.1 %.
+OF_TWO_TRAININGS = ((0.0, 0.1, 0.3, 0.9, 1.0), (0.0, 0.0, 0.5, 0.5, 1.0))
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Noise:
     Attributes:
         examples: the part that all trainings share; all of it where there is one training.
         seeds: of each model, the part that differs from training to training; none where it was not measured.
-        weight: the power of the seeds' share with which their Student's t counts.
+        is_difference: of two means; what is safe for a verdict is wider than what a mean's interval needs.
     """
 
     examples: Part
     seeds: tuple[Part, ...] = ()
-    weight: float = OF_A_MEAN
+    is_difference: bool = False
 
     @property
     def variance(self) -> float:
@@ -86,8 +86,15 @@ class Noise:
         known = _exceeded(chance, self.examples.freedom)
         if not self._of_seeds:
             return known
+        return known + (self._seeds_above(chance) - known) * self._weight()
+
+    def _weight(self) -> float:
         share = self._of_seeds / self.variance
-        return known + (self._seeds_above(chance) - known) * float(share**self.weight)
+        if self.is_difference:
+            return float(share**OF_A_DIFFERENCE)
+        if min(part.freedom for part in self.seeds) < 2:
+            return float(np.interp(share, *OF_TWO_TRAININGS))
+        return float(share**OF_A_MEAN)
 
     def _seeds_above(self, chance: float) -> float:
         """Return the same for the seeds alone; the two models' seeds may scatter unlike each other.
@@ -129,7 +136,7 @@ def noise_of_average(noises: Sequence[Noise]) -> Noise:
     """
     sides = zip_longest(*(noise.seeds for noise in noises), fillvalue=Part(0.0, 1))
     seeds = tuple(_average(parts) for parts in sides)
-    return Noise(_average([noise.examples for noise in noises]), seeds, noises[0].weight)
+    return Noise(_average([noise.examples for noise in noises]), seeds, noises[0].is_difference)
 
 
 def _average(parts: Sequence[Part]) -> Part:
@@ -175,12 +182,12 @@ def noise_of_mean(runs: Sequence[Sums], small: float = 1.0) -> Noise:
         small: factor of the examples' variance that makes up for their small number.
     """
     n = len(runs[0].parts_NK)
-    # Half of what is added is alike in all runs: whether they err on the same examples is not known.
-    side = _side(runs, PAIRS)
+    # Whether runs err on the same examples is for the real ones to say: the added ones do not.
+    side = _side(runs, unrelated_orders(len(runs)))
     # A share says itself how much it varies: nothing is estimated.
     freedom = np.inf if runs[0].scale == "share" else n - 1.0
     examples = Part(small * _variance(side.influence_SP.mean(0), side.weights_P, n), freedom)
-    return _with_seeds(examples, [side], small, n, OF_A_MEAN)
+    return _with_seeds(examples, [side], small, n)
 
 
 def noise_of_difference(
@@ -196,18 +203,21 @@ def noise_of_difference(
     """
     n = len(first[0].parts_NK)
     # Each of the four pairs of right and wrong answers is added.
-    sides = [_side(runs, [order]) for runs, order in zip((first, second), PAIRS, strict=True)]
+    pairs = unrelated_orders(2)
+    sides = [_side(runs, [order]) for runs, order in zip((first, second), pairs, strict=True)]
     apart_P = sides[0].influence_SP.mean(0) - sides[1].influence_SP.mean(0)
     examples = Part(small * _variance(apart_P, sides[0].weights_P, n), max(n - 1.0, 1.0))
     chosen = [side for side, by_chance in zip(sides, trained, strict=True) if by_chance]
-    return _with_seeds(examples, chosen, small, n, OF_A_DIFFERENCE)
+    return _with_seeds(examples, chosen, small, n, is_difference=True)
 
 
 def _variance(influence_P: np.ndarray, weights_P: np.ndarray, n: int) -> float:
     return float(np.average(influence_P**2, weights=weights_P) / n)
 
 
-def _with_seeds(examples: Part, sides: Sequence[_Side], small: float, n: int, weight: float) -> Noise:
+def _with_seeds(
+    examples: Part, sides: Sequence[_Side], small: float, n: int, *, is_difference: bool = False
+) -> Noise:
     """Part the examples' variance from the seeds'.
 
     Some of what the examples explain differs from seed to seed, and is in the variance between seeds too: it
@@ -219,7 +229,7 @@ def _with_seeds(examples: Part, sides: Sequence[_Side], small: float, n: int, we
     within = small * sum(share * side.within(n) for side, share in shares)
     rest = max(examples.variance - within, examples.variance / 2)
     seeds = tuple(Part(share * side.between(), side.more) for side, share in shares)
-    return Noise(Part(rest, examples.freedom), seeds, weight)
+    return Noise(Part(rest, examples.freedom), seeds, is_difference)
 
 
 def _side(runs: Sequence[Sums], orders: Sequence[str]) -> _Side:
@@ -237,6 +247,15 @@ def _influence(run: Sums, rows_PK: np.ndarray, weights_P: np.ndarray) -> np.ndar
     slope_K = (run.value(sums_K + steps_KK) - run.value(sums_K - steps_KK)) / (2 * step_K)
     influence_P = weights_P.sum() * (rows_PK @ slope_K)
     return np.asarray(influence_P - np.average(influence_P, weights=weights_P))
+
+
+def unrelated_orders(number: int) -> list[str]:
+    """Return so many orders of right (r) and wrong (w) answers; any two agree in half of the places.
+
+    Of two: all four pairs. They are columns of a Hadamard matrix (Sylvester 1867).
+    """
+    places = range(2 ** number.bit_length())
+    return ["".join("rw"[(place & k).bit_count() % 2] for place in places) for k in range(1, number + 1)]
 
 
 def with_added(run: Sums, order: str = "rw") -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,7 @@ class Sums:
             metrics that are not made of right and wrong answers.
         known: False where the metric is not defined and 0 stands in its place: a correlation with a constant.
         examples: how many there are, where each of the parts is of a cluster of them; 0 where each is of one.
+        lost: of a correlation, the examples that the variance on Fisher's scale goes without.
     """
 
     parts_NK: np.ndarray
@@ -55,6 +56,7 @@ class Sums:
     wrong_LK: np.ndarray | None = None
     known: bool = True
     examples: int = 0
+    lost: int = 0
 
     @property
     def n(self) -> int:
@@ -181,7 +183,7 @@ def standardized(values_N: np.ndarray) -> np.ndarray:
 def _pearson(labels: np.ndarray, predictions: np.ndarray) -> Sums:
     x, y = standardized(labels), standardized(predictions)
     parts = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
-    return Sums(parts, _pearson_of, scale="correlation", known=_vary(labels, predictions))
+    return Sums(parts, _pearson_of, scale="correlation", known=_vary(labels, predictions), lost=3)
 
 
 def _vary(labels: np.ndarray, predictions: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.data.cells import Cells
+from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import check_text_columns, guess_columns, guess_text
 from modernbert.data.labels import read_label_column
 from modernbert.data.own import own_name, usual_metrics
@@ -52,6 +53,7 @@ def task_of_run(record: dict[str, Any]) -> Task:
         metrics=tuple(kept["metrics"]),
         mean=record["data"].get("target", {}).get("mean"),
         thresholds=tuple(record.get("thresholds", {}).values()),
+        cluster=record["data"].get("cluster", ""),
         source=FileData({}, Path()),
         validation=(),
     )
@@ -80,7 +82,12 @@ def task_to_predict(source: ModelSource, path: Path, text: tuple[str, ...] = ())
 
 
 def task_to_score(
-    source: ModelSource, path: Path, *, text: tuple[str, ...] = (), label: str | None = None
+    source: ModelSource,
+    path: Path,
+    *,
+    text: tuple[str, ...] = (),
+    label: str | None = None,
+    cluster: str | None = None,
 ) -> Task:
     """Return a model's task with the rows of `path` as its test split.
 
@@ -88,8 +95,10 @@ def task_to_score(
         MbertError: as `task_to_predict`, or no column can be the label.
     """
     if source.run:
-        return task_of_file(read_run(source.run), path, text=text, label=label)
+        return task_of_file(read_run(source.run), path, text=text, label=label, cluster=cluster)
     head, rows = head_of(source), read_rows(path)
+    if cluster:
+        require_clusters(rows, cluster)
     columns = guess_columns(rows, text=text, label=label, kind=head.kind)
     names = set(columns.found.labels)
     labels = spelt_as_in(head, names)
@@ -101,6 +110,7 @@ def task_to_score(
         task_of_head(source, replace(head, labels=labels), text=columns.text),
         name=own_name(str(path)),
         label=columns.label,
+        cluster=cluster or "",
         cells=columns.found.cells,
         source=FileData({"test": rows}, path),
         test=("test",),
@@ -138,9 +148,16 @@ def require_as_trained(task: Task, text: tuple[str, ...]) -> None:
 
 
 def task_of_file(
-    record: dict[str, Any], path: Path, *, text: tuple[str, ...] = (), label: str | None = None
+    record: dict[str, Any],
+    path: Path,
+    *,
+    text: tuple[str, ...] = (),
+    label: str | None = None,
+    cluster: str | None = None,
 ) -> Task:
     """Return a run's task with the rows of `path` as its test split, to score the run on other data.
+
+    Rows are clustered by the column that is named, else by the run's own where the file has it.
 
     Raises:
         BadData: the file cannot be read.
@@ -151,11 +168,14 @@ def task_of_file(
     column = label or trained.label
     check_text_columns(text, column)
     rows = read_rows(path)
+    belongs = cluster or (trained.cluster if trained.cluster in rows.columns else "")
+    if belongs:
+        require_clusters(rows, belongs)
     cells = trained.cells
     if trained.kind == "multi_label" and "cells" not in record["data"] and column in rows.columns:
         cells = read_label_column(rows, column, trained.kind).cells  # an older version's run does not say
     return Task(
-        name=f"own/{path.stem}",
+        name=own_name(str(path)),
         summary=f"own data from {path}",
         kind=trained.kind,
         text=text or trained.text,
@@ -165,6 +185,7 @@ def task_of_file(
         metrics=trained.metrics,
         mean=trained.mean,
         thresholds=trained.thresholds,
+        cluster=belongs,
         source=FileData({"test": rows}, path),
         validation=(),
         test=("test",),

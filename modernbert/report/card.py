@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from modernbert.evaluation.shown import SHOWN, interval_text
+from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
 from modernbert.report.without_paths import without_paths
 from modernbert.runs import rows_of
@@ -123,7 +123,10 @@ def _labels(results: list[dict[str, Any]]) -> list[str]:
             numbers = ("none" if label[name] is None else f"{label[name]:.4g}" for name in names)
             name = label["label"].replace("|", "\\|")
             lines.append(f"| {name} | {' | '.join(numbers)} |")
-        lines.append("")
+        means = (
+            "none" if mean is None else f"{mean:.4g}" for mean in macro_average(result["labels"]).values()
+        )
+        lines += [f"| macro average | | | {' | '.join(means)} |", ""]
     return lines
 
 

@@ -17,7 +17,7 @@ from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadOption, BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.reading import checked, read_lines
-from modernbert.record_schema import Count
+from modernbert.record_parts import Count
 from modernbert.report.answers import answer_sections, learning_sections
 from modernbert.report.examples import error_section
 from modernbert.report.plots import styles_of

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from modernbert.errors import BadRun
 from modernbert.files import atomic_folder, sha256, write_json
 from modernbert.reading import checked, read_object
-from modernbert.record_schema import Amount, Count, Digest, History
+from modernbert.record_parts import Amount, Count, Digest, History
 
 AGAIN = "Start the run again; this one cannot be resumed."
 

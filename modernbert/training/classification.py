@@ -115,6 +115,7 @@ class LabelledInputs(Inputs):
             **target,
             "text": self.task.text,
             "label": self.task.label,
+            "cluster": self.task.cluster,
             "cells": asdict(self.task.cells),
             "splits": {
                 name: split.record(self.task) | {"used": len(self.examples[name])}
@@ -139,6 +140,7 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
         text=request.text,
         label=request.label,
         kind=request.kind,
+        cluster=request.cluster,
     )
     if is_own_data(request.target):
         return own_task(own)
@@ -148,7 +150,7 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
         if not may_be_hub_data(request.target):
             raise
         return own_task(own)
-    given = [n for n in ("validation", "test", "text", "label", "kind") if getattr(request, n)]
+    given = [n for n in ("validation", "test", "text", "label", "kind", "cluster") if getattr(request, n)]
     if given:
         raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
     if task.trains_on:

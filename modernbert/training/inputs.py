@@ -44,6 +44,7 @@ class Request:
         settings: by name (`lora_rank`), the values that override the recipe's.
         init_from: a run, or a task (`mnli`) whose newest finished run of this model to start from.
         data_dir: the bundle folder.
+        cluster: of own data, the column whose equal values make rows belong together.
         limit: train on this many rows only (the first of a fixed shuffle); 0 for all.
         tags: the user's own words for the run; they change nothing.
     """
@@ -58,6 +59,7 @@ class Request:
     test: str | None = None
     text: tuple[str, ...] = ()
     label: str | None = None
+    cluster: str | None = None
     kind: Kind | Literal["retrieval"] | None = None
     device: str = "auto"
     precision: str = "auto"

@@ -57,6 +57,10 @@ def read_request(values: dict[str, Any]) -> Request:
     return kind.from_dict(values)
 
 
+# What a request says of labelled files alone.
+OF_LABELS = ("text", "label", "cluster", "kind", "validation", "test")
+
+
 def require_settings(request: Request) -> None:
     """Raise BadOption, with the reason, for a setting of a request that does not apply to what it trains.
 
@@ -84,11 +88,11 @@ def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
     """Return the retrieval task that a request names, with what to tell about it; None for any other."""
     path = Path(request.target)
     if is_collection(path):
-        _refuse(request, ("text", "label", "kind", "validation", "test"), "a collection has its own")
+        _refuse(request, OF_LABELS, "a collection has its own")
         return folder_task(path), []
     is_file = path.is_file() or path.suffix.lower() in SUFFIXES  # one that is missing is told as such
     if request.kind in (None, "retrieval") and (is_pairs_file(path) or (request.kind and is_file)):
-        _refuse(request, ("label",), "pairs have no label (--kind single_label reads one)")
+        _refuse(request, ("label", "cluster"), "pairs have no label (--kind single_label reads one)")
         extra = {n: Path(v) if (v := getattr(request, n)) else None for n in ("validation", "test")}
         return pairs_task(path, text=request.text, **extra)
     try:
@@ -97,7 +101,7 @@ def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
         return None
     if not isinstance(task, RetrievalTask):
         return None
-    _refuse(request, ("text", "label", "kind", "validation", "test"), f"{task.name} has its own")
+    _refuse(request, OF_LABELS, f"{task.name} has its own")
     return task, []
 
 

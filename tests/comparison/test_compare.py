@@ -238,3 +238,21 @@ def test_real_runs_compare_by_command(tmp_path, store, tiny_bert, tiny_modernber
     assert task["n"] == task["contrasts"][0]["difference"]["n"]
     missing = CliRunner().invoke(app, ["compare"])
     assert missing.exit_code != 0
+
+
+def test_a_run_is_not_compared_with_itself(store):
+    made_run(store, "c1", "one", np.arange(100) < 90)
+    with pytest.raises(BadOption, match="'c1' is named twice"):
+        compare(store, ["c1", "c1"], [])
+
+
+def test_intervals_that_are_less_sharp_than_they_look_are_told(store):
+    """Two errors in a hundred, and two seeds."""
+    for seed in (1, 2):
+        made_run(store, f"near-1-{seed}", "near", np.arange(100) < 98, seed=seed)
+        made_run(store, f"mid-{seed}", "middle", np.arange(100) < 70 + seed, seed=seed)
+    made_run(store, "mid-3", "middle", np.arange(100) < 73, seed=3)
+    notes = compare(store, [], ["middle"]).tasks[0].notes
+    assert any(note.startswith("near: fewer than 5 examples tell") for note in notes)
+    assert any(note.startswith("near: two seeds hardly show") for note in notes)
+    assert not any("middle" in note and ("fewer" in note or "two seeds" in note) for note in notes)

@@ -183,3 +183,12 @@ def test_a_run_that_cannot_be_made_says_why(store, tmp_path):
     assert isinstance(cell, Cell)
     with pytest.raises(MbertError, match="not on this machine"):
         fill(cell, store)
+
+
+def test_a_file_of_pairs_is_searched(store, tmp_path):
+    """BM25 comes with the evaluation of an encoder; nothing is trained, and TF-IDF is of the other kind."""
+    pairs = tmp_path / "faq.jsonl"
+    pairs.write_text('{"query": "q", "positive": "p"}\n')
+    wanted = Wanted(baselines=("bm25", "tfidf"), models=("minilm",), tasks=(str(pairs),))
+    (cell,) = missing_cells(store, [], wanted)
+    assert (cell.task, cell.model, cell.is_evaluation) == ("own/faq", "minilm", True)

@@ -185,3 +185,13 @@ def test_parquet_columns_of_one_name_are_refused(tmp_path):
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(BadData, match="names 'text' twice"):
         read_rows(tmp_path / "a.parquet")
+
+
+def test_what_is_said_of_nan_works_for_any_column(tmp_path):
+    """A label that is null is missing: its row must go."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": NaN}\n')
+    with pytest.raises(BadData) as caught:
+        list(iter_rows(path))
+    assert "null where nothing is known" in caught.value.fix
+    assert "leave a row out whose label" in caught.value.fix

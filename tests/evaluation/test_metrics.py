@@ -149,8 +149,9 @@ def test_what_is_no_number_is_refused(name):
 
 
 def test_a_score_says_how_it_was_made():
-    found = score("matthews", LABELS, PREDICTIONS)
-    assert found.n == 6
+    labels, predictions = np.tile(LABELS, 9), np.tile(PREDICTIONS, 9)
+    found = score("matthews", labels, predictions)
+    assert found.n == 54
     assert found.low <= found.value <= found.high
     assert found.interval == "Wilson 95 %, effective n"
-    assert score("accuracy", LABELS, PREDICTIONS).interval == "Wilson 95 %"
+    assert score("accuracy", labels, predictions).interval == "Wilson 95 %"

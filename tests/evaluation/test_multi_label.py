@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from modernbert.evaluation.multi_label import (
     tune_thresholds,
 )
 from modernbert.evaluation.predict import decide, probabilities
+from modernbert.evaluation.shown import macro_average
 
 
 @given(seed=st.integers(0, 10_000), size=st.integers(1, 30), ties=st.booleans())
@@ -69,3 +72,14 @@ def test_figures_of_each_label_are_scikit_learns():
     assert macro_average_precision(labels, logits) == pytest.approx(
         sk.average_precision_score(labels, logits, average="macro")
     )
+
+
+def test_the_macro_average_is_over_the_labels_that_have_a_figure():
+    random = np.random.default_rng(0)
+    labels, logits = (random.random((60, 3)) < [0.5, 0.2, 0.0]).astype(int), random.normal(size=(60, 3))
+    decided = (logits > 0).astype(int)
+    scores = [asdict(s) for s in label_scores(("a", "b", "c"), (0.5,) * 3, labels, decided, logits)]
+    found = macro_average(scores)
+    assert found["f1"] == pytest.approx(sk.f1_score(labels, decided, average="macro", zero_division=0.0))
+    assert found["average_precision"] == pytest.approx(macro_average_precision(labels, logits))
+    assert macro_average([{**scores[2], "average_precision": None}])["average_precision"] is None

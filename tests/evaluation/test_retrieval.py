@@ -131,6 +131,32 @@ def test_bm25_of_unknown_words_and_of_empty_documents():
     assert np.isneginf(scores).all()
 
 
+def test_of_equals_the_first_rankings_comes_first():
+    """7 and 9 are first in one ranking and third in the other; 5 and 4 are in one alone, at rank four."""
+    scores, numbers = fuse([np.array([[9, 8, 7, 5]]), np.array([[7, 8, 9, 4]])], 5)
+    assert numbers[0].tolist() == [9, 7, 8, 5, 4]
+    assert np.diff(scores[0]).max() < 0
+
+
+def test_an_evaluation_orders_what_is_fused_as_a_search_shows_it():
+    """trec_eval orders equals by id; whatever ids documents have, it must see the order of the fusion."""
+    random = np.random.default_rng(0)
+    rankings = [np.stack([random.permutation(50)[:30] for _ in range(20)]) for _ in range(2)]
+    scores_QK, numbers_QK = fuse(rankings, 30)
+    plain, equals = [1 / (60 + np.arange(1, 31))] * 2, 0
+    for scores, numbers, *rows in zip(scores_QK, numbers_QK, *rankings, strict=True):
+        sums = {
+            n: sum(p[row == n].sum() for p, row in zip(plain, rows, strict=True)) for n in numbers.tolist()
+        }
+        equals += 30 - len({round(value, 9) for value in sums.values()})
+        ids = {n: str(random.random()) for n in numbers.tolist()}
+        found = {ids[n]: float(s) for n, s in zip(numbers.tolist(), scores, strict=True)}
+        in_order = sorted(found, key=lambda one: (np.float32(found[one]), one), reverse=True)
+        assert in_order == [ids[n] for n in numbers.tolist()]
+        assert list(sums.values()) == pytest.approx(sorted(sums.values(), reverse=True))
+    assert equals > 20
+
+
 def test_fusion_adds_reciprocal_ranks():
     scores, numbers = fuse([np.array([[7, 8, 9]]), np.array([[8, 9, 5]])], 3)
     assert numbers.tolist() == [[8, 9, 7]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,3 +57,14 @@ def _training_texts(store, run, rows):
     lines = (store.path(run.name) / "scores.jsonl").read_text().splitlines()
     held_out = {int(json.loads(line)["id"].split("/")[1]) for line in lines}
     return {row["text"] for number, row in enumerate(rows, 1) if number not in held_out}
+
+
+def test_an_evaluation_says_that_its_examples_chose_the_step(tmp_path, store, tiny_bert):
+    """The validation file itself, and another one."""
+    validation = write_csv(tmp_path / "validation.csv", toy_rows(20, seed=1))
+    request = request_of(write_csv(tmp_path / "train.csv", toy_rows(60)), tiny_bert, epochs=1.0)
+    run = finetune(replace(request, validation=str(validation)), store)
+    source = locate_model(run.name, store=store)
+    for path, told in ((validation, True), (write_csv(tmp_path / "new.csv", toy_rows(20, seed=2)), False)):
+        result = evaluate_model(task_of_file(run.record, path), source, store, precision="fp32")
+        assert any("on these very examples" in note for note in result.splits[0].notes) is told

@@ -1,4 +1,4 @@
-"""Statistics against scipy, scikit-learn, and simulated models whose truth is known."""
+"""Intervals and verdicts against scipy, and simulated models whose truth is known."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import time
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn import metrics as sk
 
-from modernbert.evaluation.metrics import METRICS
-from modernbert.evaluation.noise import OF_A_DIFFERENCE, OF_A_MEAN, Noise, Part, noise_of_mean
+from modernbert.evaluation.metrics import score
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar
 from modernbert.evaluation.sums import sums_of
 
@@ -35,73 +33,6 @@ def compared(first_SN: np.ndarray, second_SN: np.ndarray, **options):
     """Compare two models by the mean of their answers."""
     sums = [[sums_of("mean", row, row) for row in rows] for rows in (first_SN, second_SN)]
     return difference(*sums, **options)
-
-
-def example_of(metric: str, n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels and predictions that a metric can be computed of."""
-    if metric in ("pearson", "spearman", "mean_absolute_error", "root_mean_squared_error", "r2"):
-        labels = random.integers(0, 6, n).astype(float)
-        return labels, labels + random.normal(0, 2, n)
-    classes = {"f1": 2, "matthews": 3, "macro_f1": 4}.get(metric, 2)
-    shape = (n, 3) if metric in ("micro_f1", "exact_match") else n
-    labels = random.integers(0, classes, shape)
-    return labels, np.where(random.random(shape) < 0.7, labels, random.integers(0, classes, shape))
-
-
-@pytest.mark.parametrize("metric", sorted(METRICS))
-def test_sums_give_the_metric(metric):
-    random = np.random.default_rng(0)
-    labels, predictions = example_of(metric, 80, random)
-    sums = sums_of(metric, labels, predictions)
-    assert sums.measured == pytest.approx(METRICS[metric](labels, predictions))
-    places = random.integers(0, 80, 80)
-    resampled = sums.value(sums.parts_NK[places].sum(0, keepdims=True))[0]
-    # Ranks stay those of the whole sample, but for what a changed example changes in them.
-    tolerance = 0.01 if metric == "spearman" else 1e-9
-    assert resampled == pytest.approx(METRICS[metric](labels[places], predictions[places]), abs=tolerance)
-
-
-def test_macro_f1_of_several_labels_is_scikit_learns():
-    """It was the micro average, in comparisons alone."""
-    random = np.random.default_rng(0)
-    labels, predictions = example_of("micro_f1", 80, random)
-    labels[:, 0] = random.random(80) < 0.05
-    sums = sums_of("macro_f1", labels, predictions)
-    expected = sk.f1_score(labels, predictions, average="macro")
-    assert sums.measured == pytest.approx(expected)
-    assert abs(expected - sk.f1_score(labels, predictions, average="micro")) > 0.01
-
-
-@pytest.mark.parametrize("metric", sorted(METRICS))
-def test_the_deviation_is_the_bootstraps(metric):
-    """For 500 examples, where what an interval adds for small samples is small."""
-    random = np.random.default_rng(1)
-    labels, predictions = example_of(metric, 500, random)
-    drawn = []
-    for _ in range(200):
-        places = random.integers(0, 500, 500)
-        drawn.append(METRICS[metric](labels[places], predictions[places]))
-    noise = noise_of_mean([sums_of(metric, labels, predictions)])
-    assert noise.deviation == pytest.approx(np.std(drawn), rel=0.2)
-
-
-@pytest.mark.parametrize("metric", ["spearman", "matthews"])
-def test_the_influence_is_the_jackknifes(metric):
-    """Left out one by one, ranks are made anew; of tied ones too."""
-    random = np.random.default_rng(2)
-    labels, predictions = example_of(metric, 60, random)
-    without = [METRICS[metric](np.delete(labels, i), np.delete(predictions, i)) for i in range(60)]
-    expected = np.sqrt(59 / 60 * np.sum((np.array(without) - np.mean(without)) ** 2))
-    assert noise_of_mean([sums_of(metric, labels, predictions)]).deviation == pytest.approx(
-        expected, rel=0.06
-    )
-
-
-def test_one_answer_throughout_is_no_division_by_zero():
-    labels, constant = np.array([0, 1, 0, 1]), np.zeros(4, int)
-    for metric in ("matthews", "f1", "pearson", "spearman"):
-        sums = sums_of(metric, labels, constant)
-        assert sums.value(sums.parts_NK.sum(0, keepdims=True))[0] == 0.0
 
 
 def test_one_run_each_is_scipys_paired_t_test():
@@ -144,35 +75,6 @@ def test_seeds_of_one_side_alone_that_scatter_are_its_own_t_test():
     assert (found.low, found.high) == pytest.approx(
         tuple(x - 0.78 for x in stats.t.interval(0.95, 2, scores.mean(), stats.sem(scores)))
     )
-
-
-def known_noise(random, share, freedom, weight, times=100_000):
-    """Return how often a true mean lies within, by the formula alone: `share` of the variance is of seeds."""
-    measured = share * random.chisquare(freedom, times) / freedom
-    found = measured / (1 - share + measured)
-    few, many = stats.t.ppf(0.975, freedom), stats.norm.ppf(0.975)
-    errors = many + (few - many) * found**weight
-    return np.mean(np.abs(random.normal(size=times)) <= errors * np.sqrt(1 - share + measured))
-
-
-def test_the_weights_of_seeds_keep_their_promises():
-    """The numbers beside `OF_A_MEAN` and `OF_A_DIFFERENCE`, by simulation instead of integration."""
-    random = np.random.default_rng(0)
-    shares = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
-    two = [known_noise(random, share, 1, OF_A_MEAN) for share in shares]
-    three = [known_noise(random, share, 2, OF_A_MEAN) for share in shares]
-    against_none = [known_noise(random, share, 1, OF_A_DIFFERENCE) for share in shares]
-    assert (min(two), max(two)) == pytest.approx((0.930, 0.971), abs=0.003)
-    assert (min(three), max(three)) == pytest.approx((0.947, 0.965), abs=0.003)
-    assert min(against_none) > 0.946
-
-
-def test_the_quantile_is_the_weighted_one():
-    noise = Noise(Part(3.0, np.inf), (Part(1.0, 1),), weight=1.25)
-    expected = 1.959964 + (12.706205 - 1.959964) * 0.25**1.25
-    assert noise.quantile(0.975) == pytest.approx(expected, rel=1e-6)
-    assert noise.tail(noise.quantile(0.975)) == pytest.approx(0.025, rel=1e-6)
-    assert noise.tail(-noise.quantile(0.9)) == pytest.approx(0.9, rel=1e-6)
 
 
 def test_one_side_without_seeds_is_scipys_one_sample_test():
@@ -311,6 +213,16 @@ def test_coverage_and_false_positives(n, seeds, spread):
     found = [compared(*answers(n, seeds, spread=spread, random=random)) for _ in range(300)]
     assert np.mean([d.is_shown for d in found]) <= 0.08
     assert np.mean([d.p <= 0.05 for d in found]) <= 0.08
+
+
+@pytest.mark.parametrize(
+    ("wrong", "n", "rough"), [(4, 100, True), (5, 100, False), (96, 100, True), (0, 9, True)]
+)
+def test_where_few_examples_decide_it_is_said(wrong, n, rough):
+    """The usual rule of thumb for shares: n p and n (1 - p) are 5 at least."""
+    labels, predictions = np.zeros(n, int), (np.arange(n) < wrong).astype(int)
+    found = score("accuracy", labels, predictions).interval
+    assert found.endswith("few examples decide") is rough
 
 
 def test_an_interval_ends_where_the_metric_does():

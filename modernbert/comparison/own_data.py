@@ -1,0 +1,86 @@
+"""Tasks of users' own data: two files of one name are two tasks, told apart by what was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modernbert.comparison.identity import tell_apart
+from modernbert.comparison.outcomes import Outcome
+from modernbert.data.collection import is_collection
+from modernbert.data.collections import folder_task
+from modernbert.data.own import is_own_data, own_name
+
+OWN = "own/"
+
+
+def task_name(target: str) -> str:
+    """Return what runs call the task that a target names: a name, a file or a folder."""
+    if is_own_data(target):
+        return folder_task(Path(target)).name if is_collection(Path(target)) else own_name(target)
+    return target
+
+
+def data_of(outcome: Outcome) -> tuple[str, str]:
+    """Return the name of its task and, of own data, the fingerprint of what was scored."""
+    name = str(outcome.record["task"]["name"])
+    return name, _split(outcome)["fingerprint"] if name.startswith(OWN) else ""
+
+
+def _split(outcome: Outcome) -> dict[str, str]:
+    found: dict[str, str] = outcome.record["data"]["splits"][outcome.split]
+    return found
+
+
+def place_of(outcome: Outcome) -> str:
+    """Return where its data lay, as its run recorded it: a path, or a data set's name on the Hub."""
+    return str(_split(outcome).get("found_in", "")).removeprefix("folder ").removeprefix("file ")
+
+
+def with_own_tasks(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]:
+    """Call own tasks apart that have one name and other data: `own/reviews (a)`, `own/reviews (b)`.
+
+    Returns:
+        The outcomes, and a note for each name that stands for several.
+    """
+    alike: dict[str, dict[tuple[str, str], Outcome]] = {}
+    for outcome in outcomes:
+        alike.setdefault(data_of(outcome)[0], {}).setdefault(data_of(outcome), outcome)
+    names: dict[tuple[str, str], str] = {}
+    notes = []
+    for name, group in alike.items():
+        tellers = [_told_by(tell, group) for tell in DETAILS]
+        details = tell_apart(list(group), tellers)
+        names |= {data: f"{name} ({', '.join(told)})" if told else name for data, told in details.items()}
+        if len(group) > 1:
+            notes.append(f"{name} stands for {len(group)} data sets: {', '.join(names[d] for d in group)}")
+    return [replace(o, task=names[data_of(o)]) for o in outcomes], notes
+
+
+def _told_by(
+    tell: Callable[[Outcome], str], group: dict[tuple[str, str], Outcome]
+) -> Callable[[tuple[str, str]], str]:
+    return lambda data: tell(group[data])
+
+
+# What two data sets of one name may differ in, the most telling first.
+DETAILS: tuple[Callable[[Outcome], str], ...] = (
+    lambda o: Path(place_of(o)).parent.name,
+    lambda o: str(Path(place_of(o)).parent),
+    lambda o: Path(place_of(o)).name,
+    lambda o: o.split,
+    lambda o: f"data {_split(o)['fingerprint'][:8]}",
+)
+
+
+def is_on(outcome: Outcome, target: str) -> bool:
+    """Is it of this task: by the name that it has here, by its run's, or by the place of its data?
+
+    Data that lay elsewhere is other data, unless nothing is there any more: it was moved.
+    """
+    name = str(outcome.record["task"]["name"])
+    if not is_own_data(target):
+        return target in (outcome.task, name)
+    place = Path(place_of(outcome))
+    return name == task_name(target) and (not place.exists() or place.resolve() == Path(target).resolve())

@@ -1,0 +1,33 @@
+"""The order of `mbert runs`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from helpers import made_run
+from modernbert.cli.main import app
+from typer.testing import CliRunner
+
+
+def listed(store, sort: str) -> list[str]:
+    done = CliRunner().invoke(app, ["runs", "--sort", sort, "--json", "--runs-dir", str(store.root)])
+    assert done.exit_code == 0, done.output
+    return [run["name"] for run in json.loads(done.stdout)]
+
+
+def of_metric(metric: str, value: float) -> dict:
+    score = {"metric": metric, "value": value, "low": None, "high": None, "n": 9, "interval": "none"}
+    return {"results": [{"split": "validation", "scores": [score], "notes": []}]}
+
+
+def test_scores_are_ranked_within_a_task_and_a_metric(store):
+    right = np.arange(9) < 9
+    made_run(store, "a-good", "m", right, task="glue/sst2", record=of_metric("accuracy", 0.9))
+    made_run(store, "a-bad", "m", right, task="glue/sst2", record=of_metric("accuracy", 0.6))
+    made_run(store, "b-best", "m", right, task="glue/cola", record=of_metric("matthews", 0.3))
+    made_run(store, "b-worse", "m", right, task="glue/cola", record=of_metric("matthews", 0.2))
+    made_run(store, "c-far", "m", right, task="own/x", record=of_metric("mean_absolute_error", 700.0))
+    made_run(store, "c-near", "m", right, task="own/x", record=of_metric("mean_absolute_error", 7.0))
+    assert listed(store, "score") == ["b-best", "b-worse", "a-good", "a-bad", "c-near", "c-far"]
+    assert listed(store, "name") == ["a-bad", "a-good", "b-best", "b-worse", "c-far", "c-near"]
