@@ -258,8 +258,7 @@ class ClassificationJob(Job):
 
     def save(self, folder: Path) -> float:
         """Save, read back into a fresh object, and compare logits on a few texts."""
-        inputs = self.inputs
-        model = self.model.to("cpu").eval()
+        inputs, model = self.inputs, self.model.to("cpu").eval()
         unit = self.scale.unit if self.scale else 1.0
         if self.scale:
             self.scale.fold_in(model)

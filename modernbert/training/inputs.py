@@ -273,16 +273,15 @@ def find_start(
             f"and no finished run of {request.model} on it exists",
             fix="\n".join([*fix, *found.notes()]),
         )
-    seed = request.settings.get("seed", 42)
-    runs = found.records
+    seed, runs = request.settings.get("seed", 42), found.records
     newest = max(matching, key=lambda name: (runs[name]["seed"] == seed, runs[name]["created"]))
     return locate_model(newest, store=store, data_dir=data_dir), found.notes()
 
 
 def _is_run_of(run: Mapping[str, Any], task: str, model: str) -> bool:
-    same = run["task"]["name"] == task and run["model"]["name"] == model
+    kept = (run["task"]["name"], run["model"]["name"], run["status"], run["kind"])
     pretrained = not by_name(run["config"]).get("random_weights")
-    return bool(same and pretrained and run["status"] == "finished" and run["kind"] == "finetune")
+    return kept == (task, model, "finished", "finetune") and pretrained
 
 
 def with_max_length(config: TrainingConfig, lengths: TokenLengths, context: int) -> TrainingConfig:
