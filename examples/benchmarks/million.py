@@ -59,6 +59,9 @@ def about(folder: Path) -> About:
         "root": str(folder),
         "model": "none",
         "key": key,
+        "light": None,
+        "exclude": [],
+        "table": None,
         "created": "",
         "versions": {},
     }

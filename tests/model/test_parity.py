@@ -22,8 +22,8 @@ SHARP = 30  # times wider queries, keys and values: random ones would attend to 
 LENGTHS = [1, 63, 64, 65, 127, 128, 129, 512]
 
 
-def make(kind: str = "eager"):
-    torch.manual_seed(1)
+def make(kind: str = "eager", seed: int = 1):
+    torch.manual_seed(seed)
     config = tiny_modernbert_config(
         local_attention=128, max_position_embeddings=8192, classifier_pooling="mean", num_labels=3
     )
@@ -86,14 +86,18 @@ def test_bf16_gradients_are_no_further_from_fp32_than_transformers_own():
         with torch.autocast("cpu", torch.bfloat16):
             return PackedClassifier(model)(pack(tokens, range(len(tokens))))
 
-    def gradients_of(logits) -> torch.Tensor:
-        model = make("sdpa")
+    def gradients_of(logits, seed: int) -> torch.Tensor:
+        model = make("sdpa", seed)
         for layer in model.model.layers:
             layer.attn.Wqkv.weight.data.mul_(SHARP)
         logits(model).float().square().sum().backward()
         return gradients(model)
 
-    exact = gradients_of(lambda model: theirs(model, "fp32"))
-    error = gradients_of(ours) - exact
-    peer = gradients_of(lambda model: theirs(model, "bf16")) - exact
-    assert error.norm() <= 1.1 * peer.norm()
+    def ratio(seed: int) -> float:
+        exact = gradients_of(lambda model: theirs(model, "fp32"), seed)
+        error = gradients_of(ours, seed) - exact
+        peer = gradients_of(lambda model: theirs(model, "bf16"), seed) - exact
+        return float(error.norm() / peer.norm())
+
+    # One network's ratio says little: over draws it lies between 0.8 and 1.5.
+    assert np.exp(np.mean(np.log([ratio(seed) for seed in (1, 2, 3)]))) <= 1.1

@@ -172,7 +172,7 @@ def test_teachers_without_sentence_vectors_are_refused(
     with pytest.raises(BadOption, match="not made for sentence vectors"):
         finetune(taught(corpus, tiny_modernbert, tiny_modernbert), store)
     classifier = finetune(request_of(reviews, tiny_modernbert, epochs=0.1), store).name
-    with pytest.raises(BadModel, match="judges texts"):
+    with pytest.raises(BadModel, match="is a classifier or a reranker"):
         finetune(taught(corpus, tiny_modernbert, classifier), store)
     assert store.names() == [classifier]
 
