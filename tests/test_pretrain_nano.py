@@ -129,10 +129,10 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
     config = tiny_modernbert_config()
     first, second = AutoModelForMaskedLM.from_config(config), AutoModelForMaskedLM.from_config(config)
     training = {"steps": 3, "tokens": 30, "minutes": 1.0}
-    history = [{"step": 0, "metrics": {"teacher_cosine": 0.5, "masked_accuracy": 0.25, "ndcg_at_10": 0.75}}]
+    history = [{"step": 0, "metrics": {"loss": 2.5, "masked_accuracy": 0.25, "ndcg_at_10": 0.75}}]
     score = {"metric": "loss", "value": 2.0, "low": 1.0, "high": 3.0, "n": 7}
     record = {"training": training | {"history": history}, "results": [{"scores": [score]}]}
-    for name, model in {"taught": first, "pairs": second.model}.items():
+    for name, model in {"masked": first, "pairs": second.model}.items():
         model.save_pretrained(tmp_path / name / "model")
         tiny_tokenizer.save_pretrained(tmp_path / name / "model")
         own = record | {"config": {"of": name, "batch_size": 2}, "parameters": {"trained": 1234}}
@@ -140,7 +140,7 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
     for name in ("data_card.md", "pairs_card.md"):
         (tmp_path / name).write_text(f"about {name}\n")
     monkeypatch.setattr(ship, "TARGET", tmp_path / "shipped")
-    paths = [str(tmp_path / "taught"), str(tmp_path / "pairs"), "--corpus", str(tmp_path)]
+    paths = [str(tmp_path / "masked"), str(tmp_path / "pairs"), "--corpus", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["ship.py", *paths])
     ship.main()
     shipped = AutoModelForMaskedLM.from_pretrained(tmp_path / "shipped", dtype=torch.float32)
@@ -151,7 +151,7 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
     source = ModelSource("shipped", tmp_path / "shipped", "", "", "")
     assert embedding_settings(source).tuned
     text = (tmp_path / "shipped" / "README.md").read_text()
-    assert "1,234 parameters" in text and "| 0 | 0.500 | 0.250 |" in text and "| 0 | 0.750 |" in text
+    assert "1,234 parameters" in text and "| 0 | 2.500 | 0.250 |" in text and "| 0 | 0.750 |" in text
     assert (
         "about data_card.md\n\n## Pairs\n\nabout pairs_card.md"
         in (tmp_path / "shipped" / "DATA.md").read_text()

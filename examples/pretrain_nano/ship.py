@@ -1,9 +1,9 @@
 """Put the two finished trainings into mbert as its embedded model: half precision, with its cards.
 
-    python examples/pretrain_nano/ship.py runs/nano-taught runs/nano-pairs --corpus CORPUS
+    python examples/pretrain_nano/ship.py runs/nano runs/nano-pairs --corpus CORPUS
 
-The encoder's weights lie between those of distillation and those of contrastive training (Wortsman et al.
-2022, arXiv:2109.01903): it finds code by docstrings, and keeps what its teacher taught it of other texts.
+The encoder's weights lie between those of masked language modelling and those of contrastive training
+(Wortsman et al. 2022, arXiv:2109.01903), near the second: it finds code and still guesses some masked words.
 """
 
 from __future__ import annotations
@@ -31,10 +31,6 @@ SHARE = 0.95
 LENGTH = 128
 
 
-# What the first training's curve shows: heading -> metric.
-CURVE = {"cosine to the teacher": "teacher_cosine", "masked accuracy": "masked_accuracy"}
-
-
 def blended(masked: Any, encoder: Any, share: float) -> Any:
     """Return the masked-language model with its encoder's weights moved by `share` towards `encoder`'s."""
     towards: Mapping[str, torch.Tensor] = encoder.state_dict()
@@ -44,17 +40,17 @@ def blended(masked: Any, encoder: Any, share: float) -> Any:
     return masked
 
 
-def card(taught: dict, pairs: dict, notes: str) -> str:
+def card(masked: dict, pairs: dict, notes: str) -> str:
     """Return the model card: what it is, how it was made, its curves."""
-    training, search = taught["training"], pairs["training"]
+    training, search = masked["training"], pairs["training"]
     return notes.format(
         steps=training["steps"],
         tokens=f"{training['tokens']:,}",
         minutes=f"{training['minutes']:.0f}",
-        parameters=f"{sum(taught['parameters'].values()):,}",
-        scores=scores(taught),
-        curve=curve(training, CURVE),
-        settings=json.dumps(by_name(taught["config"])),
+        parameters=f"{sum(masked['parameters'].values()):,}",
+        scores=scores(masked),
+        curve=curve(training, {"loss": "loss", "masked accuracy": "masked_accuracy"}),
+        settings=json.dumps(by_name(masked["config"])),
         share=SHARE,
         pair_count=f"{search['steps'] * by_name(pairs['config'])['batch_size']:,}",
         pair_tokens=f"{search['tokens']:,}",
@@ -85,15 +81,15 @@ def curve(training: dict, columns: dict[str, str]) -> str:
 def main() -> None:
     """Write the folder, and refuse one that is too large."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("taught", type=Path, help="run of mbert pretrain --teacher")
+    parser.add_argument("masked", type=Path, help="run of mbert pretrain")
     parser.add_argument("pairs", type=Path, help="run of mbert finetune on the pairs")
     parser.add_argument("--corpus", type=Path, required=True)
     options = parser.parse_args()
-    taught, pairs = (json.loads((run / "run.json").read_text()) for run in (options.taught, options.pairs))
-    model = AutoModelForMaskedLM.from_pretrained(options.taught / "model", dtype=torch.float32)
+    masked, pairs = (json.loads((run / "run.json").read_text()) for run in (options.masked, options.pairs))
+    model = AutoModelForMaskedLM.from_pretrained(options.masked / "model", dtype=torch.float32)
     model.config.classifier_pooling = "mean"  # of all tokens, as in the second training
     encoder = AutoModel.from_pretrained(options.pairs / "model", dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(options.taught / "model")
+    tokenizer = AutoTokenizer.from_pretrained(options.masked / "model")
     notes = (Path(__file__).parent / "model_card.md").read_text()
     with replaced_folder(TARGET) as folder:
         folder.rmdir()  # save_embedder makes it
@@ -101,7 +97,7 @@ def main() -> None:
         save_embedder(blended(model, encoder, SHARE).half(), tokenizer, settings, folder)
         sources = [(options.corpus / name).read_text() for name in ("data_card.md", "pairs_card.md")]
         (folder / "DATA.md").write_text("\n## Pairs\n\n".join(sources))
-        (folder / "README.md").write_text(card(taught, pairs, notes))
+        (folder / "README.md").write_text(card(masked, pairs, notes))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     assert size <= LIMIT, f"{size:,} bytes"
     print(f"{TARGET}: {size / 2**20:.1f} MiB")
