@@ -30,7 +30,8 @@ def test_a_file_without_rows_is_refused(tmp_path):
 def test_columns_are_found_in_every_row(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n\n{"b": 2, "a": 1}\n' + '{"a": 3}\n' * 2000 + '{"c": 1}\n')
     seen: list[int] = []
-    found, count = find_columns(tmp_path / "a.jsonl", lambda chunk: seen.extend(number for number, _ in chunk))
+    look = lambda chunk: seen.extend(number for number, _ in chunk)  # noqa: E731
+    found, count = find_columns(tmp_path / "a.jsonl", look)
     rows = {name: int(where.rpartition(" ")[2]) for name, where in found.items()}
     assert rows == {"a": 1, "b": 2, "c": 2003} and seen == list(range(1, 2004))
     assert count == 2003
