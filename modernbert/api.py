@@ -24,14 +24,15 @@ from modernbert.evaluation.scoring import readable_prediction
 from modernbert.evaluation.stream import Predicted, predict_file
 from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache
+from modernbert.finetuning.finetune import RunResult
+from modernbert.finetuning.finetune import finetune as train
+from modernbert.finetuning.prepare import require_settings
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.pretrained import load_config
-from modernbert.runs import TRAININGS, RunStore, read_run
+from modernbert.run_kinds import TRAININGS
+from modernbert.runs import RunStore, read_run
 from modernbert.settings.forms import given_settings
-from modernbert.training.finetune import RunResult
-from modernbert.training.finetune import finetune as train
 from modernbert.training.inputs import Request
-from modernbert.training.prepare import require_settings
 from modernbert.training.reports import Observe
 
 PathLike = str | Path

@@ -124,9 +124,10 @@ class LabelledInputs(Inputs):
             "report": self.report.as_dict(),
         }
 
-    def load(self, accelerator: Any, stop: StopRequest) -> ClassificationJob:
-        """Load the classifier, with adapters if they are asked for, and tokenise the data."""
-        return ClassificationJob(self, accelerator, stop)
+    @property
+    def job(self) -> str:
+        """A classifier, which may be a regression."""
+        return "classifier"
 
 
 def resolve_task(request: Request) -> tuple[Task, list[str]]:
