@@ -159,7 +159,7 @@ def _chosen_notes(source: ModelSource, fingerprint: str) -> Iterator[str]:
     if training is None or training["chosen_on"] != fingerprint:
         return
     thresholds = bool(source.run and read_run(source.run).get("thresholds"))
-    chosen = ["the step that is kept"] if training["config"]["keep"] == "best" else []
+    chosen = ["the step that is kept"] if by_name(training["config"])["keep"] == "best" else []
     chosen += ["the labels' thresholds"] if thresholds else []
     if chosen:
         yield (
