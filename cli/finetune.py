@@ -80,7 +80,7 @@ def finetune(
     precision: options.Precision = "auto",
 ) -> None:
     """Fine-tune a model on a task or on your own data, score it and keep the run."""
-    from modernbert.data.registry import expand_targets
+    from modernbert.data.targets import expand_targets
 
     expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
     with watch(quiet=json) as watched:

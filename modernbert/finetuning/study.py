@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.registry import expand_targets, find_tasks
+from modernbert.data.registry import find_tasks
+from modernbert.data.targets import expand_targets
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.scoring import SplitScores
