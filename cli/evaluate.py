@@ -139,11 +139,9 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
-    from modernbert.data.own import is_own_data
-    from modernbert.data.registry import find_labelled_task, find_tasks
+    from modernbert.data.targets import resolve
 
-    if not is_own_data(target):
-        find_tasks(target)  # a wrong name is told before torch is imported, which takes seconds
+    named = resolve(target, hub=False)  # a wrong name is told before torch is imported, which takes seconds
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import evaluate_model, write_submission
         from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
@@ -179,7 +177,7 @@ def evaluate(
             show = partial(show_retrievals, tasks, found, as_json=json)
         else:
             options.require_applicable(context, evaluate, target, options.LABELS_ALONE)
-            task = None if is_own_data(target) else find_labelled_task(target)
+            task = None if named.is_own else named.labelled_task()
             if model is None:
                 raise BadOption("which model? Give one that was fine-tuned", fix="Give --model RUN.")
             source = locate_model(model, store=store, data_dir=data_dir)

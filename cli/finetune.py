@@ -80,7 +80,7 @@ def finetune(
     precision: options.Precision = "auto",
 ) -> None:
     """Fine-tune a model on a task or on your own data, score it and keep the run."""
-    from modernbert.data.registry import expand_targets
+    from modernbert.data.targets import expand_targets
 
     expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
     with watch(quiet=json) as watched:
@@ -110,9 +110,9 @@ def finetune(
 
 
 def _run(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, shown: Training) -> Any:
+    from modernbert.finetuning.finetune import finetune as run
+    from modernbert.finetuning.study import Study, plan_study, run_study, summarize
     from modernbert.runs import RunStore
-    from modernbert.training.finetune import finetune as run
-    from modernbert.training.study import Study, plan_study, run_study, summarize
 
     store = RunStore.at(runs_dir)
     study = plan_study(request, targets, seeds, store)
@@ -131,8 +131,8 @@ def resume(
 ) -> None:
     """Continue an interrupted run, or the study that it belongs to, where it stopped."""
     with watch(quiet=json) as watched:
+        from modernbert.finetuning.study import resume_any
         from modernbert.runs import RunStore
-        from modernbert.training.study import resume_any
 
         shown = Training(watched)
         store = RunStore.at(runs_dir)

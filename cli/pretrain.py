@@ -78,10 +78,10 @@ def pretrain(
 ) -> None:
     """Train a masked-language model on your own text and code: further, or from scratch."""
     with watch(quiet=json) as watched:
+        from modernbert.finetuning.finetune import finetune
+        from modernbert.finetuning.study import Study, summarize
         from modernbert.pretraining.inputs import PretrainingRequest
         from modernbert.runs import RunStore
-        from modernbert.training.finetune import finetune
-        from modernbert.training.study import Study, summarize
 
         request = PretrainingRequest(
             target="pretraining",

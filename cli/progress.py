@@ -22,7 +22,7 @@ from . import options, output
 from .screen import one_line
 
 if TYPE_CHECKING:
-    from modernbert.training.record import Started
+    from modernbert.finetuning.record import Started
     from modernbert.training.reports import EvaluationReport, Notice, StepReport
 
 # Between two lines where no terminal shows a bar.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from modernbert.finetuning.record import Started
 from modernbert.model.locate import UNTRAINED
 from modernbert.training.inputs import Inputs
-from modernbert.training.record import Started
 
 from . import output
 

@@ -12,7 +12,7 @@ from .scores import memory_text, show_scores
 
 def show_study(result: Any, *, as_json: bool) -> None:
     """Print every run's scores, then the summary over seeds and tasks."""
-    from modernbert.training.study import as_dict
+    from modernbert.finetuning.study import as_dict
 
     if as_json:
         return output.print_json(as_dict(result))

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modernbert.errors import BadData, BadOption, MbertError
+from modernbert.places import LONGEST_FILE_NAME
 from modernbert.ranges import LENGTHS, Range
 from modernbert.run_names import check_run_name
 from modernbert.settings.fields import Setting
-from modernbert.temporary import LONGEST_NAME
 
 # Of a text that is shown in a message.
 SHOWN = 60
@@ -184,7 +184,7 @@ def target(*suffixes: str) -> Callable[[str, str], Path]:
         if path.suffix.lower() not in suffixes:
             fix = f"Use {', '.join(suffixes)}."
             raise BadOption(f"cannot write '{path.suffix}' files", where=_shown_path(path), fix=fix)
-        if len(os.fsencode(path.name)) > LONGEST_NAME:
+        if len(os.fsencode(path.name)) > LONGEST_FILE_NAME:
             raise BadOption("cannot write here (File name too long)", where=shown(text))
         _require_writable(path.parent)
         return path

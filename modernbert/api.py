@@ -11,8 +11,7 @@ import numpy as np
 
 from modernbert.comparison.compare import compare as compare_runs
 from modernbert.comparison.results import Comparison
-from modernbert.data.own import is_own_data
-from modernbert.data.registry import find_labelled_task
+from modernbert.data.targets import resolve
 from modernbert.data.task import Kind
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
@@ -24,14 +23,15 @@ from modernbert.evaluation.scoring import readable_prediction
 from modernbert.evaluation.stream import Predicted, predict_file
 from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache
+from modernbert.finetuning.finetune import RunResult
+from modernbert.finetuning.finetune import finetune as train
+from modernbert.finetuning.prepare import require_settings
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.pretrained import load_config
-from modernbert.runs import TRAININGS, RunStore, read_run
+from modernbert.run_kinds import TRAININGS
+from modernbert.runs import RunStore, read_run
 from modernbert.settings.forms import given_settings
-from modernbert.training.finetune import RunResult
-from modernbert.training.finetune import finetune as train
 from modernbert.training.inputs import Request
-from modernbert.training.prepare import require_settings
 from modernbert.training.reports import Observe
 
 PathLike = str | Path
@@ -132,10 +132,11 @@ def evaluate(
             raise BadOption(f"text, label and cluster are for labelled texts, and {target} is searched")
         search = SearchOptions(max_length=max_length, cache=VectorCache.default())
         return evaluate_tasks(tasks, source, store, search, split=split, **common)
-    if is_own_data(str(target)):
+    named = resolve(str(target), hub=False)
+    if named.is_own:
         task = task_to_score(source, Path(target), text=_names(text), label=label, cluster=cluster)
     else:
-        task = find_labelled_task(str(target))
+        task = named.labelled_task()
     return evaluate_model(task, source, store, split=split, max_length=max_length, **common)
 
 

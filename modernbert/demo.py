@@ -16,12 +16,12 @@ from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.hits import NOTHING
 from modernbert.evaluation.retrieval_record import SystemScores
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks
+from modernbert.finetuning.finetune import finetune
+from modernbert.finetuning.record import Started
 from modernbert.model.catalogue import EMBEDDED
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune
 from modernbert.training.inputs import Request
-from modernbert.training.record import Started
 from modernbert.training.reports import Notice, Observe
 
 TASK = "codesearch/stdlib"

@@ -7,7 +7,6 @@ that the Hub announced for it, and what has another hash is removed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ from urllib.parse import unquote
 
 from modernbert.errors import MbertError, NotAvailable
 from modernbert.files import sha256
+from modernbert.locks import lock_alone
 from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.patience import http, patiently
 from modernbert.places import no_space_is_an_error
@@ -227,5 +227,5 @@ def _sweep(cache: Path, repo: str) -> None:
     for file in (cache / repo / "blobs").glob("*.*.incomplete"):
         lock = cache / ".locks" / repo / f"{file.name.split('.')[0]}.lock"
         with contextlib.suppress(OSError), lock.open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(handle.fileno())
             file.unlink(missing_ok=True)

@@ -15,13 +15,13 @@ from modernbert.data.sources import load_split
 from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.tokens import auto_max_length, measure
 from modernbert.errors import BadOption
+from modernbert.finetuning.prepare import retrieval_task, shared_queries
 from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.runs import RunStore
 from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
-from modernbert.training.prepare import retrieval_task, shared_queries
 
 
 def inspect_data(

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import platform
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,5 +82,7 @@ def _peak_resident_kib() -> float:
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return float(line.split()[1])
+    import resource  # which Windows lacks
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform == "darwin" else peak

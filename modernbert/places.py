@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ NOT_WRITABLE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
     errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
+# What a file system allows for a name, less what a temporary one adds.
+LONGEST_FILE_NAME = 255 - len("..0123456789abcdef.mbert-tmp")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -67,6 +68,8 @@ def _tells_of_a_short_write(error: Exception) -> bool:
 
 
 def _sizes_are_limited() -> bool:
+    import resource  # which Windows lacks
+
     return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 

@@ -36,7 +36,7 @@ from modernbert.record_parts import (
     Time,
     Training,
 )
-from modernbert.runs import TRAININGS
+from modernbert.run_kinds import TRAININGS
 
 
 class _Head(TypedDict):

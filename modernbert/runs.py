@@ -26,8 +26,6 @@ FORMAT = 2
 RECORD, LOCK = "run.json", ".lock"
 # What an evaluation writes before its record: without one, it was killed, and is worth nothing.
 BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
-# Kinds of runs that train a network: these have a model, and can be resumed.
-TRAININGS = ("finetune", "pretrain")
 DAMAGED = "The file was damaged or edited. Restore it, or move the run's folder out of the way."
 
 

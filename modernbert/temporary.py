@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -17,11 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from modernbert.errors import MbertError
-from modernbert.places import no_space_is_an_error
+from modernbert.locks import lock_alone, lock_shared
+from modernbert.places import LONGEST_FILE_NAME, no_space_is_an_error
 
 TEMPORARY, REPLACED = ".mbert-tmp", ".mbert-old"
-# What a file system allows for a name, less what a temporary one adds.
-LONGEST_NAME = 255 - len("..0123456789abcdef") - len(TEMPORARY)
 
 
 @contextlib.contextmanager
@@ -30,7 +28,7 @@ def temporary_beside(path: Path, make: Callable[[Path], int]) -> Iterator[tuple[
 
     It is removed whenever the block, or its making, ends: a signal may come between any two lines.
     """
-    if len(os.fsencode(path.name)) > LONGEST_NAME:
+    if len(os.fsencode(path.name)) > LONGEST_FILE_NAME:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     locked = False
     while not locked:
@@ -69,7 +67,7 @@ def new_folder(path: Path) -> int:
 def _lock(handle: int) -> bool:
     """Lock an open file or folder; False if another process holds it."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_alone(handle)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks (some network ones): nothing is swept there either
@@ -113,7 +111,7 @@ def sweep_below(folder: Path) -> None:
 def _sweep_one(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_alone(handle)
         if not _is_at(handle, path):
             return
         if path.name.endswith(REPLACED) and not (final := _replaced_by(path)).exists():
@@ -159,7 +157,7 @@ def try_lock(path: Path, *, wait: bool = False) -> int | None:
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     if wait:
         with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock_alone(handle, wait=True)
     elif not _lock_soon(handle):
         os.close(handle)
         return None
@@ -185,7 +183,7 @@ def is_held(folder: Path, *, name: str = ".lock") -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock_shared(handle)
     except BlockingIOError:
         return True
     except OSError:  # a file system without locks

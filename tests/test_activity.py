@@ -67,7 +67,7 @@ def test_training_and_prediction_tell_of_every_step(tmp_path, reviews, tiny_bert
     """Each step of the training and each text of each evaluation is counted, up to the total."""
     from helpers import request_of
 
-    from modernbert.training.finetune import finetune
+    from modernbert.finetuning.finetune import finetune
 
     recorder = Recorder()
     with watched_by(recorder):

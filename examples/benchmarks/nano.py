@@ -14,11 +14,11 @@ from modernbert.comparison.baselines import run_baseline
 from modernbert.comparison.compare import compare
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
 from modernbert.evaluation.shown import interval_text
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.catalogue import EMBEDDED
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune
 from modernbert.training.inputs import Request
 from modernbert.versions import versions
 

@@ -17,12 +17,13 @@ import numpy as np
 from modernbert.comparison.compare import compare
 from modernbert.evaluation.shown import interval_text
 from modernbert.evaluation.statistics import Difference, Sums, difference, interval
+from modernbert.finetuning.finetune import finetune
+from modernbert.finetuning.jobs import load_job
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import locate_model
 from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretraining
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune
 from modernbert.training.inputs import Request
 from modernbert.training.signals import StopRequest
 from modernbert.versions import versions
@@ -64,7 +65,7 @@ def guesses(model: str, length: int, corpus: str, store: RunStore) -> dict[str, 
         settings={"max_length": length, "held_out": HELD_OUT},
     )  # fmt: skip
     inputs = prepare_pretraining(request, store)
-    job = inputs.load(make_accelerator(inputs.machine), StopRequest())
+    job = load_job(inputs, make_accelerator(inputs.machine), StopRequest())
     _, rows = job.score()
     return {name: np.array([row[name] for row in rows]) for name in ("loss", "correct", "masked")}
 

@@ -38,7 +38,7 @@ RESULTS = Path(__file__).parent / "results" / "retrieval_training.json"
 
 
 def run_mbert(inputs, store) -> dict:
-    from modernbert.training.finetune import finetune
+    from modernbert.finetuning.finetune import finetune
 
     result = finetune(inputs.request, store)
     return {
@@ -167,10 +167,10 @@ TOOLS = {"mbert": run_mbert, "sentence-transformers": run_sentence_transformers}
 
 def measure_one(tool: str, task: str, seed: int, data_dir: str, keep: Path | None) -> None:
     """Measure in this process and print one JSON line."""
+    from modernbert.finetuning.prepare import prepare
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request
-    from modernbert.training.prepare import prepare
     from modernbert.versions import versions
 
     made_here = task == "codesearch/stdlib"

@@ -40,7 +40,7 @@ def settings(task: str, method: str, seed: int) -> dict:
 
 
 def run_mbert(inputs, store) -> dict:
-    from modernbert.training.finetune import finetune
+    from modernbert.finetuning.finetune import finetune
 
     result = finetune(inputs.request, store)
     training = result.record["training"]
@@ -140,10 +140,10 @@ def run_trainer(inputs, store) -> dict:
 
 def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> None:
     """Measure in this process and print one JSON line."""
+    from modernbert.finetuning.prepare import prepare
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request
-    from modernbert.training.prepare import prepare
     from modernbert.versions import versions
 
     request = Request(

@@ -16,10 +16,9 @@ from modernbert.benchmark.measure import Measurement, measure, modernbert_operat
 from modernbert.benchmark.workloads import Workload, of_length, sample
 from modernbert.data.columns import guess_text
 from modernbert.data.examples import to_texts
-from modernbert.data.own import is_own_data
-from modernbert.data.readers import read_rows
-from modernbert.data.registry import find_labelled_task
+from modernbert.data.own import OwnData, read_own
 from modernbert.data.sources import bundle_folder, load_split
+from modernbert.data.targets import resolve
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import TokenLengths, tokenize
 from modernbert.errors import BadOption
@@ -47,7 +46,7 @@ class BenchRequest:
 
     Attributes:
         model: alias, run, folder or Hub id.
-        target: a task, or a CSV, TSV, JSONL or Parquet file whose lengths are those that matter.
+        target: a task, a file, a folder or a Hub data set whose lengths are those that matter.
         lengths: in tokens; longer ones than the model's context are left out, and named in the notes.
         mode: `inference`, `training` (forward, backward, AdamW) or `lora` (the same with adapters).
         rounds: how often each engine is timed.
@@ -166,13 +165,15 @@ def _own_texts(
 ) -> tuple[Workload, TokenLengths]:
     """Return a sample of the target's texts, and how long they are."""
     assert request.target
-    path = Path(request.target)
-    if is_own_data(request.target):
-        rows = read_rows(path)
-        columns = request.text or guess_text(rows)
-    else:
-        task = find_labelled_task(request.target)
+    path, named = Path(request.target), resolve(request.target)
+    if named.form == "collection":
+        raise BadOption(f"{request.target} is a collection", fix=f"Give its texts: {path / 'corpus.jsonl'}")
+    if named.form == "tasks":
+        task = named.labelled_task()
         rows, columns = load_split(task, task.train, data_dir).rows, task.text
+    else:
+        rows = read_own(OwnData(path=request.target))["train"]
+        columns = request.text or guess_text(rows)
     chosen = np.random.default_rng(0).permutation(len(rows))[:SAMPLED_TEXTS]
     tokens = tokenize(load_tokenizer(source), to_texts(rows.take(sorted(chosen.tolist())), columns), context)
     return sample(path.name, tokens, num_tokens), tokens.full

@@ -135,7 +135,7 @@ def _stop_with_parent() -> None:
 
 
 def _make(cell: Cell, store: RunStore, observe: Callable[[Any], None]) -> str:
-    from modernbert.training.finetune import finetune, resume
+    from modernbert.finetuning.finetune import finetune, resume
 
     if cell.is_evaluation:
         return _evaluate(cell, store)

@@ -14,11 +14,8 @@ from modernbert.comparison.agreement import HANDLING
 from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.own_data import is_on, task_name
-from modernbert.data.collection import is_collection
 from modernbert.data.own import is_own_data
-from modernbert.data.pairs import is_pairs_file
-from modernbert.data.registry import find_task
-from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.targets import resolve
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.places import make_folder
@@ -177,10 +174,8 @@ def _absolute(target: str) -> str:
 def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
     if there:
         return bool(there[0].record["task"]["kind"] == "retrieval")
-    if is_own_data(target):
-        return is_collection(Path(target)) or is_pairs_file(Path(target))
     try:
-        return isinstance(find_task(target), RetrievalTask)
+        return resolve(target).is_retrieval
     except UnknownName:
         return False
 

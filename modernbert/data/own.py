@@ -57,7 +57,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         BadData: a file cannot be read, or has no usable columns.
         NotAvailable: a Hub data set cannot be reached.
     """
-    splits = _read(data)
+    splits = read_own(data)
     train = splits["train"]
     columns = guess_columns(train, text=data.text, label=data.label, kind=data.kind)
     notes = [columns.describe()]
@@ -106,7 +106,12 @@ def usual_metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
     return ("accuracy", "macro_f1", *(("matthews",) if len(labels) == 2 else ()))
 
 
-def _read(data: OwnData) -> dict[str, Rows]:
+def read_own(data: OwnData) -> dict[str, Rows]:
+    """Return the rows of each split, `train` among them.
+
+    Raises:
+        BadData, NotAvailable: as `own_task`.
+    """
     path = Path(data.path)
     if path.is_dir():
         splits = _read_folder(path)
@@ -142,6 +147,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
 
     Raises:
         NotAvailable: it is not in the cache and the Hub is out of reach, or it has no plain data files.
+        BadData: it has no split to train on.
     """
     try:
         loaded = hub_data(repo, None, None)
@@ -152,6 +158,8 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
             fix="The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None
     names = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
+    if not any(names.get(name) == "train" for name in loaded):
+        raise BadData(f"no split for training; it has {', '.join(loaded)}", where=repo)
     return {
         names[name]: Rows.of(split.to_dict(), f"{repo} {name}")
         for name, split in loaded.items()

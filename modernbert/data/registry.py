@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 
-from modernbert.data.own import is_own_data
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
-from modernbert.errors import BadData, BadOption, UnknownName
+from modernbert.errors import UnknownName
 
 AnyTask = Task | RetrievalTask
 
@@ -51,19 +48,6 @@ def find_task(name: str) -> AnyTask:
     return task
 
 
-def may_be_hub_data(name: str) -> bool:
-    """Is `name` like a Hub data set's, `owner/name`, and no task of a family here?"""
-    return name.count("/") == 1 and name.split("/")[0] not in families()
-
-
-def find_labelled_task(name: str) -> Task:
-    """Return a task of labelled texts. Raises UnknownName, or BadOption for a retrieval task."""
-    task = find_task(name)
-    if isinstance(task, RetrievalTask):
-        raise BadOption(f"{name} is a retrieval task: it has no labels to predict")
-    return task
-
-
 def find_tasks(name: str) -> list[AnyTask]:
     """Return the tasks that a name stands for.
 
@@ -76,25 +60,3 @@ def find_tasks(name: str) -> list[AnyTask]:
         return [find_task(name)]
     members = module.GROUPS[group] if group else getattr(module, "DEFAULT", tuple(module.TASKS))
     return [module.TASKS[member] for member in members]
-
-
-def expand_targets(targets: Sequence[str]) -> list[str]:
-    """Return what is trained for `targets`: the members of families and groups, files as they are.
-
-    Raises:
-        UnknownName: a target is no task, file or family.
-        BadData: it is a file that is not there.
-    """
-    return list(dict.fromkeys(name for target in targets for name in _expand(target)))
-
-
-def _expand(target: str) -> list[str]:
-    if is_own_data(target):
-        if not Path(target).exists():
-            raise BadData("there is no such file", where=target)
-        return [target]
-    if may_be_hub_data(target):
-        return [target]
-    # MNLI first: the paper starts three other tasks from it. A set without training data needs no run.
-    tasks = [task for task in find_tasks(target) if not (isinstance(task, Task) and task.trains_on)]
-    return sorted((task.name for task in tasks), key=lambda name: name != "glue/mnli")

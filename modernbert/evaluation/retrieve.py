@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modernbert.activity import phase
-from modernbert.data.collection import Collection, is_collection
+from modernbert.data.collection import Collection
 from modernbert.data.collections import LoadedCollection, folder_task, load_collection
-from modernbert.data.own import is_own_data
-from modernbert.data.pairs import is_pairs_file, pairs_to_search
-from modernbert.data.registry import find_tasks
+from modernbert.data.pairs import pairs_to_search
 from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.targets import resolve
 from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25
 from modernbert.evaluation.embed import Embedder, Estimate
@@ -43,15 +42,14 @@ def retrieval_tasks(target: str) -> list[RetrievalTask]:
     """Return the retrieval tasks that a name, a folder or a file of pairs stands for; none for any other.
 
     Raises:
-        UnknownName: it is neither a folder nor the name of anything.
+        BadData, UnknownName: as `resolve`.
     """
-    if is_collection(Path(target)):
-        return [folder_task(Path(target).absolute())]
-    if is_pairs_file(Path(target)):
-        return [pairs_to_search(Path(target))]
-    if is_own_data(target):
-        return []
-    return [task for task in find_tasks(target) if isinstance(task, RetrievalTask)]
+    found = resolve(target, hub=False)
+    if found.form == "collection":
+        return [folder_task(found.path.absolute())]
+    if found.form == "pairs":
+        return [pairs_to_search(found.path)]
+    return [task for task in found.tasks if isinstance(task, RetrievalTask)]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from modernbert.lineage import training_facts
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
 from modernbert.network import network
 from modernbert.reading import read_object
-from modernbert.runs import TRAININGS, RunStore, read_run, unfinished
+from modernbert.run_kinds import TRAININGS
+from modernbert.runs import RunStore, read_run, unfinished
 from modernbert.version import __version__
 
 # The revision of a folder that holds a configuration and no weights.

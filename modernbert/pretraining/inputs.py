@@ -25,8 +25,7 @@ from modernbert.pretraining.store import SPLITS, build, read_found
 from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig
-from modernbert.training.inputs import Inputs, Job, Request
-from modernbert.training.signals import StopRequest
+from modernbert.training.inputs import Inputs, Request
 
 # Characters that a new vocabulary is learnt from: counting more changes few entries.
 VOCABULARY_CHARACTERS = 2**28
@@ -104,13 +103,10 @@ class PretrainingInputs(Inputs):
             | {"weights": checksums(self.teacher.folder)}
         }
 
-    def load(self, accelerator: Any, stop: StopRequest) -> Job:
-        """Load the model, or draw its weights, and open the corpus."""
-        from modernbert.pretraining.distillation import DistillationJob
-        from modernbert.pretraining.job import PretrainingJob
-
-        job = PretrainingJob if self.teacher is None else DistillationJob
-        return job(self, accelerator, stop)
+    @property
+    def job(self) -> str:
+        """A masked language model, with or without a teacher."""
+        return "masked language model" if self.teacher is None else "distillation"
 
 
 def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> PretrainingInputs:

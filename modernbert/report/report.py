@@ -25,10 +25,10 @@ from modernbert.report.section import Section
 from modernbert.report.sections import comparison_sections
 from modernbert.report.summary import comparison_summary, hardware_of, run_summary
 from modernbert.report.templates import render
-from modernbert.report.without_paths import without_paths
 from modernbert.runs import RunStore
 from modernbert.settings.forms import by_name
 from modernbert.version import __version__
+from modernbert.without_paths import without_paths
 
 
 class LoggedLine(TypedDict):

@@ -13,7 +13,7 @@ from modernbert.report.answers import answer_sections, learning_sections
 from modernbert.report.examples import against
 from modernbert.report.plots import Styles
 from modernbert.report.section import Section
-from modernbert.report.without_paths import without_paths
+from modernbert.without_paths import without_paths
 
 
 def comparison_sections(

@@ -16,7 +16,7 @@ from typing import Any
 
 from modernbert.errors import BadData, BadOption
 from modernbert.reading import read_bytes
-from modernbert.runs import TRAININGS
+from modernbert.run_kinds import TRAININGS
 from modernbert.settings.config import every_setting
 
 

@@ -18,12 +18,12 @@ from torch import nn
 from modernbert.data.batching import BatchPlan
 from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
-from modernbert.data.own import OwnData, is_own_data, own_task
-from modernbert.data.registry import find_labelled_task, may_be_hub_data
+from modernbert.data.own import OwnData, own_task
 from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
+from modernbert.data.targets import resolve
 from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
-from modernbert.errors import BadOption, UnknownName
+from modernbert.errors import BadOption
 from modernbert.evaluation.multi_label import macro_average_precision, with_thresholds
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import (
@@ -124,9 +124,10 @@ class LabelledInputs(Inputs):
             "report": self.report.as_dict(),
         }
 
-    def load(self, accelerator: Any, stop: StopRequest) -> ClassificationJob:
-        """Load the classifier, with adapters if they are asked for, and tokenise the data."""
-        return ClassificationJob(self, accelerator, stop)
+    @property
+    def job(self) -> str:
+        """A classifier, which may be a regression."""
+        return "classifier"
 
 
 def resolve_task(request: Request) -> tuple[Task, list[str]]:
@@ -142,20 +143,16 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
         kind=request.kind,
         cluster=request.cluster,
     )
-    if is_own_data(request.target):
+    target = resolve(request.target, kind=request.kind)
+    if target.form in ("labelled", "hub"):
         return own_task(own)
-    try:
-        task = find_labelled_task(request.target)
-    except UnknownName:
-        if not may_be_hub_data(request.target):
-            raise
-        return own_task(own)
+    task = target.labelled_task()
     given = [n for n in ("validation", "test", "text", "label", "kind", "cluster") if getattr(request, n)]
     if given:
         raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
     if task.trains_on:
         note = f"{task.name} has no training data: training on {task.trains_on}"
-        return find_labelled_task(task.trains_on), [note]
+        return resolve(task.trains_on).labelled_task(), [note]
     return task, []
 
 

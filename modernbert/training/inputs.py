@@ -30,7 +30,6 @@ from modernbert.settings.forms import by_name
 from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.recipes import Recipe, find_recipe
 from modernbert.training.reports import Evaluation
-from modernbert.training.signals import StopRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +170,10 @@ class Inputs(ABC):
     def data_record(self) -> dict[str, Any]:
         """Return what a run keeps of its data: `splits`, each with a `fingerprint`, and more."""
 
+    @property
     @abstractmethod
-    def load(self, accelerator: Any, stop: StopRequest) -> Job:
-        """Load model and data. The random state is seeded: what is new in the model is drawn from it."""
+    def job(self) -> str:
+        """What is trained, such as `reranker`: a key of `finetuning.jobs.JOBS`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,17 +108,11 @@ class RetrievalInputs(Inputs):
         }
         return {"text": self.task.text, "splits": splits | held}
 
-    def load(self, accelerator: Any, stop: StopRequest) -> Job:
-        """Load the model, with adapters if they are asked for; look for negatives; tokenise."""
-        if self.config.retrieval.head == "reranker":
-            from modernbert.training.reranking import RerankingJob
-
-            return RerankingJob(self, accelerator, stop)
-        if self.config.retrieval.head == "tokens":
-            from modernbert.training.late_interaction import LateInteractionJob
-
-            return LateInteractionJob(self, accelerator, stop)
-        return RetrievalJob(self, accelerator, stop)
+    @property
+    def job(self) -> str:
+        """A bi-encoder, or what the head makes of it."""
+        names = {"reranker": "reranker", "tokens": "late interaction"}
+        return names.get(self.config.retrieval.head, "bi-encoder")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from modernbert.comparison.tables import comparison_tables, task_tables
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.evaluation.metrics import score
 from modernbert.evaluation.statistics import wilson
+from modernbert.finetuning.finetune import finetune
 from modernbert.runs import write_run
-from modernbert.training.finetune import finetune
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from modernbert.comparison.collection import collect
 from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadRun
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
 from modernbert.runs import write_run
-from modernbert.training.finetune import finetune
 
 
 def invoke(*arguments):

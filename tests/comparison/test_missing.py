@@ -23,8 +23,8 @@ from modernbert.comparison.missing import (
     up_to_date,
 )
 from modernbert.errors import BadOption, Interrupted, MbertError, UnknownName
+from modernbert.finetuning.finetune import finetune
 from modernbert.settings.forms import in_sections
-from modernbert.training.finetune import finetune
 
 RIGHT = np.arange(100) < 80
 

@@ -118,7 +118,7 @@ def test_named_tasks_know_their_own_clusters(target, store):
 
 def test_by_command(file, store, tiny_modernbert, tmp_path):
     """Trained, then scored on a file with the column and on one without."""
-    from modernbert.training.finetune import finetune
+    from modernbert.finetuning.finetune import finetune
 
     request = request_of(file, tiny_modernbert, epochs=0.1)
     finetune(Request(**{**request.as_dict(), "cluster": "author", "name": "run"}), store)

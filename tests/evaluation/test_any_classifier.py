@@ -17,11 +17,11 @@ from modernbert.errors import BadModel
 from modernbert.evaluation.evaluate import Scorer, evaluate_model, trained_length
 from modernbert.evaluation.stream import predict_file
 from modernbert.evaluation.trained_task import task_to_predict, task_to_score
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.labels import Head, head_of, spelt_as_in
 from modernbert.model.loading import load_classifier
 from modernbert.model.locate import locate_model
 from modernbert.model.pretrained import quiet_transformers
-from modernbert.training.finetune import finetune
 
 NAMED = {"id2label": {0: "POSITIVE", 1: "NEGATIVE"}, "label2id": {"POSITIVE": 0, "NEGATIVE": 1}}
 SMALL = {

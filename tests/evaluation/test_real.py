@@ -12,8 +12,8 @@ from modernbert.data.collections import LoadedCollection
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.protocols import find_protocol
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_retrieval
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
-from modernbert.training.finetune import finetune
 from modernbert.training.inputs import Request
 
 pytestmark = [

@@ -13,8 +13,8 @@ from modernbert.errors import BadRun
 from modernbert.evaluation.evaluate import evaluate_model
 from modernbert.evaluation.seen import remember, were_seen
 from modernbert.evaluation.trained_task import task_of_file
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
-from modernbert.training.finetune import finetune
 
 
 def test_texts_are_known_again_but_for_case_and_spaces(tmp_path):

@@ -21,8 +21,8 @@ def made(tmp_path_factory, tiny_bert) -> Path:
     from modernbert.evaluation.evaluate import evaluate_model
     from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks
     from modernbert.evaluation.trained_task import task_of_file
+    from modernbert.finetuning.finetune import finetune
     from modernbert.model.locate import locate_model
-    from modernbert.training.finetune import finetune
 
     folder = tmp_path_factory.mktemp("made")
     store, reviews = RunStore(folder / "runs"), write_csv(folder / "reviews.csv", toy_rows(60))

@@ -14,9 +14,9 @@ from helpers import request_of, toy_rows, write_csv
 
 from modernbert.errors import BadOption, BadRun, Interrupted
 from modernbert.files import sha256, write_json
+from modernbert.finetuning.finetune import finetune, resume
 from modernbert.runs import RunStore
 from modernbert.training.checkpoint import CheckpointStore, _digest
-from modernbert.training.finetune import finetune, resume
 from modernbert.training.reports import StepReport
 
 

@@ -12,8 +12,8 @@ from faults.kill_at import count_changes
 from forks import fork, status_of
 from helpers import request_of, toy_rows, write_csv
 
+from modernbert.finetuning.finetune import finetune, resume
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
 
 WHOLE = {".lock", "log.jsonl", "model", "run.json", "scores.jsonl", "trained_texts.npy"}

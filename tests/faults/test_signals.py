@@ -45,7 +45,7 @@ def embed_arguments(model: Path, many: Path) -> list[object]:
 
 
 def predict_arguments(model: Path, many: Path) -> list[object]:
-    from modernbert.training.finetune import finetune
+    from modernbert.finetuning.finetune import finetune
 
     rows = write_csv(Path("few.csv"), toy_rows(60))
     run = finetune(request_of(rows, model, epochs=1.0), RunStore(Path("runs")))
@@ -148,7 +148,7 @@ def test_a_ctrl_c_while_everything_is_still_imported_shows_no_traceback(module, 
 
 def comparing(many: Path, model: Path) -> tuple[subprocess.Popen, int]:
     """Return a comparison whose child has begun to train, and the child's id."""
-    from modernbert.training.finetune import finetune
+    from modernbert.finetuning.finetune import finetune
 
     settings = {"epochs": 1.0, "batch_size": 16, "log_every": 1}
     rows = write_csv(Path("rows.csv"), toy_rows(4_000))

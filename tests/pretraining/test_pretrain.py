@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from modernbert.errors import BadOption, Interrupted
+from modernbert.finetuning.finetune import finetune
+from modernbert.finetuning.study import resume_any
 from modernbert.pretraining.inputs import PretrainingRequest
 from modernbert.pretraining.recipes import NAMES, pretraining_recipe
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig
-from modernbert.training.finetune import finetune
 from modernbert.training.reports import StepReport
-from modernbert.training.study import resume_any
 
 FAST = {"max_length": 64, "batch_size": 4, "epochs": 2.0, "learning_rate": 3e-3, "held_out": 0.1}
 

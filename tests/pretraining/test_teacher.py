@@ -19,15 +19,15 @@ from typer.testing import CliRunner
 from modernbert.errors import BadModel, BadOption, Interrupted
 from modernbert.evaluation import embed
 from modernbert.evaluation.vectors import SHARD
+from modernbert.finetuning.finetune import finetune
+from modernbert.finetuning.study import resume_any
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
 from modernbert.pretraining.inputs import PretrainingRequest
 from modernbert.pretraining.store import Pieces
 from modernbert.pretraining.teacher import PieceTexts, Targets, projection
 from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune
 from modernbert.training.reports import StepReport
-from modernbert.training.study import resume_any
 
 FAST = {"max_length": 64, "batch_size": 4, "epochs": 2.0, "learning_rate": 3e-3, "held_out": 0.1}
 

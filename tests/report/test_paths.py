@@ -16,10 +16,10 @@ from modernbert.comparison.compare import compare
 from modernbert.evaluation.evaluate import evaluate_model
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
 from modernbert.evaluation.trained_task import task_of_file
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
 from modernbert.report.report import comparison_report, run_report
-from modernbert.report.without_paths import without_paths
-from modernbert.training.finetune import finetune
+from modernbert.without_paths import without_paths
 
 
 def rows_of_kind(kind: str) -> list[dict[str, str]]:

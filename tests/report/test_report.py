@@ -20,9 +20,9 @@ from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadData, UnknownName
 from modernbert.evaluation.calibration import calibration
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
 from modernbert.report.report import comparison_report, report, run_report
-from modernbert.training.finetune import finetune
 
 HOSTILE = "<img src=x onerror=\"document.title='hit'\"></script><script>document.title='hit'</script>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -11,10 +11,10 @@ from helpers import request_of
 from safetensors.torch import load_file, save_file
 
 from modernbert.errors import BadModel, BadRun
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.loading import load_trained
 from modernbert.model.locate import locate_model
 from modernbert.training import classification as module
-from modernbert.training.finetune import finetune
 
 
 def test_a_model_that_reloads_differently_fails_the_run(reviews, store, tiny_bert, monkeypatch):

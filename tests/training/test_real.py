@@ -15,11 +15,11 @@ import pytest
 import torch
 from helpers import SHARED_DATA, needs_shared_data, toy_rows, write_csv
 
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.loading import load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.pretrained import quiet_transformers
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune
 from modernbert.training.inputs import Request
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

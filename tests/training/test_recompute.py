@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers import request_of
 
-from modernbert.training.finetune import finetune
+from modernbert.finetuning.finetune import finetune
 
 
 @pytest.mark.parametrize("lora", [False, True])

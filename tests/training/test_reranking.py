@@ -13,8 +13,8 @@ from helpers import request_of
 from modernbert.data.collection import Collection, Documents
 from modernbert.errors import BadModel
 from modernbert.evaluation.rerank import Reranker, rerank
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
-from modernbert.training.finetune import finetune
 from modernbert.training.reranking import groupwise, make_groups
 
 

@@ -16,10 +16,11 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.protocols import PROTOCOLS
+from modernbert.finetuning.finetune import finetune, resume
+from modernbert.finetuning.jobs import load_job
+from modernbert.finetuning.prepare import prepare
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune, resume
-from modernbert.training.prepare import prepare
 from modernbert.training.reports import EvaluationReport
 from modernbert.training.retrieval import scored
 
@@ -133,7 +134,7 @@ def test_half_precision_is_no_difference_to_the_saved_model(head, pairs, tiny_mo
 
 def test_mined_negatives(pairs, tiny_modernbert, store):
     inputs = prepare(request_of(pairs, tiny_modernbert, **FLAGS, mine=True, hard_negatives=4), store)
-    job = inputs.load(*_machinery())
+    job = load_job(inputs, *_machinery())
     given = [len(found) for found in job.data.negatives.values()]
     assert min(given) >= 1
     assert max(given) >= 4

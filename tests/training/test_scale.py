@@ -21,13 +21,14 @@ from modernbert.errors import BadData, Interrupted
 from modernbert.evaluation.evaluate import Scorer, evaluate_model
 from modernbert.evaluation.stream import predict_file
 from modernbert.evaluation.trained_task import task_of_file, task_of_run
+from modernbert.finetuning.finetune import finetune, resume
+from modernbert.finetuning.jobs import load_job
+from modernbert.finetuning.study import read_result
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.training.classification import prepare_labelled
-from modernbert.training.finetune import finetune, resume
 from modernbert.training.reports import StepReport
 from modernbert.training.scale import Scale
-from modernbert.training.study import read_result
 
 
 def priced_rows(count: int, *, low: float = 27.0, high: float = 208.0, seed: int = 0) -> list[dict[str, str]]:
@@ -194,10 +195,10 @@ def test_a_benchmark_keeps_its_own_protocol(prices, store, tiny_bert):
     assert inputs.scale == inputs.target
     plain = replace(inputs, task=replace(inputs.task, standardised=False))
     assert plain.scale is None
-    job = plain.load(make_cpu(), None)
+    job = load_job(plain, make_cpu(), None)
     labels = inputs.examples["train"].labels
     np.testing.assert_array_equal(job.data.targets, labels)
-    scaled = inputs.load(make_cpu(), None).data.targets
+    scaled = load_job(inputs, make_cpu(), None).data.targets
     assert (scaled.mean(), scaled.std()) == pytest.approx((0, 1), abs=1e-5)
 
 

@@ -9,9 +9,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
-from modernbert.report.without_paths import without_paths
 from modernbert.runs import rows_of
 from modernbert.settings.forms import by_name
+from modernbert.without_paths import without_paths
 
 # What the Hub calls our kinds of tasks.
 HUB_TASKS = {

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.collection import Collection, is_collection
+from modernbert.data.collection import Collection
 from modernbert.data.collections import LoadedCollection, folder_task, hold_out, load_collection
-from modernbert.data.pairs import is_pairs_file, pairs_task
-from modernbert.data.readers import SUFFIXES
-from modernbert.data.registry import find_task
+from modernbert.data.pairs import pairs_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
 from modernbert.data.splits import text_key
+from modernbert.data.targets import resolve
 from modernbert.data.tokens import TokenLengths, measure
-from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.errors import BadOption, BadRun
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
@@ -86,21 +85,18 @@ def require_data(request: Request) -> None:
 
 def retrieval_task(request: Request) -> tuple[RetrievalTask, list[str]] | None:
     """Return the retrieval task that a request names, with what to tell about it; None for any other."""
-    path = Path(request.target)
-    if is_collection(path):
+    target = resolve(request.target, kind=request.kind)
+    if target.form == "collection":
         _refuse(request, OF_LABELS, "a collection has its own")
-        return folder_task(path), []
-    is_file = path.is_file() or path.suffix.lower() in SUFFIXES  # one that is missing is told as such
-    if request.kind in (None, "retrieval") and (is_pairs_file(path) or (request.kind and is_file)):
+        return folder_task(target.path), []
+    if target.form == "pairs":
         _refuse(request, ("label", "cluster"), "pairs have no label (--kind single_label reads one)")
         extra = {n: Path(v) if (v := getattr(request, n)) else None for n in ("validation", "test")}
-        return pairs_task(path, text=request.text, **extra)
-    try:
-        task = find_task(request.target)
-    except UnknownName:
+        return pairs_task(target.path, text=request.text, **extra)
+    if not target.is_retrieval:
         return None
-    if not isinstance(task, RetrievalTask):
-        return None
+    task = target.one_task()
+    assert isinstance(task, RetrievalTask)
     _refuse(request, OF_LABELS, f"{task.name} has its own")
     return task, []
 

@@ -15,21 +15,10 @@ from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
 from modernbert.files import model_checksums, write_jsonl
-from modernbert.memory import prepare_cpu_memory, start_measuring_memory
-from modernbert.model.accelerator import make_accelerator
-from modernbert.model.compilation import compile_layers
-from modernbert.model.dropout import use_cheap_dropout
-from modernbert.model.encoder import attention_of
-from modernbert.model.loading import recompute_layers
-from modernbert.places import free_space, make_folder
-from modernbert.report.card import write_card
-from modernbert.runs import TRAININGS, RunStore, lock, read_run, resume_command, write_run
-from modernbert.signals import Ended
-from modernbert.training.checkpoint import CheckpointStore
-from modernbert.training.inputs import Inputs, Job, Request
-from modernbert.training.loop import fit
-from modernbert.training.prepare import prepare, read_request
-from modernbert.training.record import (
+from modernbert.finetuning.card import write_card
+from modernbert.finetuning.jobs import load_job
+from modernbert.finetuning.prepare import prepare, read_request
+from modernbert.finetuning.record import (
     Started,
     default_name,
     first_record,
@@ -38,6 +27,19 @@ from modernbert.training.record import (
     run_notes,
     training_record,
 )
+from modernbert.memory import prepare_cpu_memory, start_measuring_memory
+from modernbert.model.accelerator import make_accelerator
+from modernbert.model.compilation import compile_layers
+from modernbert.model.dropout import use_cheap_dropout
+from modernbert.model.encoder import attention_of
+from modernbert.model.loading import recompute_layers
+from modernbert.places import free_space, make_folder
+from modernbert.run_kinds import TRAININGS
+from modernbert.runs import RunStore, lock, read_run, resume_command, write_run
+from modernbert.signals import Ended
+from modernbert.training.checkpoint import CheckpointStore
+from modernbert.training.inputs import Inputs, Job, Request
+from modernbert.training.loop import fit
 from modernbert.training.reports import Notice, Observe
 from modernbert.training.signals import StopRequest, stop_on_signals
 from modernbert.training.state import Fit
@@ -142,7 +144,7 @@ def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started
         config = inputs.config
         accelerator = make_accelerator(inputs.machine)
         torch.manual_seed(config.run.seed)
-        job = inputs.load(accelerator, stop)
+        job = load_job(inputs, accelerator, stop)
         model = job.model
         assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
         use_cheap_dropout(model)

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from modernbert.errors import BadOption
 from modernbert.evaluation.evaluate import evaluate_model
 from modernbert.evaluation.trained_task import task_of_file
+from modernbert.finetuning.finetune import finetune
+from modernbert.finetuning.study import plan_study, run_study
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.training.finetune import finetune
-from modernbert.training.study import plan_study, run_study
 
 
 @pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])

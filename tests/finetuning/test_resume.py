@@ -12,13 +12,13 @@ import torch
 from helpers import keep_run, request_of, running_record, toy_rows, write_csv
 
 from modernbert.errors import BadOption, BadRun, Interrupted
+from modernbert.finetuning.finetune import finetune, resume
+from modernbert.finetuning.record import logged
+from modernbert.finetuning.study import plan_study, resume_any, run_study
 from modernbert.runs import RunStore, lock
 from modernbert.settings.forms import by_name
-from modernbert.training.finetune import finetune, resume
 from modernbert.training.inputs import Request
-from modernbert.training.record import logged
 from modernbert.training.reports import Notice, StepReport
-from modernbert.training.study import plan_study, resume_any, run_study
 
 
 def interrupted(request: Request, store: RunStore, step: int) -> str:

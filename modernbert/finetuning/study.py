@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.registry import expand_targets, find_tasks
+from modernbert.data.registry import find_tasks
+from modernbert.data.targets import expand_targets
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.scoring import SplitScores
+from modernbert.finetuning.finetune import RunResult, finetune, resume
+from modernbert.finetuning.prepare import require_data, require_settings
+from modernbert.finetuning.record import Started
 from modernbert.runs import RunStore
-from modernbert.training.finetune import RunResult, finetune, resume
 from modernbert.training.inputs import Request
-from modernbert.training.prepare import require_data, require_settings
-from modernbert.training.record import Started
 from modernbert.training.reports import Notice, Observe
 
 

@@ -15,7 +15,7 @@ from helpers import request_of, toy_rows, write_csv
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
-from modernbert.training.finetune import finetune
+from modernbert.finetuning.finetune import finetune
 
 
 @pytest.mark.parametrize("lora", [False, True])
@@ -52,7 +52,7 @@ def test_a_model_from_random_weights_claims_no_base(reviews, store, tiny_bert):
     ],
 )
 def test_a_base_is_named_by_its_hub_id_or_not_at_all(name, found_in, expected):
-    from modernbert.report.card import _base
+    from modernbert.finetuning.card import _base
 
     assert _base({"model": {"name": name, "found_in": found_in}}) == expected
 
