@@ -18,9 +18,9 @@ from modernbert.data.sources import bundle_folder, load_split
 from modernbert.errors import MbertError
 from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
-from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
 from modernbert.training.prepare import retrieval_task, train_and_held_out
+from modernbert.training.resolve import resolve_task
 
 # Groups of a number (length, confidence): quarters.
 QUARTERS = 4

@@ -18,6 +18,7 @@ from modernbert.settings.fields import (
     require,
 )
 from modernbert.settings.sections import (
+    ClassesConfig,
     DataConfig,
     EvaluationConfig,
     LoraConfig,
@@ -46,6 +47,7 @@ class TrainingConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     data: DataConfig = DataConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    classes: ClassesConfig = ClassesConfig()
     memory: MemoryConfig = MemoryConfig()
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
