@@ -62,7 +62,7 @@ def task_of_run(record: dict[str, Any]) -> Task:
 
 
 def as_trained(task: Task, source: ModelSource) -> Task:
-    """Return a named task as a run of its labels decides and was scored: positive class, thresholds, metrics."""
+    """Return a named task with the positive class, thresholds and metrics of a run of its labels."""
     record = read_run(source.run) if source.run else None
     if (
         record is None
