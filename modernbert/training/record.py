@@ -18,6 +18,7 @@ from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import ModelSource
 from modernbert.places import no_space_is_an_error
+from modernbert.settings.forms import by_name
 from modernbert.training.checkpoint import Progress
 from modernbert.training.inputs import Inputs, Sheet
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
@@ -122,13 +123,15 @@ def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> N
     """Raise BadRun if data, settings or model differ from those the run began with."""
     data = inputs.data_record()
     now = {name: split["fingerprint"] for name, split in data["splits"].items()}
+    # A version that has more settings than the one that began the run has them at their defaults.
+    kept, now_set = by_name(record["config"]), by_name(json.loads(json.dumps(inputs.config.as_dict())))
     then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
     changed: list[str] = [
         what
         for what, before, after in (
             ("the data", then, now),
             ("the class weights", record["data"].get("class_weights"), data.get("class_weights")),
-            ("the settings", record["config"], json.loads(json.dumps(inputs.config.as_dict()))),
+            ("the settings", kept, {name: value for name, value in now_set.items() if name in kept}),
             ("the model", *_weights(record["model"], inputs.source)),
         )
         if before != after
