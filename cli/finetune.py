@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from modernbert.ranges import Range
-from modernbert.settings.config import RetrievalTrainingConfig
+from modernbert.settings.config import FineTuningConfig
 
 from . import options, values
 from .progress import Training, watch, with_verbose
@@ -19,7 +19,7 @@ SEEDS = Range(1, 1_000)
 
 
 @with_verbose
-@with_settings(RetrievalTrainingConfig)
+@with_settings(FineTuningConfig)
 def finetune(
     targets: Annotated[
         list[str],

@@ -27,6 +27,8 @@ KINDS_OF_VALUES = {
     "length": "TOKENS",
     "number": "NUMBER",
     "whole": "NUMBER",
+    "word_or_number": "NUMBER",
+    "word_or_file": "FILE",
     "whole_list": "NUMBERS",
     "source": "FILE",
     "target": "FILE",

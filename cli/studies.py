@@ -25,13 +25,16 @@ def show_study(result: Any, *, as_json: bool) -> None:
 def show_run_scores(run: Any) -> None:
     """Print one run's scores with n and interval, its cost and its notes."""
     show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
+    from modernbert.evaluation.thresholds import tuned_thresholds
+
+    found = tuned_thresholds(run.record)
     training, settings = run.record["training"], by_name(run.record["config"])
     memory = memory_text(training["peak_memory_mib"])
     output.print_line(
         f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
         f"kept step {training['best_step'] if settings['keep'] == 'best' else training['steps']} "
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
-        + (", as were the labels' thresholds" if run.record.get("thresholds") else "")
+        + (f", as {'was' if found == 'the threshold' else 'were'} {found}" if found else "")
     )
     output.print_line(f"use it: {_use_of(run)}")
     for note in run.record["notes"]:

@@ -104,6 +104,28 @@ def one_of(*choices: str) -> Callable[[str, str], str]:
     return read
 
 
+def word_or_number(limits: Range, *choices: str) -> Callable[[str, str], float | str]:
+    """Read one of some words, or a number within limits."""
+
+    def read(text: str, name: str) -> float | str:
+        with contextlib.suppress(BadOption):
+            return number(limits)(text, name)
+        if text not in choices:
+            _refuse(name, text, f"{', '.join(choices)} or a number, {limits}")
+        return text
+
+    return read
+
+
+def word_or_file(*choices: str) -> Callable[[str, str], str]:
+    """Read one of some words, or the path of a file that is there."""
+
+    def read(text: str, name: str) -> str:
+        return text if text in choices else str(source(text, name).absolute())
+
+    return read
+
+
 def length(text: str, name: str) -> int:
     """Read a length in tokens; `auto` is 0."""
     limits = Range(LENGTHS.low, LENGTHS.high)
@@ -115,8 +137,12 @@ def length(text: str, name: str) -> int:
 def setting(found: Setting) -> Callable[[str, str], Any]:
     """Read a value of a setting, within the setting's own limits."""
     readers: dict[type, Callable[..., Any]] = {float: number, int: whole, tuple: whole_list}
-    if found.choices:
-        return one_of(*filter(None, found.choices))
+    words_ = [word for word in found.choices if word]
+    if found.otherwise is float:
+        assert found.limits is not None, "a number has limits"
+        return word_or_number(found.limits, *words_)
+    if words_:
+        return word_or_file(*words_) if found.otherwise else one_of(*words_)
     if found.limits == LENGTHS:
         return length
     kind = type(found.default)

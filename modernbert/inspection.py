@@ -20,8 +20,8 @@ from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.runs import RunStore
-from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
+from modernbert.training.resolve import resolve_task
 
 
 def inspect_data(

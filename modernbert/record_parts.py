@@ -25,6 +25,7 @@ class Task(TypedDict):
     kind: Literal["single_label", "multi_label", "regression", "retrieval", "pretraining"]
     labels: list[str]
     metrics: Annotated[list[str], Field(min_length=1)]
+    positive: NotRequired[str]
 
 
 class NamedModel(TypedDict):

@@ -10,6 +10,7 @@ from modernbert.comparison.identity import METHOD_SETTINGS
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.systems import parts_of
 from modernbert.evaluation.protocols import PROTOCOLS
+from modernbert.evaluation.sums import OF_ONE_CLASS, RANKED
 from modernbert.settings.forms import by_name
 
 # Settings that say how a training is carried out, not what is trained.
@@ -31,11 +32,17 @@ def scored_under(outcome: Outcome) -> Conditions:
     """Return what a result was measured under."""
     splits = outcome.record["data"]["splits"]
     return {
-        "metric": outcome.metric,
+        "metric": _metric(outcome),
         "split": outcome.split,
         "data": splits.get(outcome.split, {}).get("fingerprint"),
         **_protocol(outcome),
     }
+
+
+def _metric(outcome: Outcome) -> str:
+    task = outcome.record["task"]
+    of_one = outcome.metric in (*OF_ONE_CLASS, *RANKED) and len(task["labels"]) == 2
+    return f"{outcome.metric} of {task['labels'][outcome.positive]}" if of_one else outcome.metric
 
 
 def _protocol(outcome: Outcome) -> Conditions:

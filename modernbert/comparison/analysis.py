@@ -19,8 +19,8 @@ from modernbert.errors import MbertError
 from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
 from modernbert.finetuning.prepare import retrieval_task, train_and_held_out
-from modernbert.training.classification import resolve_task
 from modernbert.training.inputs import Request
+from modernbert.training.resolve import resolve_task
 
 # Groups of a number (length, confidence): quarters.
 QUARTERS = 4

@@ -24,15 +24,16 @@ from sklearn.multiclass import OneVsRestClassifier
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.sources import bundle_folder
 from modernbert.data.task import Kind, Task
-from modernbert.evaluation.metrics import METRICS
-from modernbert.evaluation.multi_label import with_thresholds
+from modernbert.evaluation.metrics import METRICS, measured
 from modernbert.evaluation.scoring import example_rows, score_split
+from modernbert.evaluation.sums import RANKED
+from modernbert.evaluation.thresholds import with_thresholds
 from modernbert.files import write_jsonl
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
 from modernbert.runs import RunStore, write_run
-from modernbert.training.classification import load_training_splits, resolve_task
 from modernbert.training.inputs import Request, limited
+from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.versions import versions
 
 NAMES = ("majority", "tfidf")
@@ -85,6 +86,7 @@ class Tfidf:
     kind: Kind
     num_outputs: int
     metric: str
+    positive: int = 1
 
     def fit(self, texts: list[tuple[str, ...]], labels: np.ndarray) -> None:
         """Learn terms and weights."""
@@ -118,10 +120,18 @@ class Tfidf:
             rows, folds = _in_folds(labels)
         if folds > 1:
             grid = {name: STRENGTHS}
-            by = make_scorer(METRICS[self.metric])
-            search = GridSearchCV(model, grid, cv=folds, scoring=by, refit=False)
+            search = GridSearchCV(model, grid, cv=folds, scoring=self._scorer(), refit=False)
             model.set_params(**search.fit(features[rows], labels[rows]).best_params_)
         return model.fit(features, labels)
+
+    def _scorer(self) -> Any:
+        def value(labels: np.ndarray, answers: np.ndarray) -> float:
+            if self.metric in RANKED:  # of the log-odds of the second class
+                return METRICS[self.metric](labels == self.positive, answers * (2 * self.positive - 1))
+            return METRICS[self.metric](*measured(self.metric, labels, answers, None, self.positive))
+
+        response = "decision_function" if self.metric in RANKED else "predict"
+        return make_scorer(value, response_method=response)
 
     def _features(self, texts: list[tuple[str, ...]]) -> sparse.csr_matrix:
         sides = [self.terms.transform(part) for part in zip(*texts, strict=True)]
@@ -175,7 +185,7 @@ def make_baseline(name: str, task: Task) -> Baseline:
     """Return the baseline called `name`, not yet fitted."""
     if name == "majority":
         return Majority(task.kind, task.num_outputs)
-    return Tfidf(task.kind, task.num_outputs, task.metrics[0])
+    return Tfidf(task.kind, task.num_outputs, task.metrics[0], task.positive_index)
 
 
 def run_baseline(name: str, request: Request, store: RunStore) -> str:
@@ -204,7 +214,7 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
         "kind": "baseline",
         "status": "finished",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
+        "task": task.record(),
         "model": {"name": name, "about": (type(model).__doc__ or "").splitlines()[0]},
         "seed": None,
         "config": {},

@@ -60,7 +60,13 @@ def _floor(run: Outcome) -> float | None:
         return 0.0  # a correlation
     answers, counts = np.unique(labels, axis=0, return_counts=True)
     usual = answers[np.argsort(-counts, kind="stable")[:ANSWERS]]
-    return max(METRICS[run.metric](labels, np.broadcast_to(answer, labels.shape)) for answer in usual)
+    return max(score_of_constant(run, np.broadcast_to(answer, labels.shape)) for answer in usual)
+
+
+def score_of_constant(run: Outcome, answers: np.ndarray) -> float:
+    """Return what the same answer for every example scores; it orders nothing."""
+    level = None if run.logits is None else np.zeros_like(run.logits)
+    return METRICS[run.metric](*run.measured(answers, level))
 
 
 def interval_notes(by_model: Mapping[str, Sequence[Outcome]]) -> Iterator[str]:

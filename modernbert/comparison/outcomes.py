@@ -14,6 +14,7 @@ from modernbert.comparison.identity import ModelId
 from modernbert.comparison.rows import read_rows
 from modernbert.comparison.systems import System, start_in, system_of
 from modernbert.errors import BadRun
+from modernbert.evaluation.metrics import measured
 from modernbert.evaluation.sums import Clusters, Sums, by_cluster, sums_of
 from modernbert.runs import RunStore, unfinished
 
@@ -64,8 +65,22 @@ class Outcome:
     @property
     def sums(self) -> Sums:
         """The metric as sums over examples."""
-        labels = self.predictions if self.labels is None else self.labels
-        return by_cluster(sums_of(self.metric, labels, self.predictions), self.clusters)
+        return by_cluster(sums_of(self.metric, *self.measured(self.predictions)), self.clusters)
+
+    @property
+    def positive(self) -> int:
+        """Of two classes, the positive one."""
+        task = self.record["task"]
+        return task["labels"].index(task["positive"]) if task.get("positive") else 1
+
+    def measured(
+        self, predictions: np.ndarray, logits: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels and these predictions (and logits, if they are others) as the metric takes them."""
+        if self.labels is None:
+            return predictions, predictions
+        logits = self.logits if logits is None else logits
+        return measured(self.metric, self.labels, predictions, logits, self.positive)
 
     @property
     def value(self) -> float:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field, FiniteFloat
 from typing_extensions import TypedDict
 
+from modernbert.data.choices import OF_POSITIVE
 from modernbert.errors import BadRun
 from modernbert.reading import checked, read_lines
 from modernbert.record_parts import Text
@@ -50,7 +51,7 @@ class NumberRow(Row):
 
 # What can be computed of each kind's labels.
 METRICS = {
-    "single_label": {"accuracy", "f1", "macro_f1", "matthews"},
+    "single_label": {"accuracy", "macro_f1", "matthews", *OF_POSITIVE},
     "multi_label": {"micro_f1", "macro_f1", "exact_match"},
     "regression": {"r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman"},
 }

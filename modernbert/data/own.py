@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.data.choices import rarer_class, usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
@@ -91,19 +92,14 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         test=("test",) if "test" in splits else (),
         cluster=data.cluster or "",
     )
+    if task.is_binary:
+        labels = to_examples(task, train).labels
+        assert labels is not None
+        task = replace(task, positive=rarer_class(task.labels, labels))
     if "validation" in splits:
         return task, notes
     made, note = _with_validation(task, train)
     return replace(task, source=FileData(splits | made, Path(data.path))), [*notes, note]
-
-
-def usual_metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return how own data is scored, the main metric first."""
-    if kind == "regression":
-        return ("r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman")
-    if kind == "multi_label":
-        return ("micro_f1", "macro_f1", "exact_match")
-    return ("accuracy", "macro_f1", *(("matthews",) if len(labels) == 2 else ()))
 
 
 def read_own(data: OwnData) -> dict[str, Rows]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from modernbert.data.cells import Cells
 from modernbert.data.rows import Rows
@@ -51,8 +51,12 @@ class Task:
         standardised: are numbers learnt on the scale of their mean and deviation? A benchmark's own protocol
             says no; predictions are in the labels' unit all the same.
         mean: of the training labels, for numbers: what a model must beat. None where it is not known.
-        thresholds: for several labels a text, as tuned on the validation split: each label is given where
-            its probability is greater. Empty for 0.5.
+        positive: of two classes, the one that precision, recall and the like are of; empty for the second.
+        decision: from which probability on the positive class, or each of several labels, is given: a number;
+            `auto` to tune it on the validation split; empty for 0.5 with one label a text, and for `auto`
+            with several.
+        thresholds: what `decision` came to: of several labels a text, each is given where its probability is
+            greater; of two classes, the one whose probability is. Empty for 0.5.
         cluster: the column whose equal texts make rows belong together, such as the premise of several
             hypotheses: intervals are over clusters then. Empty where each row stands for itself.
     """
@@ -67,6 +71,8 @@ class Task:
     label_range: tuple[float, float] | None = None
     standardised: bool = False
     mean: float | None = None
+    positive: str = ""
+    decision: float | str = ""
     thresholds: tuple[float, ...] = ()
     metrics: tuple[str, ...]
     source: HubData | PackageData | FileData
@@ -86,6 +92,7 @@ class Task:
         assert 1 <= len(self.text) <= 2, "one text or a pair"
         assert self.metrics, "a task needs a main metric"
         assert (self.kind == "regression") == (not self.labels), "only regression has no labels"
+        assert not self.positive or self.positive in self.labels, "the positive class is a label"
 
     @property
     def family(self) -> str:
@@ -96,6 +103,21 @@ class Task:
     def short_name(self) -> str:
         """The part of the name after the slash."""
         return self.name.split("/")[-1]
+
+    @property
+    def is_binary(self) -> bool:
+        """Has each text one of two classes?"""
+        return self.kind == "single_label" and len(self.labels) == 2
+
+    @property
+    def positive_index(self) -> int:
+        """The place of the positive class among the labels; 1 where it means nothing."""
+        return self.labels.index(self.positive) if self.positive else 1
+
+    def record(self) -> dict[str, Any]:
+        """Return what a run keeps of its task."""
+        kept = {"name": self.name, "kind": self.kind, "labels": self.labels, "metrics": self.metrics}
+        return {**kept, "positive": self.labels[self.positive_index]} if self.is_binary else kept
 
     @property
     def num_outputs(self) -> int:

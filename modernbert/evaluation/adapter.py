@@ -9,11 +9,12 @@ import evaluate
 import numpy as np
 
 from modernbert.data.task import Task
-from modernbert.evaluation.metrics import METRICS
+from modernbert.evaluation.metrics import METRICS, measured
+from modernbert.evaluation.sums import RANKED
 
 
 class TaskMetric(evaluate.Metric):  # type: ignore[misc]  # the library is not typed
-    """All metrics of one task; `compute(predictions=..., references=...)` returns {name: value}.
+    """All metrics of one task's decisions; `compute(predictions=..., references=...)` returns {name: value}.
 
     Predictions and references are class indices, 0/1 lists, or numbers, by the task's kind. Nothing is
     fetched: `evaluate.load` would run a script from the Hub.
@@ -36,4 +37,8 @@ class TaskMetric(evaluate.Metric):  # type: ignore[misc]  # the library is not t
 
     def _compute(self, *, predictions: Any, references: Any) -> dict[str, float]:
         labels, decided = np.asarray(references), np.asarray(predictions)
-        return {name: METRICS[name](labels, decided) for name in self.task.metrics}
+        return {
+            name: METRICS[name](*measured(name, labels, decided, None, self.task.positive_index))
+            for name in self.task.metrics
+            if name not in RANKED
+        }

@@ -19,6 +19,8 @@ from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
 from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes
+from modernbert.evaluation.thresholds import tuned_thresholds
+from modernbert.evaluation.trained_task import as_trained
 from modernbert.files import atomic_file, write_jsonl
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
@@ -123,6 +125,7 @@ def evaluate_model(
         BadModel: the model has no head for this task.
         MbertError: the data cannot be had or read.
     """
+    task = as_trained(task, source)
     wanted = splits_to_score(task, split)
     loaded = {name: load_split(task, name, data_dir) for name in wanted}
     examples = {name: to_examples(task, part.rows) for name, part in loaded.items()}
@@ -158,9 +161,9 @@ def _chosen_notes(source: ModelSource, fingerprint: str) -> Iterator[str]:
     training = source.training
     if training is None or training["chosen_on"] != fingerprint:
         return
-    thresholds = bool(source.run and read_run(source.run).get("thresholds"))
+    thresholds = tuned_thresholds(read_run(source.run)) if source.run else ""
     chosen = ["the step that is kept"] if by_name(training["config"])["keep"] == "best" else []
-    chosen += ["the labels' thresholds"] if thresholds else []
+    chosen += [thresholds] if thresholds else []
     if chosen:
         yield (
             f"the run chose {' and '.join(chosen)} on these very examples: the scores are slightly optimistic"
@@ -186,7 +189,7 @@ def _record(
         "kind": "evaluate",
         "status": "finished",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
+        "task": task.record(),
         "model": scorer.source.record(),
         "seed": scorer.source.training["seed"] if scorer.source.training else None,
         "config": {"max_length": scorer.max_length},
@@ -195,6 +198,7 @@ def _record(
             "splits": {n: part.record(task) for n, part in loaded.items()},
             "report": report,
         },
+        "thresholds": dict(zip(task.labels, task.thresholds, strict=False)),
         "machine": asdict(scorer.machine),
         "results": [split.as_dict() for split in splits],
         "notes": list(label_notes(scorer.source, task)),
@@ -219,6 +223,7 @@ def write_submission(
         BadOption: the task has no such format.
         MbertError: as `evaluate_model`.
     """
+    task = as_trained(task, source)
     if not task.submission:
         raise BadOption(f"{task.name} has no submission format")
     loaded = {split: load_split(task, split, data_dir) for split in task.submission}

@@ -14,7 +14,16 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from modernbert.evaluation.statistics import ROUGH, interval, is_rough, method_of
-from modernbert.evaluation.sums import Clusters, Sums, by_cluster, ratio_of, standardized, sums_of
+from modernbert.evaluation.sums import (
+    OF_ONE_CLASS,
+    RANKED,
+    Clusters,
+    Sums,
+    by_cluster,
+    ratio_of,
+    standardized,
+    sums_of,
+)
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
@@ -47,6 +56,16 @@ class Score:
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Share of correct predictions."""
     return float((labels == predictions).mean())
+
+
+def precision(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of the answers of class 1 that are right; 0 without any."""
+    return float(sk.precision_score(labels, predictions, zero_division=0.0))
+
+
+def recall(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of the examples of class 1 that are found; 0 without any."""
+    return float(sk.recall_score(labels, predictions, zero_division=0.0))
 
 
 def f1(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -111,17 +130,52 @@ def _squares(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Precision at each text that has a label, averaged; texts are ordered by one label's scores (N,)."""
-    return float(sk.average_precision_score(labels, scores))
+    """Precision at each text that has a label, averaged; texts are ordered by one label's scores (N,).
+
+    0 where none has it.
+    """
+    return float(sk.average_precision_score(labels, scores)) if labels.any() else 0.0
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Share of pairs of a text of class 1 and another one that scores (N,) order rightly; equal ones half.
+
+    0 where there are no such pairs.
+    """
+    return float(sk.roc_auc_score(labels, scores)) if 0 < labels.sum() < len(labels) else 0.0
 
 
 METRICS: dict[str, Metric] = {
     function.__name__: function
     for function in (
-        accuracy, f1, macro_f1, micro_f1, exact_match, matthews, pearson, spearman, mean_absolute_error,
-        root_mean_squared_error, r2,
+        accuracy, precision, recall, f1, macro_f1, micro_f1, exact_match, matthews, average_precision,
+        roc_auc, pearson, spearman, mean_absolute_error, root_mean_squared_error, r2,
     )
 }  # fmt: skip
+
+
+# Digits of logits that are kept with a run; scores are computed from no more.
+DIGITS = 5
+
+
+def measured(
+    name: str, labels: np.ndarray, predictions: np.ndarray, logits_NC: np.ndarray | None, positive: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and answers as a metric takes them: of two classes, the positive one as 1.
+
+    Args:
+        labels, predictions: as a task has them.
+        logits_NC: for metrics of ranks: the positive class's log-odds order the examples.
+        positive: the positive class.
+    """
+    if name in RANKED:
+        assert logits_NC is not None and logits_NC.shape[1] == 2, "of two classes"
+        wide_NC = logits_NC.astype(np.float64).round(DIGITS)
+        odds_N = (wide_NC[:, positive] - wide_NC[:, 1 - positive]).round(DIGITS)
+        return (labels == positive).astype(int), odds_N
+    if name in OF_ONE_CLASS:
+        return (labels == positive).astype(int), (predictions == positive).astype(int)
+    return labels, predictions
 
 
 def score(name: str, labels: np.ndarray, predictions: np.ndarray, clusters: Clusters = None) -> Score:

@@ -1,21 +1,17 @@
-"""Several labels a text: from which probability on each label is given, and how good each label is.
+"""Several labels a text: how good each label is.
 
 Shape suffixes: N texts, C labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn import metrics as sk
 
-from modernbert.data.task import Task
 from modernbert.evaluation.metrics import average_precision
-from modernbert.evaluation.predict import probabilities
-
-# From which probability on a label is given, where nothing was measured.
-THRESHOLD = 0.5
+from modernbert.evaluation.thresholds import THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -37,34 +33,6 @@ class LabelScore:
     recall: float
     f1: float
     average_precision: float | None
-
-
-def with_thresholds(task: Task, labels: np.ndarray | None, logits: np.ndarray) -> Task:
-    """Return a task with thresholds tuned on a validation split; one without several labels as it is."""
-    if task.kind != "multi_label":
-        return task
-    assert labels is not None
-    return replace(task, thresholds=tune_thresholds(labels, logits))
-
-
-def tune_thresholds(labels_NC: np.ndarray, logits_NC: np.ndarray) -> tuple[float, ...]:
-    """Return for each label the threshold with the best F1 (Lipton et al. 2014, arXiv:1402.1892)."""
-    shares_NC = probabilities(logits_NC, "multi_label")
-    return tuple(map(best_threshold, labels_NC.T, shares_NC.T))
-
-
-def best_threshold(labels_N: np.ndarray, shares_N: np.ndarray) -> float:
-    """Return the threshold of one label: halfway between two probabilities; of equals the nearest to 0.5."""
-    if not labels_N.any():
-        return THRESHOLD
-    order = np.argsort(-shares_N, kind="stable")
-    falling, hits = shares_N[order], labels_N[order].cumsum()
-    given = np.arange(1, len(order) + 1)
-    below = np.append(falling[1:], 0.0)
-    apart = falling > below
-    f1 = np.where(apart, 2 * hits / (given + labels_N.sum()), -1.0)
-    cuts = (falling + below)[f1 == f1.max()] / 2
-    return float(cuts[np.abs(cuts - THRESHOLD).argmin()])
 
 
 def macro_average_precision(labels_NC: np.ndarray, logits_NC: np.ndarray) -> float:

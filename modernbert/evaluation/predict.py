@@ -59,10 +59,12 @@ def decide(logits_NC: np.ndarray, kind: Kind, thresholds: tuple[float, ...] = ()
     Args:
         logits_NC: what the network gives.
         kind: what that means.
-        thresholds: of each label: it is given where its probability is greater; 0.5 when empty.
+        thresholds: of each label: it is given where its probability is greater; 0.5 when empty. Of one
+            label a text, the one whose probability exceeds its threshold by most.
     """
     if kind == "single_label":
-        return np.asarray(logits_NC.argmax(axis=1))
+        above_NC = probabilities(logits_NC, kind) - np.array(thresholds) if thresholds else logits_NC
+        return np.asarray(above_NC.argmax(axis=1))
     if kind == "multi_label":
         given_NC = probabilities(logits_NC, kind) > np.array(thresholds) if thresholds else logits_NC > 0
         return given_NC.astype(np.float32)

@@ -14,7 +14,7 @@ from modernbert.data.examples import Examples
 from modernbert.data.task import Task
 from modernbert.errors import BadModel
 from modernbert.evaluation.calibration import Answers, calibration_scores
-from modernbert.evaluation.metrics import METRICS, Score, score
+from modernbert.evaluation.metrics import DIGITS, METRICS, Score, measured, score
 from modernbert.evaluation.multi_label import LabelScore, label_scores
 from modernbert.evaluation.predict import decide, probabilities
 
@@ -83,7 +83,10 @@ def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarra
     require_numbers(split, logits_NC)
     predictions = decide(logits_NC, task.kind, task.thresholds)
     clusters = row_clusters(task, examples.rows)
-    scores = tuple(score(metric, labels, predictions, clusters) for metric in task.metrics)
+    scores = tuple(
+        score(name, *measured(name, labels, predictions, logits_NC, task.positive_index), clusters)
+        for name in task.metrics
+    )
     notes = (*collapse_notes(task, predictions), *mean_notes(task, labels, predictions))
     by_label: tuple[LabelScore, ...] = ()
     if task.kind == "multi_label":
@@ -137,7 +140,10 @@ def quick_metrics(task: Task, labels: np.ndarray, logits_NC: np.ndarray) -> dict
     """
     require_numbers("validation", logits_NC)
     predictions = decide(logits_NC, task.kind, task.thresholds)
-    return {name: METRICS[name](labels, predictions) for name in task.metrics}
+    return {
+        name: METRICS[name](*measured(name, labels, predictions, logits_NC, task.positive_index))
+        for name in task.metrics
+    }
 
 
 def collapse_notes(task: Task, predictions: np.ndarray) -> tuple[str, ...]:
@@ -164,7 +170,7 @@ def example_rows(
             "id": f"{split}/{number}",
             "label": examples.labels[i].tolist(),
             "prediction": predictions[i].tolist(),
-            "logits": [round(float(value), 5) for value in logits_NC[i]],
+            "logits": [round(float(value), DIGITS) for value in logits_NC[i]],
             **({} if clusters is None else {"cluster": clusters[i]}),
         }
 
@@ -172,8 +178,8 @@ def example_rows(
 def readable_prediction(task: Task, logits_C: np.ndarray) -> dict[str, Any]:
     """Return one prediction in the task's own words.
 
-    Single-label: `prediction` (a name), `confidence`, `probabilities`; multi-label: `prediction` (a list
-    of names) and `probabilities`; regression: `prediction` (a number).
+    Single-label: `prediction` (a name), `confidence` (its probability), `probabilities`;
+    multi-label: `prediction` (a list of names) and `probabilities`; regression: `prediction` (a number).
     """
     if task.kind == "regression":
         return {"prediction": float(f"{logits_C[0]:.7g}")}  # all digits that fp32 knows
@@ -183,5 +189,5 @@ def readable_prediction(task: Task, logits_C: np.ndarray) -> dict[str, Any]:
         given = decide(logits_C[None], task.kind, task.thresholds)[0]
         chosen = [name for name, yes in zip(task.labels, given, strict=True) if yes]
         return {"prediction": chosen, "probabilities": named}
-    best = task.labels[int(shares.argmax())]
+    best = task.labels[int(decide(logits_C[None], task.kind, task.thresholds)[0])]
     return {"prediction": best, "confidence": named[best], "probabilities": named}

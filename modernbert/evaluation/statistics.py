@@ -109,7 +109,7 @@ def is_rough(sums: Sums) -> bool:
     if sums.scale not in ("share", "bounded"):
         return False
     rarer = min(sums.measured - low, high - sums.measured) / (high - low)
-    return rarer * len(sums.parts_NK) < ENOUGH
+    return rarer * (sums.deciding or len(sums.parts_NK)) < ENOUGH
 
 
 def _around(value: float, half: float) -> tuple[float, float]:

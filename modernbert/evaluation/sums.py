@@ -13,16 +13,22 @@ import numpy as np
 from scipy import stats
 
 from modernbert.errors import BadData
+from modernbert.evaluation.confusion import one_label, quotient, several_labels, value_of
+from modernbert.evaluation.ranked import average_precision_parts, roc_auc_parts
 
 UNBOUNDED = (-np.inf, np.inf)
 SHARE = (0.0, 1.0)
 CORRELATION = (-1.0, 1.0)
 SHARES = ("accuracy", "exact_match")
-CONFUSION = ("f1", "micro_f1", "macro_f1", "matthews")
+# Of the positive class alone.
+OF_ONE_CLASS = ("precision", "recall", "f1")
+CONFUSION = (*OF_ONE_CLASS, "micro_f1", "macro_f1", "matthews")
+# Of how the positive class's scores order the examples.
+RANKED = ("average_precision", "roc_auc")
 # The values that a metric can have; a metric that is not named here can have any.
 BOUNDS = {
     **dict.fromkeys(("spearman", "pearson", "matthews", "teacher_cosine"), CORRELATION),
-    **dict.fromkeys((*SHARES, "f1", "micro_f1", "macro_f1", "masked_accuracy"), SHARE),
+    **dict.fromkeys((*SHARES, *OF_ONE_CLASS, *RANKED, "micro_f1", "macro_f1", "masked_accuracy"), SHARE),
     **dict.fromkeys(("ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100"), SHARE),
     **dict.fromkeys(("mean_absolute_error", "root_mean_squared_error", "loss"), (0.0, np.inf)),
     "r2": (-np.inf, 1.0),
@@ -46,6 +52,8 @@ class Sums:
         known: False where the metric is not defined and 0 stands in its place: a correlation with a constant.
         examples: how many there are, where each of the parts is of a cluster of them; 0 where each is of one.
         lost: of a correlation, the examples that the variance on Fisher's scale goes without.
+        deciding: of a metric of one class, how many examples make the score: those of the rarer side; 0 where
+            all do.
     """
 
     parts_NK: np.ndarray
@@ -57,6 +65,7 @@ class Sums:
     known: bool = True
     examples: int = 0
     lost: int = 0
+    deciding: int = 0
 
     @property
     def n(self) -> int:
@@ -131,6 +140,8 @@ def _sums_of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
         return _spearman(labels, predictions)
     if metric in CONFUSION:
         return _confusion(metric, labels, predictions)
+    if metric in RANKED:
+        return _ranked(metric, labels, predictions)
     return _mean(predictions)
 
 
@@ -139,13 +150,7 @@ def _mean(values: np.ndarray) -> Sums:
 
 
 def _ratio(sums_RK: np.ndarray) -> np.ndarray:
-    return _quotient(sums_RK[:, 0], sums_RK[:, 1])
-
-
-def _quotient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Divide; nothing by nothing is 0."""
-    known = bottom > 0
-    return np.asarray(np.where(known, top / np.where(known, bottom, 1.0), 0.0))
+    return quotient(sums_RK[:, 0], sums_RK[:, 1])
 
 
 def _squared_error(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
@@ -192,7 +197,7 @@ def _vary(labels: np.ndarray, predictions: np.ndarray) -> bool:
 
 def _pearson_of(sums_RK: np.ndarray) -> np.ndarray:
     n, x, y, xx, yy, xy = sums_RK.T
-    return _quotient(n * xy - x * y, np.sqrt(np.maximum(0, (n * xx - x * x) * (n * yy - y * y))))
+    return quotient(n * xy - x * y, np.sqrt(np.maximum(0, (n * xx - x * x) * (n * yy - y * y))))
 
 
 def _spearman(labels: np.ndarray, predictions: np.ndarray) -> Sums:
@@ -212,7 +217,7 @@ def _spearman_of(sums_RK: np.ndarray) -> np.ndarray:
     # The mean of relative ranks is 1/2, in any sample.
     xx, yy, xy = (moment - n / 4 for moment in (xx, yy, xy))
     spread = np.where((xx > 1e-12 * n) & (yy > 1e-12 * n), xx * yy, 0.0)
-    return _quotient(xy, np.sqrt(spread))
+    return quotient(xy, np.sqrt(spread))
 
 
 def _relative_ranks(values_N: np.ndarray) -> np.ndarray:
@@ -234,57 +239,44 @@ def _above(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
 
 def _confusion(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums:
     """Hits, predicted and true examples of each class."""
+    deciding, known = 0, True
     if labels.ndim == 2:
         names = np.eye(labels.shape[1])
         wrong = np.roll(names, 1, axis=0) if len(names) > 1 else np.zeros((1, 1))
         every = (labels, predictions), (names, names), (names, wrong)
-        parts, right_LK, wrong_LK = (_several(metric, *pair) for pair in every)
-        value = _first_f1 if metric == "micro_f1" else _every_f1
+        parts, right_LK, wrong_LK = (several_labels(metric, *pair) for pair in every)
     else:
-        classes = np.array([1]) if metric == "f1" else np.unique([labels, predictions])
-        names = np.array([0, 1]) if metric == "f1" else np.unique(labels)
+        one = metric in OF_ONE_CLASS
+        classes = np.array([1]) if one else np.unique([labels, predictions])
+        names = np.array([0, 1]) if one else np.unique(labels)
         wrong = np.roll(names, 1) if len(names) > 1 else names + 1
         every = (labels, predictions), (names, names), (names, wrong)
-        parts, right_LK, wrong_LK = (_single(classes, *pair) for pair in every)
-        value = {"f1": _first_f1, "matthews": _matthews_of}.get(metric, _occurring_f1)
-    return Sums(parts, value, scale="bounded", right_LK=right_LK, wrong_LK=wrong_LK)
+        parts, right_LK, wrong_LK = (one_label(classes, *pair) for pair in every)
+        if one:
+            deciding = int((predictions if metric == "precision" else labels).sum())
+            known = deciding > 0 or metric == "f1"
+    value = value_of(metric, several=labels.ndim == 2)
+    return Sums(
+        parts, value, scale="bounded", right_LK=right_LK, wrong_LK=wrong_LK, known=known, deciding=deciding
+    )
 
 
-def _single(classes: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    true, predicted = labels[:, None] == classes, predictions[:, None] == classes
-    return np.concatenate([true & predicted, predicted, true], axis=1).astype(float)
+def _ranked(metric: str, labels: np.ndarray, scores: np.ndarray) -> Sums:
+    """Sums of a metric of ranks; an example's part holds what it changes in the ranks of the others."""
+    positive_N = labels.astype(bool)
+    few = int(min(positive_N.sum(), (~positive_N).sum()))
+    if metric == "average_precision":
+        few = int(positive_N.sum())
+        parts = average_precision_parts(positive_N, scores)
+        right, wrong, value = np.array([[1.0, 1.0]]), np.array([[0.0, 1.0]]), _ratio
+    else:
+        parts, area = roc_auc_parts(positive_N, scores)
+        right, wrong = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1]]), np.array([[0.0, 1, 0, 0], [0, 0, 0, 1]])
 
+        def value(sums_RK: np.ndarray) -> np.ndarray:
+            above, positives, below, negatives = sums_RK.T
+            return np.asarray(quotient(above, positives) + quotient(below, negatives) - area)
 
-def _several(metric: str, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    counts = (labels * predictions, predictions, labels)
-    if metric == "micro_f1":  # every decision counts, of whatever label
-        return np.stack([count.sum(axis=1) for count in counts], axis=1).astype(float)
-    return np.concatenate(counts, axis=1).astype(float)
-
-
-def _f1_of(sums_RK: np.ndarray) -> np.ndarray:
-    hits, predicted, true = np.split(sums_RK, 3, axis=1)
-    return _quotient(2 * hits, predicted + true)
-
-
-def _first_f1(sums_RK: np.ndarray) -> np.ndarray:
-    return np.asarray(_f1_of(sums_RK)[:, 0])
-
-
-def _every_f1(sums_RK: np.ndarray) -> np.ndarray:
-    return np.asarray(_f1_of(sums_RK).mean(1))
-
-
-def _occurring_f1(sums_RK: np.ndarray) -> np.ndarray:
-    _, predicted, true = np.split(sums_RK, 3, axis=1)
-    occurs = predicted + true > 0
-    return np.asarray((_f1_of(sums_RK) * occurs).sum(1) / occurs.sum(1))
-
-
-def _matthews_of(sums_RK: np.ndarray) -> np.ndarray:
-    """Gorodkin 2004."""
-    hits, predicted, true = np.split(sums_RK, 3, axis=1)
-    n = true.sum(1)
-    covariance = hits.sum(1) * n - (predicted * true).sum(1)
-    spread = (n**2 - (predicted**2).sum(1)) * (n**2 - (true**2).sum(1))
-    return _quotient(covariance, np.sqrt(np.maximum(0, spread)))
+    return Sums(
+        parts, value, scale="bounded", right_LK=right, wrong_LK=wrong, known=few > 0, deciding=max(few, 1)
+    )

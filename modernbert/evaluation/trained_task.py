@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.data.cells import Cells
+from modernbert.data.choices import usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import check_text_columns, guess_columns, guess_text
 from modernbert.data.labels import read_label_column
-from modernbert.data.own import own_name, usual_metrics
+from modernbert.data.own import own_name
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, Task
@@ -52,10 +53,30 @@ def task_of_run(record: dict[str, Any]) -> Task:
         labels=tuple(kept["labels"]),
         metrics=tuple(kept["metrics"]),
         mean=record["data"].get("target", {}).get("mean"),
+        positive=kept.get("positive", ""),
         thresholds=tuple(record.get("thresholds", {}).values()),
         cluster=record["data"].get("cluster", ""),
         source=FileData({}, Path()),
         validation=(),
+    )
+
+
+def as_trained(task: Task, source: ModelSource) -> Task:
+    """Return a named task with the positive class, thresholds and metrics of a run of its labels."""
+    record = read_run(source.run) if source.run else None
+    if (
+        record is None
+        or record["task"]["kind"] != task.kind
+        or set(record["task"]["labels"]) != {*task.labels}
+    ):
+        return task
+    trained = task_of_run(record)
+    found = dict(zip(trained.labels, trained.thresholds, strict=False))
+    return replace(
+        task,
+        positive=trained.positive or task.positive,
+        thresholds=tuple(found[name] for name in task.labels) if found else task.thresholds,
+        metrics=trained.metrics if trained.name == task.name else task.metrics,
     )
 
 
@@ -184,6 +205,7 @@ def task_of_file(
         labels=trained.labels,
         metrics=trained.metrics,
         mean=trained.mean,
+        positive=trained.positive,
         thresholds=trained.thresholds,
         cluster=belongs,
         source=FileData({"test": rows}, path),

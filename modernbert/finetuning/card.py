@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
+from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
 from modernbert.runs import rows_of
 from modernbert.settings.forms import by_name
@@ -161,7 +162,17 @@ def _use(record: dict[str, Any], name: str) -> str:
     else:
         kind = CLASSES.get(task, "AutoModelForSequenceClassification")
         code = [f"from transformers import {kind}", "", f'{kind}.from_pretrained("{name}")']
-    return "\n".join(["## Use", "", *note, "```python", *code, "```", ""])
+    return "\n".join(["## Use", "", *note, "```python", *code, "```", "", *_decision(record)])
+
+
+def _decision(record: dict[str, Any]) -> list[str]:
+    """Say what a reader of other libraries' answers must know: these take the more probable class."""
+    task, found = record["task"], record.get("thresholds")
+    if task["kind"] != "single_label" or not found:
+        return []
+    name = task["positive"]
+    said = f"Its scores are of this rule: `{name}` where its probability is above {found[name]:.4f}"
+    return [f"{said}. `pipeline` and `argmax` take the more probable class instead.", ""]
 
 
 def _has_token_vectors(record: dict[str, Any]) -> bool:
@@ -200,7 +211,8 @@ def _limits(record: dict[str, Any]) -> str:
     length = by_name(record["config"]).get("max_length")
     chosen = ""
     if by_name(record["config"]).get("keep") == "best":
-        more = " and the labels' thresholds were" if record.get("thresholds") else " was"
+        tuned = tuned_thresholds(record)
+        more = f" and {tuned} were" if tuned else " was"
         chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (
         f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "

@@ -222,7 +222,7 @@ def _train(
         "training": training_record(work, progress),
         "inference": dict(job.inference),
         "thresholds": dict(job.thresholds),
-        "notes": run_notes(inputs, splits, progress),
+        "notes": [*job.notes, *run_notes(inputs, splits, progress)],
     }
     write_card(folder / "model", record, folder.name)
     record["model_files"] = model_checksums(folder / "model")

@@ -23,8 +23,9 @@ from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretrainin
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig, RetrievalTrainingConfig, TrainingConfig
 from modernbert.settings.sections import RetrievalConfig
-from modernbert.training.classification import load_training_splits, prepare_labelled, resolve_task
+from modernbert.training.classification import prepare_labelled
 from modernbert.training.inputs import Inputs, Request, limited, require_context, settle
+from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.retrieval import RetrievalInputs
 
 # Of a model that does not say how long its texts are: what retrieval's passages need, not its context.

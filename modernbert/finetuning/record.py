@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.task import Task
 from modernbert.errors import BadRun
 from modernbert.evaluation.protocols import PROTOCOLS
 from modernbert.evaluation.scoring import SplitScores
@@ -17,8 +18,9 @@ from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import ModelSource
 from modernbert.places import no_space_is_an_error
+from modernbert.settings.forms import by_name
 from modernbert.training.checkpoint import Progress
-from modernbert.training.inputs import Inputs
+from modernbert.training.inputs import Inputs, Sheet
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
 from modernbert.training.state import Fit
 from modernbert.versions import versions
@@ -57,7 +59,7 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "study": dict(study) if study else None,
         "tags": list(inputs.request.tags),
-        "task": {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics},
+        "task": _task_record(task),
         "model": inputs.source.record(),
         "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
         "recipe": asdict(inputs.recipe),
@@ -74,6 +76,12 @@ def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str,
         "hardware": describe_hardware(),
         "versions": versions(),
     }
+
+
+def _task_record(task: Sheet) -> dict[str, Any]:
+    if isinstance(task, Task):
+        return task.record()
+    return {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics}
 
 
 def training_record(job: Fit, progress: Progress) -> dict[str, Any]:
@@ -101,6 +109,8 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
             f"({metric} {first[metric]:.4f}), which was saved"
         )
     expected, value = inputs.recipe.expected, splits[0].main.value
+    if inputs.config.evaluation.metric or inputs.config.classes.threshold:
+        expected = None  # it is of the recipe's own way of scoring
     if expected and not expected[0] <= value <= expected[1]:
         notes.append(
             f"{metric} {value:.4f} is outside {expected[0]:.3f} to {expected[1]:.3f}, "
@@ -111,14 +121,17 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
 
 def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> None:
     """Raise BadRun if data, settings or model differ from those the run began with."""
-    splits = inputs.data_record()["splits"]
-    now = {name: split["fingerprint"] for name, split in splits.items()}
+    data = inputs.data_record()
+    now = {name: split["fingerprint"] for name, split in data["splits"].items()}
+    # A version that has more settings than the one that began the run has them at their defaults.
+    kept, now_set = by_name(record["config"]), by_name(json.loads(json.dumps(inputs.config.as_dict())))
     then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
-    changed = [
+    changed: list[str] = [
         what
         for what, before, after in (
             ("the data", then, now),
-            ("the settings", record["config"], json.loads(json.dumps(inputs.config.as_dict()))),
+            ("the class weights", record["data"].get("class_weights"), data.get("class_weights")),
+            ("the settings", kept, {name: value for name, value in now_set.items() if name in kept}),
             ("the model", *_weights(record["model"], inputs.source)),
         )
         if before != after

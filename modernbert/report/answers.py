@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from sklearn import metrics as sk
 
-from modernbert.comparison.analysis import answers_of, confidence_of, confusion, is_right
+from modernbert.comparison.analysis import answers_of, confusion
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.tables import Table
 from modernbert.evaluation.calibration import BINS, Calibration, calibration
@@ -83,40 +83,59 @@ def _by_label(outcome: Outcome) -> Table:
 
 
 def _precision_recall(outcomes: Sequence[Outcome], styles: Styles) -> Section:
-    """Draw the second class's curve: the one that F1 of a binary task counts."""
-    name = outcomes[0].record["task"]["labels"][1]
+    """Draw the positive class's curve."""
+    positive = outcomes[0].positive
+    name = outcomes[0].record["task"]["labels"][positive]
     lines: dict[str, Points] = {}
     used: dict[str, tuple[float, float]] = {}
     rows = []
     for outcome in outcomes:
         answers = answers_of(outcome)
         assert answers is not None
-        truth_N, share_N = answers.labels == 1, answers.shares[:, 1]
+        truth_N, share_N = answers.labels == positive, answers.shares[:, positive]
         if not truth_N.any():
             continue
         precision, recall, _ = sk.precision_recall_curve(truth_N, share_N)
         lines[outcome.model] = list(zip(recall.tolist(), precision.tolist(), strict=True))
         at = [
-            f(truth_N, outcome.predictions == 1, zero_division=0.0)
+            f(truth_N, outcome.predictions == positive, zero_division=0.0)
             for f in (sk.recall_score, sk.precision_score)
         ]
         used[outcome.model] = (float(at[0]), float(at[1]))
         area = sk.average_precision_score(truth_N, share_N)
         rows.append(
-            (outcome.model, "0.5", f"{at[1]:.4f}", f"{at[0]:.4f}", f"{area:.4f}", f"{truth_N.mean():.4f}")
+            (
+                outcome.model,
+                _threshold(outcome, name),
+                f"{at[1]:.4f}",
+                f"{at[0]:.4f}",
+                f"{area:.4f}",
+                f"{truth_N.mean():.4f}",
+            )
         )
     numbers = ("threshold", "precision", "recall", "average precision", "share of the class")
     table = Table("", ("model", *numbers), tuple(rows), numbers)
     text = (
-        f"Class “{name}”. The sign marks the threshold used: 0.5, so the more probable class is the answer. "
+        f"Class “{name}”. The sign marks the threshold used: at 0.5 the more probable class is the answer. "
         "Answering at random has the class's share as its precision."
     )
     drawn = (plots.precision_recall(lines, used, styles),) if lines else ()
     return Section("Precision and recall", text, plots=drawn, tables=(table,))
 
 
+def _threshold(outcome: Outcome, name: str) -> str:
+    """Return the threshold that a training keeps; an evaluation has its model's."""
+    found = outcome.record.get("thresholds", {}).get(name)
+    return "0.5" if found is None else f"{found:.4f}"
+
+
 def _calibration(outcomes: Sequence[Outcome], styles: Styles) -> list[Section]:
-    sure = {o.model: calibration(c, is_right(o)) for o in outcomes if (c := confidence_of(o)) is not None}
+    known = {o.model: found for o in outcomes if (found := answers_of(o)) is not None}
+    # Of the more probable class, whatever threshold decides on the answer.
+    sure = {
+        name: calibration(found.confidence, found.shares.argmax(axis=1) == found.labels)
+        for name, found in known.items()
+    }
     if not sure:
         return []
     text = "Is a model right as often as it says? A calibrated model lies on the diagonal."

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from modernbert.comparison.notes import score_of_constant
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import TaskComparison
 from modernbert.comparison.tables import Table
-from modernbert.evaluation.metrics import METRICS
 from modernbert.evaluation.shown import interval_text
+from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.report.plots import evenly
 from modernbert.report.section import Section
 from modernbert.runs import rows_of
@@ -39,9 +40,9 @@ def constant_answer(outcome: Outcome) -> tuple[str, float] | None:
     labels, kind = outcome.labels, outcome.record["task"]["kind"]
     if labels is None or kind == "regression":
         return None
-    names, metric = outcome.record["task"]["labels"], METRICS[outcome.metric]
+    names = outcome.record["task"]["labels"]
     tried = _classes(labels) if kind == "single_label" else _sets(labels)
-    value, always = max(((metric(labels, a), a) for a in tried), key=lambda one: one[0])
+    value, always = max(((score_of_constant(outcome, a), a) for a in tried), key=lambda one: one[0])
     chosen = [int(always[0])] if kind == "single_label" else np.flatnonzero(always[0]).tolist()
     named = ", ".join(names[c] for c in chosen) or "none"
     return (named if len(chosen) <= NAMED else f"the {len(chosen)} most frequent labels"), float(value)
@@ -116,7 +117,8 @@ def chosen_on(record: Mapping[str, Any]) -> str:
     training, split = record["training"], record["results"][0]["split"]
     if by_name(record["config"])["keep"] != "best":
         return f"the last step, {training['steps']}; none was chosen"
-    more = "; the labels' thresholds were tuned there too" if record.get("thresholds") else ""
+    tuned = tuned_thresholds(record)
+    more = f"; {tuned} {'was' if tuned == 'the threshold' else 'were'} tuned there too" if tuned else ""
     return f"step {training['best_step']} of {training['steps']}, the best evaluation on {split}{more}"
 
 

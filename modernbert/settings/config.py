@@ -18,6 +18,7 @@ from modernbert.settings.fields import (
     require,
 )
 from modernbert.settings.sections import (
+    ClassesConfig,
     DataConfig,
     EvaluationConfig,
     LoraConfig,
@@ -46,6 +47,7 @@ class TrainingConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     data: DataConfig = DataConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    classes: ClassesConfig = ClassesConfig()
     memory: MemoryConfig = MemoryConfig()
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
@@ -107,6 +109,13 @@ class RetrievalTrainingConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FineTuningConfig(RetrievalTrainingConfig):
+    """The settings of any fine-tuning, before it is known what is trained: those that options are made of."""
+
+    task: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainingConfig(TrainingConfig):
     """The settings of masked language modelling."""
 
@@ -129,11 +138,11 @@ def _described(config: type[TrainingConfig]) -> dict[str, Setting]:
         found.name: found
         for section in dataclasses.fields(config)
         for found in describe(section.name, hints[section.name])
-        if config.task in found.applies_to.tasks
+        if {config.task or CLASSIFICATION, config.task or RETRIEVAL} & {*found.applies_to.tasks}
     }
 
 
-_SETTINGS = {config: _described(config) for config in CONFIGS}
+_SETTINGS = {config: _described(config) for config in (*CONFIGS, FineTuningConfig)}
 _EVERY = {name: found for described in _SETTINGS.values() for name, found in described.items()}
 
 

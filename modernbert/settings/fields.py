@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from modernbert.errors import BadOption
 from modernbert.ranges import Range
@@ -75,12 +76,24 @@ class Setting:
     @property
     def choices(self) -> tuple[str, ...]:
         """The words that it may be; none if it is no word."""
-        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+        return tuple(word for kind in self._kinds if get_origin(kind) is Literal for word in get_args(kind))
+
+    @property
+    def otherwise(self) -> type[float] | type[str] | None:
+        """What a setting that is a word may be instead: a number, or (text) a file; None for nothing."""
+        return next((kind for kind in self._kinds if kind in (float, str)), None) if self.choices else None
+
+    @property
+    def _kinds(self) -> tuple[Any, ...]:
+        return get_args(self.kind) if get_origin(self.kind) in (Union, UnionType) else (self.kind,)
 
     def rule_broken(self, value: Any) -> str:
         """Return what the setting must be, if `value` is not that; else nothing."""
         if self.choices:
-            return "" if value in self.choices else f"one of {', '.join(filter(None, self.choices))}"
+            right = value in self.choices or (self.otherwise and _fits(value, self.otherwise, self.limits))
+            others = {float: f" or a number, {self.limits}", str: " or a file"}
+            more = others[self.otherwise] if self.otherwise else ""
+            return "" if right else f"one of {', '.join(filter(None, self.choices))}{more}"
         if get_origin(self.kind) is tuple:
             kind = get_args(self.kind)[0]
             right = isinstance(value, (list, tuple)) and all(_fits(v, kind, self.limits) for v in value)

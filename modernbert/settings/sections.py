@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from modernbert.ranges import LENGTHS, SEEDS, Range
 from modernbert.settings.fields import (
+    CLASSIFICATION,
     FINE_TUNING,
     PRETRAINING,
     RETRIEVAL,
@@ -23,6 +24,7 @@ _COUNT = Range(0, 1_000_000_000)
 _SHARE = Range(0, 1, below=True)
 _INNER_SHARE = Range(0, 1, above=True, below=True)
 
+_IN_CLASSIFICATION = AppliesTo((CLASSIFICATION,))
 _IN_FINE_TUNING = AppliesTo(FINE_TUNING)
 _WITH_LORA = AppliesTo(FINE_TUNING, "lora", (True,))
 _IN_RETRIEVAL = AppliesTo((RETRIEVAL,))
@@ -97,6 +99,38 @@ class EvaluationConfig(Section):
         "Early stopping: stop after this many evaluations without a better score", 0, _COUNT, zero="never"
     )
     keep: Literal["best", "last"] = setting("Weights to keep: best (by the validation score) or last", "best")
+    metric: Literal[
+        "", "accuracy", "precision", "recall", "f1", "macro_f1", "matthews", "average_precision", "roc_auc",
+        "micro_f1", "exact_match", "r2", "pearson", "spearman",
+    ] = setting(
+        "Main metric (f1, ...), which chooses the weights to keep", "", applies_to=_IN_CLASSIFICATION
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassesConfig(Section):
+    """Classes of which some are rare."""
+
+    panel: ClassVar[str] = "Classes"
+
+    weights: Literal["none", "balanced"] | str = setting(
+        "Weights of the classes in the loss: balanced, none, or a JSON file (label: weight)",
+        "none",
+        name="class_weights",
+        applies_to=_IN_CLASSIFICATION,
+    )
+    positive: str = setting(
+        "Which of two classes precision, recall and the like are of; in own data by default the rarer one",
+        "",
+        applies_to=_IN_CLASSIFICATION,
+    )
+    threshold: Literal["", "auto"] | float = setting(
+        "Probability above which the positive class (or each of several labels) is given: a number, or auto "
+        "(tuned on validation)",
+        "",
+        _INNER_SHARE,
+        applies_to=_IN_CLASSIFICATION,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

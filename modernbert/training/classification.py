@@ -18,13 +18,10 @@ from torch import nn
 from modernbert.data.batching import BatchPlan
 from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
-from modernbert.data.own import OwnData, own_task
-from modernbert.data.sources import LoadedSplit, bundle_folder, load_split
-from modernbert.data.targets import resolve
+from modernbert.data.sources import LoadedSplit, bundle_folder
 from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
-from modernbert.errors import BadOption
-from modernbert.evaluation.multi_label import macro_average_precision, with_thresholds
+from modernbert.evaluation.multi_label import macro_average_precision
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import (
     SplitScores,
@@ -33,6 +30,7 @@ from modernbert.evaluation.scoring import (
     quick_metrics,
     score_split,
 )
+from modernbert.evaluation.thresholds import decision_note, with_thresholds
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.loading import (
     context_length,
@@ -47,11 +45,16 @@ from modernbert.model.loading import (
 from modernbert.model.locate import locate_model
 from modernbert.model.packing import PackedBatch, pack
 from modernbert.runs import RunStore
+from modernbert.training.class_weights import class_weights
 from modernbert.training.inputs import Inputs, Job, Request, limited, settle, trainable, with_max_length
-from modernbert.training.objectives import LOSSES, PerExample
+from modernbert.training.objectives import LOSSES, PerExample, weighted_loss
 from modernbert.training.reports import Evaluation
+from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.scale import Scale
 from modernbert.training.signals import StopRequest
+
+# Labels whose weights are shown before training; a run keeps all.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class LabelledInputs(Inputs):
     loaded: dict[str, LoadedSplit]
     examples: dict[str, Examples]
     report: DataReport
+    weights: dict[str, float]
 
     @property
     def target(self) -> Scale | None:
@@ -99,9 +103,23 @@ class LabelledInputs(Inputs):
         return {
             "data": f"{sizes}  ({next(iter(self.loaded.values())).found_in})",
             **target,
+            **self._classes(),
             "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
             f"longest {longest['max']}; {cut:.1%} truncated at {self.config.data.max_length}",
         }
+
+    def _classes(self) -> dict[str, str]:
+        """Return the positive class and the classes' weights, where there are such."""
+        told = {}
+        if self.task.is_binary:
+            labels, name = self.examples[self.task.train].labels, self.task.labels[self.task.positive_index]
+            assert labels is not None
+            share = float((labels == self.task.positive_index).mean())
+            told["positive class"] = f"{name}, {share:.1%} of the training rows (--positive names the other)"
+        if self.weights:
+            shown = [f"{name} {weight:.4g}" for name, weight in self.weights.items()]
+            told["class weights"] = ", ".join(shown[:SHOWN]) + (" ..." if len(shown) > SHOWN else "")
+        return told
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -113,6 +131,7 @@ class LabelledInputs(Inputs):
         target = {"target": self.target.as_dict()} if self.target else {}
         return {
             **target,
+            **({"class_weights": self.weights} if self.weights else {}),
             "text": self.task.text,
             "label": self.task.label,
             "cluster": self.task.cluster,
@@ -130,32 +149,6 @@ class LabelledInputs(Inputs):
         return "classifier"
 
 
-def resolve_task(request: Request) -> tuple[Task, list[str]]:
-    """Return the named task, or one made of the user's own data, and what to tell about it."""
-    if request.kind == "retrieval":
-        raise BadOption(f"{request.target} is no file of pairs: --kind retrieval needs one")
-    own = OwnData(
-        path=request.target,
-        validation=Path(request.validation) if request.validation else None,
-        test=Path(request.test) if request.test else None,
-        text=request.text,
-        label=request.label,
-        kind=request.kind,
-        cluster=request.cluster,
-    )
-    target = resolve(request.target, kind=request.kind)
-    if target.form in ("labelled", "hub"):
-        return own_task(own)
-    task = target.labelled_task()
-    given = [n for n in ("validation", "test", "text", "label", "kind", "cluster") if getattr(request, n)]
-    if given:
-        raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
-    if task.trains_on:
-        note = f"{task.name} has no training data: training on {task.trains_on}"
-        return resolve(task.trains_on).labelled_task(), [note]
-    return task, []
-
-
 def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
     """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
     data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
@@ -169,6 +162,8 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
         examples[task.train] = train
         notes.append(f"training on {len(train)} rows only (--limit)")
     settings, more = settle(request, task.name, source, store, train_rows=len(train))
+    assert train.labels is not None
+    weights = class_weights(task, settings.config.classes.weights, train.labels)
     tokenizer = load_tokenizer(source)
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
     config = with_max_length(settings.config, lengths[task.train], context_length(load_config(source)))
@@ -182,17 +177,13 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
         config=config,
         loaded=loaded,
         examples=examples,
+        weights=weights,
         report=check_data(
             task, examples, lengths=lengths, max_length=config.data.max_length, tokenizer=tokenizer
         ),
         machine=settings.machine,
         notes=(*notes, *more),
     )
-
-
-def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedSplit]:
-    """Load the training split and every held-out split whose labels are known."""
-    return {name: load_split(task, name, data_dir) for name in (task.train, *task.scored_splits)}
 
 
 def make_dataset(inputs: LabelledInputs, split: str) -> Dataset:
@@ -220,7 +211,8 @@ class ClassificationJob(Job):
         self.model = trainable(loaded.model, inputs.config, head=True)
         self.network = PackedClassifier(self.model)
         self.new_tensors = loaded.new_tensors
-        self.objective = PerExample(LOSSES[inputs.task.kind])
+        kind, weights = inputs.task.kind, torch.tensor(list(inputs.weights.values()))
+        self.objective = PerExample(weighted_loss(kind, weights) if inputs.weights else LOSSES[kind])
         self.splits = {split: make_dataset(inputs, split) for split in inputs.examples}
         self.data = self.splits[inputs.task.train]
         self.trained_texts = self.data.examples.texts
@@ -228,8 +220,8 @@ class ClassificationJob(Job):
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Score the first validation split, without intervals.
 
-        Several labels a text are judged by how well texts are ordered: that needs no thresholds, which are
-        tuned for each evaluation anew.
+        Several labels a text are judged by how well texts are ordered, unless the user names a metric: that
+        needs no thresholds, which are tuned for each evaluation anew.
         """
         split = self.task.validation[0]
         logits, labels = self._logits(network, split), self.splits[split].examples.labels
@@ -238,8 +230,8 @@ class ClassificationJob(Job):
         metrics = quick_metrics(task, labels, logits)
         main = task.metrics[0]
         if task.kind == "multi_label":
-            main = "macro_average_precision"
-            metrics[main] = macro_average_precision(labels, logits)
+            metrics["macro_average_precision"] = macro_average_precision(labels, logits)
+            main = self.inputs.config.evaluation.metric or "macro_average_precision"
         notes = collapse_notes(task, decide(logits, task.kind, task.thresholds))
         return Evaluation(metrics, metrics[main], notes)
 
@@ -293,6 +285,7 @@ class ClassificationJob(Job):
         first = task.validation[0]
         task = with_thresholds(task, self.splits[first].examples.labels, outputs[first])
         self.thresholds = dict(zip(task.labels, task.thresholds, strict=False))
+        self.notes = tuple(filter(None, [decision_note(task)]))
         for split, logits in outputs.items():
             examples = self.splits[split].examples
             results.append(score_split(task, split, examples, logits))

@@ -114,9 +114,10 @@ class Job(ABC):
         new_tensors: what the checkpoint did not have.
         objective: how a batch becomes gradients.
         data: what the loop trains on.
-        inference: how fast `score` was: examples and tokens a second; empty where it was not measured.
+        inference: examples and tokens a second of `score`; empty where not measured.
         trained_texts: what it learns from, where that is labelled texts.
-        thresholds: from which probability on each label is given, of several a text; empty elsewhere.
+        thresholds: above which probability each label is given.
+        notes: what a reader of the scores should know.
     """
 
     model: Any
@@ -127,6 +128,7 @@ class Job(ABC):
     inference: Mapping[str, float] = MappingProxyType({})
     trained_texts: Sequence[tuple[str, ...]] = ()
     thresholds: Mapping[str, float] = MappingProxyType({})
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def evaluate(self, network: nn.Module) -> Evaluation:
@@ -154,8 +156,7 @@ class Inputs(ABC):
     config: TrainingConfig
     machine: Machine
     notes: tuple[str, ...]
-    # What the run's record calls it.
-    run_kind: ClassVar[str] = "finetune"
+    run_kind: ClassVar[str] = "finetune"  # what the run's record calls it
 
     @abstractmethod
     def facts(self) -> dict[str, str]:
@@ -251,8 +252,7 @@ def find_start(
 
     Also return what to tell about it: damaged runs are left out.
 
-    Raises:
-        BadOption: no finished run of that task with this model exists.
+    Raises BadOption when no finished run of that task with this model exists.
     """
     wanted = request.init_from or recipe.init_from
     data_dir = Path(request.data_dir) if request.data_dir else None

@@ -18,7 +18,9 @@ from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.data.task import Kind
 from modernbert.model.encoder import pads
 
-Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, int]]
+# Of examples that weigh as they like, the count is the sum of their weights, on the device.
+Count = float | torch.Tensor
+Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Count]]
 
 
 def cross_entropy(logits_NC: torch.Tensor, labels_N: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -30,6 +32,31 @@ def binary_cross_entropy(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> tu
     """Multi-label classification; labels are zeros and ones. The mean runs over every label."""
     loss = F.binary_cross_entropy_with_logits(logits_NC.float(), labels_NC, reduction="sum")
     return loss, labels_NC.numel()
+
+
+def weighted_loss(kind: Kind, weights_C: torch.Tensor) -> Loss:
+    """Return the loss of a kind of task whose labels weigh differently.
+
+    Of one label a text, it is torch's `CrossEntropyLoss(weight=...)`: a mean in which each example weighs as
+    much as its label, so that the weights are the count. Of several, it is
+    `BCEWithLogitsLoss(pos_weight=...)`, which multiplies the loss of a label that is there; the mean still
+    runs over every label.
+    """
+
+    def single(logits_NC: torch.Tensor, labels_N: torch.Tensor) -> tuple[torch.Tensor, Count]:
+        weights = weights_C.to(logits_NC.device)
+        loss = F.cross_entropy(logits_NC.float(), labels_N, weight=weights, reduction="sum")
+        return loss, weights[labels_N].sum()
+
+    def several(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> tuple[torch.Tensor, Count]:
+        weights = weights_C.to(logits_NC.device)
+        loss = F.binary_cross_entropy_with_logits(
+            logits_NC.float(), labels_NC, pos_weight=weights, reduction="sum"
+        )
+        return loss, labels_NC.numel()
+
+    assert kind != "regression", "numbers have no labels"
+    return single if kind == "single_label" else several
 
 
 def squared_error(logits_N1: torch.Tensor, labels_N: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -75,7 +102,7 @@ class Sums:
     """What a batch left behind, besides its gradients."""
 
     loss: torch.Tensor
-    count: int
+    count: Count
     tokens: int
 
 
@@ -105,7 +132,8 @@ class PerExample:
     ) -> Sums:
         """Run each part forward and backward."""
         device = accelerator.device
-        total, count, tokens = torch.zeros((), device=device), 0, 0
+        total, tokens = torch.zeros((), device=device), 0
+        count: Count = 0
         for part in split_by_tokens(indices, data.plan.lengths, max_tokens, padded=pads(network)):
             batch, labels = data.batch(part)
             with accelerator.autocast():
@@ -113,6 +141,6 @@ class PerExample:
             loss, size = self.loss(logits, labels.to(device))
             accelerator.backward(loss)
             total += loss.detach()
-            count += size
+            count = count + size
             tokens += batch.num_tokens
         return Sums(total, count, tokens)

@@ -92,7 +92,9 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def average_and_clip(parameters: Iterable[nn.Parameter], count: float, max_norm: float) -> torch.Tensor:
+def average_and_clip(
+    parameters: Iterable[nn.Parameter], count: float | torch.Tensor, max_norm: float
+) -> torch.Tensor:
     """Divide summed gradients by `count` and scale them down to `max_norm` (0: never), in one pass.
 
     Returns:

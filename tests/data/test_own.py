@@ -8,6 +8,7 @@ import pytest
 from helpers import toy_rows, write_csv
 
 from modernbert.data.check import check_data
+from modernbert.data.choices import OF_POSITIVE
 from modernbert.data.examples import to_examples
 from modernbert.data.own import OwnData, own_task
 from modernbert.errors import BadData, NotAvailable
@@ -32,7 +33,7 @@ def test_equal_texts_stay_on_one_side(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "kind", "names", "metrics"),
     [
-        (["no", "yes"], "single_label", ("no", "yes"), ("accuracy", "macro_f1", "matthews")),
+        (["no", "yes"], "single_label", ("no", "yes"), ("accuracy", "macro_f1", "matthews", *OF_POSITIVE)),
         ([2, 10, 1], "single_label", ("1", "2", "10"), ("accuracy", "macro_f1")),
         ([["a"], ["a", "b"]], "multi_label", ("a", "b"), ("micro_f1", "macro_f1", "exact_match")),
         (

@@ -10,14 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from modernbert.evaluation.multi_label import (
-    best_threshold,
-    label_scores,
-    macro_average_precision,
-    tune_thresholds,
-)
+from modernbert.evaluation.multi_label import label_scores, macro_average_precision
 from modernbert.evaluation.predict import decide, probabilities
 from modernbert.evaluation.shown import macro_average
+from modernbert.evaluation.thresholds import best_threshold, tune_thresholds
 
 
 @given(seed=st.integers(0, 10_000), size=st.integers(1, 30), ties=st.booleans())

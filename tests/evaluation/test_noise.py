@@ -17,7 +17,7 @@ from modernbert.evaluation.noise import (
     noise_of_mean,
     unrelated_orders,
 )
-from modernbert.evaluation.sums import sums_of
+from modernbert.evaluation.sums import RANKED, sums_of
 
 
 def example_of(metric: str, n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +25,9 @@ def example_of(metric: str, n: int, random: np.random.Generator) -> tuple[np.nda
     if metric in ("pearson", "spearman", "mean_absolute_error", "root_mean_squared_error", "r2"):
         labels = random.integers(0, 6, n).astype(float)
         return labels, labels + random.normal(0, 2, n)
+    if metric in RANKED:
+        labels = random.integers(0, 2, n)
+        return labels, (labels + random.normal(0, 1, n)).round(1)  # some are equal
     classes = {"f1": 2, "matthews": 3, "macro_f1": 4}.get(metric, 2)
     shape = (n, 3) if metric in ("micro_f1", "exact_match") else n
     labels = random.integers(0, classes, shape)
@@ -40,7 +43,7 @@ def test_sums_give_the_metric(metric):
     places = random.integers(0, 80, 80)
     resampled = sums.value(sums.parts_NK[places].sum(0, keepdims=True))[0]
     # Ranks stay those of the whole sample, but for what a changed example changes in them.
-    tolerance = 0.01 if metric == "spearman" else 1e-9
+    tolerance = 0.01 if metric in ("spearman", *RANKED) else 1e-9
     assert resampled == pytest.approx(METRICS[metric](labels[places], predictions[places]), abs=tolerance)
 
 
@@ -68,7 +71,7 @@ def test_the_deviation_is_the_bootstraps(metric):
     assert noise.deviation == pytest.approx(np.std(drawn), rel=0.2)
 
 
-@pytest.mark.parametrize("metric", ["spearman", "matthews"])
+@pytest.mark.parametrize("metric", ["spearman", "matthews", *RANKED])
 def test_the_influence_is_the_jackknifes(metric):
     """Left out one by one, ranks are made anew; of tied ones too."""
     random = np.random.default_rng(2)

@@ -39,6 +39,8 @@ def applies(name: str, config: type[TrainingConfig], state: dict[str, Any]) -> b
     if name == "decay":
         default = "trapezoidal" if config is CORPUS else "linear"
         return state.get("schedule", default) == "trapezoidal"
+    if name in ("metric", "class_weights", "positive", "threshold"):
+        return config is LABELS
     if name in ("lora", "random_weights"):
         return config is not CORPUS
     if name.startswith("lora_"):

@@ -24,7 +24,11 @@ def test_every_setting_refuses_what_makes_no_sense(config, found):
     for odd in ODD:
         if isinstance(found.default, tuple) and odd == []:
             continue  # none at all
-        if isinstance(found.default, str) and isinstance(odd, str) and not found.choices:
+        if (
+            isinstance(found.default, str)
+            and isinstance(odd, str)
+            and (not found.choices or found.otherwise is str)
+        ):
             continue  # any text
         with pytest.raises(BadOption, match=rf"x\.toml: {found.name} is .*; it must be "):
             config().with_values({found.name: odd}, source="x.toml")
@@ -47,7 +51,7 @@ def test_whatever_is_taken_is_finite(setting, value):
 def test_every_number_has_limits():
     for _, found in SETTINGS:
         number = isinstance(found.default, (int, float)) and not isinstance(found.default, bool)
-        assert (found.limits is not None) == (number or found.name == "dims"), found.name
+        assert (found.limits is not None) == (number or found.name in ("dims", "threshold")), found.name
 
 
 def test_a_setting_has_one_place_and_one_name_in_every_config():

@@ -45,7 +45,8 @@ def test_an_older_runs_settings_are_those_that_it_was_trained_with(older, name, 
     record = older.read(name)
     assert record["format"] == FORMAT == 2
     again = kind().with_values({n: v for n, v in by_name(record["config"]).items() if n in kind().by_name()})
-    assert json.loads(json.dumps(again.as_dict())) == record["config"]
+    now = by_name(json.loads(json.dumps(again.as_dict())))
+    assert {n: v for n, v in now.items() if n in flat(name)} == by_name(record["config"])
     assert by_name(record["config"]) == flat(name)
 
 
