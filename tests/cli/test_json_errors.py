@@ -71,7 +71,7 @@ def test_a_missing_argument(words, mbert):
     ("arguments", "kind"),
     [
         (["finetune", "glue/sst3"], "UnknownName"),
-        (["eval", "nosuch.csv", "-m", "x"], "UnknownName"),
+        (["eval", "nosuch.csv", "-m", "x"], "BadData"),
         (["runs", "show", "nosuch"], "UnknownName"),
         (["nosuch"], "BadOption"),
         (["search", "x", "--index", "."], "BadData"),
