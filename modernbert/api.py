@@ -228,8 +228,7 @@ def embed(
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     embedder = Embedder(source, max_length=max_length, device=device, precision=precision)
     kind: Literal["query", "document"] = "query" if queries else "document"
-    paths = Path(file), Path(output)
-    return embed_file(embedder, *paths, column=text, kind=kind, on_progress=on_progress)
+    return embed_file(embedder, Path(file), Path(output), column=text, kind=kind, on_progress=on_progress)
 
 
 @dataclass(frozen=True)
@@ -241,9 +240,8 @@ class Classifier:
     def predict(self, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
         """Return, for each text or pair of texts, the `prediction` and `probabilities` of the labels."""
         rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        if not rows:
-            return []
-        return [readable_prediction(self.scorer.task, logits_C) for logits_C in self.scorer.logits(rows)]
+        found = self.scorer.logits(rows) if rows else ()
+        return [readable_prediction(self.scorer.task, logits_C) for logits_C in found]
 
     def logits(self, texts: Sequence[str | tuple[str, ...]]) -> np.ndarray:
         """Return logits, fp32, shape (N, C), in the order of the task's labels."""

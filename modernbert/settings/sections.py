@@ -19,11 +19,9 @@ from modernbert.settings.fields import (
     setting,
 )
 
-# Larger than anybody needs, and small enough to compute with.
 _COUNT = Range(0, 1_000_000_000)
 _SHARE = Range(0, 1, below=True)
 _INNER_SHARE = Range(0, 1, above=True, below=True)
-
 _IN_CLASSIFICATION = AppliesTo((CLASSIFICATION,))
 _IN_FINE_TUNING = AppliesTo(FINE_TUNING)
 _WITH_LORA = AppliesTo(FINE_TUNING, "lora", (True,))
