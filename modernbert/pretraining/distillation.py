@@ -25,6 +25,7 @@ from modernbert.evaluation.metrics import mean_score
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings, load_embedder, save_embedder
 from modernbert.model.encoder import mean_by_sequence, modernbert_hidden
+from modernbert.model.locate import UNTRAINED
 from modernbert.model.packing import PackedBatch
 from modernbert.pretraining.inputs import PretrainingInputs
 from modernbert.pretraining.job import QUICK_TOKENS, PretrainingData, PretrainingJob, joined
@@ -126,6 +127,24 @@ class Distillation:
         return F.cross_entropy(logits_MV.float(), targets_M.to(accelerator.device))
 
 
+def start_from_words(model: Any, teacher: Embedder, tokenizer: Any, projection_SD: np.ndarray) -> None:
+    """Let a ModernBERT with random weights begin as a bag of the teacher's words, in place.
+
+    Each token's embedding becomes what the teacher gives its text, as in model2vec's static models. Every
+    layer begins by adding nothing: what it computes goes through a matrix of zeros.
+    """
+    texts = [tokenizer.decode([number]).strip() or " " for number in range(len(tokenizer))]
+    vectors_VS = teacher.encode(texts)
+    vectors_VD = (vectors_VS - vectors_VS.mean(axis=0)) @ projection_SD
+    vectors_VD /= np.linalg.norm(vectors_VD, axis=1, keepdims=True) + 1e-6
+    scale = model.config.initializer_range * model.config.hidden_size**0.5
+    with torch.no_grad():
+        model.get_input_embeddings().weight[: len(texts)] = torch.from_numpy(vectors_VD * scale)
+        for layer in model.base_model.layers:
+            layer.attn.Wo.weight.zero_()
+            layer.mlp.Wo.weight.zero_()
+
+
 class DistillationJob(PretrainingJob):
     """A model on its device, with its corpus and the teacher's vectors of it."""
 
@@ -148,10 +167,13 @@ class DistillationJob(PretrainingJob):
         splits = {"train": self.words.pieces, "held_out": self.held_out}
         size = self.model.config.hidden_size
         try:
-            return teach(teacher, splits, inputs.tokenizer, size, self.stop.raise_if_requested)
+            targets = teach(teacher, splits, inputs.tokenizer, size, self.stop.raise_if_requested)
         except Interrupted as interrupted:
             interrupted.fix = "The teacher's vectors are kept: run the command again."
             raise
+        if inputs.source.revision == UNTRAINED and self.model.config.model_type == "modernbert":
+            start_from_words(self.model, teacher, inputs.tokenizer, targets["train"].projection_SD)
+        return targets
 
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Compare vectors of the first held-out pieces with the teacher's."""
