@@ -6,14 +6,14 @@ import json
 
 import pytest
 from helpers import toy_rows, write_csv
-from modernbert.report.card import model_card
-from modernbert.training.finetune import finetune
 from sklearn import metrics as sk
 
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.evaluation.evaluate import Scorer, evaluate_model
 from modernbert.evaluation.stream import predict_file
 from modernbert.evaluation.trained_task import task_of_run, task_to_score
+from modernbert.finetuning.card import model_card
+from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
 from modernbert.training.inputs import Request
 
