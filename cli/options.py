@@ -167,7 +167,7 @@ Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
 Tags = Annotated[
     list[str] | None,
-    option("--tag", values.tag, "A word to find the run by (`mbert runs --tag`); may be repeated.", OUTPUT),
+    option("--tag", values.tag, "Tag of the run (find it with `mbert runs --tag`); may be repeated.", OUTPUT),
 ]
 Texts = Annotated[
     bool,

@@ -125,7 +125,7 @@ def search(
     only: Annotated[
         str | None,
         options.option(
-            "--only", values.one_of(*KINDS), "code, docs or tests alone, told by their names.", SEARCH
+            "--only", values.one_of(*KINDS), "Only code, docs or tests, judged by file names.", SEARCH
         ),
     ] = None,
     exclude: Annotated[list[str] | None, options.option("--exclude", values.text, _EXCLUDE, SEARCH)] = None,

@@ -45,6 +45,6 @@ def show_started(started: Started) -> None:
 
 
 def _wrapped(settings: dict[str, Any], per_line: int = 5) -> str:
-    shown = [f"{name} {value}" for name, value in settings.items() if value != ()]
+    shown = [f"{name} {value}" for name, value in settings.items() if value not in ((), "")]
     lines = [", ".join(shown[i : i + per_line]) for i in range(0, len(shown), per_line)]
     return ",\n".join(lines)

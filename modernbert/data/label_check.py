@@ -57,7 +57,7 @@ def _unbalanced(split: str, rows_of: Counts) -> list[str]:
     if share < MOST_OF_ALL:
         return []
     name = max(rows_of, key=lambda label: rows_of[label])
-    told = "always saying so is as accurate; look at macro_f1"
+    told = "a constant answer is as accurate; choose --metric macro_f1"
     return [f"{split}: {share:.1%} of the rows are {name}: {told}"]
 
 

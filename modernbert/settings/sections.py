@@ -118,7 +118,7 @@ class ClassesConfig(Section):
         applies_to=_IN_CLASSIFICATION,
     )
     positive: str = setting(
-        "Which of two classes precision, recall and the like are of; in own data by default the rarer one",
+        "The positive class of two, for precision, recall and F1; in own data the rarer one by default",
         "",
         applies_to=_IN_CLASSIFICATION,
     )

@@ -104,7 +104,7 @@ class LabelledInputs(Inputs):
             "data": f"{sizes}  ({next(iter(self.loaded.values())).found_in})",
             **target,
             **self._classes(),
-            "tokens a text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
+            "tokens per text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
             f"longest {longest['max']}; {cut:.1%} truncated at {self.config.data.max_length}",
         }
 

@@ -75,7 +75,7 @@ class RetrievalInputs(Inputs):
         ]
         return {
             "data": f"{'; '.join(sizes)}  ({next(iter(self.loaded.values())).found_in})",
-            "tokens a text": "; ".join(tokens),
+            "tokens per text": "; ".join(tokens),
             "scores": self._scores(),
         }
 
