@@ -132,6 +132,12 @@ def start_from_words(model: Any, teacher: Embedder, tokenizer: Any, projection_S
 
     Each token's embedding becomes what the teacher gives its text, as in model2vec's static models. Every
     layer begins by adding nothing: what it computes goes through a matrix of zeros.
+
+    Args:
+        model: with a masked-language head; its vectors have D numbers.
+        teacher: gives vectors of S numbers.
+        tokenizer: the model's.
+        projection_SD: from the teacher's space to the model's.
     """
     texts = [tokenizer.decode([number]).strip() or " " for number in range(len(tokenizer))]
     vectors_VS = teacher.encode(texts)
@@ -173,6 +179,7 @@ class DistillationJob(PretrainingJob):
             raise
         if inputs.source.revision == UNTRAINED and self.model.config.model_type == "modernbert":
             start_from_words(self.model, teacher, inputs.tokenizer, targets["train"].projection_SD)
+            self.new_tensors = ("layers: random weights; token vectors: the teacher's",)
         return targets
 
     def evaluate(self, network: nn.Module) -> Evaluation:
@@ -185,7 +192,7 @@ class DistillationJob(PretrainingJob):
         """Return the cosine of each held-out piece's vector to the teacher's; shape (N,)."""
         parts = []
         with torch.inference_mode():
-            for part in self._passes(limit):
+            for part in filter(len, self._passes(limit)):  # a long piece leaves the next pass empty
                 self.stop.raise_if_requested()
                 with self.accelerator.autocast():
                     vectors_ND = network(joined(self.held_out, part).to(self.accelerator.device)).cpu()

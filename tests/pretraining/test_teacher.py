@@ -134,6 +134,13 @@ def test_the_score_is_the_mean_cosine_of_held_out_texts(corpus, teacher, tiny_mo
     assert all({"masked", "correct", "loss"} <= row.keys() for row in rows)
 
 
+def test_pieces_longer_than_a_pass_leave_no_pass_empty(corpus, teacher, tiny_modernbert, store, monkeypatch):
+    monkeypatch.setattr("modernbert.pretraining.job.EVALUATED_AT_ONCE", 5)
+    result = finetune(taught(corpus, tiny_modernbert, teacher, epochs=0.1), store)
+    held_out = result.record["data"]["splits"]["held_out"]["pieces"]
+    assert result.splits[0].scores[0].n == held_out
+
+
 def test_without_masked_words_only_vectors_are_learnt(corpus, teacher, tiny_modernbert, store):
     result = finetune(taught(corpus, tiny_modernbert, teacher, mask=0.0), store)
     assert [score.metric for score in result.splits[0].scores] == ["teacher_cosine"]
