@@ -131,6 +131,7 @@ def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> N
         for what, before, after in (
             ("the data", then, now),
             ("the class weights", record["data"].get("class_weights"), data.get("class_weights")),
+            ("the teacher", record["data"].get("teacher"), data.get("teacher")),
             ("the settings", kept, {name: value for name, value in now_set.items() if name in kept}),
             ("the model", *_weights(record["model"], inputs.source)),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 from dataclasses import replace
 
@@ -13,11 +14,11 @@ import pytest
 import torch
 from helpers import request_of, tiny_modernbert_config
 from modernbert.cli.main import app
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import ModernBertForMaskedLM
 from typer.testing import CliRunner
 
-from modernbert.errors import BadModel, BadOption, Interrupted
+from modernbert.errors import BadModel, BadOption, BadRun, Interrupted
 from modernbert.evaluation import embed
 from modernbert.evaluation.vectors import SHARD
 from modernbert.finetuning.finetune import finetune
@@ -161,6 +162,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpus, teacher, tiny_modernb
     first, second = (load_file(s.path(name) / "model" / "model.safetensors") for s in (whole, broken))
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert broken.read(name)["results"] == expected.record["results"]
+
+
+def test_a_run_is_not_resumed_with_another_teacher(corpus, teacher, tiny_modernbert, store, tmp_path):
+    def observe(report):
+        if isinstance(report, StepReport):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    own = shutil.copytree(teacher, tmp_path / "own")
+    with pytest.raises(Interrupted):
+        finetune(taught(corpus, tiny_modernbert, own, epochs=8.0, log_every=1), store, observe=observe)
+    weights = load_file(own / "model.safetensors")
+    save_file({name: tensor + 0.1 for name, tensor in weights.items()}, own / "model.safetensors")
+    with pytest.raises(BadRun, match="the teacher"):
+        resume_any(store.names()[0], store)
 
 
 def test_the_teacher_reads_the_corpus_once(corpus, teacher, tiny_modernbert, store, monkeypatch):
