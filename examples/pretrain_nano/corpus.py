@@ -85,7 +85,38 @@ def pypi(name: str, folder: Path) -> Path:
     return file
 
 
-REGISTRIES: dict[str, Callable[[str, Path], Path]] = {"debian": debian, "npm": npm, "pypi": pypi}
+def descriptions(name: str, folder: Path) -> Path:
+    """What Debian says of every one of its packages: a title and some paragraphs each."""
+    lists = folder / "lists"
+    (lists / "partial").mkdir(parents=True)
+    only = ["Languages=en", "IndexTargets::deb::Packages::DefaultEnabled=false"]
+    options = [f"Dir::State::Lists={lists}", "APT::Sandbox::User=root", *(f"Acquire::{o}" for o in only)]
+    subprocess.run(
+        ["apt-get", "-q", *(part for o in options for part in ("-o", o)), "update"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    # The largest index is the distribution's own; the others are updates of it.
+    file = max(lists.glob("*Translation-en*"), key=lambda path: path.stat().st_size)
+    read = ["/usr/lib/apt/apt-helper", "cat-file", str(file)]
+    index = subprocess.run(read, check=True, capture_output=True, text=True).stdout
+    entries = re.findall(r"^Description-en: (.*\n(?: .*\n)*)", index, re.MULTILINE)
+    (folder / "content").mkdir()
+    (folder / "content" / "descriptions.txt").write_text("\n".join(map(plain, entries)))
+    return file
+
+
+def plain(entry: str) -> str:
+    """Return one description without its indents: title, blank line, paragraphs."""
+    title, *lines = entry.splitlines()
+    return "\n".join([title, "", *("" if line == " ." else line[1:] for line in lines), ""])
+
+
+REGISTRIES: dict[str, Callable[[str, Path], Path]] = {
+    "debian": debian,
+    "debian-index": descriptions,
+    "npm": npm,
+    "pypi": pypi,
+}
 
 
 def licence(content: Path) -> str:

@@ -1,11 +1,12 @@
-"""Make pairs to learn code search from: docstrings of Python packages and the code under them.
+"""Make pairs to learn search from: docstrings and code, titles of packages and what they do.
 
     python examples/pretrain_nano/pairs.py CORPUS --leave-out DATA_FOLDER
 
-Writes CORPUS/pairs.jsonl and CORPUS/pairs_held_out.jsonl (columns query and positive), and
-CORPUS/pairs_card.md. A package that is there already is not fetched again. Left out: whatever shares 13 words
-in a row with an evaluation, asks what a test query of `codesearch/stdlib` asks, or nearly repeats one of its
-documents (near-duplicates are merged as that task merges its own).
+Reads CORPUS/train/package-descriptions.jsonl, which corpus.py makes. Writes CORPUS/pairs.jsonl and
+CORPUS/pairs_held_out.jsonl (columns query and positive), and CORPUS/pairs_card.md. A package that is there
+already is not fetched again. Left out: whatever shares 13 words in a row with an evaluation, asks what a
+test query of `codesearch/stdlib` asks, or nearly repeats one of its documents (near-duplicates are merged
+as that task merges its own).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import tempfile
 import tomllib
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 from corpus import REGISTRIES, Package, evaluated, licence, overlaps, table
@@ -30,6 +33,8 @@ HERE = Path(__file__).parent
 MOST = 1000
 HELD_OUT = 1000
 TESTS = {"test", "tests", "testing"}
+# One line that is no sentence.
+TITLE = re.compile(r"[^\n]{12,80}(?<![.:])")
 
 
 def collect(name: str, target: Path, left_out: set[int]) -> Package:
@@ -46,6 +51,18 @@ def collect(name: str, target: Path, left_out: set[int]) -> Package:
         characters = sum(len(s.summary) + len(s.code) for s in kept)
         facts = (file.name, sha256(file), licence(content), len(kept), characters, sum(seen))
         return Package(name, "pypi", *facts)
+
+
+def described(path: Path) -> list[Snippet]:
+    """Return the titles of Debian's packages, each with the paragraph under it, no two alike."""
+    pairs: dict[str, Snippet] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        blocks = [block.strip() for block in json.loads(line)["text"].split("\n\n")]
+        for title, body in pairwise(blocks):
+            if TITLE.fullmatch(title) and len(body) > 2 * len(title):
+                body = " ".join(body.split())
+                pairs.setdefault(body[:100], Snippet(path.stem, "", body, title))
+    return list({snippet.summary.lower(): snippet for snippet in pairs.values()}.values())
 
 
 def order(snippet: Snippet) -> bytes:
@@ -96,14 +113,17 @@ def main() -> None:
         snippets += read(target)
         print(f"{name}: {packages[-1].texts:,} pairs", flush=True)
     kept = sorted(without_repeats(snippets), key=order)
+    titles = described(options.corpus / "train" / "package-descriptions.jsonl")
     write(options.corpus / "pairs_held_out.jsonl", kept[:HELD_OUT])
-    write(options.corpus / "pairs.jsonl", kept[HELD_OUT:])
+    write(options.corpus / "pairs.jsonl", sorted(kept[HELD_OUT:] + titles, key=order))
     with atomic_file(options.corpus / "pairs_card.md") as card:
         card.write(
+            f"{len(titles):,} pairs of a Debian package's title and the paragraph under it. "
             f"{len(kept):,} pairs of a docstring's first paragraph and the code under it; "
             f"{len(snippets) - len(kept):,} that repeat another are left out.\n\n{table(packages)}"
         )
-    print(f"{len(kept):,} pairs; {len(snippets) - len(kept):,} repeat an earlier one or a test")
+    repeated = len(snippets) - len(kept)
+    print(f"{len(titles):,} titles; {len(kept):,} docstrings; {repeated:,} repeat an earlier one or a test")
 
 
 if __name__ == "__main__":

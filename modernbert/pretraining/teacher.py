@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -46,9 +46,14 @@ class PieceTexts(Sequence[str]):
             if place >= len(self):
                 raise IndexError(place)
             return self[place : place + 1][0]
-        ids = [self.pieces[number][1:-1] for number in range(*place.indices(len(self)))]
-        texts: list[str] = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        ids = [self.pieces[number][1:-1].tolist() for number in range(*place.indices(len(self)))]
+        texts: list[str] = self.tokenizer.backend_tokenizer.decode_batch(ids, skip_special_tokens=False)
         return texts
+
+    def __iter__(self) -> Iterator[str]:
+        """Decode many at a time: one by one takes three times as long."""
+        for start in range(0, len(self), SHARD):
+            yield from self[start : start + SHARD]
 
 
 @dataclass(frozen=True)

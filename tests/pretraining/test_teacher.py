@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,16 +19,17 @@ from safetensors.torch import load_file, save_file
 from transformers import ModernBertForMaskedLM
 from typer.testing import CliRunner
 
-from modernbert.errors import BadModel, BadOption, BadRun, Interrupted
+from modernbert.errors import BadData, BadModel, BadOption, BadRun, Interrupted
 from modernbert.evaluation import embed
 from modernbert.evaluation.vectors import SHARD
 from modernbert.finetuning.finetune import finetune
 from modernbert.finetuning.study import resume_any
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
 from modernbert.model.locate import locate_model
-from modernbert.pretraining.distillation import start_from_words
+from modernbert.pretraining.corpus import Corpus
+from modernbert.pretraining.distillation import TEMPERATURE, divergence, start_from_words
 from modernbert.pretraining.inputs import PretrainingRequest
-from modernbert.pretraining.store import Pieces
+from modernbert.pretraining.store import SHORTEST_TAUGHT, Pieces, build
 from modernbert.pretraining.teacher import PieceTexts, Targets, projection
 from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
@@ -91,6 +93,38 @@ def test_targets_come_from_their_own_shard_at_length_one():
     expected = vectors[numbers][:, :4]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(targets.of(numbers).numpy(), expected, rtol=1e-5)
+
+
+def test_the_divergence_is_that_of_each_texts_similarities_to_the_others():
+    from scipy.special import softmax
+    from scipy.stats import entropy
+
+    draw = np.random.default_rng(0)
+    own, wanted = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in draw.standard_normal((2, 7, 5)))
+
+    def shares(vectors, text):
+        return softmax(np.delete(vectors @ vectors[text], text) / TEMPERATURE)
+
+    expected = sum(entropy(shares(wanted, text), shares(own, text)) for text in range(7))
+    student = torch.tensor(own, requires_grad=True)
+    found = divergence(student, torch.tensor(wanted))
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    found.backward()
+    assert student.grad.isfinite().all()
+    assert divergence(torch.tensor(wanted), torch.tensor(wanted)).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_words_are_taught_and_scraps_are_left_out_otherwise(tmp_path, tiny_tokenizer):
+    rows = [json.dumps({"text": f"w{n} w{n + 1}"}) + "\n" for n in range(60)]
+    (tmp_path / "texts.jsonl").write_text("".join(rows))
+    corpus = Corpus.of([tmp_path / "texts.jsonl"])
+    make = partial(build, corpus, tiny_tokenizer, length=32, held_out=0.2)
+    (tmp_path / "taught").mkdir()
+    found = make(tmp_path / "taught", shortest=SHORTEST_TAUGHT)
+    assert (found["train"]["pieces"] + found["held_out"]["pieces"], found["short_pieces"]) == (60, 0)
+    (tmp_path / "words").mkdir()
+    with pytest.raises(BadData, match="no text left"):
+        make(tmp_path / "words")
 
 
 def test_pieces_are_read_back_as_they_were_written():
