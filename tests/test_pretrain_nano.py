@@ -115,11 +115,22 @@ def test_pairs_are_docstrings_and_the_code_under_them(tmp_path, monkeypatch, cap
     monkeypatch.setattr(pairs, "evaluated", lambda folders: set(pairs.overlaps(EVALUATED)))
     monkeypatch.setitem(pairs.REGISTRIES, "pypi", fetch)
     monkeypatch.setattr(sys, "argv", ["pairs.py", str(tmp_path)])
+    (tmp_path / "train").mkdir()
+    described = (
+        "Tool to draw maps\n\nThis package draws maps of what it is given\n on paper.\n\nNo. It ends.\n\nx"
+    )
+    write_jsonl(tmp_path / "train" / "package-descriptions.jsonl", [{"text": described}])
     pairs.main()
-    (row,) = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    rows.sort(key=lambda row: row["query"].endswith("are."))
+    assert rows[0] == {
+        "query": "Tool to draw maps",
+        "positive": "This package draws maps of what it is given on paper.",
+    }
+    (row,) = rows[1:]
     assert row["query"].endswith("of two numbers, whatever they are.")
     assert "return a + b" in row["positive"] and "Return the" not in row["positive"]
-    assert "1 pairs; 3 repeat" in capsys.readouterr().out
+    assert "1 titles; 1 docstrings; 3 repeat" in capsys.readouterr().out
     assert "| toypy | pypi | toypy.whl |" in (tmp_path / "pairs_card.md").read_text()
 
 
@@ -129,18 +140,22 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
     config = tiny_modernbert_config()
     first, second = AutoModelForMaskedLM.from_config(config), AutoModelForMaskedLM.from_config(config)
     training = {"steps": 3, "tokens": 30, "minutes": 1.0}
-    history = [{"step": 0, "metrics": {"loss": 2.5, "masked_accuracy": 0.25, "ndcg_at_10": 0.75}}]
+    history = [{"step": 0, "metrics": {"loss": 2.5, "teacher_cosine": 0.25, "ndcg_at_10": 0.75}}]
     score = {"metric": "loss", "value": 2.0, "low": 1.0, "high": 3.0, "n": 7}
     record = {"training": training | {"history": history}, "results": [{"scores": [score]}]}
-    for name, model in {"masked": first, "pairs": second.model}.items():
+    record |= {"hardware": {"gpu": None, "cores": 2}, "data": {"splits": {"train": {"pieces": 5678}}}}
+    for name, model in {"taught": first, "pairs": second.model}.items():
         model.save_pretrained(tmp_path / name / "model")
         tiny_tokenizer.save_pretrained(tmp_path / name / "model")
-        own = record | {"config": {"of": name, "batch_size": 2}, "parameters": {"trained": 1234}}
+        own = record | {
+            "config": {"of": name, "batch_size": 2, "held_out": 0.003},
+            "parameters": {"trained": 1234},
+        }
         (tmp_path / name / "run.json").write_text(json.dumps(own))
     for name in ("data_card.md", "pairs_card.md"):
         (tmp_path / name).write_text(f"about {name}\n")
     monkeypatch.setattr(ship, "TARGET", tmp_path / "shipped")
-    paths = [str(tmp_path / "masked"), str(tmp_path / "pairs"), "--corpus", str(tmp_path)]
+    paths = [str(tmp_path / "taught"), str(tmp_path / "pairs"), "--corpus", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["ship.py", *paths])
     ship.main()
     shipped = AutoModelForMaskedLM.from_pretrained(tmp_path / "shipped", dtype=torch.float32)
@@ -151,7 +166,8 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
     source = ModelSource("shipped", tmp_path / "shipped", "", "", "")
     assert embedding_settings(source).tuned
     text = (tmp_path / "shipped" / "README.md").read_text()
-    assert "1,234 parameters" in text and "| 0 | 2.500 | 0.250 |" in text and "| 0 | 0.750 |" in text
+    assert "5,678 short texts" in text and "(0.3 %, chosen" in text and "on 2 CPU cores" in text
+    assert "1,234 parameters" in text and "| 0 | 0.250 | 2.500 |" in text and "| 0 | 0.750 |" in text
     assert (
         "about data_card.md\n\n## Pairs\n\nabout pairs_card.md"
         in (tmp_path / "shipped" / "DATA.md").read_text()
@@ -203,3 +219,18 @@ def test_two_processes_train_as_one(tmp_path, tiny_modernbert):
     assert before[0] == pytest.approx(before[1])
     assert after[0] == pytest.approx(after[1], abs=0.2)
     assert after[1] < before[1] - 0.5
+
+
+def test_summaries_become_questions_where_they_ask_for_something():
+    units = load("units")
+    assert units.question("Return the mean of two numbers.") == "How do I return the mean of two numbers?"
+    assert (
+        units.question("Lexer for a language")
+        == units.question("Returns the mean")
+        == units.question("Run")
+        == ""
+    )
+
+
+def test_descriptions_of_packages_lose_their_indents():
+    assert load("corpus").plain("Draws maps\n First.\n .\n Second.") == "Draws maps\n\nFirst.\n\nSecond.\n"
