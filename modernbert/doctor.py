@@ -63,7 +63,9 @@ def _advice(device: str, *, online: bool) -> list[str]:
             "offline: on a machine with network, `mbert download ... --to bundle`; then --data-dir bundle"
         )
     if device == "cuda" and not importlib.util.find_spec("flash_attn"):
-        advice.append("flash-attn is not installed; this version of mbert does not use it yet")
+        advice.append(
+            "flash-attn is not installed: torch's own kernel runs. To try it: pip install 'mbert[flash]'"
+        )
     if device == "cpu" and torch.version.cuda is None:
         advice.append("torch is a CPU build: on a machine with a GPU, install torch's CUDA build")
     return advice

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -32,3 +35,17 @@ def flash_attn_varlen_func(
     """Do what flash-attn documents for packed sequences; dropout is not tried here."""
     assert dropout_p == 0
     return varlen_attn(q, k, v, starts_q, starts_k, longest_q, longest_k, window_size=window_size)
+
+
+def on_cpu(stand_in: Callable, real: Callable | None) -> Callable:
+    """Return a kernel that is a stand-in for tensors on a CPU and `real` for all others."""
+
+    @wraps(stand_in)
+    def kernel(q, *others, **options):
+        if q.device.type == "cpu":
+            return stand_in(q, *others, **options)
+        if real is None:
+            raise ImportError("the kernel is not installed")
+        return real(q, *others, **options)
+
+    return kernel

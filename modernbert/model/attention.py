@@ -50,11 +50,26 @@ def padded(
 ) -> torch.Tensor:
     """Lay the tokens out as (N, L) for attention alone; every other operation stays packed.
 
-    Arguments and result as `reference`. Cost and memory of the masks grow with N x L (global layers) and
-    L x L (local ones).
+    Arguments and result as `reference`. Sequences of very different lengths are laid out apart, see
+    `Layout.parts`. Cost and memory of the masks grow with N x L (global layers) and L x L (local ones).
     """
+    qkv = rotated(qkv_T3HD, rotary)
+    outs = [
+        _padded_part(*(x_THD[tokens] for x_THD in qkv), part, window, dropout)
+        for tokens, part in layout.parts
+    ]
+    return torch.cat(outs) if len(outs) > 1 else outs[0]
+
+
+def _padded_part(
+    q_THD: torch.Tensor,
+    k_THD: torch.Tensor,
+    v_THD: torch.Tensor,
+    layout: Layout,
+    window: int | None,
+    dropout: float,
+) -> torch.Tensor:
     batch = layout.batch
-    q_THD, k_THD, v_THD = rotated(qkv_T3HD, rotary)
     size = (batch.num_sequences, batch.max_length)
 
     def spread(x_THD: torch.Tensor) -> torch.Tensor:

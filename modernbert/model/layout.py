@@ -15,7 +15,7 @@ from modernbert.model.pieces import Piece, cut
 
 
 class Layout:
-    """Bounds, masks and pieces of a batch; each is made when it is first asked for."""
+    """Bounds, parts, masks and pieces of a batch; each is made when it is first asked for."""
 
     def __init__(self, batch: PackedBatch) -> None:
         self.batch = batch
@@ -37,6 +37,23 @@ class Layout:
     def slot_T(self) -> torch.Tensor:
         """Where each token stands in a flattened (N, L) layout."""
         return self.batch.sequence_T * self.batch.max_length + self.batch.positions_T
+
+    @cached_property
+    def parts(self) -> list[tuple[slice, Layout]]:
+        """Neighbouring sequences that, laid out as (N, L), are padded to at most twice their tokens.
+
+        Beside one long text, thousands of short ones would be padded to its length. Each part comes with
+        the tokens that it holds.
+        """
+        groups = _with_little_padding([end - start for start, end in self.bounds])
+        if len(groups) == 1:
+            return [(slice(0, self.batch.num_tokens), self)]
+        ends = itertools.accumulate(map(sum, groups))
+        batches = (PackedBatch.of_lengths(lengths, self.batch.ids_T.device) for lengths in groups)
+        return [
+            (slice(end - batch.num_tokens, end), Layout(batch))
+            for end, batch in zip(ends, batches, strict=True)
+        ]
 
     def mask(self, window: int | None) -> torch.Tensor | None:
         """Return which keys a query may see: bool, (N, 1, L or 1, L); None when all see all."""
@@ -65,6 +82,19 @@ class Layout:
         # A gap far from its text sees no key at all; itself it must see, or softmax gives NaN.
         itself_LL = torch.eye(batch.max_length, dtype=torch.bool, device=place_L.device)
         return real_N11L & near_LL | itself_LL
+
+
+def _with_little_padding(lengths: list[int]) -> list[list[int]]:
+    """Cut lengths into runs that fill at least half of the rectangle around them."""
+    groups: list[list[int]] = [[]]
+    tokens = longest = 0
+    for length in lengths:
+        tokens, longest = tokens + length, max(longest, length)
+        if groups[-1] and (len(groups[-1]) + 1) * longest > 2 * tokens:
+            groups.append([])
+            tokens = longest = length
+        groups[-1].append(length)
+    return groups
 
 
 def near(query_places: torch.Tensor, key_places: torch.Tensor, window: int) -> torch.Tensor:

@@ -38,8 +38,13 @@ def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tens
     return sums.loss / sums.count, norm, sums.tokens, len(indices)
 
 
+# How a CPU's allocator, CUDA itself and cuBLAS say it; torch's own allocator has a class for it.
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(text in said for text in OUT_OF_MEMORY)
 
 
 def _halve_budget(work: Fit, indices: np.ndarray) -> None:

@@ -1,10 +1,11 @@
-"""Without a GPU its kernels are stood in for, so that what surrounds them is tested everywhere."""
+"""GPU kernels have stand-ins on a CPU, so that what surrounds them is tested everywhere."""
 
 from __future__ import annotations
 
+import importlib.util
+
 import kernels
 import pytest
-import torch
 import torch.nn.attention.varlen
 
 from modernbert.model import varlen
@@ -12,8 +13,11 @@ from modernbert.model import varlen
 
 @pytest.fixture(autouse=True, scope="session")
 def gpu_kernels():
+    real = torch.nn.attention.varlen.varlen_attn
+    flash = varlen.flash_kernel() if importlib.util.find_spec("flash_attn") else None
     with pytest.MonkeyPatch.context() as patch:
-        if not torch.cuda.is_available():
-            patch.setattr(torch.nn.attention.varlen, "varlen_attn", kernels.varlen_attn)
-            patch.setattr(varlen, "flash_kernel", lambda: kernels.flash_attn_varlen_func)
+        stand_in = kernels.on_cpu(kernels.varlen_attn, real)
+        patch.setattr(torch.nn.attention.varlen, "varlen_attn", stand_in)
+        chosen = kernels.on_cpu(kernels.flash_attn_varlen_func, flash)
+        patch.setattr(varlen, "flash_kernel", lambda: chosen)
         yield

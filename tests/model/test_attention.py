@@ -83,6 +83,24 @@ def test_pieces_hold_every_query_once(lengths):
     assert (marks == 1).all()
 
 
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=30))
+def test_parts_are_laid_out_with_little_padding_and_hold_every_text_once(lengths):
+    layout = Layout(PackedBatch.of_lengths(lengths))
+    found, end = [], 0
+    for tokens, part in layout.parts:
+        assert (tokens.start, tokens.stop) == (end, end + part.batch.num_tokens)
+        assert part.batch.num_sequences * part.batch.max_length <= 2 * part.batch.num_tokens
+        found += part.batch.starts_N1.diff().tolist()
+        end = tokens.stop
+    assert found == lengths
+
+
+def test_thousands_of_short_texts_beside_a_long_one_are_not_padded_to_its_length():
+    assert [
+        part.batch.max_length for _, part in Layout(PackedBatch.of_lengths([8192] + [20] * 3000)).parts
+    ] == [8192, 20]
+
+
 def test_groups_are_runs_of_equal_lengths():
     assert list(group_lengths([5, 5, 2, 5])) == [(0, 2, 5), (10, 1, 2), (12, 1, 5)]
 

@@ -1,0 +1,367 @@
+"""What a GPU does differently: its attention kernels, and every command on a device that is not the CPU.
+
+Toy models and data; all is skipped where there is no CUDA GPU.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import request_of, tiny_modernbert_config, tokens_of_lengths
+from modernbert.cli.main import main
+from safetensors.torch import load_file
+from transformers import ModernBertForSequenceClassification
+
+import modernbert
+from modernbert.errors import Interrupted
+from modernbert.evaluation.embed import Embedder
+from modernbert.finetuning.finetune import finetune, resume
+from modernbert.model import choice, encoder, varlen
+from modernbert.model.attention import BACKENDS
+from modernbert.model.choice import Choice
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.layout import Layout
+from modernbert.model.locate import locate_model
+from modernbert.model.packing import PackedBatch, pack
+from modernbert.model.rotary import Rotary
+from modernbert.pretraining.inputs import PretrainingRequest
+from modernbert.runs import RunStore
+from modernbert.training.reports import Notice, StepReport
+
+DEVICE = torch.device("cuda")
+KERNELS = ("flash", "varlen")  # what a GPU has of its own
+MIXES = {
+    "edges": [1, 2, 63, 64, 65, 127, 128, 129, 512],
+    "one long": [8192, 1, 700],
+    "hundreds of single tokens": [1] * 300,
+}
+# Warnings of a GPU's libraries are shown, but fail nothing.
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+    pytest.mark.filterwarnings("default"),
+]
+
+
+@pytest.fixture(autouse=True)
+def exact_products():
+    """fp32 means fp32 here: no TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    choice.choose.cache_clear()
+
+
+def needs(backend: str, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Skip what cannot run on this GPU."""
+    if backend in KERNELS and (fault := varlen.missing(backend, DEVICE, dtype)):
+        pytest.skip(fault)
+
+
+def attend(backend: str, lengths: list[int], window: int | None, dtype: torch.dtype, size: int):
+    """Return outputs and gradients of one attention over random values, in fp32 on the CPU."""
+    draw = torch.Generator().manual_seed(0)
+    layout = Layout(PackedBatch.of_lengths(lengths, DEVICE))
+    qkv = torch.randn(sum(lengths), 3, 2, size, generator=draw).to(DEVICE, dtype).requires_grad_()
+    angles = layout.batch.positions_T[:, None, None] * torch.logspace(0, -3, size // 2, device=DEVICE)
+    out = BACKENDS[backend](qkv, Rotary(angles.cos(), angles.sin()), layout, window, 0.0)
+    assert out.dtype == dtype
+    out.backward(torch.randn(out.shape, generator=draw).to(DEVICE, dtype))
+    return out.detach().float().cpu(), qkv.grad.float().cpu()
+
+
+@pytest.mark.parametrize("window", [None, 64])
+@pytest.mark.parametrize("size", [16, 32, 64])
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize(
+    ("backend", "dtype"),
+    [(b, t) for b in (*KERNELS, "padded") for t in (torch.bfloat16, torch.float16)]
+    + [("padded", torch.float32)],
+)
+def test_attention_is_as_close_to_the_reference_as_rounding_allows(backend, dtype, mix, size, window):
+    """Outputs and gradients, against the reference in fp32 on values rounded alike."""
+    needs(backend, dtype)
+    found = attend(backend, MIXES[mix], window, dtype, size)
+    rounded = attend("reference", MIXES[mix], window, dtype, size)
+    exact = attend("reference", MIXES[mix], window, torch.float32, size)
+    for ours, peer, true in zip(found, rounded, exact, strict=True):
+        scale = float(true.abs().max())
+        assert torch.isfinite(ours).all()
+        assert (ours - true).abs().mean() <= 1.5 * (peer - true).abs().mean() + 1e-5 * scale
+        assert (ours - true).abs().max() <= 2 * (peer - true).abs().max() + 1e-4 * scale
+
+
+@pytest.mark.parametrize("backend", [*KERNELS, "padded"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_backends_pass_their_self_test(backend, dtype):
+    needs(backend, dtype)
+    assert choice.self_test(backend, DEVICE, dtype) == ""
+
+
+def test_half_precision_runs_packed_and_fp32_padded():
+    assert choice.choose(DEVICE, torch.bfloat16).backend in KERNELS
+    assert choice.choose(DEVICE, torch.float32).backend == "padded"
+
+
+def make(kind: str):
+    """Return a ModernBERT with heads of 64, as the base model's, and a window of 64 to each side."""
+    torch.manual_seed(1)
+    config = tiny_modernbert_config(
+        hidden_size=128,
+        intermediate_size=192,
+        local_attention=128,
+        max_position_embeddings=8192,
+        num_labels=3,
+    )
+    config._attn_implementation = kind
+    return ModernBertForSequenceClassification(config).eval().to(DEVICE)
+
+
+def one_by_one(model, lengths: list[int], dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return transformers' own logits, each text alone; under autocast if a type is given."""
+    tokens = tokens_of_lengths(lengths)
+    ids = [torch.from_numpy(tokens.ids[a:b].astype(np.int64))[None] for a, b in bounds(tokens)]
+    with torch.autocast(DEVICE.type, dtype or torch.bfloat16, enabled=dtype is not None):
+        return torch.cat([model(input_ids=row.to(DEVICE)).logits.float() for row in ids])
+
+
+def bounds(tokens):
+    return zip(tokens.starts[:-1], tokens.starts[1:], strict=True)
+
+
+def gradients(model, logits: torch.Tensor) -> torch.Tensor:
+    model.zero_grad()
+    logits.square().sum().backward()
+    return torch.cat([p.grad.float().flatten() for p in model.parameters()]).cpu()
+
+
+@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize("lengths", [MIXES["edges"], MIXES["one long"]], ids=["edges", "one long"])
+def test_the_whole_model_in_fp32(kind, lengths):
+    tokens = tokens_of_lengths(lengths)
+    model, theirs = make("sdpa"), make(kind)
+    found = PackedClassifier(model)(pack(tokens, range(len(tokens))).to(DEVICE))
+    expected = one_by_one(theirs, lengths)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    ours, true = gradients(model, found), gradients(theirs, expected)
+    torch.testing.assert_close(ours / true.abs().max(), true / true.abs().max(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("backend", [*KERNELS, "padded"])
+@pytest.mark.parametrize("lengths", [MIXES["edges"], MIXES["one long"]], ids=["edges", "one long"])
+def test_the_whole_model_in_bf16_is_no_further_from_fp32_than_transformers_own(backend, lengths):
+    needs(backend)
+    tokens = tokens_of_lengths(lengths)
+    packed = PackedClassifier(make("sdpa"), Choice(backend, "the test asks for it"))
+    with torch.autocast(DEVICE.type, torch.bfloat16):
+        found = packed(pack(tokens, range(len(tokens))).to(DEVICE)).float()
+    peer, exact = make("sdpa"), make("sdpa")
+    theirs, true = one_by_one(peer, lengths, torch.bfloat16), one_by_one(exact, lengths)
+    assert (found - true).abs().max() <= 2 * (theirs - true).abs().max() + 1e-3
+    ours, other, right = gradients(packed.model, found), gradients(peer, theirs), gradients(exact, true)
+    assert (ours - right).norm() <= 1.5 * (other - right).norm() + 1e-3 * right.norm()
+
+
+def test_an_accelerated_model_runs_packed():
+    model, ids = make("sdpa").bfloat16(), torch.randint(5, 100, (4, 96), device=DEVICE)
+    mask = torch.arange(96, device=DEVICE) < torch.tensor([[96], [7], [40], [1]], device=DEVICE)
+    with torch.inference_mode():
+        before = model(input_ids=ids, attention_mask=mask.long()).logits
+        after = modernbert.accelerate(model)(input_ids=ids, attention_mask=mask.long()).logits
+    assert modernbert.acceleration_report(model).packed == 1
+    torch.testing.assert_close(after, before, atol=3e-2, rtol=3e-2)
+
+
+def on_gpu(request, precision: str = "bf16"):
+    return replace(request, device=DEVICE.type, precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision"),
+    [
+        ({}, "bf16"),
+        ({}, "fp32"),
+        ({"lora": True}, "bf16"),
+        ({"recompute": True}, "bf16"),
+        ({"compile": True}, "bf16"),
+        ({"optimizer": "stable_adamw"}, "bf16"),
+        ({"max_tokens": 64}, "bf16"),
+    ],
+    ids=lambda value: "-".join(value) or "plain" if isinstance(value, dict) else value,
+)
+def test_finetuning_learns(settings, precision, reviews, store, tiny_modernbert):
+    result = finetune(on_gpu(request_of(reviews, tiny_modernbert, **settings), precision), store)
+    assert result.main > 0.8
+    record = result.record
+    assert record["machine"]["device"] == DEVICE.type
+    assert record["attention"]["backend"] in (KERNELS if precision == "bf16" else ["padded"])
+    assert record["training"]["peak_memory_mib"]["gpu"] > 0
+    assert not [note for note in record["notes"] if "torch.compile failed" in note]
+
+
+def test_other_architectures_learn_too(reviews, store, tiny_bert):
+    assert finetune(on_gpu(request_of(reviews, tiny_bert)), store).main > 0.8
+
+
+def weights_of(store: RunStore, name: str) -> dict[str, torch.Tensor]:
+    return load_file(store.path(name) / "model" / "model.safetensors")
+
+
+def furthest(first: dict, second: dict) -> float:
+    return max(float((first[key] - second[key]).abs().max()) for key in first)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resumed_run_is_as_near_to_an_uninterrupted_one_as_two_of_these_are(
+    precision, reviews, tmp_path, tiny_modernbert
+):
+    """To the bit where the GPU's sums are: some of its kernels add in no fixed order."""
+    request = on_gpu(request_of(reviews, tiny_modernbert, epochs=2.0, keep="last"), precision)
+    stores = [RunStore(tmp_path / name) for name in "abc"]
+    names = [finetune(request, store).name for store in stores[:2]]
+
+    def stop(report):
+        if isinstance(report, StepReport) and report.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        finetune(request, stores[2], observe=stop)
+    found = resume(stores[2].names()[-1], stores[2])
+    first, second = (weights_of(s, n) for s, n in zip(stores[:2], names, strict=True))
+    apart = furthest(first, second)
+    distance = furthest(first, weights_of(stores[2], found.name))
+    warnings.warn(
+        f"{precision}: two runs differ by {apart:.2g}, the resumed one by {distance:.2g}", stacklevel=1
+    )
+    assert distance <= 20 * apart
+
+
+def test_a_full_memory_halves_the_budget(monkeypatch, reviews, store, tiny_modernbert):
+    """The allocator's own error, at more than 100 tokens."""
+    real, notices = encoder.modernbert_logits, []
+
+    def hungry(model, batch, attention=None):
+        if torch.is_grad_enabled() and batch.num_tokens > 100:
+            torch.empty(2**44, dtype=torch.uint8, device=DEVICE)
+        return real(model, batch, attention)
+
+    monkeypatch.setattr(encoder, "modernbert_logits", hungry)
+    request = on_gpu(request_of(reviews, tiny_modernbert, epochs=1.0))
+    finetune(request, store, observe=lambda r: notices.append(r) if isinstance(r, Notice) else None)
+    assert any("out of memory" in notice.text for notice in notices)
+
+
+@pytest.fixture
+def mbert(monkeypatch, capfd):
+    """Run the command line in this process; return its standard output."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["mbert", *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        shown = capfd.readouterr()
+        assert code == 0, shown.err
+        return shown.out
+
+    return run
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-3), ("bf16", 0.3)])
+def test_a_trained_model_gives_on_a_gpu_what_it_gives_on_a_cpu(
+    precision, limit, mbert, reviews, store, tiny_modernbert
+):
+    finetune(replace(on_gpu(request_of(reviews, tiny_modernbert)), name="toy"), store)
+    texts = [f"w{i} w{2 * i} good" for i in range(20)] + ["w3 bad " * 40, "awful"]
+    found = modernbert.load("toy", device=DEVICE.type, precision=precision).logits(texts)
+    expected = modernbert.load("toy", device="cpu", precision="fp32").logits(texts)
+    np.testing.assert_allclose(found, expected, atol=limit * max(1, np.abs(expected).max() / 4))
+    asked = ["--device", DEVICE.type, "--precision", precision]
+    assert "accuracy" in mbert("eval", reviews, "--model", "toy", *asked)
+    mbert("predict", reviews, "-m", "toy", "-o", "o.jsonl", *asked)
+    assert len(Path("o.jsonl").read_text().splitlines()) == 120
+
+
+@pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("bf16", 2e-2)])
+def test_vectors_are_those_of_a_cpu(model, precision, limit, request, mbert):
+    folder = request.getfixturevalue(model)
+    texts = ["w1 w2", "good", *(" ".join(f"w{i % 60}" for i in range(n)) for n in (3, 50, 90))]
+    source = locate_model(str(folder))
+    found = Embedder(source, max_length=128, device=DEVICE.type, precision=precision).encode(texts)
+    expected = Embedder(source, max_length=128, device="cpu", precision="fp32").encode(texts)
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (found, expected)]
+    np.testing.assert_allclose((unit[0] * unit[1]).sum(axis=1), 1, atol=limit)
+    np.testing.assert_allclose(unit[0], unit[1], atol=5 * limit)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Questions and answers of a toy language: `wI wJ` is answered by `wI+20 wJ+20`."""
+    draw, rows = random.Random(0), []
+    for _ in range(100):
+        words, others = draw.sample(range(20), 2), draw.sample(range(20), 2)
+        query, positive, negative = (
+            " ".join(f"w{i + shift}" for i in chosen)
+            for chosen, shift in ((words, 0), (words, 20), (others, 20))
+        )
+        rows.append(json.dumps({"query": query, "positive": positive, "negative": negative}) + "\n")
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("head", ["vectors", "tokens", "reranker"])
+@pytest.mark.parametrize("max_tokens", [0, 64], ids=["at once", "in parts"])
+def test_retrieval_learns(head, max_tokens, pairs, store, tiny_modernbert):
+    """In parts: gradients are cached (GradCache), and dropout must fall alike twice."""
+    settings = {"batch_size": 16, "epochs": 2.0, "head": head, "max_length": 12, "max_tokens": max_tokens}
+    result = finetune(on_gpu(request_of(pairs, tiny_modernbert, **settings)), store)
+    history = [next(iter(entry["metrics"].values())) for entry in result.record["training"]["history"]]
+    assert np.isfinite(history).all()
+    assert max(history[1:]) > history[0]
+
+
+@pytest.mark.parametrize("taught", [False, True], ids=["masked words", "a teacher"])
+@pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
+def test_pretraining_runs(taught, model, request, tmp_path, store, tiny_bert):
+    corpus = tmp_path / "texts.jsonl"
+    rows = [" ".join(f"w{(n + i) % 60}" for i in range(30)) for n in range(60)]
+    corpus.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    asked = PretrainingRequest(
+        target="pretraining",
+        files=(str(corpus),),
+        model=str(request.getfixturevalue(model)),
+        teacher=str(tiny_bert) if taught else None,
+        settings={"max_length": 64, "batch_size": 4, "epochs": 4.0, "learning_rate": 3e-3, "held_out": 0.1},
+        precision="bf16",
+        device=DEVICE.type,
+    )
+    history = finetune(asked, store).record["training"]["history"]
+    name = "teacher_cosine" if taught else "masked_accuracy"
+    assert history[-1]["metrics"][name] > history[0]["metrics"][name]
+
+
+def test_the_doctor_names_the_gpu(mbert):
+    facts = json.loads(mbert("doctor", "--json"))["facts"]
+    assert facts["compute"]["device"].startswith(DEVICE.type)
+    assert facts["compute"]["attention"].startswith(KERNELS)
+    assert facts["hardware"]["gpu"] == torch.cuda.get_device_name()
+
+
+@pytest.mark.parametrize("mode", ["inference", "training", "lora"])
+def test_bench_agrees_with_transformers(mode, mbert, tiny_modernbert):
+    asked = ["--lengths", "32", "--lengths", "128", "--mode", mode, "--rounds", "1", "--json"]
+    found = json.loads(mbert("bench", tiny_modernbert, *asked, "--device", DEVICE.type))
+    assert len(found["points"]) == 2
+    assert all(point["agrees"] is not False for point in found["points"])
