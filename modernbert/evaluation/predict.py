@@ -36,7 +36,7 @@ def predict_logits(
     Args:
         model: a `PackedClassifier`, on the accelerator's device, in evaluation mode.
         tokens: the texts; batches are cut by length, so little is padded.
-        max_tokens: tokens in one batch; halved when memory runs out.
+        max_tokens: tokens in one batch.
         accelerator: device and precision.
         check_stop: called between batches; may raise.
     """

@@ -53,9 +53,9 @@ def padded(
     Arguments and result as `reference`. Sequences of very different lengths are laid out apart, see
     `Layout.parts`. Cost and memory of the masks grow with N x L (global layers) and L x L (local ones).
     """
-    qkv = rotated(qkv_T3HD, rotary)
+    q_THD, k_THD, v_THD = rotated(qkv_T3HD, rotary)
     outs = [
-        _padded_part(*(x_THD[tokens] for x_THD in qkv), part, window, dropout)
+        _padded_part(q_THD[tokens], k_THD[tokens], v_THD[tokens], part, window, dropout)
         for tokens, part in layout.parts
     ]
     return torch.cat(outs) if len(outs) > 1 else outs[0]

@@ -20,7 +20,7 @@ import torch
 from helpers import request_of, tiny_modernbert_config, tokens_of_lengths
 from modernbert.cli.main import main
 from safetensors.torch import load_file
-from transformers import ModernBertForSequenceClassification
+from transformers import ModernBertForSequenceClassification, ModernBertModel
 
 import modernbert
 from modernbert.errors import Interrupted
@@ -29,6 +29,7 @@ from modernbert.finetuning.finetune import finetune, resume
 from modernbert.model import choice, encoder, varlen
 from modernbert.model.attention import BACKENDS
 from modernbert.model.choice import Choice
+from modernbert.model.embedding import EmbeddingSettings, save_embedder
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.layout import Layout
 from modernbert.model.locate import locate_model
@@ -183,6 +184,24 @@ def on_gpu(request, precision: str = "bf16"):
     return replace(request, device=DEVICE.type, precision=precision)
 
 
+def trained(request, store: RunStore):
+    """Train; return the result and the loss of every step."""
+    seen: list[StepReport] = []
+    result = finetune(request, store, observe=lambda r: seen.append(r) if isinstance(r, StepReport) else None)
+    return result, [report.loss for report in seen]
+
+
+def learns(request, store: RunStore, tmp_path, precision: str = "bf16"):
+    """Train on both devices: the first step's loss is the same, and on the GPU it falls."""
+    result, losses = trained(on_gpu(request, precision), store)
+    one_step = replace(request, settings=request.settings | {"epochs": 0.01, "compile": False})
+    _, expected = trained(replace(one_step, device="cpu"), RunStore(tmp_path / "cpu"))
+    # Of a network without dropout, whose weights are drawn on the CPU.
+    assert losses[0] == pytest.approx(expected[0], abs=1e-3 if precision == "fp32" else 5e-2)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    return result
+
+
 @pytest.mark.parametrize(
     ("settings", "precision"),
     [
@@ -196,9 +215,8 @@ def on_gpu(request, precision: str = "bf16"):
     ],
     ids=lambda value: "-".join(value) or "plain" if isinstance(value, dict) else value,
 )
-def test_finetuning_learns(settings, precision, reviews, store, tiny_modernbert):
-    result = finetune(on_gpu(request_of(reviews, tiny_modernbert, **settings), precision), store)
-    assert result.main > 0.8
+def test_finetuning_learns(settings, precision, reviews, store, tmp_path, tiny_modernbert):
+    result = learns(request_of(reviews, tiny_modernbert, **settings), store, tmp_path, precision)
     record = result.record
     assert record["machine"]["device"] == DEVICE.type
     assert record["attention"]["backend"] in (KERNELS if precision == "bf16" else ["padded"])
@@ -207,7 +225,9 @@ def test_finetuning_learns(settings, precision, reviews, store, tiny_modernbert)
 
 
 def test_other_architectures_learn_too(reviews, store, tiny_bert):
-    assert finetune(on_gpu(request_of(reviews, tiny_bert)), store).main > 0.8
+    """BERT draws dropout on its own device."""
+    _, losses = trained(on_gpu(request_of(reviews, tiny_bert)), store)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
 def weights_of(store: RunStore, name: str) -> dict[str, torch.Tensor]:
@@ -294,10 +314,10 @@ def test_a_trained_model_gives_on_a_gpu_what_it_gives_on_a_cpu(
 
 @pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("bf16", 2e-2)])
-def test_vectors_are_those_of_a_cpu(model, precision, limit, request, mbert):
+def test_vectors_are_those_of_a_cpu(model, precision, limit, request, store):
     folder = request.getfixturevalue(model)
     texts = ["w1 w2", "good", *(" ".join(f"w{i % 60}" for i in range(n)) for n in (3, 50, 90))]
-    source = locate_model(str(folder))
+    source = locate_model(str(folder), store=store)
     found = Embedder(source, max_length=128, device=DEVICE.type, precision=precision).encode(texts)
     expected = Embedder(source, max_length=128, device="cpu", precision="fp32").encode(texts)
     unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (found, expected)]
@@ -323,18 +343,25 @@ def pairs(tmp_path):
 
 @pytest.mark.parametrize("head", ["vectors", "tokens", "reranker"])
 @pytest.mark.parametrize("max_tokens", [0, 64], ids=["at once", "in parts"])
-def test_retrieval_learns(head, max_tokens, pairs, store, tiny_modernbert):
-    """In parts: gradients are cached (GradCache), and dropout must fall alike twice."""
-    settings = {"batch_size": 16, "epochs": 2.0, "head": head, "max_length": 12, "max_tokens": max_tokens}
-    result = finetune(on_gpu(request_of(pairs, tiny_modernbert, **settings)), store)
-    history = [next(iter(entry["metrics"].values())) for entry in result.record["training"]["history"]]
-    assert np.isfinite(history).all()
-    assert max(history[1:]) > history[0]
+def test_retrieval_learns(head, max_tokens, pairs, store, tmp_path, tiny_modernbert):
+    """In parts: gradients are cached (GradCache)."""
+    settings = {"batch_size": 16, "epochs": 4.0, "head": head, "max_length": 12, "max_tokens": max_tokens}
+    learns(request_of(pairs, tiny_modernbert, **settings), store, tmp_path)
+
+
+@pytest.fixture
+def teacher(tmp_path, tiny_tokenizer):
+    """A ModernBERT with random weights in the layout of a sentence encoder."""
+    torch.manual_seed(1)
+    folder = tmp_path / "teacher"
+    model = ModernBertModel(tiny_modernbert_config()).eval()
+    save_embedder(model, tiny_tokenizer, EmbeddingSettings(max_length=64), folder)
+    return folder
 
 
 @pytest.mark.parametrize("taught", [False, True], ids=["masked words", "a teacher"])
 @pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
-def test_pretraining_runs(taught, model, request, tmp_path, store, tiny_bert):
+def test_pretraining_runs(taught, model, request, tmp_path, store, teacher):
     corpus = tmp_path / "texts.jsonl"
     rows = [" ".join(f"w{(n + i) % 60}" for i in range(30)) for n in range(60)]
     corpus.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
@@ -342,14 +369,16 @@ def test_pretraining_runs(taught, model, request, tmp_path, store, tiny_bert):
         target="pretraining",
         files=(str(corpus),),
         model=str(request.getfixturevalue(model)),
-        teacher=str(tiny_bert) if taught else None,
-        settings={"max_length": 64, "batch_size": 4, "epochs": 4.0, "learning_rate": 3e-3, "held_out": 0.1},
+        teacher=str(teacher) if taught else None,
+        settings={"max_length": 64, "batch_size": 4, "epochs": 6.0, "learning_rate": 3e-3, "held_out": 0.1},
         precision="bf16",
         device=DEVICE.type,
     )
     history = finetune(asked, store).record["training"]["history"]
-    name = "teacher_cosine" if taught else "masked_accuracy"
-    assert history[-1]["metrics"][name] > history[0]["metrics"][name]
+    first, last = history[0]["metrics"], history[-1]["metrics"]
+    assert last["loss"] < first["loss"]
+    if taught:
+        assert last["teacher_cosine"] > first["teacher_cosine"]
 
 
 def test_the_doctor_names_the_gpu(mbert):
@@ -361,7 +390,7 @@ def test_the_doctor_names_the_gpu(mbert):
 
 @pytest.mark.parametrize("mode", ["inference", "training", "lora"])
 def test_bench_agrees_with_transformers(mode, mbert, tiny_modernbert):
-    asked = ["--lengths", "32", "--lengths", "128", "--mode", mode, "--rounds", "1", "--json"]
-    found = json.loads(mbert("bench", tiny_modernbert, *asked, "--device", DEVICE.type))
+    asked = ["--model", tiny_modernbert, "--lengths", "32,128", "--mode", mode, "--rounds", "1", "--json"]
+    found = json.loads(mbert("bench", *asked, "--device", DEVICE.type))
     assert len(found["points"]) == 2
     assert all(point["agrees"] is not False for point in found["points"])
