@@ -72,7 +72,8 @@ TABLES = [
 
 @pytest.mark.filterwarnings("ignore")  # of what a benchmark imports
 @pytest.mark.parametrize(("document", "name", "shown"), TABLES, ids=[f"{d}-{n}" for d, n, _ in TABLES])
-def test_a_table_is_made_from_its_benchmarks_records(document, name, shown):
+def test_a_table_is_made_from_its_benchmarks_records(document, name, shown, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples/benchmarks")
     benchmark = runpy.run_path(str(ROOT / f"examples/benchmarks/{name}.py"))
     assert shown.strip() == benchmark["table"](benchmark["read"]()).strip()
 

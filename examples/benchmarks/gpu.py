@@ -148,6 +148,11 @@ def sections(bench: Bench, record: Record) -> dict[str, Callable[[float], None]]
     }
 
 
+def read() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(OUTPUT.read_text())
+    return found
+
+
 def table(found: dict[str, Any]) -> str:
     lines = [
         "| section | model | work | texts | tokens | precision | tokens/s | x arrival | x sorted "
@@ -165,6 +170,8 @@ def table(found: dict[str, Any]) -> str:
         memory = r["working_memory_mib"]
         cells += [f"{memory[k]:,.0f}" if k in memory else "" for k in ("mbert", "transformers 32")]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    skipped = [f"{'nano' if r['nano'] else 'base'} {r['work']}" for r in found["rows"] if "skipped" in r]
+    lines += ["", f"No time was left for: {', '.join(skipped)}."] if skipped else []
     lines += [f"- {f['section']}, {f['what']}: {f['error'].splitlines()[0]}" for f in found["failures"]]
     return "\n".join(lines)
 
