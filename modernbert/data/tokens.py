@@ -60,50 +60,62 @@ def measure(tokenizer: Any, texts: Sequence[tuple[str, ...]]) -> TokenLengths:
     with phase("counting tokens", len(texts), "texts") as now:
         lengths = []
         for chunk in _chunks(texts):
-            lengths.append(np.diff(_encode(tokenizer, chunk, None)[2]))
+            lengths.append(_lengths(_encode(tokenizer, chunk, None)[0]))
             now.advance(len(chunk))
     return TokenLengths(np.concatenate(lengths))
 
 
 def tokenize(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Tokens:
     """Turn texts (or pairs) into token ids, cutting the longer text of a pair first."""
-    ids, type_ids, lengths, full = [], [], [], []
+    ids, types, lengths, full = [], [], [], []
     with phase("tokenising", len(texts), "texts") as now:
         for chunk in _chunks(texts):
-            whole = _encode(tokenizer, chunk, None)
-            full.append(np.diff(whole[2]))
-            fits = full[-1].max(initial=0) <= max_length
-            chunk_ids, chunk_types, starts = whole if fits else _encode(tokenizer, chunk, max_length)
-            ids.append(chunk_ids)
-            type_ids.append(chunk_types)
-            lengths.append(np.diff(starts))
+            chunk_ids, chunk_types = _encode(tokenizer, chunk, None)
+            full.append(_lengths(chunk_ids))
+            # Those that are too long once more: which tokens go is the tokenizer's to decide.
+            over = np.flatnonzero(full[-1] > max_length).tolist()
+            cut_ids, cut_types = _encode(tokenizer, [chunk[i] for i in over], max_length)
+            for place, number in enumerate(over):
+                chunk_ids[number] = cut_ids[place]
+                if chunk_types and cut_types:
+                    chunk_types[number] = cut_types[place]
+            ids.append(_flat(chunk_ids, np.int32))
+            types.append(_flat(chunk_types or [], np.int8))
+            lengths.append(_lengths(chunk_ids))
             now.advance(len(chunk))
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     uses_types = "token_type_ids" in tokenizer.model_input_names
-    types = np.concatenate([t for t in type_ids if t is not None]) if uses_types else None
-    return Tokens(np.concatenate(ids), types, starts, TokenLengths(np.concatenate(full)))
+    return Tokens(
+        np.concatenate(ids), np.concatenate(types) if uses_types else None, starts,
+        TokenLengths(np.concatenate(full)),
+    )  # fmt: skip
 
 
 def _chunks(texts: Sequence[tuple[str, ...]]) -> list[Sequence[tuple[str, ...]]]:
     return [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)] or [texts]
 
 
+# The tokens of each text, or a number for each of them.
+Lists = list[list[int]]
+
+
 def _encode(
     tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int | None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Return flat ids, flat type ids (or None) and cumulative lengths."""
+) -> tuple[Lists, Lists | None]:
+    """Return each text's ids and its type ids, if the tokenizer has them."""
     if not texts:
-        return np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(1, np.int64)
+        return [], []
     columns = [list(column) for column in zip(*texts, strict=True)]
     encoded = tokenizer(
         *columns, truncation=max_length is not None, max_length=max_length, padding=False,
         return_attention_mask=False, verbose=False,
     )  # fmt: skip
-    lists = encoded["input_ids"]
-    starts = np.concatenate([[0], np.cumsum([len(ids) for ids in lists])]).astype(np.int64)
-    types = encoded.get("token_type_ids")
-    return _flat(lists, np.int32), None if types is None else _flat(types, np.int8), starts
+    return encoded["input_ids"], encoded.get("token_type_ids")
 
 
-def _flat(lists: Sequence[Sequence[int]], dtype: type) -> np.ndarray:
-    return np.concatenate([np.asarray(ids, dtype) for ids in lists])
+def _lengths(lists: Lists) -> np.ndarray:
+    return np.fromiter(map(len, lists), np.int64, len(lists))
+
+
+def _flat(lists: Lists, dtype: type) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype), *(np.asarray(ids, dtype) for ids in lists)])
