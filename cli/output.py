@@ -10,7 +10,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -172,15 +172,25 @@ def ask(question: str, *, yes: bool, otherwise: str) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Show bars on stderr, each with the fields `count` and `note`; None where stderr is no terminal."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+def progress_bar(left: Callable[[], str]) -> Iterator[Progress | None]:
+    """Show a bar on stderr, with the fields `count` and `note`; None where stderr is no terminal.
+
+    Args:
+        left: says how much time is left, asked whenever the bar is drawn.
+    """
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 
     class Bar(BarColumn):
         """A bar where a total is known."""
 
         def render(self, task: Task) -> Any:
             return super().render(task) if task.total else Text()
+
+    class Left(ProgressColumn):
+        """The time left."""
+
+        def render(self, task: Task) -> Text:
+            return Text(left(), style="progress.remaining")
 
     console = screen(error=True)
     if not console.is_terminal:
@@ -192,7 +202,7 @@ def progress_bar() -> Iterator[Progress | None]:
         TextColumn("{task.description}", markup=False),
         Bar(bar_width=20),
         TextColumn("{task.fields[count]}", markup=False),
-        TimeRemainingColumn(compact=True),
+        Left(),
         TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=rest),
     )
     with Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False) as bars:

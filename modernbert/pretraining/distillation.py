@@ -84,6 +84,9 @@ class Lessons:
 class Distillation:
     """The loss: 1 minus the cosine to the teacher, a mean over texts; plus that of masked tokens.
 
+    The sum that is reported is of the first alone: the second is part of a quarter of the passes, and each
+    evaluation reports it.
+
     Attributes:
         masked: are tokens masked at all?
     """
@@ -103,7 +106,6 @@ class Distillation:
             if self.masked and float(torch.rand(())) < MASKED_PARTS:
                 words = self._of_words(network, batch, data, accelerator) * (len(part) / MASKED_PARTS)
                 accelerator.backward(words)
-                loss = loss + words.detach()
             total += loss.detach()
             tokens += batch.num_tokens
         return Sums(total, len(numbers), tokens)

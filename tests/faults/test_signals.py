@@ -111,6 +111,7 @@ def test_a_training_saves_and_can_go_on(number, many, tiny_modernbert):
     process.send_signal(number)
     err = ended_well(process, number)
     assert "everything is saved" in err and "mbert resume mine" in err
+    assert err.count(": stopping after this step, and saving. A second ") == 1
     assert RunStore(Path("runs")).read("mine")["status"] == "interrupted"
     assert any(Path("runs/mine/checkpoints").iterdir())
 
