@@ -10,10 +10,11 @@ from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
 from modernbert.data.readers import SUFFIXES, read_rows
+from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split, joined_keys, split_keys
 from modernbert.data.task import FileData, Kind, Task
-from modernbert.errors import BadData, BadOption, NotAvailable
+from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
 from modernbert.network import network
 
@@ -151,7 +152,8 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
             f"  Hub: {network().reason}",
-            fix="The code of a data set's author is never run: convert such a set to Parquet, or give files.",
+            fix=did_you_mean(repo, (task.name for task in all_tasks()))
+            + "The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None
     names = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
     if not any(names.get(name) == "train" for name in loaded):

@@ -16,6 +16,7 @@ from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadOption, BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
+from modernbert.places import no_such_file
 from modernbert.reading import checked, read_lines
 from modernbert.record_parts import Count
 from modernbert.report.answers import answer_sections, learning_sections
@@ -69,6 +70,8 @@ def report(what: str, store: RunStore, *, texts: bool = True) -> str:
         BadData: the file is no comparison.
     """
     path = Path(what)
+    if path.suffix == ".json" and not path.exists() and not store.has(what):
+        raise no_such_file(path)
     if path.suffix != ".json" or not path.is_file():
         return run_report(what, store, texts=texts)
     return comparison_report(read_comparison(path), store, texts=texts)
