@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modernbert.evaluation.shown import interval_text
+from modernbert.wording import counted
 
 from . import options, output
 from .progress import Training, watch, with_verbose
@@ -26,7 +27,8 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
         interval = interval_text(main.low, main.high)
         rows.append((system.system, f"{main.value:.4f}", interval, *values, system.note))
     names = [score.metric for score in found.systems[0].ranking.scores]
-    title = f"\n{found.queries:,} docstrings, each asking for its own among {found.documents:,} functions"
+    documents = counted(found.documents, "function")
+    title = f"\n{counted(found.queries, 'docstring')}, each asking for its own among {documents}"
     columns = ("system", names[0], "95 % interval", *names[1:], "")
     output.print_table(f"{title} (modules that training never saw)", columns, rows, right=names)
     systems = list(found.answers[0].ranks)

@@ -12,6 +12,7 @@ from modernbert.errors import BadData, BadOption
 from modernbert.index.paths import KINDS
 from modernbert.model.catalogue import EMBEDDED, better_embedder
 from modernbert.ranges import Range
+from modernbert.wording import counted
 
 from . import options, output, values
 from .hits import show_hits
@@ -68,7 +69,7 @@ def index(
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
-        f"{done.files:,} files, {done.chunks:,} chunks in {one_line(str(done.folder))}  "
+        f"{counted(done.files, 'file')}, {counted(done.chunks, 'chunk')} in {one_line(str(done.folder))}  "
         f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
     )
     if done.table:
@@ -232,6 +233,7 @@ def embed(
         output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
-    output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")
+    rows = counted(done.rows, "row")
+    output.print_line(f"{rows} -> {done.output}  (text <- {done.column}, vectors of {done.size})")
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was not trained for embeddings: expect poor ones")

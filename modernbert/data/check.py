@@ -15,6 +15,7 @@ from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.data.tokens import TokenLengths
+from modernbert.wording import counted
 
 # A share of cut texts above this is worth a warning.
 TRUNCATION_WARNING = 0.05
@@ -130,5 +131,6 @@ def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]
         pairs = set(zip(keys[names[0]], splits[names[0]].labels.tolist(), strict=True))  # type: ignore[union-attr]
         torn = len(pairs) - len({key for key, _ in pairs})
         if torn:
-            warnings.append(f"{names[0]}: {torn} texts occur with different labels")
+            occur = counted(torn, "text occurs", "texts occur")
+            warnings.append(f"{names[0]}: {occur} with different labels")
     return warnings

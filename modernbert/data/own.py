@@ -17,6 +17,7 @@ from modernbert.data.task import FileData, Kind, Task
 from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
 from modernbert.network import network
+from modernbert.wording import counted
 
 VALIDATION_SHARE = 0.1
 SPLIT_NAMES = {
@@ -179,7 +180,8 @@ def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
     made = {name: rows.take(indices) for name, indices in parts.items()}
     if not len(made["validation"]):
         raise BadData(
-            f"no row can be held out for validation: {len(task.labels):,} labels in {len(rows):,} rows",
+            f"no row can be held out for validation: {counted(len(task.labels), 'label')} "
+            f"in {counted(len(rows), 'row')}",
             where=rows.origin,
             fix="Is the label column a number (--kind regression), or another one (--label-col)? "
             "Or give a file of your own: --validation FILE.",

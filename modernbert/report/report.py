@@ -30,6 +30,7 @@ from modernbert.runs import RunStore
 from modernbert.settings.forms import by_name
 from modernbert.version import __version__
 from modernbert.without_paths import without_paths
+from modernbert.wording import counted
 
 
 class LoggedLine(TypedDict):
@@ -119,7 +120,7 @@ def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
 
 
 def _overview(comparison: Comparison) -> Section:
-    text = f"{len(comparison.tasks)} tasks. Macro averages are over tasks that every model has."
+    text = f"{counted(len(comparison.tasks), 'task')}. Macro averages are over tasks that every model has."
     averages = average_tables(comparison) if comparison.averages else []
     return Section("Overview", text, tables=tuple(averages))
 

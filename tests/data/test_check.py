@@ -32,7 +32,7 @@ def test_texts_with_two_labels_rare_classes_and_empties_are_named():
     train = examples(["same", "same", " ", *"abcdefgh"], [0, 1, 0, *[0] * 8])
     warnings = " / ".join(check_data(TASK, {"train": train}).warnings)
     assert "train: hardly any rows for positive (1)" in warnings
-    assert "train: 1 texts occur with different labels" in warnings
+    assert "train: 1 text occurs with different labels" in warnings
     assert "train: 1 of 11 rows have no text" in warnings
 
 
