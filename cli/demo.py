@@ -40,5 +40,5 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
         "\nasked as a person would: the place of the first right answer",
         ("question", f"{found.run} finds", *systems), answers, right=systems,
     )  # fmt: skip
-    output.print_line(f"\nnext: mbert index PATH --model {found.run}, then mbert search 'what you look for'")
-    output.print_line(f"or:   mbert report {found.run}; mbert finetune your_texts.csv")
+    output.print_line(f"\nNext: mbert index PATH --model {found.run}; mbert search 'what you look for'")
+    output.print_line(f"  or: mbert report {found.run}; mbert finetune your_texts.csv")

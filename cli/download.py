@@ -39,4 +39,4 @@ def download(
         done = fetch(names, to, store=RunStore.at(runs_dir), data_dir=data_dir, on_item=quiet)
     if json:
         return output.print_json([dataclasses.asdict(item) | {"folder": str(item.folder)} for item in done])
-    output.print_line(f"use it with --data-dir {to}; check it with: cd {to} && sha256sum -c SHA256SUMS")
+    output.print_line(f"Next: any command with --data-dir {to}; to check: cd {to} && sha256sum -c SHA256SUMS")

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -78,6 +79,11 @@ def print_warning(text: str) -> None:
 
 def _print_headed(head: str, style: str, text: str) -> None:
     show(Text.assemble((head, style), f": {visible(text)}"), error=True)
+
+
+def print_written(path: Path, what: str, *, replaced: bool) -> None:
+    """Print which file was written, on stderr, and whether it replaced another."""
+    print_line(f"{what} -> {path}{', replaced' if replaced else ''}", error=True)
 
 
 def print_json(value: Any) -> None:

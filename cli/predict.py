@@ -41,6 +41,7 @@ def predict(
     json: options.Json = False,
 ) -> None:
     """Predict every row of a file, in constant memory. All input columns are kept."""
+    replaced = ", replaced" if out.exists() else ""
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import Scorer, trained_length
         from modernbert.evaluation.stream import predict_file
@@ -63,7 +64,7 @@ def predict(
             }
         )
     rows = counted(result.rows, "row")
-    output.print_line(f"{rows} -> {result.output}  (text <- {' + '.join(result.text)})")
+    output.print_line(f"{rows} -> {result.output}{replaced}  (text <- {' + '.join(result.text)})")
     if result.truncated:
         output.print_warning(
             f"{counted(result.truncated, 'text')} longer than {scorer.max_length} tokens: truncated"

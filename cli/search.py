@@ -81,7 +81,7 @@ def index(
     place = path if done.table and to is None else folder.parent if folder.name == FOLDER else folder
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
     where = "" if inside else f" --index {quote(one_line(str(place)))}"
-    output.print_line(f"search it: mbert search 'what you look for'{where}")
+    output.print_line(f"Next: mbert search 'what you look for'{where}")
 
 
 def _warn_of(done: Any) -> None:
@@ -224,6 +224,7 @@ def embed(
 
     Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
     """
+    replaced = ", replaced" if out.exists() else ""
     with watch(quiet=json):
         from modernbert.evaluation.embed_file import embed_file
 
@@ -234,6 +235,7 @@ def embed(
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
     rows = counted(done.rows, "row")
-    output.print_line(f"{rows} -> {done.output}  (text <- {done.column}, vectors of {done.size})")
+    made = f"text <- {done.column}, vectors of {done.size}"
+    output.print_line(f"{rows} -> {done.output}{replaced}  ({made})")
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was not trained for embeddings: expect poor ones")

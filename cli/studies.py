@@ -36,7 +36,7 @@ def show_run_scores(run: Any) -> None:
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
         + (f", as {'was' if found == 'the threshold' else 'were'} {found}" if found else "")
     )
-    output.print_line(f"use it: {_use_of(run)}")
+    output.print_line(f"Next: {_use_of(run)}")
     for note in run.record["notes"]:
         output.print_note(note)
 

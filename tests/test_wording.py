@@ -1,4 +1,4 @@
-"""One of anything is singular: no message says `1 rows`."""
+"""How messages are written: one of anything is singular, and what to do next is always said alike."""
 
 from __future__ import annotations
 
@@ -61,4 +61,25 @@ def uncounted() -> Iterator[str]:
 
 def test_no_number_stands_before_a_plural():
     found = [place for place in uncounted() if not any(name in place for name in FROM_TWO_ON)]
+    assert found == []
+
+
+# What was said before `Next: mbert ...` was the one form.
+OTHER_FORMS = re.compile(
+    r"^(go on with|finish it|run it again|make one|index again|use it|search it|or): mbert|^mbert "
+)
+
+
+def test_what_to_do_next_is_said_in_one_form():
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "fix"
+        for text in [ast.unparse(node.value).lstrip("f\"'")]
+        if OTHER_FORMS.match(text.lower())
+        and " lists " not in text
+        and "mbert takes" not in text
+        and "mbert reads" not in text
+    ]
     assert found == []

@@ -123,7 +123,7 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
     run = read_run(folder)
     if run["kind"] not in TRAININGS:
         raise BadRun(
-            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="mbert runs"
+            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="Next: mbert runs"
         )
     if run["status"] != "finished":
         raise unfinished(folder, run["status"], "model")

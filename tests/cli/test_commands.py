@@ -56,7 +56,9 @@ def test_predict_keeps_columns_and_order(mbert, trained, tmp_path, suffix):
     out_file = tmp_path / f"out{suffix}"
     code, out, err = mbert("predict", write_csv(tmp_path / "in.csv", rows), "-m", trained, "-o", out_file)
     assert (code, err) == (0, "")
-    assert "30 rows" in out
+    assert "30 rows" in out and "replaced" not in out
+    again = mbert("predict", tmp_path / "in.csv", "-m", trained, "-o", out_file)[1]
+    assert f"-> {out_file}, replaced  (" in again.replace("\n", "")
     with out_file.open(newline="") as file:
         found = [json.loads(line) for line in file] if suffix == ".jsonl" else list(csv.DictReader(file))
     assert [row["id"] for row in found] == [row["id"] for row in rows]
@@ -104,6 +106,14 @@ def test_tasks_and_models_are_listed(mbert):
     assert "glue/sst2" in mbert("tasks")[1]
     assert "deberta-v3-base" in mbert("models")[1]
     assert len(json.loads(mbert("models", "--json")[1])) >= 18
+
+
+def test_data_check_counts_tokens_without_a_model_too(mbert, tmp_path):
+    rows = [{"text": "a b c d e f g", "label": "x"}] * 3 + [{"text": "a", "label": "y"}] * 3
+    code, out, _ = mbert("data", "check", write_csv(tmp_path / "train.csv", rows))
+    assert code == 0 and "--model names another" in out and "truncated" not in out
+    # Two special tokens, and a token for each letter.
+    assert any(cell in ("3/9/9", "9/9/9") for cell in out.split())
 
 
 def test_data_check_counts_tokens_and_warns(mbert, tmp_path, tiny_bert):

@@ -179,7 +179,7 @@ def test_verbose_gives_reasons_and_times(mbert, trained, tmp_path):
     code, out, err = mbert("predict", file, "-m", trained, "-o", "o.jsonl", "-v")
     assert code == 0 and out.count("\n") == 1
     assert "device: cpu (the fastest device present)" in err
-    for part in ("precision: ", "attention: blocked (", "threads: ", "loading the model"):
+    for part in ("precision: ", "attention: in blocks (", "threads: ", "loading the model"):
         assert err.count(part) == 1, part
     rows = [line.rsplit(maxsplit=1) for line in err.partition("seconds\n")[2].splitlines()]
     seconds = {name.strip(): float(value) for name, value in rows}
