@@ -241,8 +241,8 @@ def show_retrieval(result: Any) -> None:
         )
     queries = counted(result.systems[0].ranking.main.n, "query", "queries")
     title = f"{result.task} ({result.split}, {queries}, {result.protocol.name})  ({result.name})"
-    columns = ("system", names[0], "95 % interval", *names[1:], "")
-    output.print_table(title, columns, rows, right=names)
+    columns = ("system", names[0], "95 % interval", *names[1:], "note")
+    output.print_table(title, columns, rows, right=names, optional=("note",))
     for note in result.notes:
         output.print_note(note)
 

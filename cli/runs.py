@@ -66,7 +66,8 @@ def list_runs(
     rows = [_row(name, record) for name, record in ordered]
     rows += [(name, "damaged", "", "", "", "", "", "", "") for name in found.damaged]
     columns = ("run", "status", "task", "model", "method", "epochs", "score", "when", "tags")
-    output.print_table("", columns, rows, right=("epochs",), optional=("epochs", "method", "when", "tags"))
+    optional = ("epochs", "method", "when", "tags", "model", "status", "task")
+    output.print_table("", columns, rows, right=("epochs",), optional=optional, one_line=True)
     if sort == "score" and len({_rank(record)[:-1] for record in chosen.values()}) > 1:
         output.print_note("scores are ranked within a task, a split and a metric, and not across them")
     for error in found.damaged.values():

@@ -62,7 +62,7 @@ def show_summaries(result: Any) -> None:
             s.split,
             f"{s.mean:.4f}",
             "one seed" if s.deviation is None else f"{s.deviation:.4f}",
-            "  ".join(f"{seed}: {value:.4f}" for seed, value in s.by_seed.items()),
+            "  ".join(f"{seed}={value:.4f}" for seed, value in s.by_seed.items()),
         )
         for s in result.summaries
     ]

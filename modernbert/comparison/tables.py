@@ -164,7 +164,7 @@ def _model_row(m: ModelScores, *, seeds: bool) -> list[str]:
         "" if cost.truncated is None else f"{cost.truncated:.1%}",
         "yes" if m.on_front else "",
     ]
-    every = "  ".join(f"{seed}: {value:.4f}" for seed, value in m.by_seed.items())
+    every = "  ".join(f"{seed}={value:.4f}" for seed, value in m.by_seed.items())
     return [*row, every] if seeds else row
 
 

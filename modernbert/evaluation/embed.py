@@ -66,7 +66,7 @@ def require_vectors(source: ModelSource) -> None:
     if is_late_interaction(source.folder):
         raise BadModel(
             f"{source.name} has a vector for each token, not one for each text",
-            fix="mbert eval reads it. For an index train another: mbert finetune PAIRS --head vectors",
+            fix="Next: mbert eval, which reads it; for an index: mbert finetune PAIRS --head vectors",
         )
     if any("SequenceClassification" in name for name in load_config(source).architectures or ()):
         raise BadModel(
