@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.check import TRUNCATION_WARNING, DataReport, SplitReport, check_data
+from modernbert.data.check import DataReport, SplitReport, check_data, truncation_warnings
 from modernbert.data.collection import Collection
 from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_examples
@@ -98,10 +98,9 @@ def _inspect_retrieval(
         report = _collection_report(split, found.collection, tokenizer, max_length)
         reports.append(report)
         warnings += [f"{split}: {note}" for note in found.collection.notes]
-        if (report.truncated or 0.0) > TRUNCATION_WARNING:
-            warnings.append(f"{split}: {report.truncated:.1%} of the documents exceed {max_length} tokens")
         if model is not None:
             warnings += special_token_warnings(tokenizer, {split: _texts(found.collection)})
+    warnings += truncation_warnings(reports, max_length, "documents")
     if task.train:
         others = {split: found.collection for split, found in loaded.items() if split != task.train}
         warnings += shared_queries(loaded[task.train].collection, others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -83,12 +83,17 @@ def check_data(
     for report in reports:
         if report.empty:
             warnings.append(f"{report.split}: {report.empty} of {report.rows} rows have no text")
-        if report.truncated is not None and report.truncated > TRUNCATION_WARNING:
-            warnings.append(
-                f"{report.split}: {report.truncated:.1%} of the texts are longer than "
-                f"{max_length} tokens and are truncated"
-            )
+    warnings += truncation_warnings(reports, max_length)
     return DataReport(task.name, reports, tuple(warnings), max_length)
+
+
+def truncation_warnings(
+    reports: Sequence[SplitReport], max_length: int | None, what: str = "texts"
+) -> list[str]:
+    """Return one warning for all splits of which many texts are truncated."""
+    cut = {r.split: r.truncated for r in reports if (r.truncated or 0.0) > TRUNCATION_WARNING}
+    shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items())
+    return [f"{what} longer than {max_length} tokens are truncated: {shares}"] if cut else []
 
 
 def _report(

@@ -165,7 +165,7 @@ def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
     assert code == 0, err
     assert "documents 4, relevant 4, judged 0 1" in out
     assert "test: 3 of 3 queries are also in training" in err
-    assert "of the documents exceed 5 tokens" in err
+    assert "documents longer than 5 tokens are truncated: " in err
     assert "documents without text" in err
     code, out, err = mbert("data", "check", toy, "--json")
     assert json.loads(out)["splits"][0]["rows"] == 3
