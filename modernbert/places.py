@@ -33,9 +33,10 @@ def no_such_file(path: Path, what: str = "file", *, shown: str | None = None) ->
     """
     above = str(path)[: len(str(path)) - len(path.name)]
     fix = did_you_mean(path.name, beside(path), before=above).strip() or None
-    if not path.parent.exists():
-        fix = f"There is no folder {path.parent} either."
-    return BadData(f"there is no such {what}", where=shown or str(path), fix=fix)
+    shown = shown or str(path)
+    if not os.path.exists(path.parent):  # noqa: PTH110 - of a name that is too long it is False
+        fix = f"There is no folder {Path(shown).parent} either."
+    return BadData(f"there is no such {what}", where=shown, fix=fix)
 
 
 def beside(path: Path) -> list[str]:

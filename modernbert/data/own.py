@@ -74,8 +74,8 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         notes.append(f"clusters: rows with the same {data.cluster} belong together")
     if found.kind != "regression" and len(found.labels) < 2:
         raise BadData(
-            f"the label column '{columns.label}' has {len(found.labels)} different values; two or more are "
-            "needed",
+            f"the label column '{columns.label}' has {counted(len(found.labels), 'different value')}; "
+            "two or more are needed",
             where=train.origin,
             fix="Name another with --label-col"
             + (", or train for search with --kind retrieval." if len(columns.text) == 2 else "."),
