@@ -114,7 +114,7 @@ def test_a_row_after_excels_own_line_is_named_by_its_line(tmp_path):
             "row 1: a quote opens here and closes in another line",
         ),
         ("a.tsv", b'text\n"I slept\nfine\nat 55"\n', "row 1: a quote opens here and closes in another line"),
-        ("a.tsv", b'label\ttext\npos\t"I slept\nneg\nneg\tat 55"\n', "row 2 .line 3.: 1 cells where"),
+        ("a.tsv", b'label\ttext\npos\t"I slept\nneg\nneg\tat 55"\n', "row 2 .line 3.: 1 cell where"),
         ("a.parquet", b"PAR1 no", "not a valid Parquet file"),
         ("a.xlsx", b"", "'.xlsx' is not a format mbert reads"),
     ],
