@@ -80,6 +80,7 @@ def bench(
             data_dir=data_dir,
         )
         result = run(request, RunStore.at(runs_dir))
+    replaced = svg is not None and svg.exists()
     if svg:
         with atomic_file(svg) as file:
             file.write(to_svg(result))
@@ -92,7 +93,7 @@ def bench(
     if any(point.agrees is False for point in result.points):
         output.print_warning("mbert's logits are further from fp32 than they should be; please report this")
     if svg:
-        output.print_line(f"picture -> {svg}")
+        output.print_written(svg, "picture", replaced=replaced)
 
 
 def _facts(result: Any) -> dict[str, object]:
@@ -102,7 +103,7 @@ def _facts(result: Any) -> dict[str, object]:
     facts["device"] = f"{machine.device}, {result.hardware['gpu'] or result.hardware['cpu']}"
     facts["threads"] = str(result.hardware["threads"])
     facts["precision"] = f"{machine.precision} ({machine.precision_reason})"
-    facts["attention"] = f"{result.attention.backend} ({result.attention.reason})"
+    facts["attention"] = str(result.attention)
     if result.quantiles:
         facts["your texts"] = ", ".join(f"{name} {n:,} tokens" for name, n in result.quantiles.items())
     far = [p.difference for p in result.points if p.difference]

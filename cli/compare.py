@@ -143,9 +143,12 @@ def compare(
     with watch(quiet=json):
         with phase("paired tests and intervals"):
             found = compare_runs(store, names, baseline, **some, allow=allow, margin=margin)
+        replaced = out is not None and out.exists()
         if out:
             with phase(f"writing {out.name}"):
                 _write(found, store, out, seeds=show_seeds, texts=texts)
+    if out:
+        output.print_written(out, "comparison", replaced=replaced)
     if json:
         return output.print_json(found.as_dict())
     show_comparison(found, seeds=show_seeds)

@@ -28,7 +28,7 @@ def check(
         options.option(
             "--model -m",
             values.name,
-            "Count tokens and truncated texts with this model's tokenizer.",
+            "Count tokens with this model's tokenizer, and truncated texts.",
             options.MODEL,
         ),
     ] = None,
@@ -76,15 +76,10 @@ def show_report(report: Any, notes: list[str]) -> None:
         labels = ", ".join(f"{name} {value:g}" for name, value in list(split.labels.items())[:12])
         tokens = "/".join(str(split.tokens[key]) for key in ("p50", "p95", "max")) if split.tokens else ""
         cut = f"{split.truncated:.1%}" if split.truncated is not None else ""
-        rows.append((split.split, f"{split.rows:,}", split.empty, tokens, cut, labels or "hidden"))
-    columns = (
-        "split",
-        "rows",
-        "empty",
-        "tokens p50/p95/max",
-        f"truncated at {report.max_length or '-'}",
-        "labels",
-    )
+        cuts = [cut] if report.max_length else []
+        rows.append((split.split, f"{split.rows:,}", split.empty, tokens, *cuts, labels or "hidden"))
+    truncated = [f"truncated at {report.max_length}"] if report.max_length else []
+    columns = ("split", "rows", "empty", "tokens p50/p95/max", *truncated, "labels")
     output.print_table(report.task, columns, rows, right=("rows", "empty"))
     for warning in report.warnings:
         output.print_warning(warning)

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
+from modernbert.wording import counted
+
 from . import options, output, values
 from .progress import watch, with_verbose
 
@@ -27,8 +29,8 @@ def download(
     from modernbert.runs import RunStore
 
     def show(item: Any) -> None:
-        size = f"{item.bytes / 2**20:.1f} MiB"
-        output.print_line(f"{item.name} -> {item.folder}  ({item.files} files, {size}, from {item.found_in})")
+        size = f"{counted(item.files, 'file')}, {item.bytes / 2**20:.1f} MiB"
+        output.print_line(f"{item.name} -> {item.folder}  ({size}, from {item.found_in})")
         if item.missing:
             output.print_warning(f"{item.name}: {', '.join(item.missing)} (labels hidden) is not available")
 
@@ -37,4 +39,4 @@ def download(
         done = fetch(names, to, store=RunStore.at(runs_dir), data_dir=data_dir, on_item=quiet)
     if json:
         return output.print_json([dataclasses.asdict(item) | {"folder": str(item.folder)} for item in done])
-    output.print_line(f"use it with --data-dir {to}; check it with: cd {to} && sha256sum -c SHA256SUMS")
+    output.print_line(f"Next: any command with --data-dir {to}; to check: cd {to} && sha256sum -c SHA256SUMS")

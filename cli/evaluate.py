@@ -12,6 +12,7 @@ import typer
 from modernbert.errors import BadOption
 from modernbert.evaluation.shown import interval_text
 from modernbert.ranges import LENGTHS
+from modernbert.wording import counted
 
 from . import options, output, values
 from .progress import watch, with_verbose
@@ -238,10 +239,10 @@ def show_retrieval(result: Any) -> None:
                 system.note,
             )
         )
-    queries = result.systems[0].ranking.main.n
-    title = f"{result.task} ({result.split}, {queries:,} queries, {result.protocol.name})  ({result.name})"
-    columns = ("system", names[0], "95 % interval", *names[1:], "")
-    output.print_table(title, columns, rows, right=names)
+    queries = counted(result.systems[0].ranking.main.n, "query", "queries")
+    title = f"{result.task} ({result.split}, {queries}, {result.protocol.name})  ({result.name})"
+    columns = ("system", names[0], "95 % interval", *names[1:], "note")
+    output.print_table(title, columns, rows, right=names, optional=("note",))
     for note in result.notes:
         output.print_note(note)
 

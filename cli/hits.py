@@ -35,7 +35,10 @@ def show_lines(hit: Any, query: str) -> None:
     code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
     _mark(code, query)
     numbered = enumerate(code.split("\n", allow_blank=True)[: len(shown)], hit.best_start)
-    output.show(title, *(Text(f"{number:>6}  ", style="dim") + line for number, line in numbered), "")
+    output.show(title)
+    for number, line in numbered:
+        output.print_hanging(Text(f"{number:>6}  ", style="dim"), line)
+    output.show("")
 
 
 def show_row(hit: Any, query: str) -> None:
@@ -49,8 +52,11 @@ def show_row(hit: Any, query: str) -> None:
         text = one_line(str(value))
         line = Text(text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} ...")
         _mark(line, query)
-        lines.append(Text(f"  {one_line(name)}: ", style="dim") + line)
-    output.show(_title(f"{hit.path}, row {hit.row}", hit), *lines, "")
+        lines.append((Text(f"  {one_line(name)}: ", style="dim"), line))
+    output.show(_title(f"{hit.path}, row {hit.row}", hit))
+    for before, line in lines:
+        output.print_hanging(before, line)
+    output.show("")
 
 
 def _title(place: str, hit: Any) -> Any:

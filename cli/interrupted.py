@@ -21,7 +21,7 @@ KEPT = {
     "bench": "Nothing was saved: a measurement is only shown when it is complete.",
     "predict": f"{NOTHING} The output file appears only when it is complete.",
     "embed": f"{NOTHING} The output file appears only when it is complete.",
-    "index": f"The index is as it was. {VECTORS}",
+    "index": f"No new index was written; one that was there is as it was. {VECTORS}",
     "download": "What was finished is in the bundle; the rest was left out.",
 }
 
@@ -29,5 +29,5 @@ KEPT = {
 def what_was_kept(arguments: Sequence[str]) -> str:
     """Return what is left of an interrupted command, and how to run it again."""
     name = next((argument for argument in arguments if argument in KEPT), None)
-    again = f"Run it again: {shlex.join(['mbert', *arguments])}"
+    again = f"Next: {shlex.join(['mbert', *arguments])}"
     return f"{KEPT[name]} {again}" if name else again

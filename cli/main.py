@@ -30,6 +30,7 @@ from . import (
     evaluate,
     finetune,
     interrupted,
+    mistakes,
     options,
     output,
     predict,
@@ -204,8 +205,7 @@ def _told(error: Any) -> MbertError | None:
         return Stopped("no answer was given", fix="Nothing was started.")
     if isinstance(error, OSError):
         return _of_the_system(error)
-    command = error.ctx.command_path if error.ctx else "mbert"
-    return BadOption(error.format_message(), fix=f"{command} --help lists the options.")
+    return mistakes.told(error, sys.argv[1:])
 
 
 def _of_the_system(error: OSError) -> MbertError | None:

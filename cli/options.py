@@ -45,15 +45,29 @@ LABELS_ALONE, RETRIEVAL_ALONE = "labelled texts", "retrieval"
 
 
 def option(
-    names: str, read: Read, help: str, panel: str | None = None, *, applies_to: str = "", **more: Any
+    names: str,
+    read: Read,
+    help: str,
+    panel: str | None = None,
+    *,
+    words: Iterable[str] = (),
+    applies_to: str = "",
+    **more: Any,
 ) -> Any:
     """Describe an option, such as `--output -o`, whose value is read by a function of `values`.
 
-    `applies_to` is the kind of task that it applies to alone (see `require_applicable`).
+    Args:
+        names: the option's, with dashes.
+        read: reads its value.
+        help: a sentence.
+        panel: under which head help lists it.
+        words: what the value may be besides a number or a file.
+        applies_to: the kind of task that it applies to alone (see `require_applicable`).
+        more: for typer.
     """
     first = names.split()[0]
     kind = KINDS_OF_VALUES.get(read.__qualname__.partition(".")[0], "TEXT")
-    more |= {"parser": _parser(read, first), "metavar": kind}
+    more |= {"parser": _parser(read, first), "metavar": "|".join([kind, *words])}
     return flag(names, help, panel, applies_to=applies_to, **more)
 
 
@@ -180,6 +194,7 @@ MaxLength = Annotated[
         values.length,
         "Maximum text length in tokens, or auto: the model's own, else the 99th percentile.",
         DATA,
+        words=["auto"],
     ),
 ]
 Validation = Annotated[

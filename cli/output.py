@@ -8,31 +8,25 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
-from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
 from modernbert.errors import BadOption, MbertError
 
-from .screen import Screen, one_line, screen, visible, visible_json
+from .columns import GAP, WORDS, Columns
+from .screen import Screen, screen, visible, visible_json
+from .screen import one_line as plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-# Between two columns.
-GAP = 2
-# To this width a column of words may shrink, a column of numbers never. Words are whole up to the second.
-WORDS, LONGEST_WORD = 14, 40
-NUMBER = re.compile(r"-|[-+]?[0-9][0-9.,]*(e[-+]?[0-9]+)?%?( (to|±) [-+]?[0-9][0-9.,]*%?)?( \([0-9]+\))?")
-
 
 # The bars that are on the screen now: what is printed meanwhile goes above them.
 _bars: ContextVar[Progress | None] = ContextVar("bars", default=None)
@@ -52,9 +46,19 @@ def print_line(text: str, *, style: str = "", error: bool = False) -> None:
     show(Text(visible(text), style=style), error=error)
 
 
+def print_hanging(before: Text, text: Text) -> None:
+    """Print a line whose continuations on a narrow terminal begin where the text does."""
+    console = screen()
+    room = console.width - before.cell_len
+    if not console.is_terminal or text.cell_len <= room or room < WORDS:
+        return show(before + text)
+    for number, line in enumerate(text.wrap(console, room, overflow="fold")):
+        show((before if not number else Text(" " * before.cell_len)) + line)
+
+
 def print_error(error: MbertError) -> None:
     """Print what went wrong, where, and what to do next."""
-    where = f"{one_line(error.where)}: " if error.where else ""
+    where = f"{plain(error.where)}: " if error.where else ""
     _print_headed("Error", "bold red", where + error.what)
     if error.fix:
         print_line(error.fix, style="yellow", error=True)
@@ -80,6 +84,11 @@ def _print_headed(head: str, style: str, text: str) -> None:
     show(Text.assemble((head, style), f": {visible(text)}"), error=True)
 
 
+def print_written(path: Path, what: str, *, replaced: bool) -> None:
+    """Print which file was written, on stderr, and whether it replaced another."""
+    print_line(f"{what} -> {path}{', replaced' if replaced else ''}", error=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON, and nothing else, to stdout."""
     sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
@@ -93,57 +102,30 @@ def print_table(
     *,
     right: Sequence[str] = (),
     optional: Sequence[str] = (),
+    one_line: bool = False,
     error: bool = False,
 ) -> None:
     """Print a table; the columns named in `right` are aligned right.
 
-    Words may wrap, numbers may not: columns that do not fit beside the others follow in a table of their own,
-    which begins with the first column again. Before that the `optional` ones are left out, the first ones
-    first, and so is an optional column without content.
+    Words may wrap, numbers may not: columns that do not fit beside the others follow in a table of their
+    own, which begins again with the columns that tell the rows apart. Before that the `optional` ones are
+    left out, the first ones first, and so is an optional column without content. With `one_line`, words do
+    not wrap either.
     """
-    names = [one_line(name) for name in columns]
-    cells = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
-    whole = [_is_whole(column) for column in zip(*cells, strict=True)] or [True] * len(names)
-    least = [_least_width(column, whole[i]) for i, column in enumerate(zip(names, *cells, strict=True))]
+    names = [plain(name) for name in columns]
+    cells = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
     if title:
         show(Text(visible(title), style="table.title"), error=error)
+    made = Columns(names, cells, one_line=one_line)
     width = screen(error=error).width
-    kept = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in cells)]
-    for name in optional:
-        if len(_parts([least[i] for i in kept], width)) > 1:
-            kept = [i for i in kept if columns[i] != name]
-    for number, part in enumerate(_parts([least[i] for i in kept], width)):
+    for number, part in enumerate(made.parts([columns.index(name) for name in optional], width)):
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-        for i in (chosen := [kept[i] for i in part]):
+        for i in part:
             justify: Literal["left", "right"] = "right" if columns[i] in right else "left"
-            table.add_column(Text(names[i]), justify=justify, overflow="fold", no_wrap=whole[i])
+            table.add_column(Text(made.heads[i]), justify=justify, overflow="fold", no_wrap=made.whole[i])
         for row in cells:
-            table.add_row(*(Text(row[i]) for i in chosen))
+            table.add_row(*(Text(row[i]) for i in part))
         show(*([Text()] if number else []), table, error=error)
-
-
-def _is_whole(cells: Sequence[str]) -> bool:
-    """Are these numbers, or names without blanks? Neither is broken; a very long name is."""
-    names = all(" " not in cell and cell_len(cell) <= LONGEST_WORD for cell in cells)
-    return names or all(not cell or NUMBER.fullmatch(cell) for cell in cells)
-
-
-def _least_width(cells: Sequence[str], whole: bool) -> int:
-    """Return how narrow a column may be: as its longest cell, or, if it holds words, its longest word."""
-    if whole:
-        return max(map(cell_len, cells))
-    words = [min(cell_len(word), LONGEST_WORD) for cell in cells for word in cell.split()]
-    return min(max(map(cell_len, cells)), max([WORDS, *words]))
-
-
-def _parts(least: Sequence[int], width: int) -> list[list[int]]:
-    """Return which columns stand side by side; the first one always does."""
-    parts = [[0]]
-    for i in range(1, len(least)):
-        if sum(least[k] + GAP for k in (*parts[-1], i)) - GAP > width and len(parts[-1]) > 1:
-            parts.append([0])
-        parts[-1].append(i)
-    return parts
 
 
 def print_facts(title: str, facts: dict[str, object]) -> None:
@@ -172,15 +154,25 @@ def ask(question: str, *, yes: bool, otherwise: str) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Show bars on stderr, each with the fields `count` and `note`; None where stderr is no terminal."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+def progress_bar(left: Callable[[], str]) -> Iterator[Progress | None]:
+    """Show a bar on stderr, with the fields `count` and `note`; None where stderr is no terminal.
+
+    Args:
+        left: says how much time is left, asked whenever the bar is drawn.
+    """
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 
     class Bar(BarColumn):
         """A bar where a total is known."""
 
         def render(self, task: Task) -> Any:
             return super().render(task) if task.total else Text()
+
+    class Left(ProgressColumn):
+        """The time left."""
+
+        def render(self, task: Task) -> Text:
+            return Text(left(), style="progress.remaining")
 
     console = screen(error=True)
     if not console.is_terminal:
@@ -192,7 +184,7 @@ def progress_bar() -> Iterator[Progress | None]:
         TextColumn("{task.description}", markup=False),
         Bar(bar_width=20),
         TextColumn("{task.fields[count]}", markup=False),
-        TimeRemainingColumn(compact=True),
+        Left(),
         TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=rest),
     )
     with Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False) as bars:
@@ -207,4 +199,4 @@ def svg(picture: RenderableType, title: str, width: int) -> str:
     """Return what would be printed as an SVG picture."""
     recorder = Screen(record=True, width=width, file=io.StringIO())
     recorder.print(picture)
-    return recorder.export_svg(title=one_line(title))
+    return recorder.export_svg(title=plain(title))

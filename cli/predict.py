@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from modernbert.wording import counted
+
 from . import options, output, values
 from .progress import watch, with_verbose
 
@@ -39,6 +41,7 @@ def predict(
     json: options.Json = False,
 ) -> None:
     """Predict every row of a file, in constant memory. All input columns are kept."""
+    replaced = ", replaced" if out.exists() else ""
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import Scorer, trained_length
         from modernbert.evaluation.stream import predict_file
@@ -60,8 +63,9 @@ def predict(
                 "truncated": result.truncated,
             }
         )
-    output.print_line(f"{result.rows:,} rows -> {result.output}  (text <- {' + '.join(result.text)})")
+    rows = counted(result.rows, "row")
+    output.print_line(f"{rows} -> {result.output}{replaced}  (text <- {' + '.join(result.text)})")
     if result.truncated:
         output.print_warning(
-            f"{result.truncated:,} texts were longer than {scorer.max_length} tokens and were truncated"
+            f"{counted(result.truncated, 'text')} longer than {scorer.max_length} tokens: truncated"
         )

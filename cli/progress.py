@@ -6,6 +6,7 @@ All of it goes to stderr. It comes from the phases that the library tells of (`m
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import inspect
 import threading
@@ -19,14 +20,16 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from modernbert.activity import RUNNING, Phase, watched_by
 
 from . import options, output
+from .pace import Pace
 from .screen import one_line
 
 if TYPE_CHECKING:
     from modernbert.finetuning.record import Started
     from modernbert.training.reports import EvaluationReport, Notice, StepReport
 
-# Between two lines where no terminal shows a bar.
-SECONDS_BETWEEN_LINES = 20.0
+# Until the first line where no terminal shows a bar. Between later ones lies a tenth of the time that has
+# passed, but at least that, and at most ten minutes: a log of any length stays readable.
+SECONDS_BETWEEN_LINES, MOST_SECONDS_BETWEEN_LINES = 20.0, 600.0
 IMPORTING = "loading libraries"
 # Between two phases.
 IDLE = Phase("working")
@@ -94,6 +97,8 @@ class Watch:
         self.clock = time.monotonic()
         self.bar: Any = None
         self.shown: Phase | None = None
+        self.done = 0
+        self.pace = Pace()
 
     def began(self, phase: Phase) -> None:
         """Show a phase."""
@@ -114,10 +119,13 @@ class Watch:
         self.note = ""
         self._draw()
 
+    def said(self, text: str) -> None:
+        """Print it from another thread: a signal's handler may not print, as it may interrupt a print."""
+        print_it = functools.partial(output.print_line, text, error=True)
+        threading.Thread(target=contextvars.copy_context().run, args=(print_it,)).start()
+
     def _draw(self) -> None:
         """Show the outermost phase that has a total as a bar, and beside it what goes on inside."""
-        if self.bar is None:
-            return
         shown = next((phase for phase in self.phases if phase.total), None)
         shown = shown or (self.phases[-1] if self.phases else IDLE)
         inside = self.phases[self.phases.index(shown) + 1 :] if self.phases else []
@@ -125,15 +133,22 @@ class Watch:
         beside = [_as_text(phase) for phase in inside if phase not in counted]
         note = "  ".join(filter(None, [self.note, *beside]))
         done = shown.done + sum(phase.done for phase in counted)
-        if shown is self.shown:  # between the end of what is counted and the step that it makes
-            done = max(done, int(self.bar.tasks[0].completed))
-        fields = {"completed": done, "count": _count(shown, done), "note": note}
+        if is_new := shown is not self.shown:
+            self.shown, self.pace = shown, Pace()
+        else:  # between the end of what is counted and the step that it makes
+            done = max(done, self.done)
+        self.done = done
+        self.pace.reach(done, shown.total)
+        if self.bar is not None:
+            self._draw_bar(note, is_new=is_new)
+
+    def _draw_bar(self, note: str, *, is_new: bool) -> None:
+        assert self.shown is not None, "something is shown"
         (row,) = self.bar.task_ids
-        if shown is not self.shown:
-            self.bar.reset(row, description=one_line(shown.name))
-        self.bar.tasks[0].total = shown.total  # to `update`, None means that it stays
-        self.bar.update(row, **fields)
-        self.shown = shown
+        if is_new:
+            self.bar.reset(row, description=one_line(self.shown.name))
+        self.bar.tasks[0].total = self.shown.total  # to `update`, None means that it stays
+        self.bar.update(row, completed=self.done, count=_count(self.shown, self.done), note=note)
 
     def explained(self, name: str, reason: str) -> None:
         """Show, if it is asked for, why the work is as fast as it is."""
@@ -154,7 +169,12 @@ class Watch:
 
     def line(self) -> str:
         """Return what is going on in one line."""
-        return ", ".join(map(_as_text, self.phases or [IDLE])) + (f"  {self.note}" if self.note else "")
+        going_on = ", ".join(map(_as_text, self.phases or [IDLE]))
+        return "  ".join(filter(None, [going_on, self.note, self.left()]))
+
+    def left(self) -> str:
+        """Return how long the shown phase will take; empty while that cannot be said."""
+        return self.pace.left()
 
 
 def _as_text(phase: Phase) -> str:
@@ -181,7 +201,7 @@ def _shown(watch: Watch) -> Iterator[None]:
     if watch.quiet:
         yield
         return
-    with output.progress_bar() as bar:
+    with output.progress_bar(watch.left) as bar:
         if bar is not None:
             bar.add_task(IMPORTING, total=None, count="", note="")
         watch.bar = bar
@@ -192,12 +212,15 @@ def _shown(watch: Watch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lines(watch: Watch) -> Iterator[None]:
-    """Print a line now and then, so that a log shows how far the command has come."""
-    over = threading.Event()
+    """Print a line now and then where something has changed, so that a log shows how far the command is."""
+    over, began = threading.Event(), time.monotonic()
 
     def work() -> None:
-        while not over.wait(SECONDS_BETWEEN_LINES):
-            output.print_line(watch.line(), error=True)
+        last = ""
+        while not over.wait(_until_next_line(time.monotonic() - began)):
+            if (line := watch.line()) != last:
+                output.print_line(line, error=True)
+            last = line
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -206,6 +229,11 @@ def _lines(watch: Watch) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _until_next_line(passed: float) -> float:
+    """Return the seconds between two lines when so many have passed."""
+    return min(max(SECONDS_BETWEEN_LINES, passed / 10), MOST_SECONDS_BETWEEN_LINES)
 
 
 class Training:
@@ -228,14 +256,7 @@ class Training:
         shown.get(type(report).__name__, self._notice)(report)
 
     def _step(self, report: StepReport) -> None:
-        left = time.strftime("%H:%M:%S", time.gmtime(report.seconds_left))
         self.watch.note = f"loss {report.loss:.4f}  {report.tokens_per_second:,.0f} tokens/s"
-        if not self.watch.bar:
-            self.watch.note += f"  {left} left"
-        if self.watch.phases:  # of a training in a child process nothing else is told
-            phase = self.watch.phases[-1]
-            phase.total, phase.unit = report.total, "steps"
-            phase.reach(report.step)
 
     def _evaluation(self, report: EvaluationReport) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())

@@ -8,6 +8,7 @@ import typer
 
 from modernbert.runs import RunStore, rows_of
 from modernbert.settings.forms import by_name
+from modernbert.wording import counted
 
 from . import options, output, values
 from .scores import memory_text, show_scores
@@ -65,7 +66,10 @@ def list_runs(
     rows = [_row(name, record) for name, record in ordered]
     rows += [(name, "damaged", "", "", "", "", "", "", "") for name in found.damaged]
     columns = ("run", "status", "task", "model", "method", "epochs", "score", "when", "tags")
-    output.print_table("", columns, rows, right=("epochs",), optional=("epochs", "method", "when", "tags"))
+    optional = ("epochs", "method", "when", "tags", "model", "status", "task")
+    output.print_table("", columns, rows, right=("epochs",), optional=optional, one_line=True)
+    if sort == "score" and len({_rank(record)[:-1] for record in chosen.values()}) > 1:
+        output.print_note("scores are ranked within a task, a split and a metric, and not across them")
     for error in found.damaged.values():
         output.print_warning(str(error))
 
@@ -106,7 +110,7 @@ def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
         record["status"],
         record["task"]["name"],
         record["model"]["name"],
-        _method(record) + (f", {limit:,} rows" if limit else ""),
+        _method(record) + (f", {counted(limit, 'row')}" if limit else ""),
         f"{config['epochs']:g}" if "epochs" in config else "",
         headline(record),
         record["created"][:16].replace("T", " "),
@@ -211,7 +215,8 @@ def _facts(record: dict[str, Any]) -> dict[str, object]:
             f"{k} {v}" for k, v in by_name(record["config"]).items() if v not in ([], (), "")
         ),
         "data": "; ".join(
-            f"{n}: {rows_of(s)} rows, {s['fingerprint'][:12]}" for n, s in record["data"]["splits"].items()
+            f"{n}: {rows_of(s)} {'row' if s.get('rows') == 1 else 'rows'}, {s['fingerprint'][:12]}"
+            for n, s in record["data"]["splits"].items()
         ),
         "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items() if v),
     }

@@ -12,6 +12,7 @@ from modernbert.errors import BadData, BadOption
 from modernbert.index.paths import KINDS
 from modernbert.model.catalogue import EMBEDDED, better_embedder
 from modernbert.ranges import Range
+from modernbert.wording import counted
 
 from . import options, output, values
 from .hits import show_hits
@@ -68,7 +69,7 @@ def index(
     if json:
         return output.print_json(vars(done) | {"folder": str(done.folder)})
     output.print_line(
-        f"{done.files:,} files, {done.chunks:,} chunks in {one_line(str(done.folder))}  "
+        f"{counted(done.files, 'file')}, {counted(done.chunks, 'chunk')} in {one_line(str(done.folder))}  "
         f"({done.new:,} new, {done.changed:,} changed, {done.removed:,} removed; {done.embedded:,} embedded)"
     )
     if done.table:
@@ -80,7 +81,7 @@ def index(
     place = path if done.table and to is None else folder.parent if folder.name == FOLDER else folder
     inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
     where = "" if inside else f" --index {quote(one_line(str(place)))}"
-    output.print_line(f"search it: mbert search 'what you look for'{where}")
+    output.print_line(f"Next: mbert search 'what you look for'{where}")
 
 
 def _warn_of(done: Any) -> None:
@@ -223,6 +224,7 @@ def embed(
 
     Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
     """
+    replaced = ", replaced" if out.exists() else ""
     with watch(quiet=json):
         from modernbert.evaluation.embed_file import embed_file
 
@@ -232,6 +234,8 @@ def embed(
         output.print_note(better_embedder())
     if json:
         return output.print_json(vars(done) | {"output": str(done.output)})
-    output.print_line(f"{done.rows:,} rows -> {done.output}  (text <- {done.column}, vectors of {done.size})")
+    rows = counted(done.rows, "row")
+    made = f"text <- {done.column}, vectors of {done.size}"
+    output.print_line(f"{rows} -> {done.output}{replaced}  ({made})")
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was not trained for embeddings: expect poor ones")

@@ -60,7 +60,9 @@ def _option(setting: Setting) -> Any:
     if isinstance(setting.default, bool):
         return options.flag(setting.option, help_of(setting), setting.panel)
     names = f"{setting.option} {SHORT.get(setting.name, '')}"
-    return options.option(names, values.setting(setting), help_of(setting), setting.panel)
+    words = [word for word in setting.choices if word] if setting.otherwise else []
+    words += ["auto"] if setting.limits == LENGTHS else []
+    return options.option(names, values.setting(setting), help_of(setting), setting.panel, words=words)
 
 
 def help_of(setting: Setting) -> str:

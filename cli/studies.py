@@ -36,7 +36,7 @@ def show_run_scores(run: Any) -> None:
         f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
         + (f", as {'was' if found == 'the threshold' else 'were'} {found}" if found else "")
     )
-    output.print_line(f"use it: {_use_of(run)}")
+    output.print_line(f"Next: {_use_of(run)}")
     for note in run.record["notes"]:
         output.print_note(note)
 
@@ -62,7 +62,7 @@ def show_summaries(result: Any) -> None:
             s.split,
             f"{s.mean:.4f}",
             "one seed" if s.deviation is None else f"{s.deviation:.4f}",
-            "  ".join(f"{seed}: {value:.4f}" for seed, value in s.by_seed.items()),
+            "  ".join(f"{seed}={value:.4f}" for seed, value in s.by_seed.items()),
         )
         for s in result.summaries
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modernbert.errors import BadData, BadOption, MbertError
-from modernbert.places import LONGEST_FILE_NAME
+from modernbert.places import LONGEST_FILE_NAME, no_such_file
 from modernbert.ranges import LENGTHS, Range
 from modernbert.run_names import check_run_name
 from modernbert.settings.fields import Setting
@@ -188,7 +188,7 @@ def source(text: str, name_: str) -> Path:
     if _is(path, Path.is_dir, BadData):
         raise BadData("a folder, where a file is expected", where=f"{name_} {_shown_path(path)}")
     if not _is(path, Path.exists, BadData):
-        raise BadData("there is no such file", where=_shown_path(path))
+        raise no_such_file(path, shown=_shown_path(path))
     return path
 
 
@@ -196,7 +196,7 @@ def place(text: str, name_: str) -> Path:
     """Read the path of a file or folder that is there."""
     path = _path(text, name_)
     if not _is(path, Path.exists, BadData):
-        raise BadData("there is no such file or folder", where=_shown_path(path))
+        raise no_such_file(path, "file or folder", shown=_shown_path(path))
     return path
 
 

@@ -41,8 +41,8 @@ class Phase:
     def reach(self, done: int) -> None:
         """Tell how many steps are done."""
         self.done = done
-        if (watcher := _watcher.get()) is not None:
-            watcher.advanced(self)
+        if (told := watcher()) is not None:
+            told.advanced(self)
 
 
 class Watcher(Protocol):
@@ -60,14 +60,22 @@ class Watcher(Protocol):
     def explained(self, name: str, reason: str) -> None:
         """A choice was made that decides how fast the work is."""
 
+    def said(self, text: str) -> None:
+        """There is something to know at once. This may come in the midst of any other call."""
+
 
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
+def watcher() -> Watcher | None:
+    """Return who is told of what goes on here."""
+    return _watcher.get()
+
+
 @contextlib.contextmanager
-def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Tell `watcher` of everything that this thread does in the block."""
-    before = _watcher.set(watcher)
+def watched_by(told: Watcher) -> Iterator[None]:
+    """Tell a watcher of everything that this thread does in the block."""
+    before = _watcher.set(told)
     try:
         yield
     finally:
@@ -77,18 +85,24 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 @contextlib.contextmanager
 def phase(name: str, total: int | None = None, unit: str = "", *, by_text: bool = False) -> Iterator[Phase]:
     """Tell that the block, or the decorated function, takes time."""
-    now, watcher = Phase(name, total, unit, by_text), _watcher.get()
-    if watcher is None:
+    now, told = Phase(name, total, unit, by_text), watcher()
+    if told is None:
         yield now
         return
-    watcher.began(now)
+    told.began(now)
     try:
         yield now
     finally:
-        watcher.ended(now)
+        told.ended(now)
 
 
 def explain(name: str, reason: str) -> None:
     """Tell of a choice that decides how fast the work is, such as the attention backend, and why it fell."""
-    if (watcher := _watcher.get()) is not None:
-        watcher.explained(name, reason)
+    if (told := watcher()) is not None:
+        told.explained(name, reason)
+
+
+def say(text: str) -> None:
+    """Tell something that is to be known at once, such as that a signal was heard."""
+    if (told := watcher()) is not None:
+        told.said(text)

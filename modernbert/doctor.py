@@ -41,7 +41,7 @@ def diagnose(store: RunStore) -> Diagnosis:
         "compute": {
             "device": f"{machine.device} ({machine.device_reason})",
             "precision": f"{machine.precision} ({machine.precision_reason})",
-            "attention": f"{attention.backend} ({attention.reason})",
+            "attention": str(attention),
         },
         "places": {
             "network": f"{'online' if hub.online else 'offline'} ({hub.reason})",

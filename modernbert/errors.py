@@ -19,6 +19,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# From which ratio of difflib on a name may be meant, and how far behind the closest one.
+ALIKE, BEHIND = 0.6, 0.1
+
+
+def did_you_mean(name: str, known: Iterable[str], *, before: str = "") -> str:
+    """Return the question `Did you mean ...? ` with at most three close names; empty if none is close.
+
+    Args:
+        before: what is shown before each name, such as the folder of files.
+    """
+    close = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=ALIKE)
+    alike = [difflib.SequenceMatcher(None, other, name).ratio() for other in close]
+    named = [before + other for other, ratio in zip(close, alike, strict=True) if ratio >= alike[0] - BEHIND]
+    return f"Did you mean {' or '.join(named)}? " if named else ""
+
 
 class MbertError(Exception):
     """A sentence for the user: `what` went wrong, `where` (file, row), and how to `fix` it."""
@@ -42,9 +57,7 @@ class UnknownName(MbertError):
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], *, fix: str) -> UnknownName:
         """Return the error for `name`, naming the closest of the `known` names."""
-        close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}? " if close else ""
-        return cls(f"there is no {kind} called '{name}'", fix=hint + fix)
+        return cls(f"there is no {kind} called '{name}'", fix=did_you_mean(name, known) + fix)
 
 
 class BadOption(MbertError):

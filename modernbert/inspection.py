@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.check import TRUNCATION_WARNING, DataReport, SplitReport, check_data
+from modernbert.data.check import DataReport, SplitReport, check_data, truncation_warnings
 from modernbert.data.collection import Collection
 from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_examples
@@ -16,6 +16,7 @@ from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.tokens import auto_max_length, measure
 from modernbert.errors import BadOption
 from modernbert.finetuning.prepare import retrieval_task, shared_queries
+from modernbert.model.catalogue import EMBEDDED
 from modernbert.model.embedding import embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
@@ -23,11 +24,16 @@ from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.training.resolve import resolve_task
 
+COUNTED_WITH = f"tokens are counted with the tokenizer of {EMBEDDED}; --model names another"
+
 
 def inspect_data(
     own: OwnData, *, model: str | None, max_length: int, data_dir: Path | None, store: RunStore
 ) -> tuple[DataReport, list[str]]:
-    """Return the report and what was guessed. With a model, tokens are counted too.
+    """Return the report and what was guessed.
+
+    With a model, tokens are counted as it reads them, and what it would truncate. Without one they are
+    counted with the embedded model's tokenizer.
 
     Raises:
         MbertError: the first thing that training would stumble over.
@@ -48,7 +54,9 @@ def inspect_data(
     examples = {name: to_examples(task, split.rows) for name, split in splits.items()}
     notes += [f"{name} <- {split.found_in}" for name, split in splits.items()]
     if model is None:
-        return check_data(task, examples), notes
+        tokenizer = load_tokenizer(locate_model(EMBEDDED, store=store))
+        lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
+        return check_data(task, examples, lengths=lengths), [*notes, COUNTED_WITH]
     source = locate_model(model, store=store, data_dir=data_dir)
     tokenizer = load_tokenizer(source)
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
@@ -77,10 +85,11 @@ def _inspect_retrieval(
     """Report on each split's queries, documents and judgements; tokens are those of the documents."""
     loaded = {split: load_collection(task, split, data_dir) for split in task.splits}
     notes = [*notes, *(f"{split} <- {found.found_in}" for split, found in loaded.items())]
-    tokenizer = None
-    if model is not None:
-        source = locate_model(model, store=store, data_dir=data_dir)
-        tokenizer = load_tokenizer(source)
+    source = locate_model(model or EMBEDDED, store=store, data_dir=data_dir)
+    tokenizer = load_tokenizer(source)
+    if model is None:
+        notes.append(COUNTED_WITH)
+    else:
         _require_context(source, max_length)
         max_length = max_length or embedding_settings(source).max_length
     reports = []
@@ -89,10 +98,9 @@ def _inspect_retrieval(
         report = _collection_report(split, found.collection, tokenizer, max_length)
         reports.append(report)
         warnings += [f"{split}: {note}" for note in found.collection.notes]
-        if (report.truncated or 0.0) > TRUNCATION_WARNING:
-            warnings.append(f"{split}: {report.truncated:.1%} of the documents exceed {max_length} tokens")
-        if tokenizer is not None:
+        if model is not None:
             warnings += special_token_warnings(tokenizer, {split: _texts(found.collection)})
+    warnings += truncation_warnings(reports, max_length, "documents")
     if task.train:
         others = {split: found.collection for split, found in loaded.items() if split != task.train}
         warnings += shared_queries(loaded[task.train].collection, others)
@@ -112,8 +120,6 @@ def _collection_report(split: str, collection: Collection, tokenizer: Any, max_l
         "judged 0": float(sum(grade <= 0 for grade in judged)),
     }
     empty = sum(not text.strip() for text in documents)
-    if tokenizer is None:
-        return SplitReport(split, len(collection.queries), labels, empty)
     lengths = measure(tokenizer, [(text,) for text in documents])
     tokens = {"p50": lengths.quantile(0.5), "p95": lengths.quantile(0.95)}
     tokens["max"] = int(lengths.lengths.max(initial=0))

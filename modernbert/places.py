@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from modernbert.errors import BadOption, DiskFull, MbertError
+from modernbert.errors import BadData, BadOption, DiskFull, MbertError, did_you_mean
 
 NOT_WRITABLE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
@@ -18,6 +19,33 @@ NOT_WRITABLE = {
 # What a file system allows for a name, less what a temporary one adds.
 LONGEST_FILE_NAME = 255 - len("..0123456789abcdef.mbert-tmp")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# Of a folder, the entries that are looked through for a name like a mistyped one.
+LOOKED_THROUGH = 2_000
+
+
+def no_such_file(path: Path, what: str = "file", *, shown: str | None = None) -> BadData:
+    """Return the error for a path that is not there, naming what is called alike beside it.
+
+    Args:
+        path: as the user wrote it.
+        what: what was expected there.
+        shown: the path as a message can show it.
+    """
+    above = str(path)[: len(str(path)) - len(path.name)]
+    fix = did_you_mean(path.name, beside(path), before=above).strip() or None
+    shown = shown or str(path)
+    if not os.path.exists(path.parent):  # noqa: PTH110 - of a name that is too long it is False
+        fix = f"There is no folder {Path(shown).parent} either."
+    return BadData(f"there is no such {what}", where=shown, fix=fix)
+
+
+def beside(path: Path) -> list[str]:
+    """Return the names of the files and folders where `path` would be; none that are hidden."""
+    try:
+        entries = sorted(itertools.islice(path.parent.iterdir(), LOOKED_THROUGH))
+    except (OSError, ValueError):  # or no path at all
+        return []
+    return [entry.name for entry in entries if not entry.name.startswith(".") and entry.name.isprintable()]
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ from modernbert.record_parts import (
     Training,
 )
 from modernbert.run_kinds import TRAININGS
+from modernbert.wording import counted
 
 
 class _Head(TypedDict):
@@ -146,7 +147,7 @@ def check_record(record: dict[str, Any], where: str) -> None:
         checked(part, record, where=where, error=BadRun)
     task = record["task"]
     if (task["kind"] in ("single_label", "multi_label")) != bool(task["labels"]):
-        raise BadRun(f"task: kind {task['kind']} with {len(task['labels'])} labels", where=where)
+        raise BadRun(f"task: kind {task['kind']} with {counted(len(task['labels']), 'label')}", where=where)
     if record["kind"] in TRAININGS and record["seed"] != (seed := record["config"]["run"]["seed"]):
         raise BadRun(f"seed {record['seed']} and config.run.seed {seed} differ", where=where)
     for result in record.get("results", ()):

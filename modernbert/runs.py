@@ -283,7 +283,7 @@ def resume_command(folder: Path) -> str:
 def unfinished(folder: Path, status: str, lacks: str) -> BadRun:
     """Return the error for a run that has no model, or no scores, yet."""
     running = status == "running"
-    fix = "Wait until it has ended." if running else f"Finish it: {resume_command(folder)}"
+    fix = "Wait until it has ended." if running else f"Next: {resume_command(folder)}"
     return BadRun(f"the run is {status}: it has no {lacks} yet", where=str(folder), fix=fix)
 
 

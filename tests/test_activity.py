@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modernbert.activity import Phase, explain, phase, watched_by
+from modernbert.activity import Phase, explain, phase, say, watched_by
 
 
 class Recorder:
@@ -24,6 +24,9 @@ class Recorder:
     def explained(self, name: str, reason: str) -> None:
         self.events.append(("explained", name, reason))
 
+    def said(self, text: str) -> None:
+        self.events.append(("said", text))
+
 
 @phase("loading")
 def loading() -> int:
@@ -36,12 +39,14 @@ def test_a_watcher_is_told_of_phases_in_order():
         assert loading() == 5
         now.advance(2)
         explain("device", "cpu")
+        say("stopping")
     assert recorder.events == [
         ("began", "embedding", 3),
         ("began", "loading", None),
         ("ended", "loading"),
         ("advanced", "embedding", 2),
         ("explained", "device", "cpu"),
+        ("said", "stopping"),
         ("ended", "embedding"),
     ]
 

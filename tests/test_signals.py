@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from unittest.mock import Mock
 
 import pytest
 
 from modernbert import signals
+from modernbert.activity import watched_by
 from modernbert.errors import Interrupted
 from modernbert.signals import SIGNALS, Ended, on_signals
 from modernbert.training.signals import stop_on_signals
@@ -58,6 +60,17 @@ def test_another_thread_than_the_main_one_leaves_signals_alone():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_run_says_at_once_that_it_heard(number, name):
+    heard: list[str] = []
+    listener = Mock(said=heard.append)
+    with watched_by(listener), stop_on_signals():
+        signal.raise_signal(number)
+        assert heard == [
+            f"{name}: stopping after this step, and saving. A second {name} quits without saving."
+        ]
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -18,8 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from modernbert.activity import watched_by
 from modernbert.comparison import baselines
 from modernbert.comparison.missing import Cell
+from modernbert.comparison.relay import Explained, Receiver, Sender, Told
 from modernbert.errors import Interrupted, MbertError, TrainingFailed
 from modernbert.runs import RunStore
 from modernbert.signals import SIGNALS, Ended, on_signals
@@ -82,16 +84,20 @@ def _child(cell: Cell, store: RunStore) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _listen(child: subprocess.Popen[bytes], observe: Observe) -> str | MbertError | None:
-    """Pass reports on until the run's name or its error comes, or the process is gone."""
+    """Pass on what it tells until the run's name or its error comes, or the process is gone."""
     assert child.stdout is not None
-    while True:
-        try:
-            message = pickle.load(child.stdout)
-        except (EOFError, pickle.UnpicklingError):  # at the end, or in the midst of a report
-            return None
-        if isinstance(message, str | MbertError):
-            return message
-        observe(message)
+    receiver = Receiver()
+    try:
+        while not isinstance(message := pickle.load(child.stdout), str | MbertError):
+            if isinstance(message, Told | Explained):
+                receiver.receive(message)
+            else:
+                observe(message)
+    except (EOFError, pickle.UnpicklingError):  # at the end, or in the midst of a report
+        return None
+    finally:
+        receiver.over()
+    return message
 
 
 def work() -> None:
@@ -111,7 +117,8 @@ def work() -> None:
 def _outcome(cell: Cell, store: RunStore, reports: IO[bytes]) -> str | MbertError:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        return _make(cell, store, lambda report: _tell(report, reports))
+        with watched_by(Sender(lambda told: _tell(told, reports))):
+            return _make(cell, store, lambda report: _tell(report, reports))
     except MbertError as error:
         return error
     except Ended as ended:

@@ -17,6 +17,7 @@ from modernbert.errors import BadRun
 from modernbert.evaluation.metrics import measured
 from modernbert.evaluation.sums import Clusters, Sums, by_cluster, sums_of
 from modernbert.runs import RunStore, unfinished
+from modernbert.wording import counted
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _outcome(
     """Return what one result was made of. Raises BadRun unless the rows give the record's own score."""
     score = result["scores"][0]
     if len(rows) != score["n"]:
-        raise _changed(f"{len(rows)} rows; the record says {score['n']}", path)
+        raise _changed(f"{counted(len(rows), 'row')}; the record says {score['n']}", path)
     outcome = _of_rows(name, record, result, system, rows)
     if abs(outcome.value - score["value"]) > 1e-4:
         said = f"{outcome.metric} of its rows is {outcome.value:.5f}; the record says {score['value']:.5f}"

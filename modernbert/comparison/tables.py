@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from modernbert.comparison.agreement import shown
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.evaluation.shown import interval_text
+from modernbert.wording import counted
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     once = ", ".join(model.model for model in task.models if model.is_one_seed)
     notes = [f"one seed of {once}: how much trainings differ is not in these intervals"] if once else []
     if task.clusters:
-        notes.append(f"intervals are over {task.clusters:,} clusters of examples that belong together")
+        clusters = counted(task.clusters, "cluster")
+        notes.append(f"intervals are over {clusters} of examples that belong together")
     if parts := "; ".join(f"{model.model}: {model.rows}" for model in task.models if model.rows):
         notes.append(f"rows trained on, where not all: {parts}")
     if any(model.on_front for model in task.models):
@@ -162,7 +164,7 @@ def _model_row(m: ModelScores, *, seeds: bool) -> list[str]:
         "" if cost.truncated is None else f"{cost.truncated:.1%}",
         "yes" if m.on_front else "",
     ]
-    every = "  ".join(f"{seed}: {value:.4f}" for seed, value in m.by_seed.items())
+    every = "  ".join(f"{seed}={value:.4f}" for seed, value in m.by_seed.items())
     return [*row, every] if seeds else row
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.data.tokens import TokenLengths
+from modernbert.wording import counted
 
 # A share of cut texts above this is worth a warning.
 TRUNCATION_WARNING = 0.05
@@ -82,12 +83,17 @@ def check_data(
     for report in reports:
         if report.empty:
             warnings.append(f"{report.split}: {report.empty} of {report.rows} rows have no text")
-        if report.truncated is not None and report.truncated > TRUNCATION_WARNING:
-            warnings.append(
-                f"{report.split}: {report.truncated:.1%} of the texts are longer than "
-                f"{max_length} tokens and are truncated"
-            )
+    warnings += truncation_warnings(reports, max_length)
     return DataReport(task.name, reports, tuple(warnings), max_length)
+
+
+def truncation_warnings(
+    reports: Sequence[SplitReport], max_length: int | None, what: str = "texts"
+) -> list[str]:
+    """Return one warning for all splits of which many texts are truncated."""
+    cut = {r.split: r.truncated for r in reports if (r.truncated or 0.0) > TRUNCATION_WARNING}
+    shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items())
+    return [f"{what} longer than {max_length} tokens are truncated: {shares}"] if cut else []
 
 
 def _report(
@@ -130,5 +136,6 @@ def _duplicate_warnings(task: Task, splits: Mapping[str, Examples]) -> list[str]
         pairs = set(zip(keys[names[0]], splits[names[0]].labels.tolist(), strict=True))  # type: ignore[union-attr]
         torn = len(pairs) - len({key for key, _ in pairs})
         if torn:
-            warnings.append(f"{names[0]}: {torn} texts occur with different labels")
+            occur = counted(torn, "text occurs", "texts occur")
+            warnings.append(f"{names[0]}: {occur} with different labels")
     return warnings

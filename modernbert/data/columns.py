@@ -11,6 +11,7 @@ from modernbert.data.labels import LabelColumn, read_label_column
 from modernbert.data.rows import Rows
 from modernbert.data.task import Kind
 from modernbert.errors import BadData, BadOption
+from modernbert.wording import counted
 
 PAIRS = (
     ("sentence1", "sentence2"),
@@ -43,8 +44,8 @@ class Columns:
     def describe(self) -> str:
         """Say what was taken and why, such as `text <- body, label <- category (12 classes): names`."""
         what = {
-            "single_label": f"{len(self.found.labels)} classes",
-            "multi_label": f"{len(self.found.labels)} labels, several a row",
+            "single_label": counted(len(self.found.labels), "class", "classes"),
+            "multi_label": f"{counted(len(self.found.labels), 'label')}, several a row",
             "regression": "a number",
         }[self.found.kind]
         taken = f"text <- {' + '.join(self.text)}, label <- {self.label} ({what}): {self.found.why}"

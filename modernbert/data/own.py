@@ -10,12 +10,14 @@ from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
 from modernbert.data.readers import SUFFIXES, read_rows
+from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split, joined_keys, split_keys
 from modernbert.data.task import FileData, Kind, Task
-from modernbert.errors import BadData, BadOption, NotAvailable
+from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
 from modernbert.network import network
+from modernbert.wording import counted
 
 VALIDATION_SHARE = 0.1
 SPLIT_NAMES = {
@@ -72,8 +74,8 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         notes.append(f"clusters: rows with the same {data.cluster} belong together")
     if found.kind != "regression" and len(found.labels) < 2:
         raise BadData(
-            f"the label column '{columns.label}' has {len(found.labels)} different values; two or more are "
-            "needed",
+            f"the label column '{columns.label}' has {counted(len(found.labels), 'different value')}; "
+            "two or more are needed",
             where=train.origin,
             fix="Name another with --label-col"
             + (", or train for search with --kind retrieval." if len(columns.text) == 2 else "."),
@@ -151,7 +153,8 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
             f"  Hub: {network().reason}",
-            fix="The code of a data set's author is never run: convert such a set to Parquet, or give files.",
+            fix=did_you_mean(repo, (task.name for task in all_tasks()))
+            + "The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None
     names = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
     if not any(names.get(name) == "train" for name in loaded):
@@ -177,7 +180,8 @@ def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
     made = {name: rows.take(indices) for name, indices in parts.items()}
     if not len(made["validation"]):
         raise BadData(
-            f"no row can be held out for validation: {len(task.labels):,} labels in {len(rows):,} rows",
+            f"no row can be held out for validation: {counted(len(task.labels), 'label')} "
+            f"in {counted(len(rows), 'row')}",
             where=rows.origin,
             fix="Is the label column a number (--kind regression), or another one (--label-col)? "
             "Or give a file of your own: --validation FILE.",

@@ -14,6 +14,7 @@ from modernbert.data.readers import SUFFIXES, iter_rows
 from modernbert.data.retrieval_task import MadeCollection, RetrievalTask, guess_analyser
 from modernbert.errors import BadData
 from modernbert.reading import parse_json
+from modernbert.wording import counted
 
 QUERY = ("query", "anchor", "question", "title", "sentence1")
 POSITIVE = ("positive", "positives", "pos", "document", "passage", "answer", "code", "sentence2")
@@ -160,7 +161,7 @@ def read_pairs(path: Path, split: str, *, text: Sequence[str] = ()) -> tuple[Col
     taken = roles.describe(names)
     return replace(
         collection, teacher=teacher
-    ), f"{taken}: {len(queries):,} queries, {len(texts):,} documents"
+    ), f"{taken}: {counted(len(queries), 'query', 'queries')}, {counted(len(texts), 'document')}"
 
 
 def _roles(path: Path, names: Sequence[str], rows: Sequence[dict[str, Any]], text: Sequence[str]) -> _Roles:

@@ -11,6 +11,7 @@ from modernbert.data.lines import lines_of
 from modernbert.data.rows import Rows
 from modernbert.data.tables import check_header, iter_table
 from modernbert.errors import BadData
+from modernbert.places import no_such_file
 from modernbert.reading import parse_json
 
 Record = tuple[int, dict[str, Any]]
@@ -37,7 +38,7 @@ def iter_rows(path: Path) -> Iterator[Record]:
         BadData: as `read_rows`, when the offending row is reached.
     """
     if not path.is_file():
-        raise BadData("there is no such file", where=str(path))
+        raise no_such_file(path)
     readers = {".csv": iter_table, ".tsv": iter_table, ".jsonl": _iter_jsonl, ".parquet": _iter_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
 from modernbert.errors import UnknownName
+from modernbert.places import beside
 
 AnyTask = Task | RetrievalTask
 
@@ -41,7 +43,7 @@ def find_task(name: str) -> AnyTask:
     family, _, short_name = name.partition("/")
     task = families().get(family, {}).get(short_name)
     if task is None:
-        known = [*families(), *(task.name for task in all_tasks())]
+        known = [*families(), *(task.name for task in all_tasks()), *beside(Path(name))]
         raise UnknownName.among(
             "task or file", name, known, fix="`mbert tasks` lists the tasks; own data is a file or a folder."
         )

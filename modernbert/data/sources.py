@@ -16,6 +16,7 @@ from modernbert.data.task import FileData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_file
 from modernbert.network import network
+from modernbert.places import no_such_file
 from modernbert.temporary import sweep_below
 
 
@@ -46,7 +47,7 @@ def bundle_folder(data_dir: Path | None) -> Path | None:
     """
     named = data_dir or (Path(os.environ["MBERT_DATA"]) if os.environ.get("MBERT_DATA") else None)
     if named is not None and not named.is_dir():
-        raise BadData("there is no such bundle folder", where=str(named), fix="See --data-dir.")
+        raise no_such_file(named, "bundle folder")
     if named is not None:
         sweep_below(named)  # what a killed download left, or had moved aside
     return named

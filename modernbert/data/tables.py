@@ -18,6 +18,7 @@ from typing import Any
 from modernbert.data.cells import as_number, is_missing
 from modernbert.data.lines import lines_of
 from modernbert.errors import BadData
+from modernbert.wording import counted
 
 # One cell may hold a whole document; the library's own limit is 131,072 characters.
 csv.field_size_limit(2**30)
@@ -64,7 +65,7 @@ def iter_table(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[int, d
             number += 1
             if len(cells) != len(header):
                 raise BadData(
-                    f"{len(cells)} cells where the header has {len(header)}",
+                    f"{counted(len(cells), 'cell')} where the header has {len(header)}",
                     where=f"{path}, row {number} (line {line})",
                     fix="Quote cells that hold the separator or a line break."
                     if dialect.quoted

@@ -16,7 +16,8 @@ from modernbert.data.pairs import is_pairs_file
 from modernbert.data.registry import AnyTask, families, find_tasks
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
-from modernbert.errors import BadData, BadOption
+from modernbert.errors import BadOption
+from modernbert.places import no_such_file
 
 Form = Literal["tasks", "collection", "pairs", "labelled", "hub"]
 
@@ -90,7 +91,7 @@ def resolve(name: str, *, kind: str | None = None, hub: bool = True) -> Target:
     path = Path(name)
     if is_own_data(name):
         if not path.exists():
-            raise BadData("there is no such file", where=name)
+            raise no_such_file(path)
         return Target(name, _form_of(path, kind))
     if hub and _may_be_on_hub(name):
         return Target(name, "hub")

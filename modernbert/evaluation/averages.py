@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from modernbert.data.registry import all_tasks
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.evaluation.retrieval_record import RetrievalResult
+from modernbert.wording import counted
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Average:
 
     def __str__(self) -> str:
         if not self.benchmark:
-            return f"nDCG@10 over {len(self.sets)} tasks"
+            return f"nDCG@10 over {counted(len(self.sets), 'task')}"
         share = f"all {self.of}" if len(self.sets) == self.of else f"{len(self.sets)} of {self.of}"
         return f"nDCG@10 over {share} sets of {self.benchmark}"
 

@@ -28,6 +28,7 @@ from modernbert.model.inference import prepare_inference
 from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import context_length, load_config, load_encoder, load_tokenizer
 from modernbert.model.locate import ModelSource
+from modernbert.wording import counted
 
 # Texts in memory at once, sorted by length among themselves.
 CHUNK = 4096
@@ -55,7 +56,8 @@ class Estimate:
         minutes = f"{self.seconds / 60:.0f} min" if self.seconds >= 90 else f"{self.seconds:.0f} s"
         rate = self.tokens / max(self.seconds, 1e-9)
         return (
-            f"{self.texts:,} documents, about {self.tokens:,} tokens: about {minutes} at {rate:,.0f} tokens/s"
+            f"{counted(self.texts, 'document')}, about {self.tokens:,} tokens: "
+            f"about {minutes} at {rate:,.0f} tokens/s"
         )
 
 
@@ -64,7 +66,7 @@ def require_vectors(source: ModelSource) -> None:
     if is_late_interaction(source.folder):
         raise BadModel(
             f"{source.name} has a vector for each token, not one for each text",
-            fix="mbert eval reads it. For an index train another: mbert finetune PAIRS --head vectors",
+            fix="Next: mbert eval, which reads it; for an index: mbert finetune PAIRS --head vectors",
         )
     if any("SequenceClassification" in name for name in load_config(source).architectures or ()):
         raise BadModel(

@@ -18,7 +18,7 @@ from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
-from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes
+from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes, were_seen
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.evaluation.trained_task import as_trained
 from modernbert.files import atomic_file, write_jsonl
@@ -152,22 +152,28 @@ def _scored(
     if source.run is None:
         return scores
     told = seen_notes(source.run / TRAINED_TEXTS, task, split, examples, logits)
-    chosen = _chosen_notes(source, examples.rows.fingerprint((*task.text, task.label)))
-    return replace(scores, notes=(*scores.notes, *told, *chosen))
+    return replace(scores, notes=(*scores.notes, *told, *_chosen_notes(source, task, examples)))
 
 
-def _chosen_notes(source: ModelSource, fingerprint: str) -> Iterator[str]:
-    """Say so where a run chose its step, or its labels' thresholds, on these very examples."""
-    training = source.training
-    if training is None or training["chosen_on"] != fingerprint:
+def _chosen_notes(source: ModelSource, task: Task, examples: Examples) -> Iterator[str]:
+    """Say so where a run chose its step, or its labels' thresholds, on these very examples.
+
+    They may be those of a file that the run was not trained on: it held them out itself.
+    """
+    training, columns, rows = source.training, (*task.text, task.label), examples.rows
+    if training is None or source.run is None:
         return
-    thresholds = tuned_thresholds(read_run(source.run)) if source.run else ""
+    seen_N = were_seen(source.run / TRAINED_TEXTS, examples.texts)
+    held_out = rows if seen_N is None else rows.take(np.flatnonzero(~seen_N).tolist())
+    if training["chosen_on"] not in (rows.fingerprint(columns), held_out.fingerprint(columns)):
+        return
+    are_all = len(held_out) == len(rows)
+    thresholds = tuned_thresholds(read_run(source.run))
     chosen = ["the step that is kept"] if by_name(training["config"])["keep"] == "best" else []
     chosen += [thresholds] if thresholds else []
     if chosen:
-        yield (
-            f"the run chose {' and '.join(chosen)} on these very examples: the scores are slightly optimistic"
-        )
+        which = "these very examples: the" if are_all else "the others, which it held out: their"
+        yield f"the run chose {' and '.join(chosen)} on {which} scores are slightly optimistic"
 
 
 def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:

@@ -33,6 +33,7 @@ from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import context_length, load_config
 from modernbert.model.locate import ModelSource
 from modernbert.runs import RunStore, read_run
+from modernbert.wording import counted
 
 # mteb rounds to five digits, and breaks ties in another order.
 AGREEMENT = 1e-3
@@ -225,11 +226,12 @@ def _identical(collection: Collection) -> Iterator[str]:
     count = collection.identical()
     if not count:
         return
+    have = counted(count, "query has", "queries have")
     if collection.ignore_identical:
-        yield f"{count} queries have the id of a document: each one's own was left out of its results"
+        yield f"{have} the id of a document: each one's own was left out of its results"
     elif collection.name.startswith("own/"):
         yield (
-            f"{count} queries have the id of a document, and were free to find it. If it is the query "
+            f"{have} the id of a document, and were free to find it. If it is the query "
             "itself, as in ArguAna or Quora, --ignore-identical-ids leaves it out"
         )
 

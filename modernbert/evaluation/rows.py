@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from modernbert.activity import phase
 from modernbert.data.readers import Record, iter_rows
 from modernbert.errors import BadData, BadOption
+from modernbert.places import no_such_file
 
 T = TypeVar("T")
 # Rows that are looked at together.
@@ -67,7 +68,7 @@ class Unchanged:
     def __init__(self, path: Path) -> None:
         """Remember size and time of the file. Raises BadData when there is none."""
         if not path.is_file():
-            raise BadData("there is no such file", where=str(path))
+            raise no_such_file(path)
         self.path = path
         self.seen = self._state()
 

@@ -22,6 +22,7 @@ from modernbert.evaluation.noise import (
     with_added,
 )
 from modernbert.evaluation.sums import Scale, Sums
+from modernbert.wording import counted
 
 # One-sided, for an interval that holds 95 %.
 LEVEL = 0.975
@@ -99,7 +100,7 @@ def interval_of_average(
 
 def method_of(sums: Sums) -> str:
     """Return how the interval of such a metric is made."""
-    clusters = f", {len(sums.parts_NK):,} clusters" if sums.examples else ""
+    clusters = f", {counted(len(sums.parts_NK), 'cluster')}" if sums.examples else ""
     return METHODS[sums.scale] + clusters
 
 

@@ -13,6 +13,7 @@ from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
 from modernbert.runs import rows_of
 from modernbert.settings.forms import by_name
 from modernbert.without_paths import without_paths
+from modernbert.wording import counted
 
 # What the Hub calls our kinds of tasks.
 HUB_TASKS = {
@@ -143,7 +144,8 @@ def _made(record: dict[str, Any]) -> str:
         f"- data: {record['task']['name']}, revision {', '.join(sorted(revisions))}; rows: {rows}",
         f"- recipe: {record['recipe']['name']} ({record['recipe']['source']})",
         f"- settings: {settings}, seed {record['seed']}, {record['machine']['precision']}",
-        f"- {training['steps']} steps in {training['minutes']:.1f} minutes on {record['machine']['device']}",
+        f"- {counted(training['steps'], 'step')} in {training['minutes']:.1f} minutes "
+        f"on {record['machine']['device']}",
         f"- made with {packages}, {record['created']}",
     ]
     return "\n".join(["## How it was made", "", *facts, ""])

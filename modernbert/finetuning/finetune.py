@@ -120,12 +120,14 @@ def resume(
     """
     store.sweep()
     if store.read(name)["kind"] not in TRAININGS:
-        raise BadRun(f"'{name}' is no training run", fix="Make it again: mbert eval, mbert compare.")
+        raise BadRun(f"'{name}' is no training run", fix="Next: mbert eval, or mbert compare.")
     folder = store.path(name)
     with lock(folder):
         record = read_run(folder)  # as it is now that nobody else can change it
         if record["status"] == "finished":
-            raise BadRun(f"'{name}' is finished: there is nothing to resume", fix=f"mbert runs show {name}")
+            raise BadRun(
+                f"'{name}' is finished: there is nothing to resume", fix=f"Next: mbert runs show {name}"
+            )
         inputs = prepare(read_request(record["request"]), store)
         require_unchanged(record, inputs, folder)
         with _ready(inputs, name, store) as (started, job, machinery):
@@ -213,7 +215,7 @@ def _train(
             splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
     except (Stopped, Ended) as stopped:
-        stopped.fix = " ".join(filter(None, [stopped.fix, f"Go on with: {resume_command(folder)}"]))
+        stopped.fix = " ".join(filter(None, [stopped.fix, f"Next: {resume_command(folder)}"]))
         raise
     record = {
         **record,

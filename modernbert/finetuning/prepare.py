@@ -27,6 +27,7 @@ from modernbert.training.classification import prepare_labelled
 from modernbert.training.inputs import Inputs, Request, limited, require_context, settle
 from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.retrieval import RetrievalInputs
+from modernbert.wording import counted
 
 # Of a model that does not say how long its texts are: what retrieval's passages need, not its context.
 PASSAGE_LENGTH = 512
@@ -131,7 +132,7 @@ def prepare_retrieval(
     if request.limit:
         ids = list(train.queries)
         train = train.only([ids[i] for i in limited(len(ids), request.limit)])
-        notes = [*notes, f"training on {len(train.queries)} queries only (--limit)"]
+        notes = [*notes, f"training on {counted(len(train.queries), 'query', 'queries')} only (--limit)"]
     settings, more = settle(
         request, task.name, source, store, train_rows=len(train.queries), base=RetrievalTrainingConfig()
     )

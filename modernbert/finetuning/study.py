@@ -89,7 +89,7 @@ def _name(request: Request, wanted: str, store: RunStore) -> str:
         return store.free_name(wanted, studies)
     store.check_name(request.name)
     if request.name in studies:
-        fix = f"Go on with it (mbert resume {request.name}), or choose another --name."
+        fix = f"Next: mbert resume {request.name}; or choose another --name."
         raise BadOption(f"there is a study called '{request.name}' already", fix=fix)
     return request.name
 
@@ -177,7 +177,7 @@ def resume_any(
     study = Study(kept["name"], tuple(kept["targets"]), tuple(kept["seeds"]))
     found = [_run_of(study.name, target, seed, store) for target, seed in study.jobs()]
     if all(run is not None and store.read(run)["status"] == "finished" for run in found):
-        raise BadRun(f"'{study.name}' is finished: there is nothing to resume", fix="mbert runs")
+        raise BadRun(f"'{study.name}' is finished: there is nothing to resume", fix="Next: mbert runs")
     request = Request.from_dict(record["request"])
     return run_study(request, study, store, on_start=on_start, observe=observe)
 
@@ -194,7 +194,7 @@ def read_result(name: str, store: RunStore) -> RunResult:
     """Read a finished run back."""
     record = store.read(name)
     if record["status"] != "finished":
-        raise BadRun(f"'{name}' is {record['status']}", fix=f"mbert resume {name}")
+        raise BadRun(f"'{name}' is {record['status']}", fix=f"Next: mbert resume {name}")
     splits = tuple(map(SplitScores.from_dict, record["results"]))
     return RunResult(name=name, record=record, splits=splits)
 

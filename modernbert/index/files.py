@@ -15,6 +15,7 @@ from modernbert.errors import BadData
 from modernbert.index.chunks import SUFFIXES, Chunk, cut_file
 from modernbert.index.paths import Keep
 from modernbert.index.table import Table, cut_table, table_digest
+from modernbert.places import no_such_file
 from modernbert.reading import read_bytes
 
 LARGEST_FILE = 2**20
@@ -50,7 +51,7 @@ def scan(path: Path, root: Path | None = None, keep: Keep = lambda path: True) -
         BadData: there is no such folder or file, or nothing in it that can be searched.
     """
     if not os.path.exists(path):  # noqa: PTH110 (raises nothing)
-        raise BadData("there is no such folder or file", where=str(path))
+        raise no_such_file(path, "file or folder")
     root = root or (path if path.is_dir() else path.parent)
     paths, left_out = [path], {}
     if path.is_dir():

@@ -52,7 +52,7 @@ def find_index(given: Path | None) -> Path:
         for folder in (given, default_folder(given)):
             if has_index(folder):
                 return folder
-        fix = f"Make one: mbert index {quote(str(given))}"
+        fix = f"Next: mbert index {quote(str(given))}"
         raise BadData("there is no index here", where=str(given), fix=fix)
     here = Path.cwd()
     for folder in (above / FOLDER for above in (here, *here.parents)):
@@ -65,7 +65,7 @@ def find_index(given: Path | None) -> Path:
             return folder
     raise BadData(
         f"there is no index in {here} or above it",
-        fix="Make one: mbert index . ; or name one: --index FOLDER",
+        fix="Next: mbert index . ; or name an index: --index FOLDER",
     )
 
 
@@ -226,7 +226,7 @@ class Searcher:
                 f"the index was built with {record['model']}, whose weights or settings are not those "
                 f"of {self.embedder.source.name} now",
                 where=str(self.folder),
-                fix=f"Index again: {index_command(self.folder, record)} --rebuild",
+                fix=f"Next: {index_command(self.folder, record)} --rebuild",
             )
 
     def _hits(self, store: IndexStore, find: Callable[[int], Found], k: int, query: str) -> list[Hit]:

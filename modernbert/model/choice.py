@@ -30,6 +30,10 @@ class Choice:
     backend: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return what is shown: `blocked` alone would read as if something blocked it."""
+        return f"{'in blocks' if self.backend == 'blocked' else self.backend} ({self.reason})"
+
 
 @cache
 def choose(device: torch.device, dtype: torch.dtype) -> Choice:

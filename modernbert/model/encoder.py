@@ -49,7 +49,7 @@ def attention_of(model: Any, machine: Machine) -> Choice:
         choice = choose(torch.device(machine.device), machine.dtype)
     else:
         choice = _of_transformers(model)
-    explain("attention", f"{choice.backend} ({choice.reason})")
+    explain("attention", str(choice))
     return choice
 
 

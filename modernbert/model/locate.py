@@ -18,6 +18,7 @@ from modernbert.hub import cache_folder, hub_model
 from modernbert.lineage import training_facts
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
 from modernbert.network import network
+from modernbert.places import beside
 from modernbert.reading import read_object
 from modernbert.run_kinds import TRAININGS
 from modernbert.runs import RunStore, read_run, unfinished
@@ -111,7 +112,8 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
         return _from_run(within, store, data_dir) if is_of_run else _from_folder(folder)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
-    known = [*CHECKPOINTS, *store.names()]
+    folders = (str(folder.with_name(other)) for other in beside(folder) if folder.with_name(other).is_dir())
+    known = [*CHECKPOINTS, *store.names(), *folders]
     raise UnknownName.among(
         "model", name, known, fix="`mbert models` and `mbert runs` list them; a Hub id is `owner/name`."
     )
@@ -121,7 +123,7 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
     run = read_run(folder)
     if run["kind"] not in TRAININGS:
         raise BadRun(
-            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="mbert runs"
+            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="Next: mbert runs"
         )
     if run["status"] != "finished":
         raise unfinished(folder, run["status"], "model")

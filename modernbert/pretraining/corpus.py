@@ -10,6 +10,7 @@ from modernbert.data.folders import files_in
 from modernbert.data.readers import SUFFIXES as TABLES
 from modernbert.data.readers import iter_rows
 from modernbert.errors import BadData
+from modernbert.places import no_such_file
 
 # Endings of files that are one document each; a table (`TABLES`) has one in every row.
 PROSE = ".txt .md .rst .adoc .tex .html .xml"
@@ -41,7 +42,7 @@ class Corpus:
         files: list[Path] = []
         for path in paths:
             if not path.exists():
-                raise BadData("there is no such folder or file", where=str(path))
+                raise no_such_file(path, "file or folder")
             if not path.is_dir() and not path.is_file():
                 raise BadData(
                     "it is neither a file nor a folder (a pipe can be read only once)", where=str(path)

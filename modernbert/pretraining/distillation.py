@@ -87,6 +87,9 @@ class Lessons:
 class Distillation:
     """The loss: what the texts' vectors lack to be the teacher's, a mean over texts; plus masked tokens'.
 
+    The sum that is reported is of the first alone: the second is part of a quarter of the passes, and each
+    evaluation reports it.
+
     Attributes:
         masked: are tokens masked at all?
     """
@@ -107,7 +110,6 @@ class Distillation:
                 words = self._of_words(network, batch, data, accelerator)
                 words = words * (len(part) * MASKED_WEIGHT / MASKED_PARTS)
                 accelerator.backward(words)
-                loss = loss + words.detach()
             total += loss.detach()
             tokens += batch.num_tokens
         return Sums(total, len(numbers), tokens)

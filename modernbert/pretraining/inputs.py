@@ -26,6 +26,7 @@ from modernbert.pretraining.tokenizer import train_tokenizer
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig
 from modernbert.training.inputs import Inputs, Request
+from modernbert.wording import counted
 
 # Characters that a new vocabulary is learnt from: counting more changes few entries.
 VOCABULARY_CHARACTERS = 2**28
@@ -75,10 +76,11 @@ class PretrainingInputs(Inputs):
         """Return the corpus's size, and what was left out of it."""
         found, sizes = self.found, {name: self.found[name] for name in SPLITS}
         return {
-            "corpus": f"{found['texts']:,} texts, {found['characters']:,} characters; repeated and left out: "
-            f"{found['repeated_texts']:,} texts, {found['repeated_pieces']:,} pieces",
+            "corpus": f"{counted(found['texts'], 'text')}, {counted(found['characters'], 'character')}; "
+            f"repeated and left out: {counted(found['repeated_texts'], 'text')}, "
+            f"{counted(found['repeated_pieces'], 'piece')}",
             "tokens": "; ".join(
-                f"{name.replace('_', ' ')} {part['tokens']:,} in {part['pieces']:,} pieces"
+                f"{name.replace('_', ' ')} {part['tokens']:,} in {counted(part['pieces'], 'piece')}"
                 for name, part in sizes.items()
             ),
             "kept in": str(self.folder),
@@ -90,7 +92,7 @@ class PretrainingInputs(Inputs):
         left_out = self.found["left_out"]
         shown = "; ".join(f"{file} ({why})" for file, why in list(left_out.items())[:3])
         more = ", ..." if len(left_out) > 3 else ""
-        return (f"{len(left_out)} files left out: {shown}{more}",) if left_out else ()
+        return (f"{counted(len(left_out), 'file')} left out: {shown}{more}",) if left_out else ()
 
     def data_record(self) -> dict[str, Any]:
         """Return both splits with fingerprints of their tokens, and what was left out."""
@@ -181,11 +183,11 @@ def _teacher(request: PretrainingRequest, store: RunStore) -> ModelSource | None
 
 
 def _task(files: int, teacher: ModelSource | None, config: PretrainingConfig) -> PretrainingTask:
-    words = PretrainingTask(f"masked-language modelling of {files:,} files")
+    words = PretrainingTask(f"masked-language modelling of {counted(files, 'file')}")
     if teacher is None:
         return words
     metrics = ("teacher_cosine", *(words.metrics if config.masking.mask else ()))
-    return PretrainingTask(f"distillation of {teacher.name} on {files:,} files", metrics=metrics)
+    return PretrainingTask(f"distillation of {teacher.name} on {counted(files, 'file')}", metrics=metrics)
 
 
 def _start(

@@ -21,6 +21,7 @@ from modernbert.errors import BadData
 from modernbert.files import sha256, write_json
 from modernbert.pretraining.corpus import Corpus
 from modernbert.reading import read_object
+from modernbert.wording import counted
 
 SHARD_TOKENS = 2**24
 TEXTS_AT_ONCE = 256
@@ -115,7 +116,8 @@ def build(
     for split in SPLITS:
         if not found[split]["pieces"]:
             raise BadData(
-                f"the corpus has no text left for {split.replace('_', ' ')} ({counts['texts']} texts)",
+                f"the corpus has no text left for {split.replace('_', ' ')} "
+                f"({counted(counts['texts'], 'text')})",
                 fix="Texts are held out whole, each by its own hash. Give more texts (a table has one a "
                 "row), or another --held-out.",
             )

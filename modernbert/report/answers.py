@@ -16,6 +16,7 @@ from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.tables import Table
 from modernbert.evaluation.calibration import BINS, Calibration, calibration
 from modernbert.report import plots
+from modernbert.report.curves import label_curves, precision_recall
 from modernbert.report.plots import Points, Styles
 from modernbert.report.section import Section
 from modernbert.report.templates import render
@@ -38,12 +39,13 @@ def answer_sections(outcomes: Sequence[Outcome], styles: Styles) -> list[Section
     if single:
         sections.append(Section("By class", tables=tuple(map(_by_class, single))))
         if len(single[0].record["task"]["labels"]) == 2:
-            sections.append(_precision_recall(single, styles))
+            sections.append(precision_recall(single, styles))
         sections += _calibration(single, styles)
         sections.append(_confusion(single))
     if several:
         text = "A label is given where its probability is greater than its threshold."
         sections.append(Section("By label", text, tables=tuple(map(_by_label, several))))
+        sections += label_curves(several, styles)
     return sections + [_numbers(o, styles) for o in numbers]
 
 
@@ -80,53 +82,6 @@ def _by_label(outcome: Outcome) -> Table:
     )
     notes = ("support: rows that have the label; average precision: over all thresholds",)
     return Table(f"{outcome.model}, {outcome.split}", ("label", *numbers), rows, numbers, notes)
-
-
-def _precision_recall(outcomes: Sequence[Outcome], styles: Styles) -> Section:
-    """Draw the positive class's curve."""
-    positive = outcomes[0].positive
-    name = outcomes[0].record["task"]["labels"][positive]
-    lines: dict[str, Points] = {}
-    used: dict[str, tuple[float, float]] = {}
-    rows = []
-    for outcome in outcomes:
-        answers = answers_of(outcome)
-        assert answers is not None
-        truth_N, share_N = answers.labels == positive, answers.shares[:, positive]
-        if not truth_N.any():
-            continue
-        precision, recall, _ = sk.precision_recall_curve(truth_N, share_N)
-        lines[outcome.model] = list(zip(recall.tolist(), precision.tolist(), strict=True))
-        at = [
-            f(truth_N, outcome.predictions == positive, zero_division=0.0)
-            for f in (sk.recall_score, sk.precision_score)
-        ]
-        used[outcome.model] = (float(at[0]), float(at[1]))
-        area = sk.average_precision_score(truth_N, share_N)
-        rows.append(
-            (
-                outcome.model,
-                _threshold(outcome, name),
-                f"{at[1]:.4f}",
-                f"{at[0]:.4f}",
-                f"{area:.4f}",
-                f"{truth_N.mean():.4f}",
-            )
-        )
-    numbers = ("threshold", "precision", "recall", "average precision", "share of the class")
-    table = Table("", ("model", *numbers), tuple(rows), numbers)
-    text = (
-        f"Class “{name}”. The sign marks the threshold used: at 0.5 the more probable class is the answer. "
-        "Answering at random has the class's share as its precision."
-    )
-    drawn = (plots.precision_recall(lines, used, styles),) if lines else ()
-    return Section("Precision and recall", text, plots=drawn, tables=(table,))
-
-
-def _threshold(outcome: Outcome, name: str) -> str:
-    """Return the threshold that a training keeps; an evaluation has its model's."""
-    found = outcome.record.get("thresholds", {}).get(name)
-    return "0.5" if found is None else f"{found:.4f}"
 
 
 def _calibration(outcomes: Sequence[Outcome], styles: Styles) -> list[Section]:

@@ -154,9 +154,16 @@ def reliability(models: Mapping[str, Calibration], styles: Styles) -> Markup:
 
 
 def precision_recall(
-    lines: Mapping[str, Points], used: Mapping[str, tuple[float, float]], styles: Styles
+    lines: Mapping[str, Points], used: Mapping[str, tuple[float, float]], styles: Styles, *, of: str = ""
 ) -> Markup:
-    """Draw precision against recall over all thresholds, with a sign at the threshold that was used."""
+    """Draw precision against recall over all thresholds, with a sign at the threshold that was used.
+
+    Args:
+        lines: of each model.
+        used: recall and precision of each model.
+        styles: of each model.
+        of: the label that this is of, if there are several.
+    """
     y = svg.axis_y(SHARES)
     x = svg.axis_x(SHARES, beside=y)
     parts = svg.horizontal(x, "recall") + svg.vertical(y, "precision", x)
@@ -166,7 +173,8 @@ def precision_recall(
         recall, precision = used[name]
         told = f"{name}, threshold used: precision {precision:.3f}, recall {recall:.3f}"
         parts.append(svg.sign((x(recall), y(precision)), styles[name], told))
-    return Figure("Precision against recall", tuple(parts), _legend(lines, styles)).html()
+    label = f"{cut_name(of)}: precision against recall" if of else "Precision against recall"
+    return Figure(label, tuple(parts), _legend(lines, styles)).html()
 
 
 def scatter(label: str, points_N2: np.ndarray, names: tuple[str, str], line: str, style: Style) -> Markup:

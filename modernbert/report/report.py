@@ -16,6 +16,7 @@ from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadOption, BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
+from modernbert.places import no_such_file
 from modernbert.reading import checked, read_lines
 from modernbert.record_parts import Count
 from modernbert.report.answers import answer_sections, learning_sections
@@ -29,6 +30,7 @@ from modernbert.runs import RunStore
 from modernbert.settings.forms import by_name
 from modernbert.version import __version__
 from modernbert.without_paths import without_paths
+from modernbert.wording import counted
 
 
 class LoggedLine(TypedDict):
@@ -69,6 +71,8 @@ def report(what: str, store: RunStore, *, texts: bool = True) -> str:
         BadData: the file is no comparison.
     """
     path = Path(what)
+    if path.suffix == ".json" and not path.exists() and not store.has(what):
+        raise no_such_file(path)
     if path.suffix != ".json" or not path.is_file():
         return run_report(what, store, texts=texts)
     return comparison_report(read_comparison(path), store, texts=texts)
@@ -116,7 +120,7 @@ def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
 
 
 def _overview(comparison: Comparison) -> Section:
-    text = f"{len(comparison.tasks)} tasks. Macro averages are over tasks that every model has."
+    text = f"{counted(len(comparison.tasks), 'task')}. Macro averages are over tasks that every model has."
     averages = average_tables(comparison) if comparison.averages else []
     return Section("Overview", text, tables=tuple(averages))
 

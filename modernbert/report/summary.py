@@ -17,6 +17,7 @@ from modernbert.report.plots import evenly
 from modernbert.report.section import Section
 from modernbert.runs import rows_of
 from modernbert.settings.forms import by_name
+from modernbert.wording import counted
 
 KINDS = {
     "single_label": "one label a text",
@@ -143,7 +144,7 @@ def _trainings(record: Mapping[str, Any]) -> str:
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     task, model = record["task"], record["model"]
-    classes = f", {len(task['labels'])} labels" if task["labels"] else ""
+    classes = f", {counted(len(task['labels']), 'label')}" if task["labels"] else ""
     rows = ", ".join(f"{split} {_size(part)}" for split, part in record["data"]["splits"].items())
     start = "" if record.get("init", "plain") == "plain" else f", starting from {record['init']['found_in']}"
     found = f" ({model['found_in']})" if "found_in" in model else ""
@@ -160,7 +161,7 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _size(split: dict[str, Any]) -> str:
-    documents = f" queries, {split['documents']:,} documents" if "documents" in split else ""
+    documents = f" queries, {counted(split['documents'], 'document')}" if "documents" in split else ""
     return rows_of(split) + documents
 
 
@@ -193,7 +194,8 @@ def _effort(record: Mapping[str, Any]) -> str:
         return ""
     training = record["training"]
     memory = max(training["peak_memory_mib"].values())
-    return f"{training['steps']:,} steps in {training['minutes']:.1f} minutes, peak memory {memory:,.0f} MiB"
+    steps = counted(training["steps"], "step")
+    return f"{steps} in {training['minutes']:.1f} minutes, peak memory {memory:,.0f} MiB"
 
 
 def comparison_summary(

@@ -52,6 +52,7 @@ from modernbert.training.reports import Evaluation
 from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.scale import Scale
 from modernbert.training.signals import StopRequest
+from modernbert.wording import counted
 
 # Labels whose weights are shown before training; a run keeps all.
 SHOWN = 10
@@ -160,7 +161,7 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
     if request.limit:
         train = to_examples(task, train.rows.take(limited(len(train), request.limit)))
         examples[task.train] = train
-        notes.append(f"training on {len(train)} rows only (--limit)")
+        notes.append(f"training on {counted(len(train), 'row')} only (--limit)")
     settings, more = settle(request, task.name, source, store, train_rows=len(train))
     assert train.labels is not None
     weights = class_weights(task, settings.config.classes.weights, train.labels)

@@ -27,7 +27,7 @@ class Recipe:
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
-    source: str = "mbert's own plain choice, the same for every task"
+    source: str = "mbert's defaults, the same for every task"
     init_from: str | None = None
     expected: tuple[float, float] | None = None
 

@@ -37,6 +37,7 @@ from modernbert.training.negatives import mine
 from modernbert.training.pairs import pair_data, texts_of
 from modernbert.training.reports import Evaluation
 from modernbert.training.signals import StopRequest
+from modernbert.wording import counted
 
 # Documents searched in the evaluations during training: the relevant ones, and others drawn once.
 EVALUATION_DOCUMENTS = 5000
@@ -64,7 +65,7 @@ class RetrievalInputs(Inputs):
     def facts(self) -> dict[str, str]:
         """Return sizes, where the data is from, and how long its texts are."""
         sizes = [
-            f"{name} {len(c.queries):,} queries, {len(c.documents):,} documents"
+            f"{name} {counted(len(c.queries), 'query', 'queries')}, {counted(len(c.documents), 'document')}"
             for name, c in {"train": self.train, **self.held_out}.items()
         ]
         cut = self.config.data.max_length

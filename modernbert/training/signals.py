@@ -6,6 +6,7 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
+from modernbert.activity import say
 from modernbert.errors import Interrupted
 from modernbert.signals import Ended, on_signals
 
@@ -17,10 +18,12 @@ class StopRequest:
         self.signal_number: int | None = None
 
     def request(self, number: int) -> None:
-        """Remember a first signal. Raises Ended at a second one: whoever sent it does not want to wait."""
+        """Remember a first signal, and say so. Raises Ended at a second one: its sender does not wait."""
         if self.signal_number is not None:
             raise Ended(number)
         self.signal_number = number
+        heard = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        say(f"{heard}: stopping after this step, and saving. A second {heard} quits without saving.")
 
     def raise_if_requested(self) -> None:
         """Raise Interrupted when a signal has come. Call this only where the state is consistent."""

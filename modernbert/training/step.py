@@ -9,6 +9,7 @@ from modernbert.errors import TrainingFailed
 from modernbert.training.optim import average_and_clip, set_rate
 from modernbert.training.reports import Notice
 from modernbert.training.state import Fit, random_state, set_random_state
+from modernbert.wording import counted
 
 
 def train_step(work: Fit, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int, int]:
@@ -60,6 +61,6 @@ def _halve_budget(work: Fit, indices: np.ndarray) -> None:
     work.observe(
         Notice(
             f"out of memory: {work.progress.max_tokens} tokens at once from now on; "
-            f"the batch stays at {work.config.optimizer.batch_size} examples"
+            f"the batch stays at {counted(work.config.optimizer.batch_size, 'example')}"
         )
     )

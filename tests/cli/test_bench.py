@@ -34,7 +34,7 @@ def test_own_texts_are_measured_and_the_picture_needs_no_network(mbert, tiny_mod
     assert code == 0, err
     assert "mine.csv" in out
     assert "your texts  p50" in out
-    assert "blocked (on a CPU" in out
+    assert "in blocks (on a CPU" in out
     svg = Path("b.svg").read_text()
     assert "mine.csv" in svg
     assert not re.findall(r"(?:href|src|url)\W+https?:", svg)

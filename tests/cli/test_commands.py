@@ -56,7 +56,9 @@ def test_predict_keeps_columns_and_order(mbert, trained, tmp_path, suffix):
     out_file = tmp_path / f"out{suffix}"
     code, out, err = mbert("predict", write_csv(tmp_path / "in.csv", rows), "-m", trained, "-o", out_file)
     assert (code, err) == (0, "")
-    assert "30 rows" in out
+    assert "30 rows" in out and "replaced" not in out
+    again = mbert("predict", tmp_path / "in.csv", "-m", trained, "-o", out_file)[1]
+    assert f"-> {out_file}, replaced  (" in again.replace("\n", "")
     with out_file.open(newline="") as file:
         found = [json.loads(line) for line in file] if suffix == ".jsonl" else list(csv.DictReader(file))
     assert [row["id"] for row in found] == [row["id"] for row in rows]
@@ -104,6 +106,16 @@ def test_tasks_and_models_are_listed(mbert):
     assert "glue/sst2" in mbert("tasks")[1]
     assert "deberta-v3-base" in mbert("models")[1]
     assert len(json.loads(mbert("models", "--json")[1])) >= 18
+
+
+def test_data_check_counts_tokens_without_a_model_too(mbert, tmp_path):
+    rows = [{"text": f"a b c d {i}", "label": "x"} for i in range(40)]
+    rows += [{"text": f"a {i}", "label": "y"} for i in range(40)]
+    code, out, _ = mbert("data", "check", write_csv(tmp_path / "train.csv", rows))
+    assert code == 0 and "--model names another" in out and "truncated" not in out
+    # Two special tokens, a token for each letter, one or two for the number.
+    counts = [list(map(int, cell.split("/"))) for cell in out.split() if cell.count("/") == 2]
+    assert counts and all(4 <= count[0] <= 7 <= count[2] <= 8 for count in counts), out
 
 
 def test_data_check_counts_tokens_and_warns(mbert, tmp_path, tiny_bert):

@@ -73,7 +73,7 @@ def test_a_missing_argument(words, mbert):
         (["finetune", "glue/sst3"], "UnknownName"),
         (["eval", "nosuch.csv", "-m", "x"], "BadData"),
         (["runs", "show", "nosuch"], "UnknownName"),
-        (["nosuch"], "BadOption"),
+        (["nosuch"], "UnknownName"),
         (["search", "x", "--index", "."], "BadData"),
     ],
 )

@@ -29,10 +29,10 @@ def nothing_written() -> bool:
     [
         (b"", ["bad.csv", "empty"]),
         (b"text,label\n", ["bad.csv", "no rows"]),
-        (b"text,label\ngood,1\nbad\n", ["bad.csv, row 2 (line 3)", "1 cells where the header has 2"]),
+        (b"text,label\ngood,1\nbad\n", ["bad.csv, row 2 (line 3)", "1 cell where the header has 2"]),
         (b"text,label\ngood,1\ncaf\xe9,0\n", ["bad.csv, line 3", "not UTF-8"]),
         (b"text,label\n" + b"good,a\nbad,b\n" * 20 + b"fine,\n", ["bad.csv, row 41", "label", "missing"]),
-        (b"text,label\n" + b"good w1,a\n" * 20, ["1 different values"]),
+        (b"text,label\n" + b"good w1,a\n" * 20, ["1 different value;"]),
         (b"a,b\n1,2\n3,4\n", ["cannot tell which column is the label", "a, b", "--label-col"]),
     ],
     ids=["empty", "header only", "ragged", "encoding", "label missing", "one class", "no columns"],

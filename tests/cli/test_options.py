@@ -80,7 +80,34 @@ def test_every_option_reads_its_value_with_a_function_of_values(command):
         if kind not in (bool, bool | None):
             assert info is not None and info.parser is not None, f"{command}: {name} is not checked"
             is_option = isinstance(info, typer.models.OptionInfo)
-            assert not is_option or info.metavar in WRONG, f"{command}: {name} is a {info.metavar}"
+            assert not is_option or kind_of(info) in WRONG, f"{command}: {name} is a {info.metavar}"
+
+
+def kind_of(info: typer.models.OptionInfo) -> str:
+    """Return what help calls the value, without the words that it may be instead (`NUMBER|auto`)."""
+    return info.metavar.partition("|")[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_every_word_that_may_stand_for_a_number_or_a_file(command):
+    """Each word that any option takes is tried with all of them."""
+    for name, info, _ in parameters_of(COMMANDS[command].callback):
+        if not isinstance(info, typer.models.OptionInfo) or info.parser is None:
+            continue
+        kind, *words = info.metavar.split("|")
+        if kind in ("NUMBER", "NUMBERS", "TOKENS", "FILE"):
+            found = {
+                word for word in ("auto", "none", "balanced", "all", "best", "mean") if reads(info, word)
+            }
+            assert found == set(words), f"{command}: {name} is {info.metavar}"
+
+
+def reads(info: typer.models.OptionInfo, word: str) -> bool:
+    """Does the option take this word, which is no file here?"""
+    try:
+        return info.parser(word) is not None
+    except MbertError:
+        return False
 
 
 @functools.cache
@@ -128,7 +155,7 @@ def test_values_that_make_no_sense(command, parsed, tmp_path, capsys):
         if not isinstance(info, typer.models.OptionInfo) or info.parser is None:
             continue
         option = next(d for d in (info.default, *info.param_decls) if str(d).startswith("-"))
-        for value in WRONG[info.metavar]:
+        for value in WRONG[kind_of(info)]:
             message = parsed(*line_of(command), option, value)
             shown = f"{command} {option} {value[:40]!r}: {message!r}"
             assert message and message != "usage", shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -16,7 +17,7 @@ from modernbert.cli.main import app
 from modernbert.cli.progress import watch
 from modernbert.cli.screen import Screen
 
-from modernbert.activity import RUNNING, phase
+from modernbert.activity import RUNNING, phase, say
 
 WATCHED = [
     *("finetune", "resume", "pretrain", "demo", "eval", "compare", "report", "bench"),
@@ -121,7 +122,43 @@ def test_a_pipe_gets_a_line_now_and_then(monkeypatch, capsys):
         now.advance(5)
         time.sleep(0.3)
     out, err = capsys.readouterr()
-    assert out == "" and set(err.splitlines()) == {"embedding 5/10 texts"}
+    assert out == "" and err.splitlines() == ["embedding 5/10 texts"]
+
+
+def test_a_line_in_a_pipe_is_not_said_twice(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.02)
+    with watch(), phase("embedding", 10, "texts") as now:
+        for _ in range(3):
+            now.advance()
+            time.sleep(0.3)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "/10" in line] == [f"embedding {n}/10 texts" for n in (1, 2, 3)]
+
+
+def test_a_log_gets_fewer_lines_the_longer_it_takes():
+    """The first after 20 seconds, 30 or so in the first hour, and then one in ten minutes."""
+    at, times = 0.0, []
+    while at < 24 * 3600:
+        at += progress._until_next_line(at)
+        times.append(at)
+    assert times[0] == 20.0
+    assert 20 <= sum(t <= 3600 for t in times) <= 50
+    assert len(times) < 200 and times[-1] - times[-2] == 600.0
+
+
+def test_what_is_said_at_once_comes_out_in_the_midst_of_a_print(terminal, capsys):
+    """A signal's handler says it while this thread holds the lock of the screen."""
+    with watch() as watched, phase("training", 5, "steps"):
+        with watched.bar.console._lock:
+            say("Ctrl-C: stopping")
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(5)
+        assert "Ctrl-C: stopping" in terminal.getvalue()
+    with watch(quiet=True):
+        say("Ctrl-C: even so")
+        time.sleep(0.2)
+    assert "even so" in terminal.getvalue() + capsys.readouterr().err
 
 
 def test_a_short_command_in_a_pipe_is_silent(capsys):
@@ -142,7 +179,7 @@ def test_verbose_gives_reasons_and_times(mbert, trained, tmp_path):
     code, out, err = mbert("predict", file, "-m", trained, "-o", "o.jsonl", "-v")
     assert code == 0 and out.count("\n") == 1
     assert "device: cpu (the fastest device present)" in err
-    for part in ("precision: ", "attention: blocked (", "threads: ", "loading the model"):
+    for part in ("precision: ", "attention: in blocks (", "threads: ", "loading the model"):
         assert err.count(part) == 1, part
     rows = [line.rsplit(maxsplit=1) for line in err.partition("seconds\n")[2].splitlines()]
     seconds = {name.strip(): float(value) for name, value in rows}

@@ -165,7 +165,7 @@ def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
     assert code == 0, err
     assert "documents 4, relevant 4, judged 0 1" in out
     assert "test: 3 of 3 queries are also in training" in err
-    assert "of the documents exceed 5 tokens" in err
+    assert "documents longer than 5 tokens are truncated: " in err
     assert "documents without text" in err
     code, out, err = mbert("data", "check", toy, "--json")
     assert json.loads(out)["splits"][0]["rows"] == 3
@@ -177,7 +177,7 @@ def test_a_run_for_retrieval_says_what_it_is_for(mbert, reviews, tiny_modernbert
     flags = ("--epochs", 1, "--precision", "fp32", "--name", "finder")
     code, out, err = mbert("finetune", "pairs.jsonl", "-m", tiny_modernbert, *flags)
     assert code == 0, err
-    assert "use it: mbert eval COLLECTION --model finder, mbert index PATH --model finder" in out
+    assert "Next: mbert eval COLLECTION --model finder, mbert index PATH --model finder" in out
     code, out, err = mbert("eval", "pairs.jsonl", "-m", "finder", "--json")
     assert code == 0, err
     assert "finder was trained on most of this file" in json.loads(out)["results"][0]["notes"][0]

@@ -30,4 +30,8 @@ def test_scores_are_ranked_within_a_task_and_a_metric(store):
     made_run(store, "c-far", "m", right, task="own/x", record=of_metric("mean_absolute_error", 700.0))
     made_run(store, "c-near", "m", right, task="own/x", record=of_metric("mean_absolute_error", 7.0))
     assert listed(store, "score") == ["b-best", "b-worse", "a-good", "a-bad", "c-near", "c-far"]
+    shown = CliRunner().invoke(app, ["runs", "--sort", "score", "--runs-dir", str(store.root)])
+    assert "ranked within a task, a split and a metric, and not across them" in shown.stderr
+    one = ["runs", "--sort", "score", "--task", "glue/cola", "--runs-dir", str(store.root)]
+    assert "not across them" not in CliRunner().invoke(app, one).stderr
     assert listed(store, "name") == ["a-bad", "a-good", "b-best", "b-worse", "c-far", "c-near"]

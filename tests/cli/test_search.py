@@ -20,7 +20,7 @@ def test_index_and_search(mbert, tiny_modernbert):
     assert code == 0, err
     assert "2 files, 2 chunks in src/.mbert-index" in out
     assert "was not trained for retrieval" in err
-    assert "search it: mbert search 'what you look for' --index src" in out
+    assert "Next: mbert search 'what you look for' --index src" in out
     code, out, err = mbert("index", "src", "--precision", "fp32")  # keeps its model
     assert code == 0, err
     assert "0 embedded" in out
@@ -107,7 +107,7 @@ def test_a_table_answers_with_rows(mbert, tiny_modernbert):
     code, out, err = mbert("index", "a.csv", "-m", tiny_modernbert)
     assert code == 0, err
     assert "text <- title + text, id <- id" in out
-    assert "search it: mbert search 'what you look for' --index a.csv" in out
+    assert "Next: mbert search 'what you look for' --index a.csv" in out
     code, out, err = mbert("search", "bad w9 w8", "--index", "a.csv", "-k", 1, "--hybrid")
     assert code == 0, err
     assert "a.csv, row 3  x3" in out and "  title: bad\n  text: w9 w8 w7\n  year: 2003\n" in out
@@ -203,7 +203,7 @@ def test_a_damaged_index_is_said_and_mended(mbert, tiny_modernbert):
     code, _, err = mbert("search", "good", "--index", "src")
     assert code == 2
     assert "the index is damaged" in err
-    assert "Index again: mbert index src" in err
+    assert "Next: mbert index src" in err
     code, _, err = mbert("index", "src")
     assert code == 0, err
     assert "the index is damaged: it was rebuilt" in err

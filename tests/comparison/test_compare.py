@@ -231,7 +231,7 @@ def test_real_runs_compare_by_command(tmp_path, store, tiny_bert, tiny_modernber
         finetune(request_of(rows, model, epochs=1.0), store)
     done = CliRunner().invoke(app, ["compare", "--baseline", "tiny-bert", "--show-seeds"])
     assert done.exit_code == 0, done.output
-    for shown in ("own/reviews", "tiny-modernbert", "95 % interval", "42: "):
+    for shown in ("own/reviews", "tiny-modernbert", "95 % interval", "42="):
         assert shown in done.output
     listed = CliRunner().invoke(app, ["compare", "--baseline", "tiny-bert", "--json"])
     (task,) = json.loads(listed.output)["tasks"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from helpers import SETTINGS, keep_run, made_run, request_of, running_record, to
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
+from modernbert.activity import Phase, watched_by
 from modernbert.comparison.compare import collect
 from modernbert.comparison.filling import fill
 from modernbert.comparison.missing import (
@@ -22,6 +24,7 @@ from modernbert.comparison.missing import (
     total_minutes,
     up_to_date,
 )
+from modernbert.comparison.relay import Receiver, Sender
 from modernbert.errors import BadOption, Interrupted, MbertError, UnknownName
 from modernbert.finetuning.finetune import finetune
 from modernbert.settings.forms import in_sections
@@ -183,6 +186,40 @@ def test_a_run_that_cannot_be_made_says_why(store, tmp_path):
     assert isinstance(cell, Cell)
     with pytest.raises(MbertError, match="not on this machine"):
         fill(cell, store)
+
+
+def test_what_a_run_in_another_process_does_is_told_here(store, reviews, tiny_bert):
+    """As of a training in this process: every phase, and steps up to the total."""
+    request = replace(request_of(reviews, tiny_bert, epochs=1.0), name=None)
+    events: list[tuple] = []
+    watcher = Mock(
+        began=lambda phase: events.append(("began", phase.name)),
+        advanced=lambda phase: events.append(("advanced", phase.name, phase.done, phase.total)),
+        ended=lambda phase: events.append(("ended", phase.name)),
+        explained=lambda name, reason: events.append(("explained", name)),
+    )
+    with watched_by(watcher):
+        name = fill(Cell("own/reviews", str(tiny_bert), 42, request), store)
+    steps = store.read(name)["training"]["planned_steps"]
+    assert ("advanced", "training", steps, steps) in events
+    assert ("explained", "device") in events
+    begun = [event[1] for event in events if event[0] == "began"]
+    assert {"loading the model", "training", "evaluating", "saving"} <= set(begun)
+    assert sorted(begun) == sorted(event[1] for event in events if event[0] == "ended")
+
+
+def test_phases_of_a_process_that_was_killed_end(store):
+    ended: list[str] = []
+    sent: list = []
+    sender, receiver = Sender(sent.append), Receiver()
+    outer, inner = Phase("training", 9), Phase("evaluating")
+    sender.began(outer)
+    sender.began(inner)
+    with watched_by(Mock(ended=lambda phase: ended.append(phase.name))):
+        for message in sent:
+            receiver.receive(message)
+        receiver.over()
+    assert ended == ["evaluating", "training"]
 
 
 def test_a_file_of_pairs_is_searched(store, tmp_path):

@@ -85,6 +85,13 @@ def test_every_format_has_the_same_numbers(runs, tmp_path):
         assert number in markdown and number in [cell.strip() for cell in page]
 
 
+def test_an_output_that_replaces_another_says_so(runs, tmp_path):
+    line = ["compare", "-b", "bad", "--finished", "-o", "c.html"]
+    first, second = (CliRunner().invoke(app, line).stderr for _ in range(2))
+    assert "comparison -> c.html\n" in first and "replaced" not in first
+    assert "comparison -> c.html, replaced\n" in second
+
+
 def test_a_kept_comparison_is_reported_as_it_is(runs, tmp_path):
     """Of one task and one of two models: computed anew, other contrasts would correct each other."""
     invoke(

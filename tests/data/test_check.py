@@ -32,7 +32,7 @@ def test_texts_with_two_labels_rare_classes_and_empties_are_named():
     train = examples(["same", "same", " ", *"abcdefgh"], [0, 1, 0, *[0] * 8])
     warnings = " / ".join(check_data(TASK, {"train": train}).warnings)
     assert "train: hardly any rows for positive (1)" in warnings
-    assert "train: 1 texts occur with different labels" in warnings
+    assert "train: 1 text occurs with different labels" in warnings
     assert "train: 1 of 11 rows have no text" in warnings
 
 
@@ -42,7 +42,16 @@ def test_the_share_of_cut_texts_is_shown():
     report = check_data(TASK, {"train": train}, lengths=lengths, max_length=50)
     assert report.splits[0].truncated == pytest.approx(0.1)
     assert report.splits[0].tokens == {"p50": 10, "p95": 99, "max": 99}
-    assert "train: 10.0% of the texts are longer than 50 tokens and are truncated" in report.warnings
+    assert "texts longer than 50 tokens are truncated: 10.0% of train" in report.warnings
+
+
+def test_truncation_is_one_warning_for_all_splits():
+    parts = dict.fromkeys(("train", "validation", "test"), examples(list("abcdefghij") * 2, [0, 1] * 10))
+    lengths = {"train": TokenLengths(np.array([10] * 18 + [99] * 2))}
+    lengths |= {"validation": TokenLengths(np.array([99] * 20)), "test": TokenLengths(np.array([9] * 20))}
+    warnings = check_data(TASK, parts, lengths=lengths, max_length=50).warnings
+    told = [warning for warning in warnings if "50 tokens" in warning]
+    assert told == ["texts longer than 50 tokens are truncated: 10.0% of train, 100.0% of validation"]
 
 
 def test_names_of_special_tokens_are_counted_and_said_to_be_text(tiny_tokenizer):

@@ -156,7 +156,7 @@ def test_held_out_pairs_have_a_relevant_document(tmp_path):
 
 def test_pairs_that_all_match_are_told_of_search(tmp_path):
     rows = [{"anchor": f"a{i}", "positive": f"p{i}", "label": 1} for i in range(40)]
-    with pytest.raises(BadData, match=r"has 1 different values(.|\n)*--kind retrieval"):
+    with pytest.raises(BadData, match=r"has 1 different value;(.|\n)*--kind retrieval"):
         own_task(OwnData(path=str(write(tmp_path / "p.jsonl", rows))))
 
 

@@ -76,7 +76,7 @@ def test_separators_quotes_and_line_ends_are_told_from_the_file(tmp_path, name, 
 def test_a_row_after_excels_own_line_is_named_by_its_line(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("sep=;\ntext;label\ngood;1\nbad\n")
-    with pytest.raises(BadData, match=r"row 2 \(line 4\): 1 cells where the header has 2"):
+    with pytest.raises(BadData, match=r"row 2 \(line 4\): 1 cell where the header has 2"):
         read_rows(path)
 
 
@@ -85,7 +85,7 @@ def test_a_row_after_excels_own_line_is_named_by_its_line(tmp_path):
     [
         ("a.csv", b"", "a.csv: the file is empty"),
         ("a.csv", b"text,text\n", "line 1: the header names 'text' twice"),
-        ("a.csv", b"text,label\n\na,1\nb\n", "row 2 .line 4.: 1 cells where the header has 2"),
+        ("a.csv", b"text,label\n\na,1\nb\n", "row 2 .line 4.: 1 cell where the header has 2"),
         ("a.csv", b'text\n"open\n', "line 2: not valid CSV"),
         ("a.csv", b"text\nok\n\xff\n", "line 3: not UTF-8 .byte 0xff at column 1."),
         ("a.csv", "text\nok\n".encode("utf-16"), "iconv -f UTF-16"),
@@ -107,14 +107,14 @@ def test_a_row_after_excels_own_line_is_named_by_its_line(tmp_path):
         ("a.jsonl", b'{"a": 1, "b": 2, "a": 3}\n', "row 1 .line 1.: an object has the name 'a' twice"),
         ("a.jsonl", b'{"a": 1e999}\n', "row 1 .line 1.: a number beyond 1e308"),
         ("a.csv", b"0,0,1\n0,1,1\n", "line 1: there is no header: the first line is '0', '0', '1'"),
-        ("a.csv", b"text;label\ngood\n", "row 1 .line 2.: 1 cells where the header has 2"),
+        ("a.csv", b"text;label\ngood\n", "row 1 .line 2.: 1 cell where the header has 2"),
         (
             "a.csv",
             b'label,text\npos,"I slept through it\nneg,No fun\nneg,Small at 55"\npos,fine\n',
             "row 1: a quote opens here and closes in another line",
         ),
         ("a.tsv", b'text\n"I slept\nfine\nat 55"\n', "row 1: a quote opens here and closes in another line"),
-        ("a.tsv", b'label\ttext\npos\t"I slept\nneg\nneg\tat 55"\n', "row 2 .line 3.: 1 cells where"),
+        ("a.tsv", b'label\ttext\npos\t"I slept\nneg\nneg\tat 55"\n', "row 2 .line 3.: 1 cell where"),
         ("a.parquet", b"PAR1 no", "not a valid Parquet file"),
         ("a.xlsx", b"", "'.xlsx' is not a format mbert reads"),
     ],

@@ -50,6 +50,10 @@ def test_an_evaluation_says_what_was_trained_on(tmp_path, store, tiny_bert):
     assert both.main.value == pytest.approx(right), "the whole file is scored as before"
     trained, _ = evaluated("old.csv", [r for r in old if r["text"] in _training_texts(store, run, old)])
     assert any(note.endswith("were trained on: this is no test") for note in trained.notes)
+    # The file that it held rows out of: these chose the step. With other rows beside them they did not.
+    whole, _ = evaluated("whole.csv", old)
+    assert any("chose the step that is kept on the others, which it held out" in n for n in whole.notes)
+    assert not any("the run chose" in note for note in (*both.notes, *unseen.notes, *trained.notes))
 
 
 def _training_texts(store, run, rows):

@@ -24,6 +24,10 @@ def slowly(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+def test_what_an_interrupted_first_index_leaves_is_no_older_index():
+    assert "The index is as it was" not in KEPT["index"] and "one that was there" in KEPT["index"]
+
+
 def ended_well(process: subprocess.Popen, number: int) -> str:
     """The process ends as the signal says, with one sentence, and leaves nothing half-written."""
     code, _, err = finish(process)
@@ -93,7 +97,7 @@ def test_a_command_that_writes_cleans_up(name, number, many, tiny_modernbert, tm
     wait_until(lambda: unfinished(tmp_path), process)
     process.send_signal(number)
     err = ended_well(process, number)
-    assert f"Run it again: mbert {name} " in err and KEPT[name] in err, err
+    assert f"Next: mbert {name} " in err and KEPT[name] in err, err
     assert not Path("out.parquet").exists() and not Path("out.jsonl").exists()
 
 
@@ -111,6 +115,7 @@ def test_a_training_saves_and_can_go_on(number, many, tiny_modernbert):
     process.send_signal(number)
     err = ended_well(process, number)
     assert "everything is saved" in err and "mbert resume mine" in err
+    assert err.count(": stopping after this step, and saving. A second ") == 1
     assert RunStore(Path("runs")).read("mine")["status"] == "interrupted"
     assert any(Path("runs/mine/checkpoints").iterdir())
 
@@ -173,7 +178,7 @@ def test_the_training_that_a_comparison_started_ends_with_it(number, many, tiny_
     else:
         err = ended_well(process, number)
         assert "everything is saved" in err
-        assert "Run it again: mbert compare --baseline tfidf --seeds 2 --yes" in err
+        assert "Next: mbert compare --baseline tfidf --seeds 2 --yes" in err
         assert not is_alive(child)
     store = RunStore(Path("runs"))
     statuses = sorted(store.read(name)["status"] for name in store.names())

@@ -179,7 +179,7 @@ def test_the_report_counts_and_a_reason_is_told_once():
     assert len(told) == 1
     report = modernbert.acceleration_report(modernbert.accelerate(model))
     assert report == AccelerationReport(packed=1, others={"the call gives output_hidden_states": 3})
-    assert str(report).startswith("1 calls ran packed, 3 ran transformers' own forward\n  3: the call gives")
+    assert str(report).startswith("1 call ran packed, 3 ran transformers' own forward\n  3: the call gives")
     assert modernbert.acceleration_report(modernbert.restore(model)) == AccelerationReport(0, {})
 
 

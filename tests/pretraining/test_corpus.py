@@ -61,7 +61,7 @@ def test_a_huge_file_is_cut_at_line_ends(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: root / "nowhere", "no such folder or file"),
+        (lambda root: root / "nowhere", "no such file or folder"),
         (lambda root: (root / "empty").mkdir() or root / "empty", "no file here can be read"),
     ],
 )

@@ -169,6 +169,14 @@ def test_the_score_is_the_mean_cosine_of_held_out_texts(corpus, teacher, tiny_mo
     assert all({"masked", "correct", "loss"} <= row.keys() for row in rows)
 
 
+def test_the_loss_line_is_the_distance_to_the_teacher_alone(corpus, teacher, tiny_modernbert, store):
+    """1 minus a cosine is at most 2; masked words (above 4 each) do not make it jump."""
+    result = finetune(taught(corpus, tiny_modernbert, teacher, log_every=1), store)
+    lines = map(json.loads, (store.path(result.name) / "log.jsonl").read_text().splitlines())
+    losses = [line["loss"] for line in lines if line["event"] == "StepReport"]
+    assert len(losses) > 3 and all(0 <= loss <= 2 for loss in losses)
+
+
 def test_pieces_longer_than_a_pass_leave_no_pass_empty(corpus, teacher, tiny_modernbert, store, monkeypatch):
     monkeypatch.setattr("modernbert.pretraining.job.EVALUATED_AT_ONCE", 5)
     result = finetune(taught(corpus, tiny_modernbert, teacher, epochs=0.1), store)

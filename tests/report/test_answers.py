@@ -124,6 +124,27 @@ def test_the_curve_passes_through_the_threshold_that_was_used(store):
     assert row[2:4] == tuple(f"{value:.4f}" for value in expected)
 
 
+def test_each_frequent_label_has_a_curve_with_the_threshold_that_was_used(store):
+    draw = np.random.default_rng(0)
+    logits = draw.normal(size=(60, 8))
+    truth = (logits + draw.normal(size=logits.shape) > np.linspace(0, 1, 8)).astype(float)
+    truth[:, 7] = 0
+    given = (logits > 0.2).astype(float)
+    rows = [
+        (t.tolist(), g.tolist(), found.tolist()) for t, g, found in zip(truth, given, logits, strict=True)
+    ]
+    outcome = labelled_run(store, "multi_label", rows, [f"topic <{i}>" for i in range(8)], "micro_f1")
+    sections = answer_sections([outcome], styles_of([outcome.model]))
+    (section,) = (s for s in sections if s.title == "Precision and recall by label")
+    assert "The most frequent of 8 labels." in section.text
+    drawn = list(map(str, section.plots))
+    for picture, i in zip(drawn, np.argsort(-truth.sum(axis=0), kind="stable")[:6], strict=True):
+        assert f"topic &lt;{i}&gt;: precision against recall" in picture
+        precision = (truth[:, i] * given[:, i]).sum() / given[:, i].sum()
+        recall = (truth[:, i] * given[:, i]).sum() / truth[:, i].sum()
+        assert f"threshold used: precision {precision:.3f}, recall {recall:.3f}" in picture
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "matthews"])
 def test_no_dummy_that_answers_alike_is_better(metric, store):
     draw = np.random.default_rng(1)
