@@ -36,7 +36,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "help": ("mbert help finetune",),
     "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
-    "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),
+    "predict": (
+        "mbert predict --model my-run new.csv -o predicted.csv",
+        'mbert predict --model my-run --text "The striker scored twice." --top 3',
+        "cat texts.txt | mbert predict --model my-run - > predicted.jsonl",
+    ),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
     "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),
     "search": (

@@ -179,6 +179,7 @@ def predict(
     *,
     text: str | Sequence[str] = (),
     prefix: str = "",
+    top: int = 0,
     data_dir: PathLike | None = None,
     runs_dir: PathLike | None = None,
     device: str = "auto",
@@ -187,8 +188,11 @@ def predict(
 ) -> Predicted:
     """Predict every row of a file in constant memory, as `mbert predict` does.
 
+    A call that was stopped goes on where it was when it is made again.
+
     Args:
-        output: .jsonl or .csv; all input columns are kept.
+        output: .jsonl, .csv or .parquet; all input columns are kept.
+        top: how many of the most probable labels to name, instead of all; 0 for all.
         on_progress: told the number of rows done.
 
     Raises:
@@ -198,7 +202,7 @@ def predict(
     task = task_to_predict(source, Path(file), _names(text))
     scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
     paths = Path(file), Path(output)
-    return predict_file(scorer, *paths, text=_names(text), prefix=prefix, on_progress=on_progress)
+    return predict_file(scorer, *paths, text=_names(text), prefix=prefix, top=top, on_progress=on_progress)
 
 
 def embed(

@@ -175,19 +175,25 @@ def example_rows(
         }
 
 
-def readable_prediction(task: Task, logits_C: np.ndarray) -> dict[str, Any]:
+def readable_prediction(task: Task, logits_C: np.ndarray, *, top: int = 0) -> dict[str, Any]:
     """Return one prediction in the task's own words.
 
     Single-label: `prediction` (a name), `confidence` (its probability), `probabilities`;
     multi-label: `prediction` (a list of names) and `probabilities`; regression: `prediction` (a number).
+
+    Args:
+        top: how many of the most probable labels to name, in `top`, instead of all probabilities; 0 for all.
     """
     if task.kind == "regression":
         return {"prediction": float(f"{logits_C[0]:.7g}")}  # all digits that fp32 knows
-    shares = probabilities(logits_C[None], task.kind)[0]
-    named = {name: round(float(share), 6) for name, share in zip(task.labels, shares, strict=True)}
+    shares_C = probabilities(logits_C[None] / task.temperature, task.kind)[0]
+    named = {name: round(float(share), 6) for name, share in zip(task.labels, shares_C, strict=True)}
+    given = decide(logits_C[None], task.kind, task.thresholds)[0]
+    told: dict[str, Any] = {"probabilities": named}
+    if top:
+        best = np.argsort(-shares_C, kind="stable")[:top]
+        told = {"top": [{"label": (name := task.labels[i]), "probability": named[name]} for i in best]}
     if task.kind == "multi_label":
-        given = decide(logits_C[None], task.kind, task.thresholds)[0]
-        chosen = [name for name, yes in zip(task.labels, given, strict=True) if yes]
-        return {"prediction": chosen, "probabilities": named}
-    best = task.labels[int(decide(logits_C[None], task.kind, task.thresholds)[0])]
-    return {"prediction": best, "confidence": named[best], "probabilities": named}
+        return {"prediction": [n for n, yes in zip(task.labels, given, strict=True) if yes], **told}
+    answer = task.labels[int(given)]
+    return {"prediction": answer, "confidence": named[answer], **told}
