@@ -59,6 +59,14 @@ def predict(
             options.OUTPUT,
         ),
     ] = 0,
+    calibrated: Annotated[
+        bool,
+        options.flag(
+            "--calibrated",
+            "Show probabilities with the temperature that the run fitted on its validation split.",
+            options.OUTPUT,
+        ),
+    ] = False,
     text_col: options.TextCol = None,
     prefix: Annotated[
         str | None,
@@ -86,18 +94,23 @@ def predict(
             task = task_of_texts(source, columns, number=len(text or ()) or 1)
         else:
             task = task_to_predict(source, file, columns)
+        if calibrated:
+            from modernbert.evaluation.temperature import require_temperature
+
+            require_temperature(task, model)
+        shown: dict[str, Any] = {"top": top, "calibrated": calibrated}
         scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
         if text:
             from modernbert.evaluation.predict_rows import predict_texts
 
-            found = predict_texts(scorer, [tuple(text)], top=top)[0]
+            found = predict_texts(scorer, [tuple(text)], **shown)[0]
         elif out is None:
-            _put_rows(scorer, file, text=columns, prefix=prefix or "", top=top)
+            _put_rows(scorer, file, text=columns, prefix=prefix or "", **shown)
         else:
             from modernbert.evaluation.stream import predict_file
 
             assert file is not None
-            result = predict_file(scorer, file, out, text=columns, prefix=prefix or "", top=top)
+            result = predict_file(scorer, file, out, text=columns, prefix=prefix or "", **shown)
     if text:
         _show_prediction(found, as_json=json)
     elif out is not None:

@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO
 
 from modernbert.data.examples import require_columns, to_texts
@@ -49,7 +50,9 @@ def task_of_texts(source: ModelSource, columns: tuple[str, ...] = (), *, number:
     return task_of_head(source, text=columns or ("text", "text_pair")[:number])
 
 
-def predict_texts(scorer: Scorer, texts: Sequence[tuple[str, ...]], *, top: int = 0) -> list[Row]:
+def predict_texts(
+    scorer: Scorer, texts: Sequence[tuple[str, ...]], *, top: int = 0, calibrated: bool = False
+) -> list[Row]:
     """Return each text's prediction (see `readable_prediction`).
 
     Raises:
@@ -63,7 +66,8 @@ def predict_texts(scorer: Scorer, texts: Sequence[tuple[str, ...]], *, top: int 
                         fix=f"Give --text {'twice' if wanted == 2 else 'once'}.")  # fmt: skip
     logits_NC = scorer.logits(list(texts))
     require_numbers("the text", logits_NC)
-    return [readable_prediction(scorer.task, logits_C, top=top) for logits_C in logits_NC]
+    readable = partial(readable_prediction, scorer.task, top=top, calibrated=calibrated)
+    return [readable(logits_C) for logits_C in logits_NC]
 
 
 def rows_of_stream(stream: BinaryIO, task: Task) -> Iterator[Record]:
@@ -97,6 +101,7 @@ def predict_rows(
     text: tuple[str, ...] = (),
     prefix: str = "",
     top: int = 0,
+    calibrated: bool = False,
 ) -> int:
     """Predict rows as they come, each a line of JSON; return how many.
 
@@ -105,7 +110,7 @@ def predict_rows(
         records: row number and row.
         origin: where they are from, for messages.
         put: is given each line, and says whether anybody still reads.
-        text, prefix, top: as in `stream.predict_file`.
+        text, prefix, top, calibrated: as in `stream.predict_file`.
 
     Raises:
         BadData: there are no rows; one has no text, or holds what JSON cannot. Rows before it were put.
@@ -120,7 +125,7 @@ def predict_rows(
         logits_NC = scorer.logits(to_texts(rows, columns))
         require_numbers(f"{origin}, rows {chunk[0][0]:,} to {chunk[-1][0]:,}", logits_NC)
         for (number, row), logits_C in zip(chunk, logits_NC, strict=True):
-            new = readable_prediction(scorer.task, logits_C, top=top)
+            new = readable_prediction(scorer.task, logits_C, top=top, calibrated=calibrated)
             if not put(_line(row, {prefix + n: v for n, v in new.items()}, f"{origin}, row {number}")):
                 return done
             done += 1

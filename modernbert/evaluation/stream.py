@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def predict_file(
     text: tuple[str, ...] = (),
     prefix: str = "",
     top: int = 0,
+    calibrated: bool = False,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Predicted:
     """Predict every row of a file, in order; the output appears whole or not at all.
@@ -68,6 +70,7 @@ def predict_file(
         text: the text columns; by default those that the model was trained on, or the usual names.
         prefix: put before the names of the new columns.
         top: how many of the most probable labels to name, instead of all; 0 for all.
+        calibrated: show probabilities with the task's temperature.
         on_progress: told the number of rows done.
 
     Raises:
@@ -87,7 +90,8 @@ def predict_file(
     columns = text or text_columns(task, first)
     require_columns(first, columns)
     found, rows = find_columns(path, lambda chunk: _look(chunk, path, columns, form))
-    sample = readable_prediction(task, np.zeros(task.num_outputs), top=top)
+    readable = partial(readable_prediction, task, top=top, calibrated=calibrated)
+    sample = readable(np.zeros(task.num_outputs))
     with (
         phase("predicting", rows, "rows", by_text=True) as now,
         KeptLogits(output, _made_from(scorer, before, columns)) as kept,
@@ -98,9 +102,7 @@ def predict_file(
             for (number, row), logits_C in zip(
                 chunk, _logits(scorer, chunk, path, columns, kept), strict=True
             ):
-                writer.write(
-                    form.held(row, f"{path}, row {number}"), readable_prediction(task, logits_C, top=top)
-                )
+                writer.write(form.held(row, f"{path}, row {number}"), readable(logits_C))
             now.advance(len(chunk))
             on_progress(now.done)
     return Predicted(output, rows, columns, scorer.truncated, kept.rows)

@@ -116,7 +116,7 @@ class Job(ABC):
         data: what the loop trains on.
         inference: examples and tokens a second of `score`; empty where not measured.
         trained_texts: what it learns from, where that is labelled texts.
-        thresholds: above which probability each label is given.
+        decision: what its answers follow: `thresholds` and `temperature` of a `Task`.
         notes: what a reader of the scores should know.
     """
 
@@ -127,7 +127,7 @@ class Job(ABC):
     data: TrainingData
     inference: Mapping[str, float] = MappingProxyType({})
     trained_texts: Sequence[tuple[str, ...]] = ()
-    thresholds: Mapping[str, float] = MappingProxyType({})
+    decision: Mapping[str, Any] = MappingProxyType({})
     notes: Sequence[str] = ()
 
     @abstractmethod

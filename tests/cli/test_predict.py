@@ -255,3 +255,19 @@ def test_two_predictions_of_one_output_are_refused(mbert, trained, expected, mon
     assert handle is not None
     code, _, err = mbert("predict", "in.jsonl", "-m", trained, "-o", "o.jsonl")
     assert code == 2 and "another process is writing this output" in err
+
+
+def test_calibrated_probabilities_are_those_of_the_divided_logits(mbert, trained, expected):
+    path = Path("runs/toy/run.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": 2.0}))
+    assert mbert("predict", "in.jsonl", "-m", trained, "-o", "sure.jsonl", "--calibrated")[0] == 0
+    for row, before in zip(Path("sure.jsonl").read_text().splitlines(), expected, strict=True):
+        found, share = json.loads(row), before["probabilities"]["positive"]
+        # Half the log-odds: the square root of the odds.
+        assert found["probabilities"]["positive"] == pytest.approx(
+            1 / (1 + ((1 - share) / share) ** 0.5), abs=1e-5
+        )
+        assert found["prediction"] == before["prediction"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": 1.0}))
+    code, _, err = mbert("predict", "--text", "good", "-m", trained, "--calibrated")
+    assert code == 2 and "toy has no temperature" in err
