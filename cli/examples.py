@@ -6,6 +6,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "finetune": (
         "mbert finetune glue/rte --seeds 5",
         "mbert finetune reviews.csv --model minilm --lora",
+        "mbert finetune few-reviews.csv --model minilm --folds 5",
         "mbert finetune codesearch/stdlib --model modernbert-nano --epochs 1",
     ),
     "pretrain": (

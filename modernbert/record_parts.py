@@ -141,6 +141,7 @@ class Study(TypedDict):
     name: Text
     targets: list[str]
     seeds: list[Count]
+    folds: NotRequired[Count]
 
 
 class _Schedule(TypedDict):
