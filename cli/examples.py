@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "data check": (
         "mbert data check reviews.csv",
         "mbert data check train.csv --validation dev.csv --model minilm",
+        "mbert data check reviews.csv --label-errors auto -o suspects.csv",
     ),
     "help": ("mbert help finetune",),
     "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from modernbert.data.examples import Examples
-from modernbert.data.folds import FOLD
+from modernbert.data.folds import FOLD, split_fold
 from modernbert.data.rows import Rows
 from modernbert.data.targets import resolve
 from modernbert.data.task import Task
@@ -106,7 +106,7 @@ def _record(
     """Return the record: an evaluation whose every row another model was asked for."""
     first = runs[0].record
     parts = [run.record["data"]["splits"][FOLD] for run in runs]
-    whole = hashlib.sha256(" ".join(sorted(part["fingerprint"] for part in parts)).encode()).hexdigest()
+    whole = _of_all([part["fingerprint"] for part in parts])
     return {
         "kind": "evaluate",
         "status": "finished",
@@ -134,6 +134,17 @@ def _record(
         "results": [split.as_dict() for split in splits],
         "notes": [*fold_notes(runs, rows)],
     }
+
+
+def fingerprint_of(task: Task, examples: Examples, count: int) -> str:
+    """Return the fingerprint that the cross-validation of these rows in so many folds has."""
+    columns = (*task.text, task.label)
+    held = (split_fold(task, examples, (number, count))[0][FOLD] for number in range(1, count + 1))
+    return _of_all([rows.fingerprint(columns) for rows in held])
+
+
+def _of_all(fingerprints: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(sorted(fingerprints)).encode()).hexdigest()
 
 
 def fold_notes(runs: Sequence[RunResult], rows: int) -> Iterator[str]:
