@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,23 @@ def check(
     max_length: options.MaxLength = None,
     validation: options.Validation = None,
     test: options.Test = None,
+    label_errors: Annotated[
+        str | None,
+        options.option(
+            "--label-errors",
+            values.name,
+            "Look for wrong labels, by a cross-validation (finetune --folds), a run that did not see the "
+            "file, or auto (TF-IDF).",
+            options.DATA,
+            applies_to=options.LABELS_ALONE,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        options.option(
+            "--out -o", values.target(".csv"), "CSV file of the likely label errors.", options.OUTPUT
+        ),
+    ] = None,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
     kind: options.Kind = None,
@@ -43,6 +61,8 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Check labels, empty rows, duplicates across splits and truncation, as every training does."""
+    if out is not None and label_errors is None:
+        raise BadOption("--out applies only with --label-errors")
     if max_length is not None and model is None:
         raise BadOption("--max-length applies only with --model")
     with watch(quiet=json):
@@ -62,9 +82,46 @@ def check(
         report, notes = inspect_data(
             own, model=model, max_length=max_length or 0, data_dir=data_dir, store=store
         )
+        errors = None
+        if label_errors is not None:
+            from modernbert.label_errors import find_label_errors, write_label_errors
+
+            errors = find_label_errors(own, label_errors, store, data_dir=data_dir)
+            if out is not None:
+                write_label_errors(errors, out)
     if json:
-        return output.print_json(report.as_dict() | {"notes": notes})
+        found = {"label_errors": errors.as_dict()} if errors else {}
+        return output.print_json(report.as_dict() | {"notes": notes} | found)
     show_report(report, notes)
+    if errors is not None:
+        show_label_errors(errors, out)
+
+
+# Likely label errors that are shown on the screen, and how much of a text.
+SHOWN, LONGEST_TEXT = 10, 60
+
+
+def show_label_errors(errors: Any, out: Path | None) -> None:
+    """Print the likeliest label errors."""
+    title = f"\n{len(errors.found):,} of {errors.rows:,} labels are likely wrong, by {errors.by}"
+    rows = [
+        (
+            f"{one.row:,}",
+            one.label,
+            one.suggested,
+            f"{one.probability:.4f}",
+            values.shown(" | ".join(one.text), LONGEST_TEXT),
+        )
+        for one in errors.found[:SHOWN]
+    ]
+    if not rows:
+        return output.print_line(title)
+    columns = ("row", "label", "suggested", "probability of label", "text")
+    output.print_table(title, columns, rows, right=("row", "probability of label"))
+    if out is not None:
+        output.print_line(f"all of them -> {out}")
+    elif len(errors.found) > SHOWN:
+        output.print_line(f"{len(errors.found) - SHOWN:,} more: write all to a file with -o labels.csv")
 
 
 def show_report(report: Any, notes: list[str]) -> None:

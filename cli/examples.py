@@ -6,6 +6,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "finetune": (
         "mbert finetune glue/rte --seeds 5",
         "mbert finetune reviews.csv --model minilm --lora",
+        "mbert finetune few-reviews.csv --model minilm --folds 5",
         "mbert finetune codesearch/stdlib --model modernbert-nano --epochs 1",
     ),
     "pretrain": (
@@ -32,11 +33,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "data check": (
         "mbert data check reviews.csv",
         "mbert data check train.csv --validation dev.csv --model minilm",
+        "mbert data check reviews.csv --label-errors auto -o suspects.csv",
     ),
     "help": ("mbert help finetune",),
     "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
-    "predict": ("mbert predict --model my-run new.csv -o predicted.jsonl",),
+    "predict": (
+        "mbert predict --model my-run new.csv -o predicted.csv",
+        'mbert predict --model my-run --text "The striker scored twice." --top 3',
+        "cat texts.txt | mbert predict --model my-run - > predicted.jsonl",
+    ),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
     "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),
     "search": (

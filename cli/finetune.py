@@ -16,6 +16,7 @@ from .studies import show_study
 
 # How many seeds one command runs.
 SEEDS = Range(1, 1_000)
+FOLDS = Range(2, 100, zero=True)
 
 
 @with_verbose
@@ -63,6 +64,15 @@ def finetune(
     seeds: Annotated[
         int, options.option("--seeds", values.whole(SEEDS), "Number of seeds, one run each.", options.RUN)
     ] = 1,
+    folds: Annotated[
+        int,
+        options.option(
+            "--folds",
+            values.whole(FOLDS),
+            "Cross-validation of a file: number of folds, each held out by a run of its own; 0 for none.",
+            options.RUN,
+        ),
+    ] = 0,
     tag: options.Tags = None,
     recipe: Annotated[
         str,
@@ -105,17 +115,19 @@ def finetune(
             name=name,
             tags=tuple(dict.fromkeys(tag or ())),
         )
-        result = _run(request, targets, seeds, runs_dir, Training(watched))
+        result = _run(request, targets, seeds, folds, runs_dir, Training(watched))
     show_study(result, as_json=json)
 
 
-def _run(request: Any, targets: list[str], seeds: int, runs_dir: Path | None, shown: Training) -> Any:
+def _run(
+    request: Any, targets: list[str], seeds: int, folds: int, runs_dir: Path | None, shown: Training
+) -> Any:
     from modernbert.finetuning.finetune import finetune as run
     from modernbert.finetuning.study import Study, plan_study, run_study, summarize
     from modernbert.runs import RunStore
 
     store = RunStore.at(runs_dir)
-    study = plan_study(request, targets, seeds, store)
+    study = plan_study(request, targets, seeds, store, folds=folds)
     if len(study.jobs()) > 1:
         return run_study(request, study, store, on_start=shown.start, observe=shown.observe)
     request = dataclasses.replace(request, target=study.targets[0])

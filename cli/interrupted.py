@@ -19,7 +19,7 @@ KEPT = {
     "compare": "Finished runs are kept; a training that was stopped goes on from its last step.",
     "report": NOTHING,
     "bench": "Nothing was saved: a measurement is only shown when it is complete.",
-    "predict": f"{NOTHING} The output file appears only when it is complete.",
+    "predict": "What was scored is kept beside the output (.partial); that appears only when it is complete.",
     "embed": f"{NOTHING} The output file appears only when it is complete.",
     "index": f"No new index was written; one that was there is as it was. {VECTORS}",
     "download": "What was finished is in the bundle; the rest was left out.",

@@ -31,6 +31,7 @@ KINDS_OF_VALUES = {
     "word_or_file": "FILE",
     "whole_list": "NUMBERS",
     "source": "FILE",
+    "source_or_stdin": "FILE",
     "target": "FILE",
     "folder": "FOLDER",
     "place": "PATH",

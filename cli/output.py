@@ -95,6 +95,13 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def put_line(line: str) -> bool:
+    """Write a line of JSON to stdout at once; return whether anybody still reads."""
+    sys.stdout.write(visible_json(line) + "\n")
+    sys.stdout.flush()
+    return getattr(sys.stdout, "lost", None) is None
+
+
 def print_table(
     title: str,
     columns: Sequence[str],

@@ -17,9 +17,19 @@ def show_study(result: Any, *, as_json: bool) -> None:
     if as_json:
         return output.print_json(as_dict(result))
     for run in result.runs:
-        show_run_scores(run)
+        if run.record["kind"] == "evaluate":
+            show_folds(run)
+        else:
+            show_run_scores(run)
     if len(result.runs) > 1:
         show_summaries(result)
+
+
+def show_folds(run: Any) -> None:
+    """Print the scores of all rows of a cross-validation, and what is left of it."""
+    show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
+    for note in (*run.record["notes"], *(note for split in run.splits for note in split.notes)):
+        output.print_note(note)
 
 
 def show_run_scores(run: Any) -> None:

@@ -192,6 +192,11 @@ def source(text: str, name_: str) -> Path:
     return path
 
 
+def source_or_stdin(text: str, name_: str) -> Path:
+    """Read the path of a file that is there, or `-` for standard input."""
+    return Path(text) if text == "-" else source(text, name_)
+
+
 def place(text: str, name_: str) -> Path:
     """Read the path of a file or folder that is there."""
     path = _path(text, name_)

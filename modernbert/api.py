@@ -21,6 +21,7 @@ from modernbert.evaluation.retrieval_record import RetrievalResult
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
 from modernbert.evaluation.scoring import readable_prediction
 from modernbert.evaluation.stream import Predicted, predict_file
+from modernbert.evaluation.temperature import require_temperature
 from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.finetuning.finetune import RunResult
@@ -179,6 +180,8 @@ def predict(
     *,
     text: str | Sequence[str] = (),
     prefix: str = "",
+    top: int = 0,
+    calibrated: bool = False,
     data_dir: PathLike | None = None,
     runs_dir: PathLike | None = None,
     device: str = "auto",
@@ -187,8 +190,12 @@ def predict(
 ) -> Predicted:
     """Predict every row of a file in constant memory, as `mbert predict` does.
 
+    A call that was stopped goes on where it was when it is made again.
+
     Args:
-        output: .jsonl or .csv; all input columns are kept.
+        output: .jsonl, .csv or .parquet; all input columns are kept.
+        top: how many of the most probable labels to name, instead of all; 0 for all.
+        calibrated: show probabilities with the temperature that the run fitted on its validation split.
         on_progress: told the number of rows done.
 
     Raises:
@@ -198,7 +205,10 @@ def predict(
     task = task_to_predict(source, Path(file), _names(text))
     scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
     paths = Path(file), Path(output)
-    return predict_file(scorer, *paths, text=_names(text), prefix=prefix, on_progress=on_progress)
+    if calibrated:
+        require_temperature(task, model)
+    shown: dict[str, Any] = {"prefix": prefix, "top": top, "calibrated": calibrated}
+    return predict_file(scorer, *paths, text=_names(text), **shown, on_progress=on_progress)
 
 
 def embed(

@@ -107,6 +107,7 @@ class Result(TypedDict):
     split: Text
     scores: Annotated[list[Score], Field(min_length=1)]
     calibration: NotRequired[list[Score]]
+    calibrated: NotRequired[list[Score]]
     notes: NotRequired[list[str]]
     system: NotRequired[Text]
     parts: NotRequired[list[Literal["encoder", "bm25", "reranker"]]]
@@ -140,6 +141,7 @@ class Study(TypedDict):
     name: Text
     targets: list[str]
     seeds: list[Count]
+    folds: NotRequired[Count]
 
 
 class _Schedule(TypedDict):

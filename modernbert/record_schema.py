@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from modernbert.errors import BadRun
@@ -58,6 +58,7 @@ class _AnyRun(TypedDict):
     notes: NotRequired[list[str]]
     tags: NotRequired[list[Text]]
     inference: NotRequired[dict[str, Amount]]
+    temperature: NotRequired[Annotated[FiniteFloat, Field(gt=0)]]
 
 
 class _LocatedRun(TypedDict):

@@ -26,12 +26,12 @@ from modernbert.training.resolve import resolve_task
 QUARTERS = 4
 
 
-def answers_of(outcome: Outcome) -> Answers | None:
-    """Return answers with their probabilities; None where answers have none."""
+def answers_of(outcome: Outcome, temperature: float = 1.0) -> Answers | None:
+    """Return answers with their probabilities, at a temperature; None where answers have none."""
     if outcome.logits is None or outcome.record["task"]["kind"] != "single_label":
         return None
     assert outcome.labels is not None
-    return Answers.of(outcome.labels, outcome.logits, outcome.clusters)
+    return Answers.of(outcome.labels, outcome.logits / temperature, outcome.clusters)
 
 
 def confidence_of(outcome: Outcome) -> np.ndarray | None:

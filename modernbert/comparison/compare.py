@@ -169,13 +169,15 @@ def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
         published=published_scores(first.id.as_published, first.task, first.metric, recipe),
         trained=first.trained,
         noise=noise_of_score(sums),
-        calibration=_calibration(runs),
+        calibration=_calibration(runs, [1.0] * len(runs)),
+        calibrated=_calibration(runs, [run.record.get("temperature", 1.0) for run in runs]),
         rows=part_of_rows(first.record["data"]["splits"].get("train", {})),
     )
 
 
-def _calibration(runs: Sequence[Outcome]) -> tuple[Score, ...]:
-    answers = [known for run in runs if (known := answers_of(run)) is not None]
+def _calibration(runs: Sequence[Outcome], temperatures: Sequence[float]) -> tuple[Score, ...]:
+    pairs = zip(runs, temperatures, strict=True)
+    answers = [known for run, t in pairs if (known := answers_of(run, t)) is not None]
     return calibration_scores(answers) if answers else ()
 
 

@@ -50,6 +50,7 @@ class ModelScores:
         trained: another training could come out differently; TF-IDF and BM25 cannot.
         noise: the mean's variance; None where the interval is, and in a comparison that was kept.
         calibration: expected calibration error and Brier score, the seeds' mean; none without probabilities.
+        calibrated: the same with each run's temperature, 1 where it has none.
         on_front: no other model is both better and faster (the Pareto front); None without a speed.
         worst: of the seeds; None with one.
         collapsed: the seeds that learnt nothing while others did.
@@ -70,6 +71,7 @@ class ModelScores:
     trained: bool = True
     noise: Noise | None = field(default=None, compare=False)
     calibration: tuple[Score, ...] = ()
+    calibrated: tuple[Score, ...] = ()
     on_front: bool | None = None
     worst: float | None = None
     collapsed: tuple[str, ...] = ()

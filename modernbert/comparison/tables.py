@@ -107,13 +107,15 @@ def _contrasts_table(of: str, contrasts: Sequence[Contrast]) -> Table:
 
 
 def _calibration_table(task: TaskComparison) -> Table:
-    rows = tuple(
-        (
-            model.model,
-            *(text for s in model.calibration for text in (f"{s.value:.4f}", interval_text(s.low, s.high))),
-        )
+    found = [
+        row
         for model in task.models
-        if model.calibration
+        for row in ((model.model, model.calibration), (f"{model.model}, with temperature", model.calibrated))
+        if row[1] and not (row[1] is model.calibrated and model.calibrated == model.calibration)
+    ]
+    rows = tuple(
+        (name, *(text for s in scores for text in (f"{s.value:.4f}", interval_text(s.low, s.high))))
+        for name, scores in found
     )
     columns = ("model", "ECE", "95 % interval of ECE", "Brier", "95 % interval of Brier")
     return Table(f"{task.task}: calibration", columns, rows, ("ECE", "Brier"), CALIBRATION)

@@ -32,7 +32,7 @@ def label_warnings(task: Task, counts: Mapping[str, Counts], splits: Mapping[str
     """
     warnings = _few(counts, task.train)
     if task.kind == "single_label":
-        warnings += _unbalanced(task.train, counts.get(task.train, {}))
+        warnings += _unbalanced(task, counts.get(task.train, {}))
     if task.kind == "multi_label":
         warnings += _without(splits)
     if isinstance(task.source, FileData):
@@ -52,13 +52,19 @@ def _few(counts: Mapping[str, Counts], train: str) -> list[str]:
     return warnings
 
 
-def _unbalanced(split: str, rows_of: Counts) -> list[str]:
+def _unbalanced(task: Task, rows_of: Counts) -> list[str]:
     share = max(rows_of.values(), default=0) / max(1, sum(rows_of.values()))
     if share < MOST_OF_ALL:
         return []
     name = max(rows_of, key=lambda label: rows_of[label])
-    told = "a constant answer is as accurate; choose --metric macro_f1"
-    return [f"{split}: {share:.1%} of the rows are {name}: {told}"]
+    advice = "choose --metric macro_f1"
+    if task.is_binary:
+        rare = next(label for label in task.labels if label != name)
+        advice = f"choose --metric f1 or average_precision, which are of {rare}"
+        if task.labels[task.positive_index] != rare:
+            advice += f" with --positive {rare}"
+    told = f"a constant answer is as accurate; {advice}; --class-weights balanced weighs the rare more"
+    return [f"{task.train}: {share:.1%} of the rows are {name}: {told}"]
 
 
 def _without(splits: Mapping[str, Examples]) -> list[str]:

@@ -18,17 +18,27 @@ def lines_of(path: Path) -> Generator[str, None, None]:
         BadData: a line is not UTF-8, with its number and what to do.
     """
     with path.open("rb") as file:
-        for number, line in enumerate(_raw_lines(file), start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                found = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "WINDOWS-1252"
-                raise BadData(
-                    f"not UTF-8 (byte {error.object[error.start]:#04x} at column {error.start + 1})",
-                    where=f"{path}, line {number}",
-                    fix=f"Convert it: iconv -f {found} -t UTF-8 {path.name} > utf8{path.suffix}",
-                ) from None
-            yield text
+        yield from decoded_lines(file, str(path), fix=f"{path.name} > utf8{path.suffix}")
+
+
+def decoded_lines(file: BinaryIO, origin: str, *, fix: str = "") -> Iterator[str]:
+    """Yield the lines of a stream of UTF-8, as `lines_of` those of a file.
+
+    Args:
+        origin: what the stream is called in messages.
+        fix: how the command to convert it ends.
+    """
+    for number, line in enumerate(_raw_lines(file), start=1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            found = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "WINDOWS-1252"
+            raise BadData(
+                f"not UTF-8 (byte {error.object[error.start]:#04x} at column {error.start + 1})",
+                where=f"{origin}, line {number}",
+                fix=f"Convert it: iconv -f {found} -t UTF-8 {fix}".rstrip(),
+            ) from None
+        yield text
 
 
 def _raw_lines(file: BinaryIO) -> Iterator[bytes]:

@@ -9,10 +9,11 @@ from modernbert.data.choices import rarer_class, usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
+from modernbert.data.folds import FOLD, keys_and_strata, split_fold
 from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
-from modernbert.data.splits import hash_split, joined_keys, split_keys
+from modernbert.data.splits import hash_split
 from modernbert.data.task import FileData, Kind, Task
 from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
@@ -29,7 +30,7 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class OwnData:
-    """What the user said about their data; what is None is guessed, or (`cluster`) not there."""
+    """What the user said about their data; what is None is guessed, or (`cluster`, `fold`) not there."""
 
     path: str
     validation: Path | None = None
@@ -38,6 +39,7 @@ class OwnData:
     label: str | None = None
     kind: Kind | None = None
     cluster: str | None = None
+    fold: tuple[int, int] | None = None
 
 
 def is_own_data(target: str) -> bool:
@@ -98,6 +100,13 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         labels = to_examples(task, train).labels
         assert labels is not None
         task = replace(task, positive=rarer_class(task.labels, labels))
+    if data.fold and "validation" in splits:
+        raise BadOption("--folds makes the held-out rows itself, and there is a validation split already",
+                        fix="Give the training file alone.")  # fmt: skip
+    if data.fold:
+        made, note = split_fold(task, to_examples(task, train), data.fold)
+        task = replace(task, validation=(FOLD,), source=FileData(splits | made, Path(data.path)))
+        return task, [*notes, note]
     if "validation" in splits:
         return task, notes
     made, note = _with_validation(task, train)
@@ -168,12 +177,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
 
 def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
     examples = to_examples(task, rows)
-    keys, together = split_keys(examples.texts), "equal texts stay together"
-    if task.cluster:
-        keys = joined_keys(keys, [str(value) for value in rows.columns[task.cluster]])
-        together = f"equal texts and rows with the same {task.cluster} stay together"
-    assert examples.labels is not None
-    strata = examples.labels.tolist() if task.kind == "single_label" else [0] * len(rows)
+    keys, strata, together = keys_and_strata(task, examples)
     if len(set(keys)) < 2:
         raise BadData("too few different rows to hold any out for validation", where=rows.origin)
     parts = hash_split(keys, strata, {"validation": VALIDATION_SHARE, "train": 1 - VALIDATION_SHARE})

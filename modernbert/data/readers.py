@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,16 +52,21 @@ def iter_rows(path: Path) -> Iterator[Record]:
 
 def _iter_jsonl(path: Path) -> Iterator[Record]:
     with closing(lines_of(path)) as lines:
-        yield from _json_rows(path, lines)
+        yield from json_rows(str(path), lines)
 
 
-def _json_rows(path: Path, lines: Iterator[str]) -> Iterator[Record]:
+def json_rows(origin: str, lines: Iterable[str]) -> Iterator[Record]:
+    """Yield (1-based row number, row) of lines that are JSON objects; empty ones are left out.
+
+    Raises:
+        BadData: a line is none, with its number.
+    """
     number = 0
     for line_number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         number += 1
-        where = f"{path}, row {number} (line {line_number})"
+        where = f"{origin}, row {number} (line {line_number})"
         row = parse_json(line, where=where, strict=True)
         if not isinstance(row, dict):
             raise BadData(f"a {type(row).__name__} where an object is expected", where=where)

@@ -94,6 +94,23 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def hash_folds(keys: Sequence[str], strata: Sequence[Hashable], count: int) -> list[int]:
+    """Return the fold (from 0) of each row: keys are dealt out in the order of their hashes, class by class.
+
+    Rows with equal keys stay together, and the order of the rows has no influence. Of each class, folds have
+    as many keys, or one more. So have folds of all classes together.
+
+    Args:
+        keys, strata: as in `hash_split`.
+    """
+    of_key: dict[str, Hashable] = {}
+    for key, stratum in zip(keys, strata, strict=True):
+        of_key.setdefault(key, stratum)
+    dealt = sorted(of_key, key=lambda key: (str(of_key[key]), _digest(key)))
+    fold_of = {key: place % count for place, key in enumerate(dealt)}
+    return [fold_of[key] for key in keys]
+
+
 def near_duplicates(texts: Sequence[str], *, shingle: int = 5, threshold: float = 0.6) -> list[int]:
     """Return for each text the index of the first text that it nearly repeats (itself if none).
 

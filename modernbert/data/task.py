@@ -57,6 +57,8 @@ class Task:
             with several.
         thresholds: what `decision` came to: of several labels a text, each is given where its probability is
             greater; of two classes, the one whose probability is. Empty for 0.5.
+        temperature: what logits are divided by for calibrated probabilities (`evaluation.temperature`); the
+            answers, and what `thresholds` are compared with, stay as they are. 1 where none was fitted.
         cluster: the column whose equal texts make rows belong together, such as the premise of several
             hypotheses: intervals are over clusters then. Empty where each row stands for itself.
     """
@@ -74,6 +76,7 @@ class Task:
     positive: str = ""
     decision: float | str = ""
     thresholds: tuple[float, ...] = ()
+    temperature: float = 1.0
     metrics: tuple[str, ...]
     source: HubData | PackageData | FileData
     train: str = "train"

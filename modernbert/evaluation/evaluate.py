@@ -205,6 +205,7 @@ def _record(
             "report": report,
         },
         "thresholds": dict(zip(task.labels, task.thresholds, strict=False)),
+        "temperature": task.temperature,
         "machine": asdict(scorer.machine),
         "results": [split.as_dict() for split in splits],
         "notes": list(label_notes(scorer.source, task)),

@@ -33,6 +33,7 @@ class SplitScores:
         mean: for numbers, what predicting the training labels' mean for every text scores.
         labels: for several labels a text, the figures of each.
         calibration: for one label a text, whether the model is right as often as it says.
+        calibrated: the same with the task's temperature; empty where none was fitted.
     """
 
     split: str
@@ -41,6 +42,7 @@ class SplitScores:
     mean: tuple[Score, ...] = ()
     labels: tuple[LabelScore, ...] = ()
     calibration: tuple[Score, ...] = ()
+    calibrated: tuple[Score, ...] = ()
 
     @property
     def main(self) -> Score:
@@ -56,6 +58,7 @@ class SplitScores:
             "mean": [score.as_dict() for score in self.mean],
             "labels": [asdict(label) for label in self.labels],
             "calibration": [score.as_dict() for score in self.calibration],
+            "calibrated": [score.as_dict() for score in self.calibrated],
         }
 
     @classmethod
@@ -68,6 +71,7 @@ class SplitScores:
             tuple(Score(**score) for score in values.get("mean", ())),
             tuple(LabelScore(**label) for label in values.get("labels", ())),
             tuple(Score(**score) for score in values.get("calibration", ())),
+            tuple(Score(**score) for score in values.get("calibrated", ())),
         )
 
 
@@ -92,9 +96,12 @@ def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarra
     if task.kind == "multi_label":
         by_label = label_scores(task.labels, task.thresholds, labels, predictions, logits_NC)
     sure: tuple[Score, ...] = ()
+    calibrated: tuple[Score, ...] = ()
     if task.kind == "single_label":
         sure = calibration_scores([Answers.of(labels, logits_NC, clusters)])
-    return SplitScores(split, scores, notes, mean_scores(task, labels), by_label, sure)
+    if task.temperature != 1:
+        calibrated = calibration_scores([Answers.of(labels, logits_NC / task.temperature, clusters)])
+    return SplitScores(split, scores, notes, mean_scores(task, labels), by_label, sure, calibrated)
 
 
 def mean_scores(task: Task, labels: np.ndarray) -> tuple[Score, ...]:
@@ -175,19 +182,28 @@ def example_rows(
         }
 
 
-def readable_prediction(task: Task, logits_C: np.ndarray) -> dict[str, Any]:
+def readable_prediction(
+    task: Task, logits_C: np.ndarray, *, top: int = 0, calibrated: bool = False
+) -> dict[str, Any]:
     """Return one prediction in the task's own words.
 
     Single-label: `prediction` (a name), `confidence` (its probability), `probabilities`;
     multi-label: `prediction` (a list of names) and `probabilities`; regression: `prediction` (a number).
+
+    Args:
+        top: how many of the most probable labels to name, in `top`, instead of all probabilities; 0 for all.
+        calibrated: show probabilities with the task's temperature; the answer stays as it is.
     """
     if task.kind == "regression":
         return {"prediction": float(f"{logits_C[0]:.7g}")}  # all digits that fp32 knows
-    shares = probabilities(logits_C[None], task.kind)[0]
-    named = {name: round(float(share), 6) for name, share in zip(task.labels, shares, strict=True)}
+    shares_C = probabilities(logits_C[None] / (task.temperature if calibrated else 1), task.kind)[0]
+    named = {name: round(float(share), 6) for name, share in zip(task.labels, shares_C, strict=True)}
+    given = decide(logits_C[None], task.kind, task.thresholds)[0]
+    told: dict[str, Any] = {"probabilities": named}
+    if top:
+        best = np.argsort(-shares_C, kind="stable")[:top]
+        told = {"top": [{"label": (name := task.labels[i]), "probability": named[name]} for i in best]}
     if task.kind == "multi_label":
-        given = decide(logits_C[None], task.kind, task.thresholds)[0]
-        chosen = [name for name, yes in zip(task.labels, given, strict=True) if yes]
-        return {"prediction": chosen, "probabilities": named}
-    best = task.labels[int(decide(logits_C[None], task.kind, task.thresholds)[0])]
-    return {"prediction": best, "confidence": named[best], "probabilities": named}
+        return {"prediction": [n for n, yes in zip(task.labels, given, strict=True) if yes], **told}
+    answer = task.labels[int(given)]
+    return {"prediction": answer, "confidence": named[answer], **told}

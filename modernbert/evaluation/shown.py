@@ -8,7 +8,12 @@ from typing import Any
 # Where the data cannot say how sure a score is.
 NOT_ESTIMABLE = "-"
 # Scores of a result that are shown below each other, and what is added to their names.
-SHOWN = (("scores", ""), ("mean", ", predicting the mean"), ("calibration", ""))
+SHOWN = (
+    ("scores", ""),
+    ("mean", ", predicting the mean"),
+    ("calibration", ""),
+    ("calibrated", ", with temperature"),
+)
 # A label's figures that have a mean over labels.
 AVERAGED = ("precision", "recall", "f1", "average_precision")
 

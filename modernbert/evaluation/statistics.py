@@ -52,7 +52,8 @@ def interval(runs: Sequence[Sums]) -> Interval:
     """Return the 95 % interval of one model's mean over its runs; `UNKNOWN` where it cannot be estimated.
 
     A share of right answers of one run has Wilson's interval (1927). Any other metric with two bounds has
-    Wilson's for as many examples as would give a share its variance. Correlations have one on Fisher's z
+    Wilson's for as many examples as would give a share its variance; where few of a class make that variance
+    (average precision), with Student's t of one degree less than these. Correlations have one on Fisher's z
     scale (1921), with their variance from the data, not a normal law's. What has no bounds has Student's t.
 
     Nothing is known from one example, of a correlation from three, nor where the metric is not defined (one
@@ -101,7 +102,7 @@ def interval_of_average(
 def method_of(sums: Sums) -> str:
     """Return how the interval of such a metric is made."""
     clusters = f", {counted(len(sums.parts_NK), 'cluster')}" if sums.examples else ""
-    return METHODS[sums.scale] + clusters
+    return METHODS[sums.scale] + (", Student's t" if sums.degrees else "") + clusters
 
 
 def is_rough(sums: Sums) -> bool:
@@ -124,7 +125,10 @@ def _effective(runs: Sequence[Sums], value: float, n: float) -> tuple[float, flo
     smooth = float(np.mean([_smooth(run) for run in runs]) - low) / width
     if noise.variance > NOTHING and 0 < smooth < 1:
         n = smooth * (1 - smooth) * width**2 / noise.variance
-    first, last = wilson((value - low) / width, n, noise.quantile(LEVEL))
+    quantile = noise.quantile(LEVEL)
+    if runs[0].degrees:
+        quantile = max(quantile, float(stats.t.ppf(LEVEL, runs[0].degrees)))
+    first, last = wilson((value - low) / width, n, quantile)
     return low + width * first, low + width * last
 
 

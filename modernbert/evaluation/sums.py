@@ -54,6 +54,7 @@ class Sums:
         lost: of a correlation, the examples that the variance on Fisher's scale goes without.
         deciding: of a metric of one class, how many examples make the score: those of the rarer side; 0 where
             all do.
+        degrees: of freedom of its variance, where too few examples make it for the normal law; 0 for enough.
     """
 
     parts_NK: np.ndarray
@@ -66,6 +67,7 @@ class Sums:
     examples: int = 0
     lost: int = 0
     deciding: int = 0
+    degrees: int = 0
 
     @property
     def n(self) -> int:
@@ -264,9 +266,10 @@ def _confusion(metric: str, labels: np.ndarray, predictions: np.ndarray) -> Sums
 def _ranked(metric: str, labels: np.ndarray, scores: np.ndarray) -> Sums:
     """Sums of a metric of ranks; an example's part holds what it changes in the ranks of the others."""
     positive_N = labels.astype(bool)
-    few = int(min(positive_N.sum(), (~positive_N).sum()))
+    few, degrees = int(min(positive_N.sum(), (~positive_N).sum())), 0
     if metric == "average_precision":
         few = int(positive_N.sum())
+        degrees = max(few - 1, 1)
         parts = average_precision_parts(positive_N, scores)
         right, wrong, value = np.array([[1.0, 1.0]]), np.array([[0.0, 1.0]]), _ratio
     else:
@@ -278,5 +281,6 @@ def _ranked(metric: str, labels: np.ndarray, scores: np.ndarray) -> Sums:
             return np.asarray(quotient(above, positives) + quotient(below, negatives) - area)
 
     return Sums(
-        parts, value, scale="bounded", right_LK=right, wrong_LK=wrong, known=few > 0, deciding=max(few, 1)
-    )
+        parts, value, scale="bounded", right_LK=right, wrong_LK=wrong, known=few > 0, deciding=max(few, 1),
+        degrees=degrees,
+    )  # fmt: skip

@@ -96,6 +96,8 @@ def tuned_thresholds(record: Mapping[str, Any]) -> str:
     """Return what a run tuned on its validation split, in words; nothing if it tuned no threshold."""
     if not record.get("thresholds") or isinstance(by_name(record["config"]).get("threshold"), float):
         return ""
+    if (record.get("request") or {}).get("fold"):  # which is scored, and chooses nothing
+        return ""
     return "the threshold" if record["task"]["kind"] == "single_label" else "the labels' thresholds"
 
 

@@ -55,6 +55,7 @@ def task_of_run(record: dict[str, Any]) -> Task:
         mean=record["data"].get("target", {}).get("mean"),
         positive=kept.get("positive", ""),
         thresholds=tuple(record.get("thresholds", {}).values()),
+        temperature=record.get("temperature", 1.0),
         cluster=record["data"].get("cluster", ""),
         source=FileData({}, Path()),
         validation=(),
@@ -62,7 +63,7 @@ def task_of_run(record: dict[str, Any]) -> Task:
 
 
 def as_trained(task: Task, source: ModelSource) -> Task:
-    """Return a named task with the positive class, thresholds and metrics of a run of its labels."""
+    """Return a named task with the decision rule and the metrics of a run of its labels."""
     record = read_run(source.run) if source.run else None
     if (
         record is None
@@ -76,6 +77,7 @@ def as_trained(task: Task, source: ModelSource) -> Task:
         task,
         positive=trained.positive or task.positive,
         thresholds=tuple(found[name] for name in task.labels) if found else task.thresholds,
+        temperature=trained.temperature,
         metrics=trained.metrics if trained.name == task.name else task.metrics,
     )
 
@@ -207,6 +209,7 @@ def task_of_file(
         mean=trained.mean,
         positive=trained.positive,
         thresholds=trained.thresholds,
+        temperature=trained.temperature,
         cluster=belongs,
         source=FileData({"test": rows}, path),
         validation=(),

@@ -169,12 +169,17 @@ def _use(record: dict[str, Any], name: str) -> str:
 
 def _decision(record: dict[str, Any]) -> list[str]:
     """Say what a reader of other libraries' answers must know: these take the more probable class."""
-    task, found = record["task"], record.get("thresholds")
-    if task["kind"] != "single_label" or not found:
-        return []
-    name = task["positive"]
-    said = f"Its scores are of this rule: `{name}` where its probability is above {found[name]:.4f}"
-    return [f"{said}. `pipeline` and `argmax` take the more probable class instead.", ""]
+    task, found, lines = record["task"], record.get("thresholds"), []
+    if task["kind"] == "single_label" and found:
+        name = task["positive"]
+        said = f"Its scores are of this rule: `{name}` where its probability is above {found[name]:.4f}"
+        lines = [f"{said}. `pipeline` and `argmax` take the more probable class instead.", ""]
+    if (temperature := record.get("temperature", 1.0)) != 1:
+        lines += [
+            f"For calibrated probabilities, divide its logits by {temperature:.4f} (Guo et al. 2017).",
+            "",
+        ]
+    return lines
 
 
 def _has_token_vectors(record: dict[str, Any]) -> bool:

@@ -223,7 +223,7 @@ def _train(
         "results": [split.as_dict() for split in splits],
         "training": training_record(work, progress),
         "inference": dict(job.inference),
-        "thresholds": dict(job.thresholds),
+        **job.decision,
         "notes": [*job.notes, *run_notes(inputs, splits, progress)],
     }
     write_card(folder / "model", record, folder.name)

@@ -42,11 +42,12 @@ class Started:
 
 
 def default_name(inputs: Inputs) -> str:
-    """Return a run's name: task, model, method, seed."""
+    """Return a run's name: task, model, method, seed, fold."""
     config = inputs.config
     method = "-lora" if config.lora.enabled else "-random" if config.model.random_weights else ""
     model = Path(inputs.source.name).name
-    return f"{Path(inputs.task.name).name}-{model}{method}-s{config.run.seed}"
+    fold = f"-f{inputs.request.fold[0]}" if inputs.request.fold else ""
+    return f"{Path(inputs.task.name).name}-{model}{method}-s{config.run.seed}{fold}"
 
 
 def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:

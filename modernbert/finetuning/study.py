@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
 from modernbert.evaluation.scoring import SplitScores
 from modernbert.finetuning.finetune import RunResult, finetune, resume
+from modernbert.finetuning.folds import grouped, of_fold, pool_folds, pooled_run, require_folds
 from modernbert.finetuning.prepare import require_data, require_settings
 from modernbert.finetuning.record import Started
 from modernbert.runs import RunStore
@@ -24,15 +25,27 @@ from modernbert.training.reports import Notice, Observe
 
 @dataclass(frozen=True)
 class Study:
-    """What to run: every target with every seed."""
+    """What to run: every target with every seed, and of cross-validation every fold."""
 
     name: str
     targets: tuple[str, ...]
     seeds: tuple[int, ...]
+    folds: int = 0
 
-    def jobs(self) -> list[tuple[str, int]]:
-        """Return (target, seed) pairs in the order in which they run."""
-        return [(target, seed) for seed in self.seeds for target in self.targets]
+    def jobs(self) -> list[tuple[str, int, int]]:
+        """Return target, seed and fold (from 1; 0 for none) in the order in which they run."""
+        folds = range(1, self.folds + 1) if self.folds else (0,)
+        return [(target, seed, fold) for seed in self.seeds for target in self.targets for fold in folds]
+
+    def record(self) -> dict[str, Any]:
+        """Return what each of its runs keeps of it."""
+        kept = {"name": self.name, "targets": list(self.targets), "seeds": list(self.seeds)}
+        return {**kept, "folds": self.folds} if self.folds else kept
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Study:
+        """Read back what `record` gave."""
+        return cls(kept["name"], tuple(kept["targets"]), tuple(kept["seeds"]), kept.get("folds", 0))
 
 
 @dataclass(frozen=True)
@@ -62,24 +75,28 @@ class StudyResult:
     average_note: str
 
 
-def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunStore) -> Study:
+def plan_study(
+    request: Request, targets: Sequence[str], seeds: int, store: RunStore, *, folds: int = 0
+) -> Study:
     """Expand families and count seeds up from the settings' seed.
 
     Raises:
         UnknownName: a target is no task, file or family.
         BadOption: fewer than one seed, the name that was asked for is taken, or a setting does not apply to
-            one of the targets.
+            one of the targets, or to folds.
     """
     if seeds < 1:
         raise BadOption(f"{seeds} seeds make no run", fix="Give --seeds 1 or more.")
     expanded = expand_targets(targets)
     for target in expanded:
         require_settings(dataclasses.replace(request, target=target))
+    if folds:
+        require_folds(request, expanded)
     first = int(request.settings.get("seed", 42))
     model = Path(request.model).name
     label = targets[0] if len(targets) == 1 else f"{len(expanded)}-tasks"
     wanted = f"{label.replace('/', '-')}-{model}-study"
-    return Study(_name(request, wanted, store), tuple(expanded), tuple(range(first, first + seeds)))
+    return Study(_name(request, wanted, store), tuple(expanded), tuple(range(first, first + seeds)), folds)
 
 
 def _name(request: Request, wanted: str, store: RunStore) -> str:
@@ -110,28 +127,48 @@ def run_study(
         MbertError: as `finetune`.
     """
     requests = {t: dataclasses.replace(request, target=t) for t in study.targets}
+    if study.folds:
+        requests = {target: of_fold(one, 1, study.folds) for target, one in requests.items()}
     _require_data(requests)
-    record = {"name": study.name, "targets": list(study.targets), "seeds": list(study.seeds)}
     for note in store.survey().notes():
         observe(Notice(note))
     results = []
-    for target, seed in study.jobs():
-        there = _run_of(study.name, target, seed, store)
+    for target, seed, fold in study.jobs():
+        there = _run_of(study, target, seed, fold, store)
         if there is None:
-            name = _run_name(study, target, seed, store) if request.name else None
+            name = _run_name(study, target, seed, fold, store) if request.name else None
             named = dataclasses.replace(requests[target], name=name)
-            result = finetune(named, store, seed=seed, study=record, on_start=on_start, observe=observe)
+            named = of_fold(named, fold, study.folds) if fold else named
+            kept = study.record()
+            result = finetune(named, store, seed=seed, study=kept, on_start=on_start, observe=observe)
         elif store.read(there)["status"] == "finished":
             result = read_result(there, store)
         else:
             result = resume(there, store, on_start=on_start, observe=observe)
         results.append(result)
-    return summarize(study, results)
+    return summarize(study, _pooled(study, results, store) if study.folds else results)
 
 
-def _run_name(study: Study, target: str, seed: int, store: RunStore) -> str:
+def _pooled(study: Study, results: Sequence[RunResult], store: RunStore) -> list[RunResult]:
+    """Return the run of each target and seed that all of its folds make together."""
+    pooled = []
+    for (target, seed), runs in grouped(results).items():
+        there = pooled_run(runs, store)
+        name = _run_name(study, target, seed, 0, store)
+        pooled.append(read_result(there, store) if there else pool_folds(name, runs, store))
+    return pooled
+
+
+def _are_pooled(names: Sequence[str], store: RunStore) -> bool:
+    """Was every fold's run put together with the others of its target and seed?"""
+    results = [read_result(name, store) for name in names]
+    return all(pooled_run(runs, store) for runs in grouped(results).values())
+
+
+def _run_name(study: Study, target: str, seed: int, fold: int, store: RunStore) -> str:
     """Return the name of one run of a study that was given a name."""
-    parts = [study.name, *([Path(target).stem] if len(study.targets) > 1 else []), f"s{seed}"]
+    stem = [Path(target).stem] if len(study.targets) > 1 else []
+    parts = [study.name, *stem, f"s{seed}", *([f"f{fold}"] if fold else [])]
     return store.free_name("-".join(parts))
 
 
@@ -174,18 +211,21 @@ def resume_any(
         return summarize(
             Study(name, (result.record["request"]["target"],), (result.record["seed"],)), [result]
         )
-    study = Study(kept["name"], tuple(kept["targets"]), tuple(kept["seeds"]))
-    found = [_run_of(study.name, target, seed, store) for target, seed in study.jobs()]
-    if all(run is not None and store.read(run)["status"] == "finished" for run in found):
+    study = Study.of(kept)
+    found = [_run_of(study, *job, store) for job in study.jobs()]
+    names = [run for run in found if run and store.read(run)["status"] == "finished"]
+    if len(names) == len(found) and (not study.folds or _are_pooled(names, store)):
         raise BadRun(f"'{study.name}' is finished: there is nothing to resume", fix="Next: mbert runs")
     request = Request.from_dict(record["request"])
     return run_study(request, study, store, on_start=on_start, observe=observe)
 
 
-def _run_of(study: str, target: str, seed: int, store: RunStore) -> str | None:
+def _run_of(study: Study, target: str, seed: int, fold: int, store: RunStore) -> str | None:
     for name, run in store.survey().records.items():
-        same = (run.get("study") or {}).get("name") == study
-        if same and run["seed"] == seed and run["request"]["target"] == target:
+        same = (run.get("study") or {}).get("name") == study.name
+        if not same or run["seed"] != seed or run["request"]["target"] != target:
+            continue
+        if (run["request"].get("fold") or [0])[0] == fold:
             return name
     return None
 

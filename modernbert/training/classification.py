@@ -30,6 +30,7 @@ from modernbert.evaluation.scoring import (
     quick_metrics,
     score_split,
 )
+from modernbert.evaluation.temperature import temperature_note, with_temperature
 from modernbert.evaluation.thresholds import decision_note, with_thresholds
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.loading import (
@@ -284,9 +285,11 @@ class ClassificationJob(Job):
             "tokens_per_second": round(sum(int(part.sum()) for part in tokens) / seconds, 1),
         }
         first = task.validation[0]
-        task = with_thresholds(task, self.splits[first].examples.labels, outputs[first])
-        self.thresholds = dict(zip(task.labels, task.thresholds, strict=False))
-        self.notes = tuple(filter(None, [decision_note(task)]))
+        chosen_on = self.splits[first].examples.labels, outputs[first]
+        task = with_temperature(with_thresholds(task, *chosen_on), *chosen_on)
+        thresholds = dict(zip(task.labels, task.thresholds, strict=False))
+        self.decision = {"thresholds": thresholds, "temperature": task.temperature}
+        self.notes = tuple(filter(None, [decision_note(task), temperature_note(task)]))
         for split, logits in outputs.items():
             examples = self.splits[split].examples
             results.append(score_split(task, split, examples, logits))

@@ -38,12 +38,12 @@ class Request:
 
     Attributes:
         target: a task's name, a file, a folder, or a Hub data set.
-        model: alias, run, folder or Hub id.
-        recipe: `default` or `paper`.
+        model, recipe: as `mbert finetune` takes them.
         settings: by name (`lora_rank`), the values that override the recipe's.
         init_from: a run, or a task (`mnli`) whose newest finished run of this model to start from.
         data_dir: the bundle folder.
         cluster: of own data, the column whose equal values make rows belong together.
+        fold: of cross-validation, which fold of how many is held out.
         limit: train on this many rows only (the first of a fixed shuffle); 0 for all.
         tags: the user's own words for the run; they change nothing.
     """
@@ -62,6 +62,7 @@ class Request:
     kind: Kind | Literal["retrieval"] | None = None
     device: str = "auto"
     precision: str = "auto"
+    fold: tuple[int, int] | None = None
     limit: int = 0
     name: str | None = None
     tags: tuple[str, ...] = ()
@@ -116,7 +117,7 @@ class Job(ABC):
         data: what the loop trains on.
         inference: examples and tokens a second of `score`; empty where not measured.
         trained_texts: what it learns from, where that is labelled texts.
-        thresholds: above which probability each label is given.
+        decision: what its answers follow: `thresholds` and `temperature` of a `Task`.
         notes: what a reader of the scores should know.
     """
 
@@ -127,7 +128,7 @@ class Job(ABC):
     data: TrainingData
     inference: Mapping[str, float] = MappingProxyType({})
     trained_texts: Sequence[tuple[str, ...]] = ()
-    thresholds: Mapping[str, float] = MappingProxyType({})
+    decision: Mapping[str, Any] = MappingProxyType({})
     notes: Sequence[str] = ()
 
     @abstractmethod

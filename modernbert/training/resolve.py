@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from modernbert.data.choices import with_choices
@@ -10,6 +11,7 @@ from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.targets import resolve
 from modernbert.data.task import Task
 from modernbert.errors import BadOption
+from modernbert.evaluation.thresholds import THRESHOLD
 from modernbert.training.inputs import Request
 
 
@@ -19,7 +21,10 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
     Its metrics, positive class and threshold are those that the request's settings choose.
     """
     task, notes = _named_or_own(request)
-    return with_choices(task, request.settings), notes
+    task = with_choices(task, request.settings)
+    if request.fold and task.kind == "multi_label" and not task.decision:
+        task = replace(task, decision=THRESHOLD)  # the fold that is scored tunes nothing
+    return task, notes
 
 
 def _named_or_own(request: Request) -> tuple[Task, list[str]]:
@@ -33,6 +38,7 @@ def _named_or_own(request: Request) -> tuple[Task, list[str]]:
         label=request.label,
         kind=request.kind,
         cluster=request.cluster,
+        fold=request.fold,
     )
     target = resolve(request.target, kind=request.kind)
     if target.form in ("labelled", "hub"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
+from helpers import write_csv
 
 from modernbert.data.alike import look_alikes
 from modernbert.data.check import check_data
@@ -29,11 +31,23 @@ def test_labels_with_few_held_out_rows_are_named(tmp_path):
 
 
 def test_a_label_that_most_rows_have_makes_accuracy_say_little(tmp_path):
-    found = warnings_of(tmp_path, ["ham"] * 950 + ["spam"] * 50)
+    start, end = "a constant answer is as accurate; choose", "; --class-weights balanced weighs the rare more"
     assert (
-        "train: 95.0% of the rows are ham: a constant answer is as accurate; choose --metric macro_f1"
-        in found
+        f"train: 95.0% of the rows are ham: {start} --metric f1 or average_precision, which are of spam{end}"
+        in warnings_of(tmp_path, ["ham"] * 950 + ["spam"] * 50)
     )
+    assert f"train: 95.0% of the rows are ham: {start} --metric macro_f1{end}" in warnings_of(
+        tmp_path, ["ham"] * 950 + ["spam"] * 30 + ["news"] * 20
+    )
+
+
+def test_the_positive_class_is_named_where_it_is_not_the_rare_one(tmp_path):
+    rows = [{"text": f"w{i}", "label": "spam" if i % 20 else "ham"} for i in range(400)]
+    path = write_csv(tmp_path / "mail.csv", rows)
+    task, _ = own_task(OwnData(path=str(path)))
+    task = dataclasses.replace(task, positive="spam")
+    examples = {name: to_examples(task, part) for name, part in task.source.splits.items()}
+    assert any("are of ham with --positive ham" in told for told in check_data(task, examples).warnings)
 
 
 @pytest.mark.parametrize(

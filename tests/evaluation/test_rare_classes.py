@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from modernbert.data.choices import OF_POSITIVE, possible_metrics, with_choices
@@ -16,6 +17,7 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.metrics import METRICS, measured, score
 from modernbert.evaluation.predict import decide, probabilities
 from modernbert.evaluation.scoring import quick_metrics, readable_prediction
+from modernbert.evaluation.statistics import interval
 from modernbert.evaluation.sums import sums_of
 from modernbert.evaluation.thresholds import TUNABLE, best_threshold, decision_note, with_thresholds
 
@@ -89,6 +91,20 @@ def test_intervals_of_ranks_hold_the_truth(metric, share):
     found = [score(metric, *draw(400)) for _ in range(150)]
     held = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.89 <= held <= 0.99  # 95 %, of 150 draws
+
+
+def test_the_interval_of_average_precision_has_students_t_of_the_positive_examples():
+    """Its ends x have (value - x)^2 = q^2 x (1 - x) / n; q has 30 - 1 degrees of freedom, not 600 - 1."""
+    random = np.random.default_rng(5)
+    labels = np.arange(600) < 30
+    sums = sums_of("average_precision", labels.astype(int), random.normal(0, 1, 600) + 2 * labels)
+
+    def square(ends):
+        return (sums.measured - ends[0]) ** 2 / (ends[0] * (1 - ends[0]))
+
+    ratio = square(interval([sums])) / square(interval([replace(sums, degrees=0)]))
+    assert ratio == pytest.approx((stats.t.ppf(0.975, 29) / stats.t.ppf(0.975, 599)) ** 2)
+    assert "Student's t" in score("average_precision", labels.astype(int), labels * 1.0).interval
 
 
 def test_roc_auc_has_delongs_variance():

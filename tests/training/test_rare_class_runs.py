@@ -9,6 +9,7 @@ from helpers import toy_rows, write_csv
 from sklearn import metrics as sk
 
 from modernbert.comparison.outcomes import read_outcomes
+from modernbert.evaluation import temperature
 from modernbert.evaluation.evaluate import Scorer, evaluate_model
 from modernbert.evaluation.stream import predict_file
 from modernbert.evaluation.trained_task import task_of_run, task_to_score
@@ -24,7 +25,9 @@ def rare(tmp_path):
     return write_csv(tmp_path / "rare.csv", rows)
 
 
-def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert):
+def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert, monkeypatch):
+    # The toy's classes are told apart so well that none is the best.
+    monkeypatch.setattr(temperature, "fit_temperature", lambda labels, logits: 2.0)
     settings = {
         "epochs": 1.0, "learning_rate": 1e-3, "max_length": 32, "metric": "f1", "threshold": "auto",
         "class_weights": "balanced",
@@ -45,6 +48,9 @@ def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert):
     (outcome,) = read_outcomes(store, run.name)
     assert outcome.value == pytest.approx(run.main)
     assert outcome.value == pytest.approx(sk.f1_score(outcome.labels, outcome.predictions, pos_label=1))
+    assert record["temperature"] == 2.0
+    assert {score["metric"] for score in record["results"][0]["calibrated"]} == {"calibration_error", "brier"}
+    assert f"divide its logits by {record['temperature']:.4f}" in model_card(record, run.name)
     source = locate_model(run.name, store=store)
     scorer = Scorer(source, task_of_run(record), max_length=32, precision="fp32")
     predict_file(scorer, rare, tmp_path / "out.jsonl")
@@ -55,3 +61,4 @@ def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert):
             assert (row["prediction"] == "positive") == (share > threshold)
     found = evaluate_model(task_to_score(source, rare), source, store)
     assert found.splits[0].main.metric == "f1"
+    assert found.splits[0].calibrated and store.read(found.name)["temperature"] == record["temperature"]

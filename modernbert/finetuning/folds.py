@@ -1,0 +1,174 @@
+"""Cross-validation: what several fold's runs give together, scored as one.
+
+Shape suffixes: N rows of the whole file, C outputs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from modernbert.data.examples import Examples
+from modernbert.data.folds import FOLD, split_fold
+from modernbert.data.rows import Rows
+from modernbert.data.targets import resolve
+from modernbert.data.task import Task
+from modernbert.errors import BadOption, BadRun
+from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
+from modernbert.evaluation.trained_task import task_of_run
+from modernbert.files import write_jsonl
+from modernbert.finetuning.finetune import RunResult
+from modernbert.lineage import training_facts
+from modernbert.reading import read_lines
+from modernbert.runs import RunStore, write_run
+from modernbert.settings.forms import by_name
+from modernbert.training.inputs import Request
+
+# The split that all rows are in, each predicted by the model that was not trained on it.
+OUT_OF_FOLD = "out-of-fold"
+# A fold that is scored may choose nothing: neither the step, nor when to stop, nor a threshold.
+CHOOSING = {"keep": "best", "threshold": "auto"}
+
+
+def require_folds(request: Request, targets: Sequence[str]) -> None:
+    """Raise BadOption for what cannot be cross-validated, or would let a fold choose for its own score."""
+    for target in targets:
+        if resolve(target, kind=request.kind).form not in ("labelled", "hub"):
+            raise BadOption(f"--folds is for labelled texts of your own, and {target} fixes its own splits")
+    if request.validation:
+        raise BadOption("--folds makes the held-out rows itself: leave --validation out")
+    chosen = [f"--{name} {v}" for name, v in CHOOSING.items() if request.settings.get(name) == v]
+    if chosen := chosen + (["--patience"] if request.settings.get("patience") else []):
+        raise BadOption(f"{chosen[0]} has no effect with --folds: a fold that is scored chooses nothing",
+                        fix="Leave it out.")  # fmt: skip
+
+
+def of_fold(request: Request, number: int, count: int) -> Request:
+    """Return the request for one fold: it keeps the weights of the last step."""
+    return replace(request, fold=(number, count), settings={**request.settings, "keep": "last"})
+
+
+def pool_folds(name: str, runs: Sequence[RunResult], store: RunStore) -> RunResult:
+    """Score all rows of a file by their out-of-fold predictions, and keep that as a run of its own.
+
+    Args:
+        name: of the new run.
+        runs: of each fold one, all of one seed.
+    """
+    task, examples, logits_NC, of_fold_N = _read(runs, store)
+    splits = (score_split(task, OUT_OF_FOLD, examples, logits_NC),)
+    scored = example_rows(task, OUT_OF_FOLD, examples, logits_NC)
+    rows = ({**row, "fold": fold} for row, fold in zip(scored, of_fold_N, strict=True))
+    record = _record(name, task, runs, splits, len(examples))
+    with store.new_run(name) as folder:
+        write_jsonl(folder / "scores.jsonl", rows)
+        write_run(folder, record)
+    return RunResult(name=folder.name, record=record, splits=splits)
+
+
+def pooled_run(runs: Sequence[RunResult], store: RunStore) -> str | None:
+    """Return the name of the run that `pool_folds` made of these, if it did."""
+    wanted = [run.name for run in runs]
+    return next(
+        (name for name, found in store.survey().records.items() if found.get("folds") == wanted), None
+    )
+
+
+def _read(runs: Sequence[RunResult], store: RunStore) -> tuple[Task, Examples, np.ndarray, list[int]]:
+    """Return the task, every row with its label, its logits (N, C), and the fold that held it out."""
+    task = replace(task_of_run(runs[0].record), temperature=1.0)
+    if task.mean is not None:
+        task = replace(task, mean=float(np.mean([run.record["data"]["target"]["mean"] for run in runs])))
+    found = []
+    for fold, run in enumerate(runs, start=1):
+        path = store.path(run.name) / "scores.jsonl"
+        kept = [row for _, row in read_lines(path, BadRun, what="the run's scores")]
+        held = [row for row in kept if row["id"].startswith(f"{FOLD}/")]
+        found += [(int(row["id"].rpartition("/")[2]), fold, row) for row in held]
+    found.sort(key=lambda one: one[0])
+    numbers = [number for number, _, _ in found]
+    assert len(set(numbers)) == len(numbers), "each row is held out once"
+    columns = {task.cluster: [row["cluster"] for _, _, row in found]} if task.cluster else {}
+    kind: Any = np.int64 if task.kind == "single_label" else np.float32
+    labels = np.array([row["label"] for _, _, row in found], dtype=kind)
+    examples = Examples([("",)] * len(found), labels, Rows(columns, "out-of-fold predictions", numbers))
+    return task, examples, np.array([row["logits"] for _, _, row in found]), [fold for _, fold, _ in found]
+
+
+def _record(
+    name: str, task: Task, runs: Sequence[RunResult], splits: tuple[SplitScores, ...], rows: int
+) -> dict[str, Any]:
+    """Return the record: an evaluation whose every row another model was asked for."""
+    first = runs[0].record
+    parts = [run.record["data"]["splits"][FOLD] for run in runs]
+    whole = _of_all([part["fingerprint"] for part in parts])
+    return {
+        "kind": "evaluate",
+        "status": "finished",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "tags": first.get("tags", []),
+        "task": first["task"],
+        "model": {
+            "name": name,
+            "found_in": f"run {runs[0].name} and {len(runs) - 1} others",
+            "revision": name,
+            "family": first["model"]["family"],
+            "training": training_facts(first, runs[0].name),
+        },
+        "seed": first["seed"],
+        "config": {"max_length": by_name(first["config"])["max_length"]},
+        "data": {
+            "text": first["data"]["text"],
+            "label": first["data"]["label"],
+            "cluster": task.cluster,
+            "splits": {OUT_OF_FOLD: {**parts[0], "rows": rows, "used": rows, "fingerprint": whole}},
+        },
+        "folds": [run.name for run in runs],
+        "thresholds": first["thresholds"],
+        **{name: first[name] for name in ("machine", "hardware", "versions")},
+        "results": [split.as_dict() for split in splits],
+        "notes": [*fold_notes(runs, rows)],
+    }
+
+
+def fingerprint_of(task: Task, examples: Examples, count: int) -> str:
+    """Return the fingerprint that the cross-validation of these rows in so many folds has."""
+    columns = (*task.text, task.label)
+    held = (split_fold(task, examples, (number, count))[0][FOLD] for number in range(1, count + 1))
+    return _of_all([rows.fingerprint(columns) for rows in held])
+
+
+def _of_all(fingerprints: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(sorted(fingerprints)).encode()).hexdigest()
+
+
+def fold_notes(runs: Sequence[RunResult], rows: int) -> Iterator[str]:
+    """Say what was done, what each fold scored, and which models are left."""
+    count, metric = len(runs), runs[0].splits[0].main.metric
+    yield (
+        f"{count}-fold cross-validation: each of {rows:,} rows was predicted once, by a model that was not "
+        "trained on it and kept its last step"
+    )
+    yield f"{metric} by fold: " + "  ".join(f"{run.splits[0].main.value:.4f}" for run in runs)
+    yield (
+        "the interval takes the rows as independent; models that share training rows are not quite, and no "
+        "interval can know by how much (Bengio & Grandvalet 2004)"
+    )
+    trained = [run.record["data"]["splits"]["train"]["used"] for run in runs]
+    yield (
+        f"left are {count} models, each trained on about {round(np.mean(trained)):,} rows "
+        f"({', '.join(run.name for run in runs)}); none was trained on all rows"
+    )
+
+
+def grouped(runs: Sequence[RunResult]) -> Mapping[tuple[str, int], list[RunResult]]:
+    """Return the runs of each target and seed, fold by fold."""
+    found: dict[tuple[str, int], list[RunResult]] = {}
+    for run in runs:
+        found.setdefault((run.record["request"]["target"], run.record["seed"]), []).append(run)
+    return found

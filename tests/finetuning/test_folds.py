@@ -1,0 +1,115 @@
+"""Cross-validation: the folds are scikit-learn's in kind, and every row is scored by a model without it."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from helpers import request_of, toy_rows, write_csv
+from sklearn import metrics as sk
+from sklearn.model_selection import StratifiedKFold
+
+from modernbert.comparison.outcomes import read_outcomes
+from modernbert.data.own import OwnData, own_task
+from modernbert.data.splits import hash_folds
+from modernbert.errors import BadData, BadOption, BadRun, Stopped
+from modernbert.finetuning.study import plan_study, resume_any, run_study
+from modernbert.training.reports import EvaluationReport
+
+
+def test_folds_have_as_many_rows_of_each_class_as_scikit_learns():
+    labels = [*"a" * 53, *"b" * 31, *"c" * 7]
+    keys = [f"text {i}" for i in range(91)]
+    found = np.array(hash_folds(keys, labels, 5))
+    theirs = [held for _, held in StratifiedKFold(5).split(keys, labels)]
+    assert sorted(np.bincount(found)) == sorted(map(len, theirs))
+    for label in "abc":
+        of_label = np.array(labels) == label
+        expected = sorted(sum(of_label[held]) for held in theirs)
+        assert sorted(np.bincount(found[of_label], minlength=5)) == pytest.approx(expected, abs=1)
+
+
+def test_folds_depend_on_neither_order_nor_number_of_equal_keys():
+    draw = random.Random(0)
+    rows = [(f"key {i % 40}", "ab"[i % 2]) for i in range(100)]
+    before = dict(zip((key for key, _ in rows), hash_folds(*zip(*rows, strict=True), 4), strict=True))
+    draw.shuffle(rows)
+    assert dict(zip((key for key, _ in rows), hash_folds(*zip(*rows, strict=True), 4), strict=True)) == before
+
+
+def test_every_row_is_held_out_once_and_what_belongs_together_stays(tmp_path):
+    rows = [{**row, "author": f"a{i // 3}"} for i, row in enumerate(toy_rows(90))]
+    path = write_csv(tmp_path / "reviews.csv", [*rows, {**rows[0], "author": "a9"}])
+    held: list[int] = []
+    for number in range(1, 6):
+        task, notes = own_task(OwnData(path=str(path), cluster="author", fold=(number, 5)))
+        train, fold = task.source.splits["train"], task.source.splits["fold"]
+        assert task.scored_splits == ("fold",)
+        assert not set(train.columns["author"]) & set(fold.columns["author"])
+        assert not set(train.columns["text"]) & set(fold.columns["text"])
+        assert f"fold {number} of 5: {len(fold)} of 91 rows held out" in notes[-1]
+        assert sorted([*train.numbers, *fold.numbers]) == list(range(1, 92))
+        held += fold.numbers
+    assert sorted(held) == list(range(1, 92))
+
+
+def test_more_folds_than_rows_are_refused(tmp_path):
+    path = write_csv(tmp_path / "few.csv", [*toy_rows(4), *toy_rows(4)])
+    with pytest.raises(BadData, match="5 folds of 4 different rows"):
+        own_task(OwnData(path=str(path), fold=(1, 5)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keep": "best"}, "--keep best has no effect with --folds"),
+        ({"threshold": "auto"}, "--threshold auto has no effect"),
+        ({"patience": 2}, "--patience has no effect"),
+    ],
+)
+def test_a_fold_that_is_scored_chooses_nothing(changes, message, reviews, store):
+    with pytest.raises(BadOption, match=message):
+        plan_study(request_of(reviews, "m", **changes), [str(reviews)], 1, store, folds=3)
+
+
+def test_named_tasks_have_their_own_splits(store):
+    with pytest.raises(BadOption, match="glue/rte fixes its own splits"):
+        plan_study(request_of("glue/rte", "m"), ["glue/rte"], 1, store, folds=3)
+
+
+def test_a_cross_validation_is_stopped_resumed_and_scored_as_one(tmp_path, store, tiny_bert):
+    path = write_csv(tmp_path / "reviews.csv", toy_rows(60))
+    request = request_of(path, tiny_bert, epochs=1.0)
+    study = plan_study(request, [str(path)], 1, store, folds=3)
+
+    def stop(report):
+        if isinstance(report, EvaluationReport) and len(store.names()) == 2:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        run_study(request, study, store, observe=stop)
+    result = resume_any(study.name, store)
+    (run,) = result.runs
+    folds = store.read(run.name)["folds"]
+    assert len(folds) == 3 and len(store.names()) == 4
+    by_id = {}
+    for name in folds:
+        record = store.read(name)
+        assert record["training"]["steps"] == record["training"]["planned_steps"]
+        assert record["config"]["evaluation"]["keep"] == "last"
+        lines = (store.path(name) / "scores.jsonl").read_text().splitlines()
+        by_id |= {int(row["id"].split("/")[1]): row for row in map(json.loads, lines)}
+    assert sorted(by_id) == list(range(1, 61))
+    labels, answers = zip(*((r["label"], r["prediction"]) for r in by_id.values()), strict=True)
+    assert run.main == pytest.approx(sk.accuracy_score(labels, answers)) and run.splits[0].main.n == 60
+    assert result.summaries[0].by_seed == {42: run.main}
+    (outcome,) = read_outcomes(store, run.name)
+    assert outcome.value == pytest.approx(run.main) and len(outcome.ids) == 60
+    assert outcome.id == read_outcomes(store, folds[0])[0].id
+    assert any(
+        note.startswith("left are 3 models, each trained on about 40 rows") for note in run.record["notes"]
+    )
+    with pytest.raises(BadRun, match="is finished"):
+        resume_any(study.name, store)
