@@ -10,7 +10,6 @@ import typer
 
 from modernbert.errors import BadOption
 from modernbert.ranges import Range
-
 from modernbert.wording import counted
 
 from . import options, output, values
