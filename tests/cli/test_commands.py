@@ -108,16 +108,6 @@ def test_tasks_and_models_are_listed(mbert):
     assert len(json.loads(mbert("models", "--json")[1])) >= 18
 
 
-def test_data_check_counts_tokens_without_a_model_too(mbert, tmp_path):
-    rows = [{"text": f"a b c d {i}", "label": "x"} for i in range(40)]
-    rows += [{"text": f"a {i}", "label": "y"} for i in range(40)]
-    code, out, _ = mbert("data", "check", write_csv(tmp_path / "train.csv", rows))
-    assert code == 0 and "--model names another" in out and "truncated" not in out
-    # Two special tokens, a token for each letter, one or two for the number.
-    counts = [list(map(int, cell.split("/"))) for cell in out.split() if cell.count("/") == 2]
-    assert counts and all(4 <= count[0] <= 7 <= count[2] <= 8 for count in counts), out
-
-
 def test_data_check_counts_tokens_and_warns(mbert, tmp_path, tiny_bert):
     train = write_csv(tmp_path / "train.csv", toy_rows(50))
     code, out, err = mbert(
