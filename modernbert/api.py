@@ -28,7 +28,7 @@ from modernbert.finetuning.finetune import finetune as train
 from modernbert.finetuning.prepare import require_settings
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.pretrained import load_config
-from modernbert.run_kinds import TRAININGS
+from modernbert.records.record import TrainingRecord
 from modernbert.runs import RunStore, read_run
 from modernbert.settings.forms import given_settings
 from modernbert.training.inputs import Request
@@ -278,8 +278,8 @@ def load(
 
 
 def _has_labels(source: ModelSource) -> bool:
-    if source.run and (record := read_run(source.run))["kind"] in TRAININGS:
-        return record["task"]["kind"] in ("single_label", "multi_label", "regression")
+    if source.run and isinstance(record := read_run(source.run), TrainingRecord):
+        return record.task.kind in ("single_label", "multi_label", "regression")
     made = load_config(source.folder).architectures or [""]
     return str(made[0]).endswith("ForSequenceClassification")
 

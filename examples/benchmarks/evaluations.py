@@ -45,8 +45,8 @@ def main() -> None:
     given = parser.parse_args()
     store = RunStore(given.runs_dir)
     runs = [store.read(name) for name in store.names()]
-    found = [run for run in runs if run["kind"] == "retrieval" and run["status"] == "finished"]
-    records = [{key: run[key] for key in KEPT} for run in found]
+    found = [run for run in runs if run.kind == "retrieval" and run.status == "finished"]
+    records = [{key: run.as_dict()[key] for key in KEPT} for run in found]
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(records, indent=1) + "\n")
     print(table(records))

@@ -37,19 +37,19 @@ WITHOUT_NETWORK = {"glue/sst2": "tfidf", "codesearch/stdlib": "bm25 (code)"}
 def train(task: str, seed: int, *, random: bool, given: argparse.Namespace) -> None:
     store = RunStore(given.runs)
     name = f"{Path(task).name}-{EMBEDDED}{'-random' if random else ''}-s{seed}"
-    if store.has(name) and store.read(name)["status"] == "finished":
+    if store.has(name) and store.read(name).status == "finished":
         return
     settings = {**SETTINGS[task], **(MORE[task] if random else {}), "seed": seed}
     request = Request(target=task, model=EMBEDDED, settings=settings, data_dir=given.data_dir, name=name)
     done = finetune(request, store)
-    score, minutes = done.headline.main.value, done.record["training"]["minutes"]
+    score, minutes = done.headline.main.value, done.record.training.minutes
     print(name, f"{score:.4f}", f"{minutes:.1f} min", flush=True)
 
 
 def without_network(task: str, given: argparse.Namespace) -> None:
     """TF-IDF is a run of its own; BM25 comes with an evaluation of the embedded model as it is."""
     store = RunStore(given.runs)
-    kinds = {(store.read(name)["kind"], store.read(name)["task"]["name"]) for name in store.names()}
+    kinds = {(store.read(name).kind, store.read(name).task.name) for name in store.names()}
     if task == "glue/sst2" and ("baseline", task) not in kinds:
         run_baseline("tfidf", Request(target=task, model="tfidf", data_dir=given.data_dir), store)
     elif task == "codesearch/stdlib" and ("retrieval", task) not in kinds:

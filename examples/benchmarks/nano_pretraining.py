@@ -97,12 +97,12 @@ def measure(name: str, scores: list[dict], found: Difference) -> dict:
 
 def train(task: str, model: str, seed: int, *, kind: str, data_dir: str | None, store: RunStore) -> None:
     name = f"{Path(task).name}-{Path(model).name}-s{seed}"
-    if store.has(name) and store.read(name)["status"] == "finished":
+    if store.has(name) and store.read(name).status == "finished":
         return
     settings = {**SETTINGS[task], "learning_rate": RATES[task][kind], "seed": seed}
     request = Request(target=task, model=model, settings=settings, data_dir=data_dir, name=name)
     done = finetune(request, store)
-    print(name, f"{done.main:.4f}", f"{done.record['training']['minutes']:.1f} min", flush=True)
+    print(name, f"{done.main:.4f}", f"{done.record.training.minutes:.1f} min", flush=True)
 
 
 def finetuned(task: str, models: list[str], store: RunStore) -> dict:

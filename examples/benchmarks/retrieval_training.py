@@ -43,8 +43,8 @@ def run_mbert(inputs, store) -> dict:
     result = finetune(inputs.request, store)
     return {
         "test": result.headline.main.value,
-        "history": [entry["metrics"]["ndcg_at_10"] for entry in result.record["training"]["history"]],
-        "peak_memory_mib": result.record["training"]["peak_memory_mib"],
+        "history": [entry.metrics["ndcg_at_10"] for entry in result.record.training.history],
+        "peak_memory_mib": result.record.training.peak_memory_mib,
         "notes": result.headline.notes,
     }
 

@@ -43,7 +43,7 @@ def run_mbert(inputs, store) -> dict:
     from modernbert.finetuning.finetune import finetune
 
     result = finetune(inputs.request, store)
-    training = result.record["training"]
+    training = result.record.training
     return {
         "scores": {s.metric: s.value for s in result.splits[0].scores},
         "peak_memory_mib": training["peak_memory_mib"],

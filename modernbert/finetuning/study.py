@@ -13,10 +13,11 @@ from modernbert.data.registry import find_tasks
 from modernbert.data.targets import expand_targets
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.finetuning.finetune import RunResult, finetune, resume
 from modernbert.finetuning.prepare import require_data, require_settings
 from modernbert.finetuning.record import Started
+from modernbert.records.record import TrainingRecord
+from modernbert.records.training import StoredStudy
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, Observe
@@ -84,7 +85,7 @@ def plan_study(request: Request, targets: Sequence[str], seeds: int, store: RunS
 
 def _name(request: Request, wanted: str, store: RunStore) -> str:
     """Return a name that neither a run nor a study has. Raises BadOption if the user's own is taken."""
-    studies = {study["name"] for run in store.survey().records.values() if (study := run.get("study"))}
+    studies = {study.name for run in store.survey().records.values() if (study := run.study)}
     if request.name is None:
         return store.free_name(wanted, studies)
     store.check_name(request.name)
@@ -111,7 +112,7 @@ def run_study(
     """
     requests = {t: dataclasses.replace(request, target=t) for t in study.targets}
     _require_data(requests)
-    record = {"name": study.name, "targets": list(study.targets), "seeds": list(study.seeds)}
+    record = StoredStudy(name=study.name, targets=study.targets, seeds=study.seeds)
     for note in store.survey().notes():
         observe(Notice(note))
     results = []
@@ -121,7 +122,7 @@ def run_study(
             name = _run_name(study, target, seed, store) if request.name else None
             named = dataclasses.replace(requests[target], name=name)
             result = finetune(named, store, seed=seed, study=record, on_start=on_start, observe=observe)
-        elif store.read(there)["status"] == "finished":
+        elif store.read(there).status == "finished":
             result = read_result(there, store)
         else:
             result = resume(there, store, on_start=on_start, observe=observe)
@@ -166,26 +167,25 @@ def resume_any(
     Raises:
         UnknownName, BadRun: as `resume`.
     """
-    studies = {s["name"]: n for n, run in store.survey().records.items() if (s := run.get("study"))}
+    studies = {s.name: n for n, run in store.survey().records.items() if (s := run.study)}
     record = store.read(studies.get(name, name))
-    kept = record.get("study")
+    kept = record.study
     if kept is None:
         result = resume(name, store, on_start=on_start, observe=observe)
-        return summarize(
-            Study(name, (result.record["request"]["target"],), (result.record["seed"],)), [result]
-        )
-    study = Study(kept["name"], tuple(kept["targets"]), tuple(kept["seeds"]))
+        return summarize(Study(name, (result.record.request.target,), (result.record.seed,)), [result])
+    study = Study(kept.name, kept.targets, kept.seeds)
     found = [_run_of(study.name, target, seed, store) for target, seed in study.jobs()]
-    if all(run is not None and store.read(run)["status"] == "finished" for run in found):
+    if all(run is not None and store.read(run).status == "finished" for run in found):
         raise BadRun(f"'{study.name}' is finished: there is nothing to resume", fix="mbert runs")
-    request = Request.from_dict(record["request"])
+    assert record.request is not None, "it is a training"
+    request = Request.of(record.request)
     return run_study(request, study, store, on_start=on_start, observe=observe)
 
 
 def _run_of(study: str, target: str, seed: int, store: RunStore) -> str | None:
     for name, run in store.survey().records.items():
-        same = (run.get("study") or {}).get("name") == study
-        if same and run["seed"] == seed and run["request"]["target"] == target:
+        same = run.study is not None and run.study.name == study
+        if same and run.request and run.seed == seed and run.request.target == target:
             return name
     return None
 
@@ -193,22 +193,22 @@ def _run_of(study: str, target: str, seed: int, store: RunStore) -> str | None:
 def read_result(name: str, store: RunStore) -> RunResult:
     """Read a finished run back."""
     record = store.read(name)
-    if record["status"] != "finished":
-        raise BadRun(f"'{name}' is {record['status']}", fix=f"mbert resume {name}")
-    splits = tuple(map(SplitScores.from_dict, record["results"]))
-    return RunResult(name=name, record=record, splits=splits)
+    assert isinstance(record, TrainingRecord)
+    if record.status != "finished":
+        raise BadRun(f"'{name}' is {record.status}", fix=f"mbert resume {name}")
+    return RunResult(name=name, record=record)
 
 
 def summarize(study: Study, runs: Sequence[RunResult]) -> StudyResult:
     """Put the runs' headline scores together, by task and over tasks."""
-    tasks = list(dict.fromkeys(run.record["task"]["name"] for run in runs))
-    summaries = tuple(_summary(t, [r for r in runs if r.record["task"]["name"] == t]) for t in tasks)
+    tasks = list(dict.fromkeys(run.record.task.name for run in runs))
+    summaries = tuple(_summary(t, [r for r in runs if r.record.task.name == t]) for t in tasks)
     average, note = glue_average(summaries)
     return StudyResult(study.name, tuple(runs), summaries, average, note)
 
 
 def _summary(task: str, runs: Sequence[RunResult]) -> TaskSummary:
-    values = {run.record["seed"]: run.main for run in runs}
+    values = {run.record.seed: run.main for run in runs}
     deviation = statistics.stdev(values.values()) if len(values) > 1 else None
     chosen = runs[0].headline
     return TaskSummary(
@@ -244,7 +244,7 @@ def as_dict(result: StudyResult) -> dict[str, Any]:
     """Return plain data for `--json`."""
     return {
         "study": result.name,
-        "runs": [run.record | {"name": run.name} for run in result.runs],
+        "runs": [run.record.as_dict() | {"name": run.name} for run in result.runs],
         "summaries": [dataclasses.asdict(summary) for summary in result.summaries],
         "average": result.average,
         "average_note": result.average_note,

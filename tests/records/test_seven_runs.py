@@ -1,4 +1,4 @@
-"""Seven tiny runs, one of each kind, and the records they leave: `seven_runs.json` has what was kept before."""
+"""The records of seven tiny runs, of every kind, are those that `seven_runs.json` has: nothing moved."""
 
 from __future__ import annotations
 
@@ -61,9 +61,13 @@ def records(tmp_path_factory, tiny_modernbert, tiny_bert):
     settings = SHORT | {"max_length": 64, "batch_size": 4, "held_out": 0.1, "epochs": 1.0}
     pretrained = finetune(
         PretrainingRequest(
-            target="pretraining", files=(str(folder / "corpus"),), model=str(tiny_modernbert),
-            settings=settings, precision="fp32", device="cpu",
-        ),  # fmt: skip
+            target="pretraining",
+            files=(str(folder / "corpus"),),
+            model=str(tiny_modernbert),
+            settings=settings,
+            precision="fp32",
+            device="cpu",
+        ),
         store,
     ).name
     source = locate_model(full, store=store)
@@ -100,4 +104,3 @@ def test_they_are_what_was_kept(records):
         assert record.keys() == kept[kind].keys(), kind
         for key, value in record.items():
             assert same(value, kept[kind][key]), (kind, key, value, kept[kind][key])
-

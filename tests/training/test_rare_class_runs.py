@@ -34,13 +34,13 @@ def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert):
     )
     run = finetune(request, store)
     record = store.read(run.name)
-    assert record["task"]["positive"] == "positive" and record["task"]["metrics"][0] == "f1"
+    assert record.task.positive == "positive" and record.task.metrics[0] == "f1"
     assert run.main == run.splits[0].scores[0].value and run.splits[0].main.metric == "f1"
-    weights = record["data"]["class_weights"]
+    weights = record.data.class_weights
     assert weights["positive"] > 1 > weights["negative"]
-    threshold = record["thresholds"]["positive"]
-    assert threshold + record["thresholds"]["negative"] == pytest.approx(1)
-    assert any("tuned for f1 on validation" in note for note in record["notes"])
+    threshold = record.thresholds["positive"]
+    assert threshold + record.thresholds["negative"] == pytest.approx(1)
+    assert any("tuned for f1 on validation" in note for note in record.notes)
     assert f"above {threshold:.4f}" in model_card(record, run.name)
     (outcome,) = read_outcomes(store, run.name)
     assert outcome.value == pytest.approx(run.main)
