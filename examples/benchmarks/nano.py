@@ -7,8 +7,9 @@ seeds, which draw the random weights too. What is in `--runs` already is not tra
 """
 
 import argparse
-import json
 from pathlib import Path
+
+from _common import RESULTS, read_records, write_records
 
 from modernbert.comparison.baselines import run_baseline
 from modernbert.comparison.compare import compare
@@ -22,7 +23,7 @@ from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "nano.json"
+OUTPUT = RESULTS / "nano.json"
 SETTINGS = {
     "glue/sst2": {"epochs": 1.0, "max_length": 128, "learning_rate": 5e-4},
     "codesearch/stdlib": {"epochs": 1.0, "max_length": 128, "learning_rate": 2e-4, "max_tokens": 16384},
@@ -97,7 +98,7 @@ def _difference(contrasts: list[dict], model: str, base: str) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -115,8 +116,7 @@ def main() -> None:
                 train(task, seed, random=random, given=given)
     facts = {"hardware": describe_hardware(), "versions": versions(), "settings": SETTINGS, "more": MORE}
     records = [{**facts, "comparison": compared(task, given)} for task in given.tasks]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

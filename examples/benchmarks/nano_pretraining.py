@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from _common import RESULTS, write_records
 
 from modernbert.comparison.compare import compare
 from modernbert.evaluation.shown import interval_text
@@ -28,7 +29,7 @@ from modernbert.training.inputs import Request
 from modernbert.training.signals import StopRequest
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "nano_pretraining.json"
+OUTPUT = RESULTS / "nano_pretraining.json"
 HELD_OUT = 0.005
 LENGTHS = (128,)
 SETTINGS = {
@@ -167,8 +168,7 @@ def main() -> None:
         "hardware": describe_hardware(),
         "versions": versions(),
     }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(record, indent=1) + "\n")
+    write_records(record, given.output)
     print(table(record))
 
 

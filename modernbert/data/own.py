@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
 from modernbert.data.examples import to_examples
 from modernbert.data.readers import SUFFIXES, read_rows
+from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split, joined_keys, split_keys
 from modernbert.data.task import FileData, Kind, Task
@@ -151,7 +153,8 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
             f"  Hub: {network().reason}",
-            fix="The code of a data set's author is never run: convert such a set to Parquet, or give files.",
+            fix=f"{_close_task(repo)}The code of a data set's author is never run: convert such a set to "
+            "Parquet, or give files.",
         ) from None
     names = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in aliases}
     if not any(names.get(name) == "train" for name in loaded):
@@ -161,6 +164,12 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
         for name, split in loaded.items()
         if name in names
     }
+
+
+def _close_task(name: str) -> str:
+    """Ask for a task that is nearly called so: a name with a slash may be a data set's on the Hub, too."""
+    close = difflib.get_close_matches(name, [task.name for task in all_tasks()], n=1)
+    return f"Did you mean {close[0]}?\n" if close else ""
 
 
 def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
