@@ -252,6 +252,6 @@ def show_evaluation(result: Any, *, as_json: bool) -> None:
     if as_json:
         return output.print_json(result.as_dict())
     title = f"{result.model} on {result.task}  ({result.name})"
-    show_scores(title, [split.as_dict() for split in result.splits])
+    show_scores(title, result.splits)
     for note in (*result.notes, *(note for s in result.splits for note in s.notes)):
         output.print_note(note)

@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "runs": ("mbert runs", "mbert runs --task glue/rte --sort score"),
     "runs show": ("mbert runs show my-run",),
+    "runs schema": ("mbert runs schema",),
     "runs rm": ("mbert runs rm my-run",),
     "runs tag": ("mbert runs tag my-run baseline", "mbert runs tag my-run baseline --remove"),
     "runs mv": ("mbert runs mv my-run better-name",),

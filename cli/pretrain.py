@@ -100,6 +100,6 @@ def pretrain(
         )
         shown = Training(watched)
         done = finetune(request, RunStore.at(runs_dir), on_start=shown.start, observe=shown.observe)
-        study = Study(done.name, ("pretraining",), (done.record["seed"],))
+        study = Study(done.name, ("pretraining",), (done.record.seed,))
         result = summarize(study, [done])
     show_study(result, as_json=json)

@@ -1,17 +1,20 @@
-"""`mbert runs`, and `show`, `tag`, `rm` and `mv` below it."""
+"""`mbert runs`, and `show`, `schema`, `tag`, `rm` and `mv` below it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modernbert.runs import RunStore, rows_of
-from modernbert.settings.forms import by_name
+from modernbert.runs import RunStore
 from modernbert.wording import counted
 
 from . import options, output, values
 from .scores import memory_text, show_scores
+
+if TYPE_CHECKING:
+    from modernbert.records.record import RunRecord
+    from modernbert.records.scores import SplitScores
 
 app = typer.Typer(help="List runs; show, tag, remove or rename one.", invoke_without_command=True)
 
@@ -51,14 +54,14 @@ def list_runs(
     chosen = {
         name: record
         for name, record in found.records.items()
-        if task in (None, record["task"]["name"])
-        and model in (None, record["model"]["name"])
-        and set(tag or ()) <= set(record.get("tags", ()))
+        if task in (None, record.task.name)
+        and model in (None, record.model.name)
+        and set(tag or ()) <= set(record.tags)
     }
     ordered = sorted(chosen.items(), key=lambda item: _place(item, sort))
     if json:
         damaged = [{"name": n, "status": "damaged", "fault": str(e)} for n, e in found.damaged.items()]
-        return output.print_json([{"name": name, **record} for name, record in ordered] + damaged)
+        return output.print_json([{"name": name, **record.as_dict()} for name, record in ordered] + damaged)
     if not store.names():
         return output.print_line(f"no runs in {store.root} yet; start one with `mbert finetune`")
     if not chosen and (task or model or tag):
@@ -74,65 +77,65 @@ def list_runs(
         output.print_warning(str(error))
 
 
-def _place(item: tuple[str, dict[str, Any]], sort: str) -> tuple[Any, ...]:
+def _place(item: tuple[str, RunRecord], sort: str) -> tuple[Any, ...]:
     """Return where a run stands in the list: the oldest first, or of each task and metric the best first."""
     name, record = item
     by: dict[str, tuple[Any, ...]] = {
         "name": (name,),
-        "task": (record["task"]["name"],),
-        "model": (record["model"]["name"],),
+        "task": (record.task.name,),
+        "model": (record.model.name,),
         "score": _rank(record),
     }
-    return (*by.get(sort, ()), record["created"], name)
+    return (*by.get(sort, ()), record.created, name)
 
 
-def _rank(record: dict[str, Any]) -> tuple[Any, ...]:
+def _rank(record: RunRecord) -> tuple[Any, ...]:
     """Return a run's place by its score among those of its task, split and metric; without one, the last."""
     result = _quoted(record)
     if result is None:
-        return (record["task"]["name"], True, "", "", 0.0)
-    score = result["scores"][0]
-    falling = score["value"] if score["metric"] in ERRORS else -score["value"]
-    return (record["task"]["name"], False, result["split"], score["metric"], falling)
+        return (record.task.name, True, "", "", 0.0)
+    score = result.main
+    falling = score.value if score.metric in ERRORS else -score.value
+    return (record.task.name, False, result.split, score.metric, falling)
 
 
-def _quoted(record: dict[str, Any]) -> dict[str, Any] | None:
+def _quoted(record: RunRecord) -> SplitScores | None:
     """Return the result that a run is quoted with: of the test split, else of the first that was scored."""
-    results: list[dict[str, Any]] = record.get("results") or []
-    return next((split for split in results if split["split"].startswith("test")), next(iter(results), None))
+    results = record.results
+    return next((split for split in results if split.split.startswith("test")), next(iter(results), None))
 
 
-def _row(name: str, record: dict[str, Any]) -> tuple[object, ...]:
-    config = by_name(record.get("config", {}))
-    limit = record.get("request", {}).get("limit")
+def _row(name: str, record: RunRecord) -> tuple[object, ...]:
+    settings = record.config.by_name()
+    limit = record.request.limit if record.request else 0
     return (
         name,
-        record["status"],
-        record["task"]["name"],
-        record["model"]["name"],
+        record.status,
+        record.task.name,
+        record.model.name,
         _method(record) + (f", {counted(limit, 'row')}" if limit else ""),
-        f"{config['epochs']:g}" if "epochs" in config else "",
+        f"{settings['epochs']:g}" if "epochs" in settings else "",
         headline(record),
-        record["created"][:16].replace("T", " "),
-        ", ".join(record.get("tags", ())),
+        record.created[:16].replace("T", " "),
+        ", ".join(record.tags),
     )
 
 
-def _method(record: dict[str, Any]) -> str:
+def _method(record: RunRecord) -> str:
     """Return how a run came about: a kind of training, or an evaluation."""
-    config = by_name(record.get("config", {}))
-    if record["kind"] == "finetune":
-        return "LoRA" if config.get("lora") else "random init" if config.get("random_weights") else "full"
-    return str(record["kind"])
+    settings = record.config.by_name()
+    if record.kind == "finetune":
+        return "LoRA" if settings["lora"] else "random init" if settings["random_weights"] else "full"
+    return record.kind
 
 
-def headline(record: dict[str, Any]) -> str:
+def headline(record: RunRecord) -> str:
     """Return a run's quoted score in words; empty when it has none."""
     chosen = _quoted(record)
     if chosen is None:
         return ""
-    score = chosen["scores"][0]
-    return f"{score['metric']} {score['value']:.4f} ({chosen['split']}, n {score['n']:,})"
+    score = chosen.main
+    return f"{score.metric} {score.value:.4f} ({chosen.split}, n {score.n:,})"
 
 
 @app.command("rm")
@@ -177,6 +180,14 @@ def tag(
     output.print_line(f"{name}: {', '.join(kept) or 'no tags'}")
 
 
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON schema of a run's record (run.json)."""
+    from modernbert.records.read import record_schema
+
+    output.print_json(record_schema())
+
+
 @app.command("show")
 def show(
     name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
@@ -186,41 +197,48 @@ def show(
     """Show one run: scores, settings, data, versions."""
     record = RunStore.at(runs_dir).read(name)
     if json:
-        return output.print_json({"name": name, **record})
+        return output.print_json({"name": name, **record.as_dict()})
     output.print_facts(name, _facts(record))
-    show_scores("\nscores", record.get("results", []))
-    history = record.get("training", {}).get("history", [])
+    show_scores("\nscores", record.results)
+    history = getattr(record.training, "history", ())
     if history:
-        names = list(history[0]["metrics"])
-        steps = [(h["step"], *(f"{h['metrics'][m]:.4f}" for m in names)) for h in history]
+        names = list(history[0].metrics)
+        steps = [(entry.step, *(f"{entry.metrics[name]:.4f}" for name in names)) for entry in history]
         output.print_table("\nevaluations", ("step", *names), steps, right=("step", *names))
-    for note in record.get("notes", []):
+    for note in record.notes:
         output.print_note(note)
 
 
-def _facts(record: dict[str, Any]) -> dict[str, object]:
+def _start(record: RunRecord) -> str | None:
+    """Return what a training started from; None for what is no training."""
+    if record.recipe is None:
+        return None
+    return "plain" if record.init == "plain" else record.init.name
+
+
+def _facts(record: RunRecord) -> dict[str, object]:
     """Return what there is: a baseline has no machine, an evaluation no recipe."""
-    model, machine, start = record["model"], record.get("machine"), record.get("init")
+    model, machine = record.model, record.machine
     facts: dict[str, object] = {
-        "status": record["status"],
-        "tags": ", ".join(record.get("tags", ())) or None,
-        "task": record["task"]["name"],
-        "model": f"{model['name']} ({model['found_in']})" if "found_in" in model else model["name"],
-        "created": record["created"],
-        "seed": record["seed"],
-        "recipe": record.get("recipe", {}).get("name"),
-        "init": start["name"] if isinstance(start, dict) else start,
-        "machine": machine and f"{machine['device']}, {machine['precision']}",
+        "status": record.status,
+        "tags": ", ".join(record.tags) or None,
+        "task": record.task.name,
+        "model": f"{model.name} ({model.found_in})" if model.found_in else model.name,
+        "created": record.created,
+        "seed": record.seed,
+        "recipe": record.recipe.name if record.recipe else None,
+        "init": _start(record),
+        "machine": machine and f"{machine.device}, {machine.precision}",
         "settings": ", ".join(
-            f"{k} {v}" for k, v in by_name(record["config"]).items() if v not in ([], (), "")
+            f"{k} {v}" for k, v in record.config.by_name().items() if v not in ([], (), "")
         ),
         "data": "; ".join(
-            f"{n}: {rows_of(s)} {'row' if s.get('rows') == 1 else 'rows'}, {s['fingerprint'][:12]}"
-            for n, s in record["data"]["splits"].items()
+            f"{n}: {s.shown_rows} {'row' if s.rows == 1 else 'rows'}, {s.fingerprint[:12]}"
+            for n, s in record.data.splits.items()
         ),
-        "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items() if v),
+        "versions": ", ".join(f"{k} {v}" for k, v in record.versions.items() if v),
     }
-    if "training" in record:
-        facts["minutes"] = record["training"]["minutes"]
-        facts["peak memory"] = memory_text(record["training"]["peak_memory_mib"])
+    if record.training:
+        facts["minutes"] = record.training.minutes
+        facts["peak memory"] = memory_text(record.training.peak_memory_mib)
     return {name: value for name, value in facts.items() if value is not None}

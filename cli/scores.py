@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
 
 from . import output
 
+if TYPE_CHECKING:
+    from modernbert.records.scores import LabelScore, SplitScores
 
-def show_scores(title: str, results: Iterable[Mapping[str, Any]]) -> None:
+
+def show_scores(title: str, results: Iterable[SplitScores]) -> None:
     """Print each split's scores with n and interval, beside them what the mean scores, then each label's."""
     results = list(results)
     rows = [
         (
-            " ".join(filter(None, (result["split"], result.get("system")))),
-            score["metric"] + what,
-            f"{score['value']:.4f}",
-            interval_text(score["low"], score["high"]),
-            score["n"],
-            score["interval"],
+            " ".join(filter(None, (result.split, result.system))),
+            score.metric + what,
+            f"{score.value:.4f}",
+            interval_text(score.low, score.high),
+            score.n,
+            score.interval,
         )
         for result in results
         for key, what in SHOWN
-        for score in result.get(key, ())
+        for score in getattr(result, key)
     ]
     if rows:
         columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
         output.print_table(title, columns, rows, right=("score", "n"), optional=("interval by",))
     for result in results:
-        if result.get("labels"):
-            _show_labels(result["split"], result["labels"])
+        if result.labels:
+            _show_labels(result.split, result.labels)
 
 
 def memory_text(peak: Mapping[str, float]) -> str:
@@ -39,10 +42,9 @@ def memory_text(peak: Mapping[str, float]) -> str:
     return ", ".join(f"{value:,.0f} MiB ({name})" for name, value in peak.items())
 
 
-def _show_labels(split: str, labels: Iterable[Mapping[str, Any]]) -> None:
+def _show_labels(split: str, labels: Sequence[LabelScore]) -> None:
     numbers = ("n", "threshold", "precision", "recall", "f1", "average_precision")
-    labels = list(labels)
-    rows = [(label["label"], *(_number(label[name]) for name in numbers)) for label in labels]
+    rows = [(label.label, *(_number(getattr(label, name)) for name in numbers)) for label in labels]
     rows.append(("macro average", "", "", *map(_number, macro_average(labels).values())))
     output.print_table(f"\n{split}, label by label", ("label", *numbers), rows, right=numbers)
 

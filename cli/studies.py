@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from modernbert.settings.forms import by_name
-
 from . import output
 from .scores import memory_text, show_scores
 
@@ -17,7 +15,7 @@ def show_study(result: Any, *, as_json: bool) -> None:
     if as_json:
         return output.print_json(as_dict(result))
     for run in result.runs:
-        if run.record["kind"] == "evaluate":
+        if run.record.kind == "evaluate":
             show_folds(run)
         else:
             show_run_scores(run)
@@ -27,35 +25,35 @@ def show_study(result: Any, *, as_json: bool) -> None:
 
 def show_folds(run: Any) -> None:
     """Print the scores of all rows of a cross-validation, and what is left of it."""
-    show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
-    for note in (*run.record["notes"], *(note for split in run.splits for note in split.notes)):
+    show_scores(f"\n{run.name}", run.splits)
+    for note in (*run.record.notes, *(note for split in run.splits for note in split.notes)):
         output.print_note(note)
 
 
 def show_run_scores(run: Any) -> None:
     """Print one run's scores with n and interval, its cost and its notes."""
-    show_scores(f"\n{run.name}", [split.as_dict() for split in run.splits])
+    show_scores(f"\n{run.name}", run.splits)
     from modernbert.evaluation.thresholds import tuned_thresholds
 
     found = tuned_thresholds(run.record)
-    training, settings = run.record["training"], by_name(run.record["config"])
-    memory = memory_text(training["peak_memory_mib"])
+    training, keep = run.record.training, run.record.config.evaluation.keep
+    memory = memory_text(training.peak_memory_mib)
     output.print_line(
-        f"{training['minutes']:.1f} min, {training['tokens_per_second']:,.0f} tokens/s, peak {memory}; "
-        f"kept step {training['best_step'] if settings['keep'] == 'best' else training['steps']} "
-        f"of {training['planned_steps']}, chosen on {run.splits[0].split}"
+        f"{training.minutes:.1f} min, {training.tokens_per_second:,.0f} tokens/s, peak {memory}; "
+        f"kept step {training.best_step if keep == 'best' else training.steps} "
+        f"of {training.planned_steps}, chosen on {run.splits[0].split}"
         + (f", as {'was' if found == 'the threshold' else 'were'} {found}" if found else "")
     )
     output.print_line(f"Next: {_use_of(run)}")
-    for note in run.record["notes"]:
+    for note in run.record.notes:
         output.print_note(note)
 
 
 def _use_of(run: Any) -> str:
-    if run.record["kind"] == "pretrain":
+    if run.record.kind == "pretrain":
         return f"mbert finetune TASK --model {run.name}, mbert pretrain FILES --model {run.name}"
-    head = by_name(run.record["config"]).get("head")
-    if head is None:
+    head = run.record.config.head
+    if not head:
         return f"mbert predict --model {run.name} FILE -o out.jsonl"
     if head == "reranker":
         return f"mbert eval COLLECTION --model MODEL --rerank {run.name}"

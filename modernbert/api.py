@@ -24,12 +24,12 @@ from modernbert.evaluation.stream import Predicted, predict_file
 from modernbert.evaluation.temperature import require_temperature
 from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache
-from modernbert.finetuning.finetune import RunResult
+from modernbert.finetuning.finetune import TrainedRun
 from modernbert.finetuning.finetune import finetune as train
 from modernbert.finetuning.prepare import require_settings
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.pretrained import load_config
-from modernbert.run_kinds import TRAININGS
+from modernbert.records.record import TrainingRecord
 from modernbert.runs import RunStore, read_run
 from modernbert.settings.forms import given_settings
 from modernbert.training.inputs import Request
@@ -59,7 +59,7 @@ def finetune(
     precision: str = "auto",
     observe: Observe = lambda report: None,
     **settings: Any,
-) -> RunResult:
+) -> TrainedRun:
     """Fine-tune a model, score it on held-out data and keep the run, as `mbert finetune` does.
 
     Args:
@@ -288,8 +288,8 @@ def load(
 
 
 def _has_labels(source: ModelSource) -> bool:
-    if source.run and (record := read_run(source.run))["kind"] in TRAININGS:
-        return record["task"]["kind"] in ("single_label", "multi_label", "regression")
+    if source.run and isinstance(record := read_run(source.run), TrainingRecord):
+        return record.task.kind in ("single_label", "multi_label", "regression")
     made = load_config(source.folder).architectures or [""]
     return str(made[0]).endswith("ForSequenceClassification")
 

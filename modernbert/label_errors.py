@@ -101,7 +101,7 @@ def find_label_errors(own: OwnData, by: str, store: RunStore, *, data_dir: Path 
     assert examples.labels is not None
     if by == AUTO:
         shares_NC, said = _of_baseline(task, examples), f"TF-IDF and logistic regression, {FOLDS} folds"
-    elif store.has(by) and "folds" in store.read(by):
+    elif store.has(by) and store.read(by).folds:
         shares_NC, said = _of_folds(by, task, examples, store), f"the out-of-fold predictions of {by}"
     else:
         shares_NC, said = _of_model(by, task, examples, own, store, data_dir), by
@@ -153,9 +153,9 @@ def _of_baseline(task: Task, examples: Examples) -> np.ndarray:
 def _of_folds(run: str, task: Task, examples: Examples, store: RunStore) -> np.ndarray:
     """Return a cross-validation's probabilities. Raises BadRun unless it is of these rows."""
     record = store.read(run)
-    count = len(record["folds"])
-    known = record["task"]["labels"], record["data"]["splits"][OUT_OF_FOLD]["fingerprint"]
-    if known != ([*task.labels], fingerprint_of(task, examples, count)):
+    count = len(record.folds)
+    known = record.task.labels, record.data.splits[OUT_OF_FOLD].fingerprint
+    if known != (task.labels, fingerprint_of(task, examples, count)):
         raise BadRun(f"it is a cross-validation of other rows than {examples.rows.origin}",
                      where=str(store.path(run)), fix="Make one of this file: finetune --folds.")  # fmt: skip
     rows = read_scores(store.path(run) / "scores.jsonl", record, OUT_OF_FOLD)

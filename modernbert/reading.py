@@ -171,9 +171,17 @@ def read_as(kind: type[T], path: Path, error: type[MbertError] = BadData, *, wha
     Raises:
         error: as `read_json` and `checked`.
     """
-    value = read_json(path, error, what=what)
+    return checked_json(kind, read_json(path, error, what=what), where=str(path), error=error)
+
+
+def checked_json(kind: type[T], value: Any, *, where: str, error: type[MbertError] = BadData) -> T:
+    """Return what parsed JSON says, as a dataclass or model: lists become tuples, objects dataclasses.
+
+    Raises:
+        error: as `checked`.
+    """
     adapter: TypeAdapter[T] = _adapter(cast(Any, kind))
-    with _named_place(str(path), error):
+    with _named_place(where, error):
         return adapter.validate_json(json.dumps(value), strict=True)
 
 

@@ -61,12 +61,12 @@ def tag_run(store: RunStore, name: str, tags: Sequence[str], *, remove: bool = F
     folder = store.path(name)
     with lock(folder):
         record = read_run(folder)
-        kept = record.get("tags", [])
+        kept = list(record.tags)
         if remove and (unknown := [tag for tag in tags if tag not in kept]):
             fix = f"It has: {', '.join(kept) or 'none'}."
             raise UnknownName.among(f"tag of {name}", unknown[0], kept, fix=fix)
         kept = [tag for tag in kept if tag not in tags] if remove else list(dict.fromkeys([*kept, *tags]))
-        write_run(folder, {**record, "tags": kept})
+        write_run(folder, record.with_values(tags=tuple(kept)))
     return kept
 
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.files import write_json
@@ -21,8 +21,9 @@ from modernbert.places import make_folder, no_space_is_an_error
 from modernbert.run_names import check_run_name, is_file_name, numbered
 from modernbert.temporary import TEMPORARY, held, is_held, sweep, try_lock
 
-# Format 1 had a training's settings by name, format 2 has them in sections.
-FORMAT = 2
+if TYPE_CHECKING:
+    from modernbert.records.record import RunRecord
+
 RECORD, LOCK = "run.json", ".lock"
 # What an evaluation writes before its record: without one, it was killed, and is worth nothing.
 BEFORE_RECORD = {LOCK, "scores.jsonl", "mteb.json"}
@@ -33,7 +34,7 @@ DAMAGED = "The file was damaged or edited. Restore it, or move the run's folder 
 class Survey:
     """All runs of a store: the records that can be read, and what is wrong with the others."""
 
-    records: dict[str, dict[str, Any]]
+    records: dict[str, RunRecord]
     damaged: dict[str, BadRun]
 
     def notes(self) -> list[str]:
@@ -82,7 +83,7 @@ class RunStore:
         except OSError as error:
             raise BadRun(f"the runs cannot be read ({error.strerror})", where=str(self.root)) from None
 
-    def read(self, name: str) -> dict[str, Any]:
+    def read(self, name: str) -> RunRecord:
         """Return the record of the run called `name`.
 
         Raises:
@@ -201,7 +202,7 @@ def _remove_if_vacant(folder: Path) -> None:
 def _has_old_checkpoints(folder: Path) -> bool:
     """Is the run finished, and its checkpoints not yet removed?"""
     try:
-        return (folder / "checkpoints").is_dir() and read_run(folder)["status"] == "finished"
+        return (folder / "checkpoints").is_dir() and read_run(folder).status == "finished"
     except BadRun:
         return False
 
@@ -217,57 +218,34 @@ def _sweep_run(folder: Path) -> None:
         os.close(handle)
 
 
-def rows_of(split: dict[str, Any]) -> str:
-    """Return how many rows of a split were used, and of how many when not all were."""
-    return part_of_rows(split) or str(split.get("rows", "?"))
-
-
-def part_of_rows(split: dict[str, Any]) -> str:
-    """Return how many rows of a split were used, of how many; empty when all were."""
-    rows, used = split.get("rows"), split.get("used")
-    return "" if used in (None, rows) else f"{used} of {rows}"
-
-
-def read_run(folder: Path) -> dict[str, Any]:
+def read_run(folder: Path) -> RunRecord:
     """Return a run's record; a run that says `running` while nobody holds its lock is `interrupted`.
 
     Raises:
         BadRun: the record is damaged, or written by another version of the format.
     """
     record = _read_record(folder / RECORD)
-    if record["status"] == "running" and not is_locked(folder):
+    if record.status == "running" and not is_locked(folder):
         record = _read_record(folder / RECORD)  # it may have ended in between
-        if record["status"] == "running":
-            record["status"] = "interrupted"
+        if record.status == "running":
+            return record.model_copy(update={"status": "interrupted"})
     return record
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> RunRecord:
     from modernbert.reading import read_object
-    from modernbert.record_schema import check_record
-    from modernbert.settings.forms import upgraded
+    from modernbert.records.read import read_record
 
     try:
-        record = read_object(path, BadRun, what="the run's record")
-        found = record.get("format")
-        if found == 1:
-            record = upgraded(record)
-        elif found != FORMAT:
-            raise BadRun(
-                f"the run has format {found!r:.50}; this version of mbert reads formats 1 to {FORMAT}",
-                where=str(path),
-                fix="Use the version of mbert that wrote it (see `versions` in the file).",
-            )
-        check_record(record, str(path))
+        return read_record(read_object(path, BadRun, what="the run's record"), str(path))
     except BadRun as error:
         error.fix = error.fix or DAMAGED
         raise
-    return record
 
 
-def write_run(folder: Path, record: dict[str, Any]) -> None:
+def write_run(folder: Path, record: RunRecord) -> None:
     """Replace a run's record as a whole."""
-    write_json(folder / RECORD, {**record, "format": FORMAT})
+    write_json(folder / RECORD, record.as_dict())
 
 
 def _default_root() -> Path:

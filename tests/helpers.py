@@ -108,12 +108,20 @@ def _request(target: str, model: str, settings: dict) -> dict:
     return Request(target=target, model=model, settings=settings).as_dict()
 
 
+def record_of(plain: dict):
+    """Return the record that plain data describes, as it is read from a file."""
+    from modernbert.records.read import read_record
+    from modernbert.records.record import FORMAT
+
+    return read_record({**plain, "format": FORMAT}, "a test")
+
+
 def keep_run(store, name: str, record: dict) -> Path:
     """Write a run with this record and return its folder."""
     from modernbert.runs import write_run
 
     with store.new_run(name, exact=True) as folder:
-        write_run(folder, record)
+        write_run(folder, record_of(record))
     return folder
 
 

@@ -78,7 +78,7 @@ def test_training_and_prediction_tell_of_every_step(tmp_path, reviews, tiny_bert
     with watched_by(recorder):
         run = finetune(request_of(reviews, tiny_bert, epochs=1.0), store)
     steps = [event[2] for event in recorder.events if event[:2] == ("advanced", "training")]
-    assert steps == list(range(run.record["training"]["planned_steps"] + 1))
+    assert steps == list(range(run.record.training.planned_steps + 1))
     running = [e for e in recorder.events if e[1] == "running the model"]
     totals = [e[2] for e in running if e[0] == "began"]
     reached = [running[i - 1][2] for i, e in enumerate(running) if e[0] == "ended"]

@@ -47,7 +47,7 @@ def test_settings_without_effect_are_refused_in_python_too(settings, message, re
 
 
 def test_fine_tune_score_predict_and_compare(run, tiny_bert, tmp_path):
-    assert run.name == "toy" and run.record["config"]["schedule"]["epochs"] == 1
+    assert run.name == "toy" and run.record.config.schedule.epochs == 1
     other = write_csv(
         tmp_path / "other.csv", [{"text": f"new {r['text']}", "label": r["label"]} for r in toy_rows(40)]
     )

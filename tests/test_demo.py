@@ -57,7 +57,7 @@ def test_demo(store):
     found = demo.run_demo(store, settings={"epochs": 0.1, "max_length": 32})
     names = ["bm25 (code)", f"{EMBEDDED}, before", found.run, f"{found.run} + bm25"]
     assert [system.system for system in found.systems] == names
-    assert store.read(found.run)["status"] == "finished"
+    assert store.read(found.run).status == "finished"
     assert [answer.question for answer in found.answers] == list(demo.QUESTIONS)
     assert all(list(answer.ranks) == names[:3] for answer in found.answers)
     assert all(0 <= rank <= demo.SHOWN for answer in found.answers for rank in answer.ranks.values())

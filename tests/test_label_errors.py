@@ -60,7 +60,7 @@ def test_by_a_cross_validation_of_the_same_rows_and_by_a_model_that_saw_none(sto
     assert all(
         names[rows[one.row]] == one.suggested != labels[one.row - 1] == one.label for one in found.found
     )
-    fold = run.record["folds"][0]
+    fold = run.record.folds[0]
     with pytest.raises(BadOption, match=f"{fold} was trained on 30 of 60 rows"):
         find_label_errors(own, fold, store)
     other = write_csv(tmp_path / "others.csv", toy_rows(40, seed=9))

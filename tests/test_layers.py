@@ -161,35 +161,3 @@ def test_json_is_read_in_one_place():
             found = {ast.unparse(c) for c in calls} & {"json.load", "json.loads", "json.JSONDecoder"}
             name = str(path.relative_to(ROOT))
             assert not found or name in {"modernbert/reading.py", *READ_THEMSELVES}, f"{name}: {found}"
-
-
-# Files that take the settings of a record as a whole, or those of an evaluation, which have no sections.
-TAKE_WHOLE = {
-    "modernbert/comparison/agreement.py",
-    "modernbert/comparison/systems.py",
-    "modernbert/lineage.py",
-    "modernbert/record_schema.py",
-    "modernbert/settings/forms.py",
-    "modernbert/finetuning/record.py",
-}
-
-
-def test_settings_of_a_record_are_read_by_name():
-    """`record["config"]` has sections: `.get("lora")` of it would be true of every run."""
-    for folder in ("modernbert", "cli"):
-        for path in files(folder):
-            tree = ast.parse(path.read_text())
-            wrapped = {
-                id(part)
-                for call in ast.walk(tree)
-                if isinstance(call, ast.Call) and ast.unparse(call.func) == "by_name"
-                for part in ast.walk(call)
-            }
-            found = [
-                part.lineno
-                for part in ast.walk(tree)
-                if isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "'config'"
-                if isinstance(part.ctx, ast.Load) and id(part) not in wrapped
-            ]
-            name = str(path.relative_to(ROOT))
-            assert not found or name in TAKE_WHOLE, f"{name}, lines {found}: by_name(record['config'])"

@@ -70,7 +70,7 @@ def test_tags_are_added_once_and_removed(store):
     assert tag_run(store, "a", ["first", "best", "first"]) == ["first", "best"]
     assert tag_run(store, "a", ["best", "last"]) == ["first", "best", "last"]
     assert tag_run(store, "a", ["first"], remove=True) == ["best", "last"]
-    assert store.read("a") == before | {"tags": ["best", "last"]}
+    assert store.read("a") == before.with_values(tags=("best", "last"))
 
 
 def test_a_tag_that_a_run_does_not_have_is_not_removed(store):
@@ -80,4 +80,4 @@ def test_a_tag_that_a_run_does_not_have_is_not_removed(store):
         tag_run(store, "a", ["best", "bst"], remove=True)
     with lock(store.path("a")), pytest.raises(BadRun, match="another process"):
         tag_run(store, "a", ["more"])
-    assert store.read("a")["tags"] == ["best"]
+    assert store.read("a").tags == ("best",)

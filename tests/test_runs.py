@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import keep_run, made_run, running_record
+from helpers import keep_run, made_run, record_of, running_record
 
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.runs import RunStore, is_locked, lock, read_run, write_run
@@ -18,10 +18,10 @@ from modernbert.runs import RunStore, is_locked, lock, read_run, write_run
 
 def test_a_running_record_without_its_process_is_interrupted(store):
     folder = keep_run(store, "toy", running_record())
-    assert store.read("toy")["status"] == "interrupted"
+    assert store.read("toy").status == "interrupted"
     with lock(folder):
         assert is_locked(folder)
-        assert store.read("toy")["status"] == "running"
+        assert store.read("toy").status == "running"
 
 
 def test_two_processes_cannot_share_a_run(store):
@@ -66,7 +66,7 @@ def test_a_name_is_reserved_while_it_is_held_and_given_back_without_a_record(sto
         assert (first.name, second.name) == ("toy", "toy-2")
         with pytest.raises(BadOption, match="already"), store.new_run("toy", exact=True):
             pass
-        write_run(second, running_record())
+        write_run(second, record_of(running_record()))
     assert [folder.name for folder in store.root.iterdir()] == ["toy-2"]
     with store.new_run("toy", exact=True):
         pass
@@ -157,7 +157,7 @@ def test_a_damaged_run_is_left_out_and_named(store):
 
 def test_a_record_is_replaced_as_a_whole(store):
     folder = keep_run(store, "toy", running_record() | {"more": 1})
-    write_run(folder, running_record())
+    write_run(folder, record_of(running_record()))
     assert "more" not in json.loads((folder / "run.json").read_text())
 
 

@@ -12,12 +12,12 @@ over: on a CPU it is left out of the long texts.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from _common import RESULTS, read_records, write_records
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -34,7 +34,7 @@ from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "architectures.json"
+OUTPUT = RESULTS / "architectures.json"
 VOCABULARY = 30_000  # every model's vocabulary is larger
 # Mean and deviation of the lengths, and documents on a CPU; a GPU gets 64 times as many.
 SHAPES = {
@@ -108,14 +108,13 @@ def place(record: dict) -> tuple[int, int]:
 
 def keep(records: list[dict], path: Path) -> None:
     """Put records into the file, in the place of older ones of the same work."""
-    old = json.loads(path.read_text()) if path.is_file() else []
+    old = read_records(path)
     every = {place(r): r for r in [*old, *records]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([every[key] for key in sorted(every)], indent=1) + "\n")
+    write_records([every[key] for key in sorted(every)], path)
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:

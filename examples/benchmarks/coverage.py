@@ -23,6 +23,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from _common import RESULTS, write_records
 from scipy import stats
 from simulated import LEVELS, Law, classes, laws
 
@@ -31,7 +32,7 @@ from modernbert.evaluation.sums import BOUNDS, sums_of
 from modernbert.model.device import describe_hardware
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "coverage.json"
+OUTPUT = RESULTS / "coverage.json"
 EXAMPLES = (30, 100, 300, 1000)
 SEEDS = (1, 2, 3, 5)
 # How often an interval should hold the truth, and how unlikely a sample must be to show that it does not.
@@ -228,8 +229,7 @@ def main() -> None:
     )
     record["summary"] = summary(record)
     record["summary_before"] = summary(before) if before else read().get("summary_before")
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(record, indent=1) + "\n")
+    write_records(record, given.output)
     print(table(record))
 
 

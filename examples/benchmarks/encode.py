@@ -8,13 +8,13 @@ length, batches of 32), in turns with the same call after `modernbert.accelerate
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from _common import RESULTS, read_records, write_records
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -27,7 +27,7 @@ from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.versions import versions
 
 WORK = ("short", "pairs", "mix", "512")
-OUTPUT = Path(__file__).parent / "results" / "encode.json"
+OUTPUT = RESULTS / "encode.json"
 
 
 def make(folder: Path, layers: int, device: str) -> SentenceTransformer:
@@ -88,7 +88,7 @@ def table(records: list[dict]) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -115,8 +115,7 @@ def main() -> None:
             limit = 1e-4 if precision == "fp32" else 5e-2
             assert found["difference"] <= limit, f"vectors differ by {found['difference']:.2g}"
             records.append(found | {"versions": versions(), "hardware": describe_hardware()})
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

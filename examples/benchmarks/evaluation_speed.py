@@ -20,10 +20,12 @@ import sys
 import time
 from pathlib import Path
 
+from _common import RESULTS, read_records, write_records
+
 MODEL = "minilm"
 TOOLS = ("mbert", "sentence-transformers", "mteb")
 LENGTH = 256
-RESULTS = Path(__file__).parent / "results" / "evaluation_speed.json"
+OUTPUT = RESULTS / "evaluation_speed.json"
 
 
 def read_collection(folder: Path):
@@ -153,7 +155,7 @@ def run(folder: Path, precision: str, rounds: int) -> dict:
 
 
 def read() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -161,7 +163,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--precision", choices=("fp32", "bf16"), action="append")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--work", choices=TOOLS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
@@ -169,8 +171,7 @@ def main() -> None:
     records = [
         run(given.folder, precision, given.rounds) for precision in given.precision or ("fp32", "bf16")
     ]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

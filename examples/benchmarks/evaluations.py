@@ -7,12 +7,13 @@ Nothing is computed here: every figure is read from a finished run's record.
 """
 
 import argparse
-import json
 from pathlib import Path
+
+from _common import RESULTS, read_records, write_records
 
 from modernbert.runs import RunStore
 
-OUTPUT = Path(__file__).parent / "results" / "evaluations.json"
+OUTPUT = RESULTS / "evaluations.json"
 KEPT = ("task", "model", "config", "data", "results", "notes", "machine", "hardware", "versions", "created")
 
 
@@ -35,7 +36,7 @@ def table(records: list[dict]) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -45,10 +46,9 @@ def main() -> None:
     given = parser.parse_args()
     store = RunStore(given.runs_dir)
     runs = [store.read(name) for name in store.names()]
-    found = [run for run in runs if run["kind"] == "retrieval" and run["status"] == "finished"]
-    records = [{key: run[key] for key in KEPT} for run in found]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    found = [run for run in runs if run.kind == "retrieval" and run.status == "finished"]
+    records = [{key: run.as_dict()[key] for key in KEPT} for run in found]
+    write_records(records, given.output)
     print(table(records))
 
 

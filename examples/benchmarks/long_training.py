@@ -21,7 +21,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from _common import RESULTS, read_records, write_records
+
 TOOLS = ("mbert", "transformers")
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}  # of logits around 1: bf16 keeps two to three digits
 
@@ -111,7 +112,7 @@ def table(records: list[dict]) -> str:
 
 def read() -> list[dict]:
     path = RESULTS / "long_training-cpu.json"
-    return json.loads(path.read_text()) if path.is_file() else []
+    return read_records(path)
 
 
 def main() -> None:
@@ -131,8 +132,7 @@ def main() -> None:
         records.append(run(precision, given))
         kind = "gpu" if records[-1]["hardware"]["gpu"] and given.device != "cpu" else "cpu"
         path = given.output or RESULTS / f"long_training-{kind}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(records, indent=1) + "\n")
+        write_records(records, path)
     print(table(records))
 
 

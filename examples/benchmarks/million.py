@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _common import RESULTS, read_records, write_records
 
 from modernbert.index.chunks import Chunk
 from modernbert.index.nearest import Nearest
@@ -31,7 +32,7 @@ from modernbert.model.device import describe_hardware
 from modernbert.reading import checked
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "million.json"
+OUTPUT = RESULTS / "million.json"
 SIZE, INNER, PART, QUERIES = 384, 24, 10_000, 200
 
 
@@ -141,7 +142,7 @@ def table(records: list[dict]) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -160,8 +161,7 @@ def main() -> None:
             sys.exit(done.stderr)
         found |= json.loads(done.stdout.splitlines()[-1])
     record = {"chunks": given.chunks, **found, "hardware": describe_hardware(), "versions": versions()}
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps([record], indent=1) + "\n")
+    write_records([record], given.output)
     print(table([record]))
 
 

@@ -7,8 +7,9 @@ seeds, which draw the random weights too. What is in `--runs` already is not tra
 """
 
 import argparse
-import json
 from pathlib import Path
+
+from _common import RESULTS, read_records, write_records
 
 from modernbert.comparison.baselines import run_baseline
 from modernbert.comparison.compare import compare
@@ -22,7 +23,7 @@ from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "nano.json"
+OUTPUT = RESULTS / "nano.json"
 SETTINGS = {
     "glue/sst2": {"epochs": 1.0, "max_length": 128, "learning_rate": 5e-4},
     "codesearch/stdlib": {"epochs": 1.0, "max_length": 128, "learning_rate": 2e-4, "max_tokens": 16384},
@@ -37,19 +38,19 @@ WITHOUT_NETWORK = {"glue/sst2": "tfidf", "codesearch/stdlib": "bm25 (code)"}
 def train(task: str, seed: int, *, random: bool, given: argparse.Namespace) -> None:
     store = RunStore(given.runs)
     name = f"{Path(task).name}-{EMBEDDED}{'-random' if random else ''}-s{seed}"
-    if store.has(name) and store.read(name)["status"] == "finished":
+    if store.has(name) and store.read(name).status == "finished":
         return
     settings = {**SETTINGS[task], **(MORE[task] if random else {}), "seed": seed}
     request = Request(target=task, model=EMBEDDED, settings=settings, data_dir=given.data_dir, name=name)
     done = finetune(request, store)
-    score, minutes = done.headline.main.value, done.record["training"]["minutes"]
+    score, minutes = done.headline.main.value, done.record.training.minutes
     print(name, f"{score:.4f}", f"{minutes:.1f} min", flush=True)
 
 
 def without_network(task: str, given: argparse.Namespace) -> None:
     """TF-IDF is a run of its own; BM25 comes with an evaluation of the embedded model as it is."""
     store = RunStore(given.runs)
-    kinds = {(store.read(name)["kind"], store.read(name)["task"]["name"]) for name in store.names()}
+    kinds = {(store.read(name).kind, store.read(name).task.name) for name in store.names()}
     if task == "glue/sst2" and ("baseline", task) not in kinds:
         run_baseline("tfidf", Request(target=task, model="tfidf", data_dir=given.data_dir), store)
     elif task == "codesearch/stdlib" and ("retrieval", task) not in kinds:
@@ -97,7 +98,7 @@ def _difference(contrasts: list[dict], model: str, base: str) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -115,8 +116,7 @@ def main() -> None:
                 train(task, seed, random=random, given=given)
     facts = {"hardware": describe_hardware(), "versions": versions(), "settings": SETTINGS, "more": MORE}
     records = [{**facts, "comparison": compared(task, given)} for task in given.tasks]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

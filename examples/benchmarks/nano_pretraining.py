@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from _common import RESULTS, write_records
 
 from modernbert.comparison.compare import compare
 from modernbert.evaluation.shown import interval_text
@@ -28,7 +29,7 @@ from modernbert.training.inputs import Request
 from modernbert.training.signals import StopRequest
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "nano_pretraining.json"
+OUTPUT = RESULTS / "nano_pretraining.json"
 HELD_OUT = 0.005
 LENGTHS = (128,)
 SETTINGS = {
@@ -97,12 +98,12 @@ def measure(name: str, scores: list[dict], found: Difference) -> dict:
 
 def train(task: str, model: str, seed: int, *, kind: str, data_dir: str | None, store: RunStore) -> None:
     name = f"{Path(task).name}-{Path(model).name}-s{seed}"
-    if store.has(name) and store.read(name)["status"] == "finished":
+    if store.has(name) and store.read(name).status == "finished":
         return
     settings = {**SETTINGS[task], "learning_rate": RATES[task][kind], "seed": seed}
     request = Request(target=task, model=model, settings=settings, data_dir=data_dir, name=name)
     done = finetune(request, store)
-    print(name, f"{done.main:.4f}", f"{done.record['training']['minutes']:.1f} min", flush=True)
+    print(name, f"{done.main:.4f}", f"{done.record.training.minutes:.1f} min", flush=True)
 
 
 def finetuned(task: str, models: list[str], store: RunStore) -> dict:
@@ -167,8 +168,7 @@ def main() -> None:
         "hardware": describe_hardware(),
         "versions": versions(),
     }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(record, indent=1) + "\n")
+    write_records(record, given.output)
     print(table(record))
 
 

@@ -7,11 +7,11 @@ as mbert runs them, on the same random tokens.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from _common import RESULTS, read_records, write_records
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from modernbert.benchmark.engines import Mbert, Setting
@@ -22,7 +22,7 @@ from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.pretraining.architectures import ARCHITECTURES
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "nano_speed.json"
+OUTPUT = RESULTS / "nano_speed.json"
 NAMES = {"mbert": "nano", "bert": "bert-nano"}
 LENGTHS = (128, 512, 2048, 8192)
 VOCABULARY = 8192
@@ -55,7 +55,7 @@ def table(records: list[dict]) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -79,8 +79,7 @@ def main() -> None:
                 found = measure(engines, of_length(length, given.tokens, VOCABULARY), rounds=given.rounds)
                 mode = "training" if training else "inference"
                 records.append({**facts, "mode": mode, "precision": precision, **found.as_dict()})
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

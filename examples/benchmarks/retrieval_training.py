@@ -24,6 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from _common import RESULTS, read_records, write_records
+
 MODEL = "minilm"
 TASKS = ("codesearch/stdlib", "codesearch/so-python")
 COMMON = {"epochs": 2.0, "max_length": 128}
@@ -34,7 +36,7 @@ SETTINGS = {
     "codesearch/so-python": {**COMMON, "batch_size": 512, "learning_rate": 2e-4},
 }
 CACHED = 64  # sentence-transformers takes larger batches in pieces of as many, as mbert always does
-RESULTS = Path(__file__).parent / "results" / "retrieval_training.json"
+OUTPUT = RESULTS / "retrieval_training.json"
 
 
 def run_mbert(inputs, store) -> dict:
@@ -43,8 +45,8 @@ def run_mbert(inputs, store) -> dict:
     result = finetune(inputs.request, store)
     return {
         "test": result.headline.main.value,
-        "history": [entry["metrics"]["ndcg_at_10"] for entry in result.record["training"]["history"]],
-        "peak_memory_mib": result.record["training"]["peak_memory_mib"],
+        "history": [entry.metrics["ndcg_at_10"] for entry in result.record.training.history],
+        "peak_memory_mib": result.record.training.peak_memory_mib,
         "notes": result.headline.notes,
     }
 
@@ -255,7 +257,7 @@ def main() -> None:
 
 
 def read() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+    return read_records(OUTPUT)
 
 
 def add(tool: str, task: str, seed: int, given: argparse.Namespace) -> None:
@@ -264,8 +266,7 @@ def add(tool: str, task: str, seed: int, given: argparse.Namespace) -> None:
         return
     record = measure(tool, task, seed, given)
     print(*key.values(), f"nDCG@10 {record['test']:.4f}", f"{record['minutes']:.2f} min", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([*read(), record], indent=1) + "\n")
+    write_records([*read(), record], OUTPUT)
 
 
 if __name__ == "__main__":

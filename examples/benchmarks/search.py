@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _common import RESULTS, read_records, write_records
 
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.embed_file import embed_file
@@ -32,7 +33,7 @@ from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "search.json"
+OUTPUT = RESULTS / "search.json"
 QUERIES = 200
 
 
@@ -121,7 +122,7 @@ def table(records: list[dict]) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -136,8 +137,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = run(given, Path(folder))
     records = [found | {"hardware": describe_hardware(), "versions": versions()}]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

@@ -24,7 +24,6 @@ to a JSON file: what is there already for the same number of layers is replaced.
 
 import argparse
 import importlib.util
-import json
 import logging
 import tempfile
 import warnings
@@ -32,6 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from _common import RESULTS, read_records, write_records
 from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
 from modernbert.benchmark.engines import Setting, Transformers, exact_logits, make_engines
@@ -44,7 +44,6 @@ from modernbert.model.packing import pack
 from modernbert.settings.sections import LoraConfig
 from modernbert.versions import versions
 
-RESULTS = Path(__file__).parent / "results"
 OTHERS = ("transformers", "transformers sorted", "accelerate", "onnxruntime", "openvino")
 
 
@@ -169,7 +168,7 @@ def _place(record: dict) -> tuple:
 
 def read() -> list[dict]:
     path = RESULTS / "speed-cpu.json"
-    return json.loads(path.read_text()) if path.is_file() else []
+    return read_records(path)
 
 
 def key(record: dict) -> tuple:
@@ -178,9 +177,8 @@ def key(record: dict) -> tuple:
 
 def keep(record: dict, path: Path) -> None:
     """Put a record into the file, in the place of an older one."""
-    old = json.loads(path.read_text()) if path.is_file() else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([r for r in old if key(r) != key(record)] + [record], indent=1) + "\n")
+    old = read_records(path)
+    write_records([r for r in old if key(r) != key(record)] + [record], path)
 
 
 def main() -> None:

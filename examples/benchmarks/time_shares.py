@@ -11,11 +11,11 @@ Model, texts and engine are speed.py's.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from _common import RESULTS, read_records, write_records
 from torch.profiler import ProfilerActivity, profile
 from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
@@ -26,7 +26,7 @@ from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.versions import versions
 
-OUTPUT = Path(__file__).parent / "results" / "time_shares-cpu.json"
+OUTPUT = RESULTS / "time_shares-cpu.json"
 LINEAR = ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise")
 ATTENTION = ("_scaled_dot_product", "aten::bmm", "aten::_softmax")
 
@@ -72,7 +72,7 @@ def table(records: list[dict]) -> str:
 
 
 def read() -> list[dict]:
-    return json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else []
+    return read_records(OUTPUT)
 
 
 def main() -> None:
@@ -92,8 +92,7 @@ def main() -> None:
         for mode in given.mode
         for precision in given.precision
     ]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(records, indent=1) + "\n")
+    write_records(records, given.output)
     print(table(records))
 
 

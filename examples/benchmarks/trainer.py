@@ -23,10 +23,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from _common import RESULTS, read_records, write_records
+
 MODEL = "minilm"
 EPOCHS = dict.fromkeys(("sst2", "cola", "mrpc", "rte", "stsb"), 3.0)
 RATES = {"full": 5e-5, "lora": 5e-4}
-RESULTS = Path(__file__).parent / "results" / "trainer.json"
+OUTPUT = RESULTS / "trainer.json"
 
 
 def settings(task: str, method: str, seed: int) -> dict:
@@ -43,7 +45,7 @@ def run_mbert(inputs, store) -> dict:
     from modernbert.finetuning.finetune import finetune
 
     result = finetune(inputs.request, store)
-    training = result.record["training"]
+    training = result.record.training
     return {
         "scores": {s.metric: s.value for s in result.splits[0].scores},
         "peak_memory_mib": training["peak_memory_mib"],
@@ -231,7 +233,7 @@ def main() -> None:
 
 
 def read() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+    return read_records(OUTPUT)
 
 
 def add(tool: str, task: str, method: str, seed: int, data_dir: str) -> None:
@@ -240,8 +242,7 @@ def add(tool: str, task: str, method: str, seed: int, data_dir: str) -> None:
         return
     record = measure(tool, task, method, seed, data_dir)
     print(*key.values(), record["scores"], f"{record['minutes']:.2f} min", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([*read(), record], indent=1) + "\n")
+    write_records([*read(), record], OUTPUT)
 
 
 if __name__ == "__main__":

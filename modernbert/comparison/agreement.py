@@ -11,7 +11,8 @@ from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.systems import parts_of
 from modernbert.evaluation.protocols import PROTOCOLS
 from modernbert.evaluation.sums import OF_ONE_CLASS, RANKED
-from modernbert.settings.forms import by_name
+from modernbert.records.record import BaselineRecord, EvaluateRecord, FinetuneRecord, RetrievalRecord
+from modernbert.records.settings import StoredProtocol
 
 # Settings that say how a training is carried out, not what is trained.
 HANDLING = {
@@ -30,27 +31,28 @@ Differing = dict[str, tuple[Any, Any]]
 
 def scored_under(outcome: Outcome) -> Conditions:
     """Return what a result was measured under."""
-    splits = outcome.record["data"]["splits"]
+    splits = outcome.record.data.splits
     return {
         "metric": _metric(outcome),
         "split": outcome.split,
-        "data": splits.get(outcome.split, {}).get("fingerprint"),
+        "data": splits[outcome.split].fingerprint,
         **_protocol(outcome),
     }
 
 
 def _metric(outcome: Outcome) -> str:
-    task = outcome.record["task"]
-    of_one = outcome.metric in (*OF_ONE_CLASS, *RANKED) and len(task["labels"]) == 2
-    return f"{outcome.metric} of {task['labels'][outcome.positive]}" if of_one else outcome.metric
+    task = outcome.record.task
+    of_one = outcome.metric in (*OF_ONE_CLASS, *RANKED) and len(task.labels) == 2
+    return f"{outcome.metric} of {task.labels[outcome.positive]}" if of_one else outcome.metric
 
 
 def _protocol(outcome: Outcome) -> Conditions:
-    if outcome.record["task"]["kind"] == "retrieval":
+    if outcome.record.task.kind == "retrieval":
         return _search_protocol(outcome)
-    if outcome.record["kind"] != "evaluate" or outcome.training is None:
-        return {"tokens read": "as trained"} if outcome.training else {}
-    length, trained = (by_name(kept["config"])["max_length"] for kept in (outcome.record, outcome.training))
+    record, training = outcome.record, outcome.training
+    if not isinstance(record, EvaluateRecord) or training is None:
+        return {"tokens read": "as trained"} if training else {}
+    length, trained = record.config.max_length, training.config.data.max_length
     return {"tokens read": "as trained" if length == trained else length}
 
 
@@ -61,28 +63,28 @@ def _search_protocol(outcome: Outcome) -> Conditions:
     many tokens the model reads, that is not the model's own length.
     """
     record = outcome.record
-    searched = record["config"] if record["kind"] == "retrieval" else record
-    protocol = searched.get("protocol") or asdict(PROTOCOLS["mteb"])
-    found = {"titles": protocol.get("titles"), "identical ids left out": protocol.get("identical")}
-    if record["kind"] == "retrieval" and parts_of(record, outcome.result) == ("bm25",):
+    kept = record.config.protocol if isinstance(record, RetrievalRecord) else record.protocol
+    protocol = kept or StoredProtocol.model_validate(asdict(PROTOCOLS["mteb"]))
+    found = {"titles": protocol.titles, "identical ids left out": protocol.identical}
+    if isinstance(record, RetrievalRecord) and parts_of(record, outcome.result) == ("bm25",):
         return found
-    length = outcome.training["settings"].get("max_length") if outcome.training else 0
-    chosen = f", but {length} tokens" if length and not protocol.get("max_length") else ""
-    return found | {"protocol": protocol["name"] + chosen}
+    length = outcome.training.settings.get("max_length") if outcome.training else 0
+    chosen = f", but {length} tokens" if length and not protocol.max_length else ""
+    return found | {"protocol": protocol.name + chosen}
 
 
 def trained_under(outcome: Outcome) -> Conditions:
     """Return what a model was trained under, as far as any two models must agree in it."""
     record, training = outcome.record, outcome.training
-    if record["kind"] == "baseline":
-        data = record["data"]["splits"].get("train", {}).get("fingerprint")
-        return {"training data": data, "rows at most": record["request"].get("limit")}
+    if isinstance(record, BaselineRecord):
+        train = record.data.splits.get("train")
+        return {"training data": train and train.fingerprint, "rows at most": record.request.limit}
     if training is None:
         return {}
     return {
-        "training data": training["data"],
-        "rows at most": training["limit"],
-        "recipe": training["recipe"],
+        "training data": training.data,
+        "rows at most": training.limit,
+        "recipe": training.recipe,
         "started from": outcome.id.start or "the model as it comes",
         "selection": selection(outcome),
     }
@@ -92,9 +94,9 @@ def selection(outcome: Outcome) -> str | None:
     """Return how the kept step of a training was chosen, in relation to what is scored here."""
     if outcome.training is None:
         return None
-    if by_name(outcome.training["config"])["keep"] == "last":
+    if outcome.training.config.evaluation.keep == "last":
         return "the last step"
-    own = outcome.record["data"]["splits"][outcome.split]["fingerprint"] == outcome.training["chosen_on"]
+    own = outcome.record.data.splits[outcome.split].fingerprint == outcome.training.chosen_on
     return "the best step on these examples" if own else "the best step on other examples"
 
 
@@ -109,7 +111,7 @@ def between_models(first: Outcome, second: Outcome) -> Differing:
 
 def between_seeds(first: Outcome, second: Outcome) -> Differing:
     """Return the conditions in which two seeds of one model differ: every setting, precision, versions."""
-    known = [set(by_name(o.training["config"])) for o in (first, second) if o.training]
+    known = [set(o.training.config.by_name()) for o in (first, second) if o.training]
     names = set.intersection(*known) - HANDLING if len(known) == 2 else set()
     found = _differing(first, second) | _settings(first, second, names)
     pairs = {
@@ -137,7 +139,7 @@ def _differing(first: Outcome, second: Outcome) -> Differing:
 def _set_by_user(first: Outcome, second: Outcome) -> set[str]:
     if first.id.trained_on != second.id.trained_on:
         return set()
-    given = {name for o in (first, second) if o.training for name in o.training["settings"]}
+    given = {name for o in (first, second) if o.training for name in o.training.settings}
     return given - HANDLING - OWN
 
 
@@ -145,7 +147,7 @@ def _settings(first: Outcome, second: Outcome, names: set[str]) -> Differing:
     """Return which of the named settings differ, as training used them."""
     if first.training is None or second.training is None:
         return {}
-    one, other = by_name(first.training["config"]), by_name(second.training["config"])
+    one, other = first.training.config.by_name(), second.training.config.by_name()
     return {
         name: (one[name], other[name])
         for name in sorted(names)
@@ -154,19 +156,18 @@ def _settings(first: Outcome, second: Outcome, names: set[str]) -> Differing:
 
 
 def _precision(outcome: Outcome) -> str | None:
-    return outcome.training["precision"] if outcome.training else None
+    return outcome.training.precision if outcome.training else None
 
 
 def _scored_in(outcome: Outcome) -> str | None:
     """Return the precision of an evaluation; a training scores itself in its own."""
-    found: str | None = outcome.record.get("machine", {}).get("precision")
-    return None if outcome.record["kind"] == "finetune" else found
+    record = outcome.record
+    return None if isinstance(record, FinetuneRecord) or not record.machine else record.machine.precision
 
 
 def _version(outcome: Outcome, package: str) -> str | None:
-    versions = outcome.training["versions"] if outcome.training else outcome.record["versions"]
-    found: str | None = versions.get(package)
-    return found
+    versions = outcome.training.versions if outcome.training else outcome.record.versions
+    return versions.get(package)
 
 
 def one_result(outcome: Outcome) -> Hashable:

@@ -28,7 +28,7 @@ QUARTERS = 4
 
 def answers_of(outcome: Outcome, temperature: float = 1.0) -> Answers | None:
     """Return answers with their probabilities, at a temperature; None where answers have none."""
-    if outcome.logits is None or outcome.record["task"]["kind"] != "single_label":
+    if outcome.logits is None or outcome.record.task.kind != "single_label":
         return None
     assert outcome.labels is not None
     return Answers.of(outcome.labels, outcome.logits / temperature, outcome.clusters)
@@ -43,7 +43,7 @@ def confidence_of(outcome: Outcome) -> np.ndarray | None:
 def confusion(outcome: Outcome) -> np.ndarray:
     """Return how often each class (row) was taken for each (column), shape (C, C)."""
     assert outcome.labels is not None
-    classes = len(outcome.record["task"]["labels"])
+    classes = len(outcome.record.task.labels)
     counts_CC = np.zeros((classes, classes), int)
     np.add.at(counts_CC, (outcome.labels, outcome.predictions), 1)
     return counts_CC
@@ -73,8 +73,8 @@ def disagreement(first: Outcome, second: Outcome, lengths_N: np.ndarray | None) 
     a_N, b_N = is_right(first), is_right(second)
     parts: list[tuple[str, str, np.ndarray]] = [("all", "", np.ones(len(a_N), bool))]
     assert first.labels is not None
-    if first.record["task"]["kind"] == "single_label":
-        names = first.record["task"]["labels"]
+    if first.record.task.kind == "single_label":
+        names = first.record.task.labels
         parts += [("label", name, first.labels == i) for i, name in enumerate(names)]
     if (confidence_N := confidence_of(second)) is not None:
         parts += _quarters(f"confidence of {second.model}", confidence_N, "{:.2f} to {:.2f}")
@@ -120,9 +120,9 @@ def texts_of(outcome: Outcome) -> list[str] | None:
 
 def _request(outcome: Outcome) -> Request:
     record = outcome.record
-    if "request" in record:
-        return Request.from_dict(record["request"])
-    return Request(target=record["task"]["name"], model=record["model"]["name"])
+    if record.request:
+        return Request.of(record.request)
+    return Request(target=record.task.name, model=record.model.name)
 
 
 def _rows(outcome: Outcome) -> dict[str, str] | None:
@@ -130,22 +130,22 @@ def _rows(outcome: Outcome) -> dict[str, str] | None:
     task, _ = resolve_task(request)
     folder = bundle_folder(Path(request.data_dir) if request.data_dir else None)
     loaded = load_split(task, outcome.split, folder)
-    if loaded.record(task)["fingerprint"] != outcome.record["data"]["splits"][outcome.split]["fingerprint"]:
+    if loaded.record(task).fingerprint != outcome.record.data.splits[outcome.split].fingerprint:
         return None
     texts = [" \u2016 ".join(parts) for parts in to_texts(loaded.rows, task.text)]
     return {f"{outcome.split}/{n}": text for n, text in zip(loaded.rows.numbers, texts, strict=True)}
 
 
 def _queries(outcome: Outcome) -> dict[str, str] | None:
-    request, kept = _request(outcome), outcome.record["data"]["splits"][outcome.split]
-    if outcome.record["kind"] == "finetune":
-        return _held_out(request, outcome.split, kept["fingerprint"])
-    kind, _, place = kept["found_in"].partition(" ")
+    request, kept = _request(outcome), outcome.record.data.splits[outcome.split]
+    if outcome.record.kind == "finetune":
+        return _held_out(request, outcome.split, kept.fingerprint)
+    kind, _, place = kept.found_in.partition(" ")
     target = place if kind in ("folder", "file") else request.target
     folder = Path(request.data_dir) if request.data_dir else None
     for task in retrieval_tasks(target):
         loaded = load_collection(task, outcome.split, folder)
-        if loaded.record()["fingerprint"] == kept["fingerprint"]:
+        if loaded.record().fingerprint == kept.fingerprint:
             queries = loaded.collection.queries
             return {f"{outcome.split}/{name}": text for name, text in queries.items()}
     return None

@@ -5,10 +5,9 @@ Shape suffixes: N texts, C outputs, V terms.
 
 from __future__ import annotations
 
-import datetime
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 
 from modernbert.data.examples import Examples, to_examples
-from modernbert.data.sources import bundle_folder
+from modernbert.data.sources import bundle_folder, labelled_data
 from modernbert.data.task import Kind, Task
 from modernbert.evaluation.metrics import METRICS, measured
 from modernbert.evaluation.scoring import example_rows, score_split
@@ -31,6 +30,9 @@ from modernbert.evaluation.thresholds import with_thresholds
 from modernbert.files import write_jsonl
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
+from modernbert.records.base import Config
+from modernbert.records.record import BaselineRecord, now
+from modernbert.records.training import Effort, Model, StoredRequest
 from modernbert.runs import RunStore, write_run
 from modernbert.training.inputs import Request, limited
 from modernbert.training.resolve import load_training_splits, resolve_task
@@ -209,32 +211,24 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
     logits = {split: model.logits(examples[split].texts) for split in task.scored_splits}
     seconds = time.perf_counter() - began
     task = with_thresholds(task, examples[task.validation[0]].labels, logits[task.validation[0]])
-    results = [score_split(task, split, examples[split], part) for split, part in logits.items()]
-    record = {
-        "kind": "baseline",
-        "status": "finished",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "task": task.record(),
-        "model": {"name": name, "about": (type(model).__doc__ or "").splitlines()[0]},
-        "seed": None,
-        "config": {},
-        "request": request.as_dict(),
-        "data": {
-            "text": task.text,
-            "label": task.label,
-            "cluster": task.cluster,
-            "cells": asdict(task.cells),
-            "splits": {
-                split: part.record(task) | {"used": len(train if split == task.train else examples[split])}
-                for split, part in loaded.items()
-            },
-        },
-        "results": [part.as_dict() for part in results],
-        "training": {"minutes": round(minutes, 3), "peak_memory_mib": peak_memory()},
-        "inference": {"examples_per_second": round(_count(examples, logits) / max(seconds, 1e-9), 1)},
-        "hardware": describe_hardware(),
-        "versions": versions(),
-    }
+    results = tuple(score_split(task, split, examples[split], part) for split, part in logits.items())
+    used = {split: len(train if split == task.train else examples[split]) for split in loaded}
+    record = BaselineRecord(
+        kind="baseline",
+        status="finished",
+        created=now(),
+        task=task.record(),
+        model=Model(name=name, about=(type(model).__doc__ or "").splitlines()[0]),
+        seed=None,
+        config=Config(),
+        request=StoredRequest.model_validate(request.as_dict()),
+        data=labelled_data(task, {split: part.record(task, used[split]) for split, part in loaded.items()}),
+        results=results,
+        training=Effort(minutes=round(minutes, 3), peak_memory_mib=peak_memory()),
+        inference={"examples_per_second": round(_count(examples, logits) / max(seconds, 1e-9), 1)},
+        hardware=describe_hardware(),
+        versions=versions(),
+    )
     rows = (row for split, part in logits.items() for row in example_rows(task, split, examples[split], part))
     with store.new_run(f"{task.short_name}-{name}") as folder:
         write_jsonl(folder / "scores.jsonl", rows)

@@ -64,7 +64,7 @@ def _beside(
     names = [
         name
         for name, run in survey.records.items()
-        if run["status"] == "finished" and run["task"]["name"] in tasks and name not in runs
+        if run.status == "finished" and run.task.name in tasks and name not in runs
     ]
     others, notes = _read(store, names, strict=False)
     others = [o for o in others if not data_of(o)[1] or data_of(o) in data]
@@ -148,9 +148,9 @@ def _short(value: object) -> str:
 
 def _age(outcome: Outcome) -> tuple[str, bool, str]:
     """Return when its model was trained, whether the training scored itself, and when it was scored."""
-    created = str(outcome.record["created"])
-    trained = str(outcome.training["created"]) if outcome.training else created
-    return trained, outcome.record["kind"] == "finetune", created
+    created = outcome.record.created
+    trained = outcome.training.created if outcome.training else created
+    return trained, outcome.record.kind == "finetune", created
 
 
 def meant(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[str]:

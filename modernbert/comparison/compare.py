@@ -26,9 +26,9 @@ from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.errors import BadOption, BadRun
 from modernbert.evaluation.calibration import calibration_scores
-from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
-from modernbert.runs import RunStore, part_of_rows
+from modernbert.records.scores import Score
+from modernbert.runs import RunStore
 
 ByModel = Mapping[str, Sequence[Outcome]]
 
@@ -121,7 +121,7 @@ def _task(
     models = [_scores(runs, alike[model]) for model, runs in by_model.items()]
     return TaskComparison(
         task=first.task,
-        kind=first.record["task"]["kind"],
+        kind=first.record.task.kind,
         split=first.split,
         metric=first.metric,
         n=len(first.ids),
@@ -150,7 +150,7 @@ def _pairs(by_model: ByModel, baselines: Sequence[str]) -> list[tuple[str, str]]
 
 def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
     first, values = runs[0], [run.value for run in runs]
-    recipe = first.training["recipe"] if first.training else ""
+    recipe = first.training.recipe if first.training else ""
     sums = [run.sums for run in runs]
     low, high = interval(sums)
     return ModelScores(
@@ -170,8 +170,8 @@ def _scores(runs: Sequence[Outcome], differing: Differing) -> ModelScores:
         trained=first.trained,
         noise=noise_of_score(sums),
         calibration=_calibration(runs, [1.0] * len(runs)),
-        calibrated=_calibration(runs, [run.record.get("temperature", 1.0) for run in runs]),
-        rows=part_of_rows(first.record["data"]["splits"].get("train", {})),
+        calibrated=_calibration(runs, [run.record.temperature for run in runs]),
+        rows=train.part_of_rows if (train := first.record.data.splits.get("train")) else "",
     )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import Cost, ModelScores
 from modernbert.comparison.systems import parts_of
+from modernbert.records.record import RunRecord
 
 Machine = tuple[str, ...]
 
 
-def machine_of(record: Mapping[str, Any]) -> Machine:
+def machine_of(record: RunRecord) -> Machine:
     """Return what a run's speed depends on: the processor that it ran on, and how much of it."""
-    hardware, device = record["hardware"], record.get("machine", {}).get("device", "cpu")
+    hardware, device = record.hardware, record.machine.device if record.machine else "cpu"
     if device == "cuda":
         return ("cuda", str(hardware.get("gpu")))
     return (device, *(f"{hardware[key]} {key}" for key in ("cpu", "cores", "threads") if key in hardware))
@@ -24,33 +24,33 @@ def machine_of(record: Mapping[str, Any]) -> Machine:
 
 def cost_of(runs: Sequence[Outcome]) -> Cost:
     """Return what a model's runs on one task took; no times and no memory where their machines differ."""
-    records = [_measured(run) for run in runs]
-    parameters = records[0].get("parameters")
-    report = records[0]["data"].get("report") or {"splits": []}
-    cut = [split["truncated"] for split in report["splits"] if split["split"] == runs[0].split]
+    records = [run.record for run in runs if _is_measured(run)]
+    data, sizes = runs[0].record.data, records[0].parameters if records else None
+    cut = (
+        [split.truncated for split in data.report.splits if split.split == runs[0].split]
+        if data.report
+        else []
+    )
     found = Cost(
-        parameters=parameters["trained"] + parameters["frozen"] if parameters else None,
-        truncated=cut[0] if cut else records[0].get("truncated"),
+        parameters=sizes.trained + sizes.frozen if sizes else None,
+        truncated=cut[0] if cut else records[0].truncated if records else None,
     )
     if unlike(runs):
         return found
-    training = [record["training"] for record in records if "training" in record]
-    inference = [record.get("inference", {}) for record in records]
+    training = [record.training for record in records if record.training]
     return replace(
         found,
-        minutes=_mean([part["minutes"] for part in training]),
-        examples_per_second=_mean([part.get("examples_per_second") for part in inference]),
-        tokens_per_second=_mean([part.get("tokens_per_second") for part in inference]),
-        memory_mib=max((max(part["peak_memory_mib"].values()) for part in training), default=None),
+        minutes=_mean([part.minutes for part in training]),
+        examples_per_second=_mean([record.inference.get("examples_per_second") for record in records]),
+        tokens_per_second=_mean([record.inference.get("tokens_per_second") for record in records]),
+        memory_mib=max((max(part.peak_memory_mib.values()) for part in training), default=None),
     )
 
 
-def _measured(run: Outcome) -> Mapping[str, Any]:
-    """Return what was measured of this system: a record of searches has the encoder's figures alone."""
+def _is_measured(run: Outcome) -> bool:
+    """Was this system measured? A record of searches has the encoder's figures alone."""
     record = run.record
-    if record["kind"] != "retrieval":
-        return record
-    return record if parts_of(record, run.result) == ("encoder",) else {"data": record["data"]}
+    return record.kind != "retrieval" or parts_of(record, run.result) == ("encoder",)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -60,7 +60,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def unlike(runs: Sequence[Outcome]) -> list[str]:
     """Return the machines and precisions that runs were made with, in words, if these differ."""
-    found = {(machine_of(run.record), run.record.get("machine", {}).get("precision")) for run in runs}
+    found = {
+        (machine_of(run.record), run.record.machine.precision if run.record.machine else None) for run in runs
+    }
     machines, precisions = {m for m, _ in found}, {p for _, p in found if p}
     if len(machines) < 2 and len(precisions) < 2:
         return []
@@ -75,7 +77,7 @@ def speed_notes(by_model: Mapping[str, Sequence[Outcome]]) -> list[str]:
         for model, runs in by_model.items()
         if (found := unlike(runs))
     ]
-    timed = [run for runs in by_model.values() for run in runs if run.record.get("inference")]
+    timed = [run for runs in by_model.values() for run in runs if run.record.inference]
     if len(by_model) > 1 and (found := unlike(timed)):
         said = f"no front: speeds were measured with unlike machines or precisions ({'; '.join(found)})"
         notes.append(said)
@@ -85,7 +87,7 @@ def speed_notes(by_model: Mapping[str, Sequence[Outcome]]) -> list[str]:
 def with_front(models: Sequence[ModelScores], runs: Sequence[Outcome]) -> list[ModelScores]:
     """Mark the models that no other beats in both score and speed (the Pareto front), on one machine."""
     known = [(m, speed) for m in models if (speed := m.cost.examples_per_second) is not None]
-    if len(known) < 2 or unlike([run for run in runs if run.record.get("inference")]):
+    if len(known) < 2 or unlike([run for run in runs if run.record.inference]):
         return list(models)
     front = {m.model for m, speed in known if not any(_dominates(*other, m, speed) for other in known)}
     measured = {m.model for m, _ in known}

@@ -7,13 +7,14 @@ alone: nothing is ever told from a printed name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from modernbert.records.settings import Settings
+from modernbert.records.training import Model, TrainingFacts
 from modernbert.settings.config import every_setting
-from modernbert.settings.forms import by_name
 
 # What a model is called whose training was not that of all weights of the checkpoint as it came.
 LORA, RANDOM = "lora", "random"
@@ -148,52 +149,49 @@ def is_named(model: str, name: str) -> bool:
     return model == name or model.startswith(f"{name} (")
 
 
-def known_as(model: Mapping[str, Any]) -> str:
+def known_as(model: Model) -> str:
     """Return what a record's model is called: of a folder, its last part."""
-    name = str(model["name"])
+    name = model.name
     return Path(name).name if _is_folder(model) else name
 
 
-def _is_folder(model: Mapping[str, Any]) -> bool:
-    return Path(model["name"]).is_absolute() or str(model.get("found_in", "")).startswith("folder ")
+def _is_folder(model: Model) -> bool:
+    return Path(model.name).is_absolute() or model.found_in.startswith("folder ")
 
 
-def method_of(config: Mapping[str, Any]) -> str:
+def method_of(config: Settings) -> str:
     """Return what of a training's settings makes another model of its checkpoint."""
-    settings = by_name(config)
-    return LORA if settings.get("lora") else RANDOM if settings.get("random_weights") else ""
+    return LORA if config.lora.enabled else RANDOM if config.model.random_weights else ""
 
 
-def model_id(model: Mapping[str, Any], training: Mapping[str, Any] | None, task: str, start: str) -> ModelId:
+def model_id(model: Model, training: TrainingFacts | None, task: str, start: str) -> ModelId:
     """Return the id of a record's model.
 
     Args:
         model: the record's entry of it.
-        training: how it was trained, if it was (see `lineage`).
+        training: how it was trained, if it was .
         task: what it was scored on.
         start: what its training started from, where that was another training.
     """
-    loaded = training["model"] if training else model
-    folder = str(loaded.get("folder", "")) if _is_folder(loaded) else ""
+    loaded = training.model if training else model
+    folder = loaded.folder if _is_folder(loaded) else ""
     own = ModelId(known_as(loaded), _weights(loaded), folder=folder)
     if training is None:
         return own
-    config = by_name(training["config"])
-    usual = TRAINED if training["kind"] == "retrieval" else ""
+    usual = TRAINED if training.kind == "retrieval" else ""
     return ModelId(
         own.name,
         own.weights,
-        method=method_of(config),
-        head=HEADS.get(config.get("head", ""), usual),
+        method=method_of(training.config),
+        head=HEADS.get(training.config.head, usual),
         start=start,
-        trained_on=training["task"] if training["task"] != task else "",
+        trained_on=training.task if training.task != task else "",
         folder=folder,
     )
 
 
-def _weights(model: Mapping[str, Any]) -> str:
+def _weights(model: Model) -> str:
     """Return which weights were loaded; older records of a folder know its path alone."""
-    if kept := model.get("weights"):
-        return str(kept)
-    revision = str(model.get("revision", ""))
-    return str(model.get("folder", revision)) if revision == "local folder" else revision
+    if model.weights:
+        return model.weights
+    return model.folder or model.revision if model.revision == "local folder" else model.revision

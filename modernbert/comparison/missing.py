@@ -19,6 +19,7 @@ from modernbert.data.targets import resolve
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.places import make_folder
+from modernbert.records.record import BaselineRecord, FinetuneRecord, RunRecord
 from modernbert.runs import RunStore
 from modernbert.temporary import held, is_held
 from modernbert.training.inputs import Request
@@ -133,10 +134,10 @@ def _asked(model: str, outcomes: Sequence[Outcome], store: RunStore) -> _Asked:
 def _asked_again(model: str, known: Outcome) -> _Asked:
     """Return a model that runs are there of: made as they were, unless it is more than a checkpoint."""
     one, record = known.id, known.record
-    place = record["request"]["model"] if "request" in record else record["model"]["name"]
-    head = "" if record["task"]["kind"] == "retrieval" else one.head
+    place = record.request.model if record.request else record.model.name
+    head = "" if record.task.kind == "retrieval" else one.head
     plain = ModelId(one.name, one.weights, one.method, head, one.start)
-    return _Asked(model, one.name, one.method, str(place), is_made=one == plain)
+    return _Asked(model, one.name, one.method, place, is_made=one == plain)
 
 
 def _as_written(model: str) -> tuple[str, str]:
@@ -173,7 +174,7 @@ def _absolute(target: str) -> str:
 
 def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
     if there:
-        return bool(there[0].record["task"]["kind"] == "retrieval")
+        return there[0].record.task.kind == "retrieval"
     try:
         return resolve(target).is_retrieval
     except UnknownName:
@@ -187,14 +188,11 @@ def _seeds(there: Sequence[Outcome]) -> list[int]:
 def _request(target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wanted) -> Request:
     """Return a request like that of the task's newest run (of the same method, if there is one)."""
     trained = sorted(
-        (outcome for outcome in there if "request" in outcome.record),
-        key=lambda o: (o.model == asked.model, o.id.method == asked.method, o.record["created"]),
+        (outcome for outcome in there if outcome.record.request),
+        key=lambda o: (o.model == asked.model, o.id.method == asked.method, o.record.created),
     )
-    base = (
-        Request.from_dict(trained[-1].record["request"])
-        if trained
-        else Request(target=_absolute(target), model=asked.place)
-    )
+    newest = trained[-1].record.request if trained else None
+    base = Request.of(newest) if newest else Request(target=_absolute(target), model=asked.place)
     kept = {key: value for key, value in base.settings.items() if key not in HANDLING | METHOD_SETTINGS}
     if asked.method == LORA:
         adapters = {key: value for key, value in base.settings.items() if key in LORA_SETTINGS}
@@ -209,15 +207,15 @@ def _request(target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wante
 def begun(store: RunStore, request: Request, seed: int | None) -> str | None:
     """Return a run that was begun for the same and not finished; another process may work on it."""
     for name, record in store.survey().records.items():
-        if record["status"] != "finished" and _is_made_of(record, request, seed):
+        if record.status != "finished" and _is_made_of(record, request, seed):
             return name
     return None
 
 
-def _is_made_of(record: Mapping[str, Any], request: Request, seed: int | None) -> bool:
-    if record["kind"] not in ("finetune", "baseline") or record["seed"] != seed:
+def _is_made_of(record: RunRecord, request: Request, seed: int | None) -> bool:
+    if not isinstance(record, FinetuneRecord | BaselineRecord) or record.seed != seed:
         return False
-    return _nameless(Request.from_dict(record["request"])) == _nameless(request)
+    return _nameless(Request.of(record.request)) == _nameless(request)
 
 
 def _nameless(request: Request) -> Request:
@@ -225,11 +223,11 @@ def _nameless(request: Request) -> Request:
     return replace(request, settings=settings, name=None, tags=())
 
 
-def _is_of(record: Mapping[str, Any], cell: Cell) -> bool:
+def _is_of(record: RunRecord, cell: Cell) -> bool:
     if not cell.is_evaluation:
         return _is_made_of(record, cell.request, cell.seed)
-    same = record["task"]["name"] == cell.task and record["model"]["name"] == cell.request.model
-    return bool(same and record["kind"] == "retrieval")
+    same = record.task.name == cell.task and record.model.name == cell.request.model
+    return same and record.kind == "retrieval"
 
 
 @contextlib.contextmanager
@@ -250,7 +248,7 @@ def up_to_date(cell: Cell, store: RunStore, known: Collection[str]) -> Cell | st
     """
     for name, record in store.survey().records.items():
         is_new = name not in known or name == cell.interrupted
-        if is_new and record["status"] == "finished" and _is_of(record, cell):
+        if is_new and record.status == "finished" and _is_of(record, cell):
             return name
     if cell.is_evaluation or cell.seed is None:
         return cell
@@ -261,8 +259,8 @@ def _estimate(asked: _Asked, there: Sequence[Outcome]) -> float | None:
     """Return minutes: those of the same model's runs, or of another's in proportion to their sizes."""
     timed: dict[tuple[str, str], list[float]] = {}
     for outcome in there:
-        if outcome.seed is not None and "training" in outcome.record:
-            minutes = outcome.record["training"]["minutes"]
+        if outcome.seed is not None and outcome.record.training:
+            minutes = outcome.record.training.minutes
             timed.setdefault((outcome.model, outcome.id.name), []).append(minutes)
     if own := [minutes for (model, _), found in timed.items() if model == asked.model for minutes in found]:
         return statistics.fmean(own)

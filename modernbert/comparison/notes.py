@@ -56,7 +56,7 @@ def _floor(run: Outcome) -> float | None:
         return 0.0
     if run.metric in OF_THE_MEAN:
         return 0.0 if run.metric == "r2" else None
-    if run.record["task"]["kind"] == "regression":
+    if run.record.task.kind == "regression":
         return 0.0  # a correlation
     answers, counts = np.unique(labels, axis=0, return_counts=True)
     usual = answers[np.argsort(-counts, kind="stable")[:ANSWERS]]

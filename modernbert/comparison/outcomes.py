@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,9 @@ from modernbert.comparison.systems import System, start_in, system_of
 from modernbert.errors import BadRun
 from modernbert.evaluation.metrics import measured
 from modernbert.evaluation.sums import Clusters, Sums, by_cluster, sums_of
+from modernbert.records.record import RunRecord
+from modernbert.records.scores import SplitScores
+from modernbert.records.training import TrainingFacts
 from modernbert.runs import RunStore, unfinished
 from modernbert.wording import counted
 
@@ -48,20 +51,20 @@ class Outcome:
     split: str
     metric: str
     seed: int | None
-    training: Mapping[str, Any] | None
+    training: TrainingFacts | None
     trained: bool
     ids: tuple[str, ...]
     labels: np.ndarray | None
     predictions: np.ndarray
     logits: np.ndarray | None
-    record: dict[str, Any]
-    result: Mapping[str, Any]
+    record: RunRecord
+    result: SplitScores
     clusters: Clusters = None
 
     @property
     def system(self) -> str | None:
         """Which way of searching it is, in the run's own words; None for labelled tasks."""
-        return self.result.get("system")
+        return self.result.system
 
     @property
     def sums(self) -> Sums:
@@ -71,8 +74,8 @@ class Outcome:
     @property
     def positive(self) -> int:
         """Of two classes, the positive one."""
-        task = self.record["task"]
-        return task["labels"].index(task["positive"]) if task.get("positive") else 1
+        task = self.record.task
+        return task.labels.index(task.positive) if task.positive else 1
 
     def measured(
         self, predictions: np.ndarray, logits: np.ndarray | None = None
@@ -98,20 +101,20 @@ def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
         BadRun: not finished, of a kind without comparable scores, or its rows do not fit its record.
     """
     record = store.read(name)
-    if record["status"] != "finished":
-        raise unfinished(store.path(name), record["status"], "scores")
-    if record["task"]["kind"] == "pretraining":
+    if record.status != "finished":
+        raise unfinished(store.path(name), record.status, "scores")
+    if record.task.kind == "pretraining":
         raise BadRun("its scores are of masked tokens and cannot be compared", where=str(store.path(name)))
-    results = record["results"]
-    split = next((r["split"] for r in results if r["split"].startswith("test")), results[0]["split"])
+    results = record.results
+    split = next((r.split for r in results if r.split.startswith("test")), results[0].split)
     path = store.path(name) / "scores.jsonl"
     systems: dict[str | None, list[dict[str, Any]]] = {}
     for row in read_rows(path, record, split):
         systems.setdefault(row.get("system"), []).append(row)
     outcomes = []
-    for result in (result for result in results if result["split"] == split):
+    for result in (result for result in results if result.split == split):
         system = system_of(record, result, name, partial(start_in, store))
-        outcomes.append(_outcome(name, record, result, system, systems.get(result.get("system"), []), path))
+        outcomes.append(_outcome(name, record, result, system, systems.get(result.system, []), path))
     return outcomes
 
 
@@ -133,19 +136,19 @@ def with_shared_clusters(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _outcome(
     name: str,
-    record: dict[str, Any],
-    result: dict[str, Any],
+    record: RunRecord,
+    result: SplitScores,
     system: System,
     rows: list[dict[str, Any]],
     path: Path,
 ) -> Outcome:
     """Return what one result was made of. Raises BadRun unless the rows give the record's own score."""
-    score = result["scores"][0]
-    if len(rows) != score["n"]:
-        raise _changed(f"{counted(len(rows), 'row')}; the record says {score['n']}", path)
+    score = result.scores[0]
+    if len(rows) != score.n:
+        raise _changed(f"{counted(len(rows), 'row')}; the record says {score.n}", path)
     outcome = _of_rows(name, record, result, system, rows)
-    if abs(outcome.value - score["value"]) > 1e-4:
-        said = f"{outcome.metric} of its rows is {outcome.value:.5f}; the record says {score['value']:.5f}"
+    if abs(outcome.value - score.value) > 1e-4:
+        said = f"{outcome.metric} of its rows is {outcome.value:.5f}; the record says {score.value:.5f}"
         raise _changed(said, path)
     return outcome
 
@@ -156,16 +159,16 @@ def _changed(what: str, path: Path) -> BadRun:
 
 
 def _of_rows(
-    name: str, record: dict[str, Any], result: dict[str, Any], system: System, rows: list[dict[str, Any]]
+    name: str, record: RunRecord, result: SplitScores, system: System, rows: list[dict[str, Any]]
 ) -> Outcome:
-    labelled = record["task"]["kind"] != "retrieval"
-    metric = result["scores"][0]["metric"]
+    labelled = record.task.kind != "retrieval"
+    metric = result.scores[0].metric
     return Outcome(
         run=name,
         id=system.id,
         model=str(system.id),
-        task=record["task"]["name"],
-        split=result["split"],
+        task=record.task.name,
+        split=result.split,
         metric=metric,
         seed=system.seed,
         result=result,

@@ -11,6 +11,7 @@ from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
 from modernbert.data.own import is_own_data, own_name
+from modernbert.records.data import Split
 
 OWN = "own/"
 
@@ -24,18 +25,17 @@ def task_name(target: str) -> str:
 
 def data_of(outcome: Outcome) -> tuple[str, str]:
     """Return the name of its task and, of own data, the fingerprint of what was scored."""
-    name = str(outcome.record["task"]["name"])
-    return name, _split(outcome)["fingerprint"] if name.startswith(OWN) else ""
+    name = outcome.record.task.name
+    return name, _split(outcome).fingerprint if name.startswith(OWN) else ""
 
 
-def _split(outcome: Outcome) -> dict[str, str]:
-    found: dict[str, str] = outcome.record["data"]["splits"][outcome.split]
-    return found
+def _split(outcome: Outcome) -> Split:
+    return outcome.record.data.splits[outcome.split]
 
 
 def place_of(outcome: Outcome) -> str:
     """Return where its data lay, as its run recorded it: a path, or a data set's name on the Hub."""
-    return str(_split(outcome).get("found_in", "")).removeprefix("folder ").removeprefix("file ")
+    return _split(outcome).found_in.removeprefix("folder ").removeprefix("file ")
 
 
 def with_own_tasks(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]:
@@ -70,7 +70,7 @@ DETAILS: tuple[Callable[[Outcome], str], ...] = (
     lambda o: str(Path(place_of(o)).parent),
     lambda o: Path(place_of(o)).name,
     lambda o: o.split,
-    lambda o: f"data {_split(o)['fingerprint'][:8]}",
+    lambda o: f"data {_split(o).fingerprint[:8]}",
 )
 
 
@@ -79,7 +79,7 @@ def is_on(outcome: Outcome, target: str) -> bool:
 
     Data that lay elsewhere is other data, unless nothing is there any more: it was moved.
     """
-    name = str(outcome.record["task"]["name"])
+    name = outcome.record.task.name
     if not is_own_data(target):
         return target in (outcome.task, name)
     place = Path(place_of(outcome))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from modernbert.comparison.published import PublishedScore
-from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.noise import Noise
 from modernbert.evaluation.statistics import Difference
+from modernbert.records.scores import Score
 
 # Of the files that `mbert compare -o FILE.json` writes.
 FORMAT = 2
@@ -182,7 +184,7 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data: what is shown, without the noise that it was computed from."""
-        plain = {"format": FORMAT, **asdict(self)}
+        plain = {"format": FORMAT, **to_jsonable_python(self)}
         for task, shown in zip(self.tasks, plain["tasks"], strict=True):
             _as_shown(task.contrasts, shown["contrasts"])
             for model in shown["models"]:

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from modernbert.data.choices import OF_POSITIVE
 from modernbert.errors import BadRun
 from modernbert.reading import checked, read_lines
-from modernbert.record_parts import Text
+from modernbert.records.base import Text
+from modernbert.records.record import RunRecord
 
 ZeroOrOne = Annotated[float, Field(ge=0, le=1, multiple_of=1)]
 DAMAGED = "The file was damaged or edited: evaluate or train again."
@@ -58,14 +59,14 @@ METRICS = {
 KINDS = {"single_label": ClassRow, "multi_label": LabelsRow, "regression": NumberRow, "retrieval": Row}
 
 
-def read_rows(path: Path, record: dict[str, Any], split: str) -> list[dict[str, Any]]:
+def read_rows(path: Path, record: RunRecord, split: str) -> list[dict[str, Any]]:
     """Return a finished run's rows of one split, by id.
 
     Raises:
         BadRun: the file is missing or damaged, or a row is not of the record's task.
     """
-    kind, labels = record["task"]["kind"], len(record["task"]["labels"])
-    metrics = {r["scores"][0]["metric"] for r in record["results"] if r["split"] == split}
+    kind, labels = record.task.kind, len(record.task.labels)
+    metrics = {r.main.metric for r in record.results if r.split == split}
     rows: dict[tuple[str | None, str], dict[str, Any]] = {}
     try:
         if unknown := metrics - METRICS.get(kind, metrics):

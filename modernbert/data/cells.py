@@ -9,12 +9,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from modernbert.errors import BadData
 from modernbert.reading import parse_json
-
-Form = Literal["names", "numbers", "separated", "lists", "vectors", "flags"]
+from modernbert.records.data import Form
 
 # The largest number in fp32.
 LARGEST = (2 - 2**-23) * 2.0**127

@@ -32,6 +32,7 @@ from modernbert.data.splits import hash_split, text_key
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_data
 from modernbert.network import network
+from modernbert.records.data import Split
 
 VALIDATION_SHARE = 0.1
 
@@ -44,15 +45,15 @@ class LoadedCollection:
     found_in: str
     revision: str
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> Split:
         """Return what a run keeps about this split."""
-        return {
-            "rows": len(self.collection.queries),
-            "documents": len(self.collection.documents),
-            "found_in": self.found_in,
-            "revision": self.revision,
-            "fingerprint": self.collection.fingerprint(),
-        }
+        return Split(
+            rows=len(self.collection.queries),
+            documents=len(self.collection.documents),
+            found_in=self.found_in,
+            revision=self.revision,
+            fingerprint=self.collection.fingerprint(),
+        )
 
 
 def folder_task(folder: Path) -> RetrievalTask:

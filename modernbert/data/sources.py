@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from modernbert.activity import phase
@@ -17,6 +17,7 @@ from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_file
 from modernbert.network import network
 from modernbert.places import no_such_file
+from modernbert.records.data import Data, Split, StoredCells
 from modernbert.temporary import sweep_below
 
 
@@ -29,14 +30,26 @@ class LoadedSplit:
     found_in: str
     revision: str
 
-    def record(self, task: Task) -> dict[str, object]:
-        """Return what a run keeps about this split."""
-        return {
-            "rows": len(self.rows),
-            "found_in": self.found_in,
-            "revision": self.revision,
-            "fingerprint": self.rows.fingerprint((*task.text, task.label)),
-        }
+    def record(self, task: Task, used: int | None = None) -> Split:
+        """Return what a run keeps about this split; `used` is how many of its rows are used, if not told."""
+        kept = Split(
+            rows=len(self.rows),
+            found_in=self.found_in,
+            revision=self.revision,
+            fingerprint=self.rows.fingerprint((*task.text, task.label)),
+        )
+        return kept if used is None else kept.with_values(used=used)
+
+
+def labelled_data(task: Task, splits: dict[str, Split]) -> Data:
+    """Return what a run keeps of labelled data: its splits, and how their columns are read."""
+    return Data(
+        text=task.text,
+        label=task.label,
+        cluster=task.cluster,
+        cells=StoredCells.model_validate(asdict(task.cells)),
+        splits=splits,
+    )
 
 
 def bundle_folder(data_dir: Path | None) -> Path | None:

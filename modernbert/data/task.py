@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from modernbert.data.cells import Cells
 from modernbert.data.rows import Rows
+from modernbert.records.data import StoredTask
 
 Kind = Literal["single_label", "multi_label", "regression"]
 
@@ -117,10 +118,10 @@ class Task:
         """The place of the positive class among the labels; 1 where it means nothing."""
         return self.labels.index(self.positive) if self.positive else 1
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> StoredTask:
         """Return what a run keeps of its task."""
-        kept = {"name": self.name, "kind": self.kind, "labels": self.labels, "metrics": self.metrics}
-        return {**kept, "positive": self.labels[self.positive_index]} if self.is_binary else kept
+        kept = StoredTask(name=self.name, kind=self.kind, labels=self.labels, metrics=self.metrics)
+        return kept.with_values(positive=self.labels[self.positive_index]) if self.is_binary else kept
 
     @property
     def num_outputs(self) -> int:

@@ -6,14 +6,14 @@ Shape suffixes: N examples, C classes, B bins.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from modernbert.evaluation.metrics import Score
 from modernbert.evaluation.predict import probabilities
 from modernbert.evaluation.statistics import interval, method_of
 from modernbert.evaluation.sums import Clusters, Sums, by_cluster
+from modernbert.records.scores import Score
 
 BINS = 10
 ECE = "calibration_error"
@@ -120,7 +120,7 @@ def calibration_scores(runs: Sequence[Answers]) -> tuple[Score, Score]:
     errors, briers = [run.error_sums() for run in runs], [run.brier_sums() for run in runs]
     error = _score(ECE, errors, f"{method_of(errors[0])}, {LOWERED}")
     if error.low is not None:
-        error = replace(error, low=_lowered(error.value, error.low, runs))
+        error = error.with_values(low=_lowered(error.value, error.low, runs))
     return error, _score(BRIER, briers, method_of(briers[0]))
 
 
@@ -136,4 +136,5 @@ def _lowered(value: float, low: float, runs: Sequence[Answers]) -> float:
 
 def _score(name: str, runs: Sequence[Sums], method: str) -> Score:
     low, high = interval(runs)
-    return Score(name, float(np.mean([run.measured for run in runs])), low, high, runs[0].n, method)
+    value = float(np.mean([run.measured for run in runs]))
+    return Score(metric=name, value=value, low=low, high=high, n=runs[0].n, interval=method)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
-from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
+from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes, were_seen
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.evaluation.trained_task import as_trained
@@ -29,8 +28,12 @@ from modernbert.model.inference import prepare_inference
 from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
+from modernbert.records.data import Data, StoredReport
+from modernbert.records.record import EvaluateRecord, TrainingRecord, now
+from modernbert.records.scores import SplitScores
+from modernbert.records.settings import ScoringSettings
+from modernbert.records.training import StoredMachine
 from modernbert.runs import RunStore, read_run, write_run
-from modernbert.settings.forms import by_name
 from modernbert.versions import versions
 
 
@@ -152,7 +155,7 @@ def _scored(
     if source.run is None:
         return scores
     told = seen_notes(source.run / TRAINED_TEXTS, task, split, examples, logits)
-    return replace(scores, notes=(*scores.notes, *told, *_chosen_notes(source, task, examples)))
+    return scores.with_values(notes=(*scores.notes, *told, *_chosen_notes(source, task, examples)))
 
 
 def _chosen_notes(source: ModelSource, task: Task, examples: Examples) -> Iterator[str]:
@@ -165,11 +168,11 @@ def _chosen_notes(source: ModelSource, task: Task, examples: Examples) -> Iterat
         return
     seen_N = were_seen(source.run / TRAINED_TEXTS, examples.texts)
     held_out = rows if seen_N is None else rows.take(np.flatnonzero(~seen_N).tolist())
-    if training["chosen_on"] not in (rows.fingerprint(columns), held_out.fingerprint(columns)):
+    if training.chosen_on not in (rows.fingerprint(columns), held_out.fingerprint(columns)):
         return
     are_all = len(held_out) == len(rows)
     thresholds = tuned_thresholds(read_run(source.run))
-    chosen = ["the step that is kept"] if by_name(training["config"])["keep"] == "best" else []
+    chosen = ["the step that is kept"] if training.config.evaluation.keep == "best" else []
     chosen += [thresholds] if thresholds else []
     if chosen:
         which = "these very examples: the" if are_all else "the others, which it held out: their"
@@ -178,40 +181,42 @@ def _chosen_notes(source: ModelSource, task: Task, examples: Examples) -> Iterat
 
 def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:
     """Say so where a run's rows belonged together and those of this file do not say whether they do."""
-    column = read_run(source.run)["data"].get("cluster") if source.run else ""
+    column = read_run(source.run).data.cluster if source.run else ""
     if column and not task.cluster and isinstance(task.source, FileData):
         yield f"no column '{column}' here, by which the run was clustered: each row stands for itself"
 
 
 def trained_length(source: ModelSource) -> int:
     """Return the maximum length that a run was trained with; 0 for other models."""
-    return int(by_name(read_run(source.run)["config"])["max_length"]) if source.run else 0
+    record = read_run(source.run) if source.run else None
+    return record.config.data.max_length if isinstance(record, TrainingRecord) else 0
 
 
 def _record(
     task: Task, scorer: Scorer, loaded: dict[str, LoadedSplit], splits: tuple[SplitScores, ...], report: Any
-) -> dict[str, Any]:
-    return {
-        "kind": "evaluate",
-        "status": "finished",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "task": task.record(),
-        "model": scorer.source.record(),
-        "seed": scorer.source.training["seed"] if scorer.source.training else None,
-        "config": {"max_length": scorer.max_length},
-        "data": {
-            "cluster": task.cluster,
-            "splits": {n: part.record(task) for n, part in loaded.items()},
-            "report": report,
-        },
-        "thresholds": dict(zip(task.labels, task.thresholds, strict=False)),
-        "temperature": task.temperature,
-        "machine": asdict(scorer.machine),
-        "results": [split.as_dict() for split in splits],
-        "notes": list(label_notes(scorer.source, task)),
-        "hardware": describe_hardware(),
-        "versions": versions(),
-    }
+) -> EvaluateRecord:
+    training = scorer.source.training
+    return EvaluateRecord(
+        kind="evaluate",
+        status="finished",
+        created=now(),
+        task=task.record(),
+        model=scorer.source.record(),
+        seed=training.seed if training else None,
+        config=ScoringSettings(max_length=scorer.max_length),
+        data=Data(
+            cluster=task.cluster,
+            splits={name: part.record(task) for name, part in loaded.items()},
+            report=StoredReport.model_validate(report),
+        ),
+        thresholds=dict(zip(task.labels, task.thresholds, strict=False)),
+        temperature=task.temperature,
+        machine=StoredMachine.model_validate(asdict(scorer.machine)),
+        results=splits,
+        notes=tuple(label_notes(scorer.source, task)),
+        hardware=describe_hardware(),
+        versions=versions(),
+    )
 
 
 def write_submission(

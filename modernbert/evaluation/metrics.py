@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -24,33 +22,9 @@ from modernbert.evaluation.sums import (
     standardized,
     sums_of,
 )
+from modernbert.records.scores import Score
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One measured value.
-
-    Attributes:
-        metric: its name.
-        value: a share from 0 to 1, a correlation from -1 to 1, or an error in the label's unit.
-        low, high: the 95 % interval over examples (seeds are another source of noise); None where the data
-            cannot say.
-        n: examples.
-        interval: how the interval was made.
-    """
-
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    interval: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -210,4 +184,4 @@ def score_of(name: str, value: float, sums: Sums) -> Score:
     """Return a value with the interval of the sums that it is made of."""
     low, high = interval([sums])
     method = method_of(sums) + (f", {ROUGH}" if is_rough(sums) and low is not None else "")
-    return Score(name, value, low, high, sums.n, method)
+    return Score(metric=name, value=value, low=low, high=high, n=sums.n, interval=method)

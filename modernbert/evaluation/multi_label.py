@@ -5,34 +5,12 @@ Shape suffixes: N texts, C labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn import metrics as sk
 
 from modernbert.evaluation.metrics import average_precision
 from modernbert.evaluation.thresholds import THRESHOLD
-
-
-@dataclass(frozen=True)
-class LabelScore:
-    """One label's figures on one split.
-
-    Attributes:
-        label: its name.
-        n: texts that have it.
-        threshold: the label is given where its probability is greater.
-        precision, recall, f1: at that threshold.
-        average_precision: over all thresholds; None where no text has the label.
-    """
-
-    label: str
-    n: int
-    threshold: float
-    precision: float
-    recall: float
-    f1: float
-    average_precision: float | None
+from modernbert.records.scores import LabelScore
 
 
 def macro_average_precision(labels_NC: np.ndarray, logits_NC: np.ndarray) -> float:

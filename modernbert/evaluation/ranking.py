@@ -12,8 +12,9 @@ from modernbert.activity import phase
 from modernbert.data.collection import Collection, Judgements
 from modernbert.errors import BadModel
 from modernbert.evaluation.hits import NOTHING, Hits
-from modernbert.evaluation.metrics import Score, mean_score
+from modernbert.evaluation.metrics import mean_score
 from modernbert.evaluation.sums import Clusters
+from modernbert.records.scores import Score
 
 # Name of ours: trec_eval's name. The first is the main one.
 MEASURES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +13,11 @@ from modernbert.evaluation.ranking import MEASURES, MRR, RankingScores
 from modernbert.files import write_json, write_jsonl
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import ModelSource
+from modernbert.records.data import Data, StoredTask
+from modernbert.records.record import RetrievalRecord, now
+from modernbert.records.scores import SearchPart, SplitScores
+from modernbert.records.settings import SearchSettings
+from modernbert.records.training import StoredAttention, StoredMachine
 from modernbert.runs import RunStore, write_run
 from modernbert.versions import versions
 
@@ -31,7 +35,7 @@ class SystemScores:
     system: str
     ranking: RankingScores
     note: str = ""
-    parts: tuple[str, ...] = ("encoder",)
+    parts: tuple[SearchPart, ...] = ("encoder",)
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,17 @@ class RetrievalResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, without the queries' values."""
-        systems = [
-            {
-                "split": self.split,
-                "system": s.system,
-                "parts": list(s.parts),
-                "note": s.note,
-                "scores": [score.as_dict() for score in s.ranking.scores],
-            }
+        return {**asdict(self), "systems": [scores.as_dict() for scores in self.scores]}
+
+    @property
+    def scores(self) -> tuple[SplitScores, ...]:
+        """What the run keeps of every system."""
+        return tuple(
+            SplitScores(
+                split=self.split, system=s.system, parts=s.parts, note=s.note, scores=s.ranking.scores
+            )
             for s in self.systems
-        ]
-        return {**asdict(self), "systems": systems}
+        )
 
 
 def keep_result(
@@ -80,29 +84,29 @@ def keep_result(
     documents' vectors may come from the cache.
     """
     source = embedder.source
-    protocol = {"protocol": asdict(result.protocol), "passages": passages}
-    record = {
-        "kind": "retrieval",
-        "status": "finished",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "task": {"name": result.task, "kind": "retrieval", "labels": (), "metrics": list(MEASURES)},
-        "model": source.record(),
-        "reranker": reranker.record() if reranker else None,
-        "seed": source.training["seed"] if source.training else None,
-        "config": asdict(embedder.settings) | protocol,
-        "data": {"splits": {result.split: loaded.record()}},
-        "machine": asdict(embedder.machine),
-        "attention": asdict(embedder.attention),
-        "inference": {
+    config = asdict(embedder.settings) | {"protocol": asdict(result.protocol), "passages": passages}
+    record = RetrievalRecord(
+        kind="retrieval",
+        status="finished",
+        created=now(),
+        task=StoredTask(name=result.task, kind="retrieval", labels=(), metrics=tuple(MEASURES)),
+        model=source.record(),
+        reranker=reranker.record() if reranker else None,
+        seed=source.training.seed if source.training else None,
+        config=SearchSettings.model_validate(config),
+        data=Data(splits={result.split: loaded.record()}),
+        machine=StoredMachine.model_validate(asdict(embedder.machine)),
+        attention=StoredAttention.model_validate(asdict(embedder.attention)),
+        inference={
             "examples_per_second": estimate.texts / max(estimate.seconds, 1e-9),
             "tokens_per_second": estimate.tokens / max(estimate.seconds, 1e-9),
         },
-        "truncated": result.truncated,
-        "results": result.as_dict()["systems"],
-        "notes": result.notes,
-        "hardware": describe_hardware(),
-        "versions": versions(),
-    }
+        truncated=result.truncated,
+        results=result.scores,
+        notes=result.notes,
+        hardware=describe_hardware(),
+        versions=versions(),
+    )
     with store.new_run(result.name) as folder:
         write_jsonl(folder / "scores.jsonl", _rows(result))
         write_json(folder / "mteb.json", _mteb_result(result, loaded))

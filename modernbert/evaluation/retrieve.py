@@ -32,6 +32,7 @@ from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import context_length, load_config
 from modernbert.model.locate import ModelSource
+from modernbert.records.scores import SearchPart
 from modernbert.runs import RunStore, read_run
 from modernbert.wording import counted
 
@@ -174,7 +175,7 @@ def evaluate_retrieval(
     both = fuse([dense[1], sparse[1]], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
     name = embedder.source.name
-    found: list[tuple[str, tuple[str, ...], Hits, str]] = [
+    found: list[tuple[str, tuple[SearchPart, ...], Hits, str]] = [
         (name, ("encoder",), dense, note),
         (f"bm25 ({analyser})", ("bm25",), sparse, ""),
         (f"{name} + bm25", ("encoder", "bm25"), both, note),
@@ -249,7 +250,7 @@ def _trained_on_it(source: ModelSource, found_in: str) -> Iterator[str]:
     folder = source.folder.parent
     if not (folder / "run.json").is_file():
         return
-    target = str(read_run(folder).get("request", {}).get("target", ""))
+    target = request.target if (request := read_run(folder).request) else ""
     if target and found_in == f"file {Path(target).absolute()}":
         yield f"{source.name} was trained on most of this file: the score says what it remembers"
 

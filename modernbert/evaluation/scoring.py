@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -14,65 +13,13 @@ from modernbert.data.examples import Examples
 from modernbert.data.task import Task
 from modernbert.errors import BadModel
 from modernbert.evaluation.calibration import Answers, calibration_scores
-from modernbert.evaluation.metrics import DIGITS, METRICS, Score, measured, score
-from modernbert.evaluation.multi_label import LabelScore, label_scores
+from modernbert.evaluation.metrics import DIGITS, METRICS, measured, score
+from modernbert.evaluation.multi_label import label_scores
 from modernbert.evaluation.predict import decide, probabilities
+from modernbert.records.scores import LabelScore, Score, SplitScores
 
 # Errors and what is explained of them: one answer throughout has no correlation with anything.
 OF_THE_MEAN = ("r2", "mean_absolute_error", "root_mean_squared_error")
-
-
-@dataclass(frozen=True)
-class SplitScores:
-    """The scores of one split; the first is the task's main metric.
-
-    Attributes:
-        split: its name.
-        scores: one for each metric.
-        notes: what a reader should know of them.
-        mean: for numbers, what predicting the training labels' mean for every text scores.
-        labels: for several labels a text, the figures of each.
-        calibration: for one label a text, whether the model is right as often as it says.
-        calibrated: the same with the task's temperature; empty where none was fitted.
-    """
-
-    split: str
-    scores: tuple[Score, ...]
-    notes: tuple[str, ...]
-    mean: tuple[Score, ...] = ()
-    labels: tuple[LabelScore, ...] = ()
-    calibration: tuple[Score, ...] = ()
-    calibrated: tuple[Score, ...] = ()
-
-    @property
-    def main(self) -> Score:
-        """The main metric's score."""
-        return self.scores[0]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {
-            "split": self.split,
-            "scores": [score.as_dict() for score in self.scores],
-            "notes": list(self.notes),
-            "mean": [score.as_dict() for score in self.mean],
-            "labels": [asdict(label) for label in self.labels],
-            "calibration": [score.as_dict() for score in self.calibration],
-            "calibrated": [score.as_dict() for score in self.calibrated],
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read back what `as_dict` gave."""
-        return cls(
-            values["split"],
-            tuple(Score(**score) for score in values["scores"]),
-            tuple(values["notes"]),
-            tuple(Score(**score) for score in values.get("mean", ())),
-            tuple(LabelScore(**label) for label in values.get("labels", ())),
-            tuple(Score(**score) for score in values.get("calibration", ())),
-            tuple(Score(**score) for score in values.get("calibrated", ())),
-        )
 
 
 @phase("computing scores and intervals")
@@ -101,7 +48,15 @@ def score_split(task: Task, split: str, examples: Examples, logits_NC: np.ndarra
         sure = calibration_scores([Answers.of(labels, logits_NC, clusters)])
     if task.temperature != 1:
         calibrated = calibration_scores([Answers.of(labels, logits_NC / task.temperature, clusters)])
-    return SplitScores(split, scores, notes, mean_scores(task, labels), by_label, sure, calibrated)
+    return SplitScores.of(
+        split,
+        scores,
+        notes,
+        mean=mean_scores(task, labels),
+        labels=by_label,
+        calibration=sure,
+        calibrated=calibrated,
+    )
 
 
 def mean_scores(task: Task, labels: np.ndarray) -> tuple[Score, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modernbert.records.scores import LabelScore
 
 # Where the data cannot say how sure a score is.
 NOT_ESTIMABLE = "-"
@@ -18,9 +21,10 @@ SHOWN = (
 AVERAGED = ("precision", "recall", "f1", "average_precision")
 
 
-def macro_average(labels: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def macro_average(labels: Sequence[LabelScore]) -> dict[str, float | None]:
     """Return the mean of each figure over the labels that have it; None where none has."""
-    known = {name: [label[name] for label in labels if label[name] is not None] for name in AVERAGED}
+    found = {name: [getattr(label, name) for label in labels] for name in AVERAGED}
+    known = {name: [value for value in values if value is not None] for name, values in found.items()}
     return {name: sum(values) / len(values) if values else None for name, values in known.items()}
 
 

@@ -5,16 +5,14 @@ Shape suffixes: N texts, C labels, R possible thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from modernbert.data.task import Task
 from modernbert.evaluation.confusion import value_of
 from modernbert.evaluation.predict import probabilities
-from modernbert.settings.forms import by_name
+from modernbert.records.record import RunRecord
 
 # From which probability on a label is given, where nothing was measured.
 THRESHOLD = 0.5
@@ -92,13 +90,13 @@ def _values(metric: str, hits_R: np.ndarray, given_R: np.ndarray, true: float, n
     return value_of(metric, several=False)(np.stack(pairs, axis=1).astype(float))
 
 
-def tuned_thresholds(record: Mapping[str, Any]) -> str:
+def tuned_thresholds(record: RunRecord) -> str:
     """Return what a run tuned on its validation split, in words; nothing if it tuned no threshold."""
-    if not record.get("thresholds") or isinstance(by_name(record["config"]).get("threshold"), float):
+    if not record.thresholds or isinstance(record.config.by_name().get("threshold"), float):
         return ""
-    if (record.get("request") or {}).get("fold"):  # which is scored, and chooses nothing
+    if record.request and record.request.fold:  # which is scored, and chooses nothing
         return ""
-    return "the threshold" if record["task"]["kind"] == "single_label" else "the labels' thresholds"
+    return "the threshold" if record.task.kind == "single_label" else "the labels' thresholds"
 
 
 def decision_note(task: Task) -> str:

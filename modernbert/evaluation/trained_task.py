@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from modernbert.data.cells import Cells
 from modernbert.data.choices import usual_metrics
@@ -23,40 +22,42 @@ from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.rows import CHUNK_ROWS, chunks_of_rows
 from modernbert.model.labels import Head, head_of, spelt_as_in
 from modernbert.model.locate import ModelSource
+from modernbert.records.record import RunRecord
 from modernbert.runs import read_run
 
 
-def task_of_run(record: dict[str, Any]) -> Task:
+def task_of_run(record: RunRecord) -> Task:
     """Return the task of a run's record, with no data attached.
 
     Raises:
         BadOption: the run was trained for retrieval, or on text alone.
     """
-    kept = record["task"]
-    if kept["kind"] == "retrieval":
+    kept = record.task
+    if kept.kind == "retrieval":
         raise BadOption(
-            f"the run was trained for retrieval ({kept['name']}): it predicts no labels",
+            f"the run was trained for retrieval ({kept.name}): it predicts no labels",
             fix="Search with it: mbert eval COLLECTION, mbert index PATH; or take its vectors: mbert embed.",
         )
-    if kept["kind"] == "pretraining":
+    if kept.kind == "pretraining":
         raise BadOption(
             "the run was trained on text alone: it predicts no labels",
             fix="Fine-tune it: mbert finetune TASK --model RUN.",
         )
+    cells = record.data.cells
     return Task(
-        name=kept["name"],
+        name=kept.name,
         summary="as trained",
-        kind=kept["kind"],
-        text=tuple(record["data"]["text"]),
-        label=record["data"]["label"],
-        cells=Cells(**record["data"].get("cells", {})),
-        labels=tuple(kept["labels"]),
-        metrics=tuple(kept["metrics"]),
-        mean=record["data"].get("target", {}).get("mean"),
-        positive=kept.get("positive", ""),
-        thresholds=tuple(record.get("thresholds", {}).values()),
-        temperature=record.get("temperature", 1.0),
-        cluster=record["data"].get("cluster", ""),
+        kind=kept.kind,
+        text=record.data.text,
+        label=record.data.label,
+        cells=Cells(cells.form, cells.separator, cells.size) if cells else Cells(),
+        labels=kept.labels,
+        metrics=kept.metrics,
+        mean=record.data.target.mean if record.data.target else None,
+        positive=kept.positive,
+        thresholds=tuple(record.thresholds.values()),
+        temperature=record.temperature,
+        cluster=record.data.cluster,
         source=FileData({}, Path()),
         validation=(),
     )
@@ -65,11 +66,7 @@ def task_of_run(record: dict[str, Any]) -> Task:
 def as_trained(task: Task, source: ModelSource) -> Task:
     """Return a named task with the decision rule and the metrics of a run of its labels."""
     record = read_run(source.run) if source.run else None
-    if (
-        record is None
-        or record["task"]["kind"] != task.kind
-        or set(record["task"]["labels"]) != {*task.labels}
-    ):
+    if record is None or record.task.kind != task.kind or set(record.task.labels) != {*task.labels}:
         return task
     trained = task_of_run(record)
     found = dict(zip(trained.labels, trained.thresholds, strict=False))
@@ -171,7 +168,7 @@ def require_as_trained(task: Task, text: tuple[str, ...]) -> None:
 
 
 def task_of_file(
-    record: dict[str, Any],
+    record: RunRecord,
     path: Path,
     *,
     text: tuple[str, ...] = (),
@@ -195,7 +192,7 @@ def task_of_file(
     if belongs:
         require_clusters(rows, belongs)
     cells = trained.cells
-    if trained.kind == "multi_label" and "cells" not in record["data"] and column in rows.columns:
+    if trained.kind == "multi_label" and record.data.cells is None and column in rows.columns:
         cells = read_label_column(rows, column, trained.kind).cells  # an older version's run does not say
     return Task(
         name=own_name(str(path)),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
-from modernbert.runs import rows_of
-from modernbert.settings.forms import by_name
-from modernbert.without_paths import without_paths
+from modernbert.records.record import TrainingRecord
+from modernbert.records.scores import SplitScores
+from modernbert.records.training import Model
 from modernbert.wording import counted
 
 # What the Hub calls our kinds of tasks.
@@ -29,129 +29,130 @@ CLASSES = {
 }
 
 
-def model_card(record: dict[str, Any], name: str) -> str:
+def model_card(record: TrainingRecord, name: str) -> str:
     """Return the card of a finished run's model, as README.md.
 
     Args:
         record: the run's, with its results.
         name: the run's.
     """
-    record = without_paths(record)
+    record = record.without_paths()
     data = _metadata(record, name)
     parts = [_about(record, name), _scores(record), _made(record), _use(record, name), _limits(record)]
     content = f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(parts)
     return str(ModelCard(content).content)
 
 
-def write_card(folder: Path, record: dict[str, Any], name: str) -> None:
+def write_card(folder: Path, record: TrainingRecord, name: str) -> None:
     """Write the card into a model's folder."""
     (folder / "README.md").write_text(model_card(record, name), encoding="utf-8")
 
 
-def _hub_task(record: dict[str, Any]) -> str:
-    if by_name(record["config"]).get("head") == "reranker":
+def _hub_task(record: TrainingRecord) -> str:
+    if record.config.head == "reranker":
         return "text-ranking"
-    return HUB_TASKS[record["task"]["kind"]]
+    return HUB_TASKS[record.task.kind]
 
 
-def _base(record: dict[str, Any]) -> tuple[str | None, str | None]:
+def _base(model: Model) -> tuple[str | None, str | None]:
     """Return the base model's Hub id and its licence, where it has one and they are known."""
-    model = record["model"]
-    found = CHECKPOINTS.get(model["name"])
-    return hub_id_of(model["name"], model["found_in"]) or None, found.licence if found else None
+    found = CHECKPOINTS.get(model.name)
+    return hub_id_of(model.name, model.found_in) or None, found.licence if found else None
 
 
-def _metadata(record: dict[str, Any], name: str) -> ModelCardData:
-    base, licence = _base(record)
-    splits = record["data"]["splits"]
+def _metadata(record: TrainingRecord, name: str) -> ModelCardData:
+    base, licence = _base(record.model)
+    splits = record.data.splits
     results = [
         EvalResult(
             task_type=_hub_task(record),
-            dataset_type=record["task"]["name"],
-            dataset_name=record["task"]["name"],
-            dataset_split=result["split"],
-            dataset_revision=splits.get(result["split"], {}).get("revision"),
-            metric_type=score["metric"],
-            metric_value=round(score["value"], 6),
-            metric_name=f"{score['metric']} ({interval_text(score['low'], score['high'])}, n {score['n']})",
+            dataset_type=record.task.name,
+            dataset_name=record.task.name,
+            dataset_split=result.split,
+            dataset_revision=splits[result.split].revision or None,
+            metric_type=score.metric,
+            metric_value=round(score.value, 6),
+            metric_name=f"{score.metric} ({interval_text(score.low, score.high)}, n {score.n})",
         )
-        for result in record["results"]
-        for score in result["scores"]
+        for result in record.results
+        for score in result.scores
     ]
     retrieval = _hub_task(record) == "sentence-similarity" and not _has_token_vectors(record)
     return ModelCardData(
-        base_model=None if by_name(record["config"]).get("random_weights") else base,
+        base_model=None if record.config.model.random_weights else base,
         license=licence if licence and " " not in licence else None,
         library_name="sentence-transformers" if retrieval else "transformers",
         pipeline_tag=_hub_task(record),
-        tags=["mbert", *(["lora"] if by_name(record["config"]).get("lora") else [])],
+        tags=["mbert", *(["lora"] if record.config.lora.enabled else [])],
         model_name=name,
         eval_results=results,
     )
 
 
-def _about(record: dict[str, Any], name: str) -> str:
-    base, _ = _base(record)
-    method = "with LoRA adapters" if by_name(record["config"]).get("lora") else "all weights"
-    kept = base or Path(record["model"]["name"]).name
-    verb = "trained by masked language modelling" if record["task"]["kind"] == "pretraining" else "fine-tuned"
-    start = "" if record["init"] == "plain" else f", starting from {record['init']['found_in']}"
-    if by_name(record["config"]).get("random_weights"):
+def _about(record: TrainingRecord, name: str) -> str:
+    base, _ = _base(record.model)
+    method = "with LoRA adapters" if record.config.lora.enabled else "all weights"
+    kept = base or Path(record.model.name).name
+    verb = "trained by masked language modelling" if record.task.kind == "pretraining" else "fine-tuned"
+    start = "" if record.init == "plain" else f", starting from {record.init.found_in}"
+    if record.config.model.random_weights:
         verb, start = "trained", ", from random weights: only its architecture and tokenizer are that model's"
-    return f"# {name}\n\n`{kept}` {verb} on {record['task']['name']} ({method}){start}.\n"
+    return f"# {name}\n\n`{kept}` {verb} on {record.task.name} ({method}){start}.\n"
 
 
-def _scores(record: dict[str, Any]) -> str:
+def _scores(record: TrainingRecord) -> str:
     lines = ["## Scores", "", "| split | metric | score | 95 % interval | n |", "|---|---|---:|---|---:|"]
-    for result in record["results"]:
+    for result in record.results:
         for key, what in SHOWN:
             lines += [
-                f"| {result['split']} | {s['metric']}{what} | {s['value']:.4f} "
-                f"| {interval_text(s['low'], s['high'])} | {s['n']:,} |"
-                for s in result.get(key, ())
+                f"| {result.split} | {s.metric}{what} | {s.value:.4f} "
+                f"| {interval_text(s.low, s.high)} | {s.n:,} |"
+                for s in getattr(result, key)
             ]
-    notes = [f"- {note}" for note in record["notes"]]
-    return "\n".join([*lines, "", *notes, "", *_labels(record["results"])])
+    notes = [f"- {note}" for note in record.notes]
+    return "\n".join([*lines, "", *notes, "", *_labels(record.results)])
 
 
-def _labels(results: list[dict[str, Any]]) -> list[str]:
+def _labels(results: Sequence[SplitScores]) -> list[str]:
     """Return the figures of each label, of a task with several a text."""
     names = ("n", "threshold", "precision", "recall", "f1", "average_precision")
     lines = []
-    for result in (r for r in results if r.get("labels")):
-        lines += [f"{result['split']}: a label is given where its probability is above its threshold.", ""]
+    for result in (r for r in results if r.labels):
+        lines += [f"{result.split}: a label is given where its probability is above its threshold.", ""]
         lines += [f"| label | {' | '.join(names)} |", "|---" * 7 + "|"]
-        for label in result["labels"]:
-            numbers = ("none" if label[name] is None else f"{label[name]:.4g}" for name in names)
-            name = label["label"].replace("|", "\\|")
+        for label in result.labels:
+            numbers = (_number(getattr(label, name)) for name in names)
+            name = label.label.replace("|", "\\|")
             lines.append(f"| {name} | {' | '.join(numbers)} |")
-        means = (
-            "none" if mean is None else f"{mean:.4g}" for mean in macro_average(result["labels"]).values()
-        )
+        means = map(_number, macro_average(result.labels).values())
         lines += [f"| macro average | | | {' | '.join(means)} |", ""]
     return lines
 
 
-def _made(record: dict[str, Any]) -> str:
-    config, training = by_name(record["config"]), record["training"]
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _made(record: TrainingRecord) -> str:
+    config, training = record.config.by_name(), record.training
+    assert training is not None, "the card is of a run that was trained"
     wanted = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "max_length", "keep")
     settings = ", ".join(f"{key} {config[key]}" for key in wanted if key in config)
-    rows = ", ".join(f"{split} {rows_of(part)}" for split, part in record["data"]["splits"].items())
-    revisions = {str(part.get("revision")) for part in record["data"]["splits"].values()}
-    versions = record["versions"]
+    rows = ", ".join(f"{split} {part.shown_rows}" for split, part in record.data.splits.items())
+    revisions = {part.revision or "unknown" for part in record.data.splits.values()}
+    versions = record.versions
     packages = ", ".join(f"{p} {versions[p]}" for p in ("mbert", "torch", "transformers") if versions.get(p))
     facts = [
-        f"- data: {record['task']['name']}, revision {', '.join(sorted(revisions))}; rows: {rows}",
-        f"- recipe: {record['recipe']['name']} ({record['recipe']['source']})",
-        f"- settings: {settings}, seed {record['seed']}, {record['machine']['precision']}",
-        f"- {counted(training['steps'], 'step')} in {training['minutes']:.1f} minutes "
-        f"on {record['machine']['device']}",
-        f"- made with {packages}, {record['created']}",
+        f"- data: {record.task.name}, revision {', '.join(sorted(revisions))}; rows: {rows}",
+        f"- recipe: {record.recipe.name} ({record.recipe.source})",
+        f"- settings: {settings}, seed {record.seed}, {record.machine.precision}",
+        f"- {counted(training.steps, 'step')} in {training.minutes:.1f} minutes on {record.machine.device}",
+        f"- made with {packages}, {record.created}",
     ]
     return "\n".join(["## How it was made", "", *facts, ""])
 
 
-def _use(record: dict[str, Any], name: str) -> str:
+def _use(record: TrainingRecord, name: str) -> str:
     task = _hub_task(record)
     if _has_token_vectors(record):
         said = "It has a vector for each token (late interaction). To search with it:"
@@ -159,7 +160,7 @@ def _use(record: dict[str, Any], name: str) -> str:
     note: list[str] = []
     if task == "sentence-similarity":
         code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
-    elif by_name(record["config"]).get("lora") and task == "text-classification":
+    elif record.config.lora.enabled and task == "text-classification":
         note, code = _use_adapters(record, name)
     else:
         kind = CLASSES.get(task, "AutoModelForSequenceClassification")
@@ -167,39 +168,39 @@ def _use(record: dict[str, Any], name: str) -> str:
     return "\n".join(["## Use", "", *note, "```python", *code, "```", "", *_decision(record)])
 
 
-def _decision(record: dict[str, Any]) -> list[str]:
+def _decision(record: TrainingRecord) -> list[str]:
     """Say what a reader of other libraries' answers must know: these take the more probable class."""
-    task, found, lines = record["task"], record.get("thresholds"), []
-    if task["kind"] == "single_label" and found:
-        name = task["positive"]
+    task, found, lines = record.task, record.thresholds, []
+    if task.kind == "single_label" and found:
+        name = task.positive
         said = f"Its scores are of this rule: `{name}` where its probability is above {found[name]:.4f}"
         lines = [f"{said}. `pipeline` and `argmax` take the more probable class instead.", ""]
-    if (temperature := record.get("temperature", 1.0)) != 1:
+    if record.temperature != 1:
         lines += [
-            f"For calibrated probabilities, divide its logits by {temperature:.4f} (Guo et al. 2017).",
+            f"For calibrated probabilities, divide its logits by {record.temperature:.4f} (Guo et al. 2017).",
             "",
         ]
     return lines
 
 
-def _has_token_vectors(record: dict[str, Any]) -> bool:
-    return bool(by_name(record["config"]).get("head") == "tokens")
+def _has_token_vectors(record: TrainingRecord) -> bool:
+    return record.config.head == "tokens"
 
 
-def _use_adapters(record: dict[str, Any], name: str) -> tuple[list[str], list[str]]:
+def _use_adapters(record: TrainingRecord, name: str) -> tuple[list[str], list[str]]:
     """Return a note and the code for adapters: a base that is not on the Hub must be named by the reader."""
     # The adapters were trained on fp32 weights, whatever the base's file holds.
-    outputs = f'num_labels={max(1, len(record["task"]["labels"]))}, dtype="float32"'
-    start = record["model"] if record["init"] == "plain" else record["init"]
-    if hub_id_of(start["name"], start["found_in"]):
+    outputs = f'num_labels={max(1, len(record.task.labels))}, dtype="float32"'
+    start = record.start
+    if hub_id_of(start.name, start.found_in):
         kind = "AutoPeftModelForSequenceClassification"
         return [], [f"from peft import {kind}", "", f'{kind}.from_pretrained("{name}", {outputs})']
-    if start["name"] == EMBEDDED:
+    if start.name == EMBEDDED:
         note = f"The adapters lie on `{EMBEDDED}`, which comes with mbert and is not on the Hub."
         first = ["from pathlib import Path", "", "import modernbert"]
         base = 'base = Path(modernbert.__file__).parent / "nano"'
     else:
-        kept = Path(start["name"]).name
+        kept = Path(start.name).name
         note = f"The adapters lie on `{kept}`, which is not on the Hub: name the folder that holds it."
         first, base = [], f'base = "{kept}"'
     code = [
@@ -214,14 +215,14 @@ def _use_adapters(record: dict[str, Any], name: str) -> tuple[list[str], list[st
     return [note, ""], code
 
 
-def _limits(record: dict[str, Any]) -> str:
-    length = by_name(record["config"]).get("max_length")
+def _limits(record: TrainingRecord) -> str:
+    length = record.config.data.max_length
     chosen = ""
-    if by_name(record["config"]).get("keep") == "best":
+    if record.config.evaluation.keep == "best":
         tuned = tuned_thresholds(record)
         more = f" and {tuned} were" if tuned else " was"
         chosen = f" The best step{more} chosen on the first split above: its score is slightly optimistic."
     return (
-        f"## Limits\n\nScores are of one training (seed {record['seed']}) on the splits above; texts longer "
+        f"## Limits\n\nScores are of one training (seed {record.seed}) on the splits above; texts longer "
         f"than {length} tokens are truncated.{chosen} It was measured on nothing else.\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,6 @@ import torch
 
 from modernbert.activity import phase
 from modernbert.errors import BadModel, BadRun, Stopped
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
 from modernbert.files import model_checksums, write_jsonl
 from modernbert.finetuning.card import write_card
@@ -34,7 +33,9 @@ from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import attention_of
 from modernbert.model.loading import recompute_layers
 from modernbert.places import free_space, make_folder
-from modernbert.run_kinds import TRAININGS
+from modernbert.records.record import RunRecord, TrainingRecord
+from modernbert.records.scores import SplitScores
+from modernbert.records.training import StoredStudy
 from modernbert.runs import RunStore, lock, read_run, resume_command, write_run
 from modernbert.signals import Ended
 from modernbert.training.checkpoint import CheckpointStore
@@ -50,11 +51,15 @@ RELOAD_TOLERANCE = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """A finished run: its folder's name and record, and the scores of each held-out split."""
+    """A finished run: its folder's name and its record."""
 
     name: str
-    record: dict[str, Any]
-    splits: tuple[SplitScores, ...]
+    record: RunRecord
+
+    @property
+    def splits(self) -> tuple[SplitScores, ...]:
+        """The scores of each held-out split."""
+        return self.record.results
 
     @property
     def headline(self) -> SplitScores:
@@ -67,15 +72,22 @@ class RunResult:
         return self.headline.main.value
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun(RunResult):
+    """A finished training."""
+
+    record: TrainingRecord
+
+
 def finetune(
     request: Request,
     store: RunStore,
     *,
     seed: int | None = None,
-    study: Mapping[str, Any] | None = None,
+    study: StoredStudy | None = None,
     on_start: Callable[[Started], None] = lambda started: None,
     observe: Observe = lambda report: None,
-) -> RunResult:
+) -> TrainedRun:
     """Train, save, reload, score and record one run.
 
     Args:
@@ -112,23 +124,24 @@ def resume(
     *,
     on_start: Callable[[Started], None] = lambda started: None,
     observe: Observe = lambda report: None,
-) -> RunResult:
+) -> TrainedRun:
     """Go on with an interrupted run where its newest checkpoint stands.
 
     Raises:
         UnknownName, BadRun: there is no such run, it is finished, or data or model have changed since.
     """
     store.sweep()
-    if store.read(name)["kind"] not in TRAININGS:
+    if not isinstance(store.read(name), TrainingRecord):
         raise BadRun(f"'{name}' is no training run", fix="Next: mbert eval, or mbert compare.")
     folder = store.path(name)
     with lock(folder):
         record = read_run(folder)  # as it is now that nobody else can change it
-        if record["status"] == "finished":
+        assert isinstance(record, TrainingRecord)
+        if record.status == "finished":
             raise BadRun(
                 f"'{name}' is finished: there is nothing to resume", fix=f"Next: mbert runs show {name}"
             )
-        inputs = prepare(read_request(record["request"]), store)
+        inputs = prepare(read_request(record.request), store)
         require_unchanged(record, inputs, folder)
         with _ready(inputs, name, store) as (started, job, machinery):
             on_start(started)
@@ -182,14 +195,14 @@ class _Machinery:
 
 def _train(
     folder: Path,
-    record: dict[str, Any],
+    record: TrainingRecord,
     started: Started,
     job: Job,
     machinery: _Machinery,
     observe: Observe,
     *,
     resume: bool,
-) -> RunResult:
+) -> TrainedRun:
     inputs = started.inputs
     checkpoints = CheckpointStore(folder / "checkpoints")
     make_folder(checkpoints.root)
@@ -217,20 +230,18 @@ def _train(
     except (Stopped, Ended) as stopped:
         stopped.fix = " ".join(filter(None, [stopped.fix, f"Next: {resume_command(folder)}"]))
         raise
-    record = {
-        **record,
-        "status": "finished",
-        "results": [split.as_dict() for split in splits],
-        "training": training_record(work, progress),
-        "inference": dict(job.inference),
+    scored = record.with_values(
+        results=splits,
+        training=training_record(work, progress),
+        inference=dict(job.inference),
         **job.decision,
-        "notes": [*job.notes, *run_notes(inputs, splits, progress)],
-    }
-    write_card(folder / "model", record, folder.name)
-    record["model_files"] = model_checksums(folder / "model")
-    write_run(folder, record)
+        notes=(*job.notes, *run_notes(inputs, splits, progress)),
+    )
+    write_card(folder / "model", scored, folder.name)
+    finished = scored.with_values(status="finished", model_files=model_checksums(folder / "model"))
+    write_run(folder, finished)
     checkpoints.remove()
-    return RunResult(name=folder.name, record=record, splits=splits)
+    return TrainedRun(name=folder.name, record=finished)
 
 
 def _save(folder: Path, job: Job, observe: Observe) -> None:

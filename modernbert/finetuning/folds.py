@@ -5,7 +5,6 @@ Shape suffixes: N rows of the whole file, C outputs.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,14 +18,17 @@ from modernbert.data.rows import Rows
 from modernbert.data.targets import resolve
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun
-from modernbert.evaluation.scoring import SplitScores, example_rows, score_split
+from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.trained_task import task_of_run
 from modernbert.files import write_jsonl
-from modernbert.finetuning.finetune import RunResult
-from modernbert.lineage import training_facts
+from modernbert.finetuning.finetune import RunResult, TrainedRun
 from modernbert.reading import read_lines
+from modernbert.records.data import Data
+from modernbert.records.record import EvaluateRecord, now
+from modernbert.records.scores import SplitScores
+from modernbert.records.settings import ScoringSettings
+from modernbert.records.training import LocatedModel
 from modernbert.runs import RunStore, write_run
-from modernbert.settings.forms import by_name
 from modernbert.training.inputs import Request
 
 # The split that all rows are in, each predicted by the model that was not trained on it.
@@ -53,7 +55,7 @@ def of_fold(request: Request, number: int, count: int) -> Request:
     return replace(request, fold=(number, count), settings={**request.settings, "keep": "last"})
 
 
-def pool_folds(name: str, runs: Sequence[RunResult], store: RunStore) -> RunResult:
+def pool_folds(name: str, runs: Sequence[TrainedRun], store: RunStore) -> RunResult:
     """Score all rows of a file by their out-of-fold predictions, and keep that as a run of its own.
 
     Args:
@@ -68,22 +70,21 @@ def pool_folds(name: str, runs: Sequence[RunResult], store: RunStore) -> RunResu
     with store.new_run(name) as folder:
         write_jsonl(folder / "scores.jsonl", rows)
         write_run(folder, record)
-    return RunResult(name=folder.name, record=record, splits=splits)
+    return RunResult(name=folder.name, record=record)
 
 
-def pooled_run(runs: Sequence[RunResult], store: RunStore) -> str | None:
+def pooled_run(runs: Sequence[TrainedRun], store: RunStore) -> str | None:
     """Return the name of the run that `pool_folds` made of these, if it did."""
-    wanted = [run.name for run in runs]
-    return next(
-        (name for name, found in store.survey().records.items() if found.get("folds") == wanted), None
-    )
+    wanted = tuple(run.name for run in runs)
+    return next((name for name, found in store.survey().records.items() if found.folds == wanted), None)
 
 
-def _read(runs: Sequence[RunResult], store: RunStore) -> tuple[Task, Examples, np.ndarray, list[int]]:
+def _read(runs: Sequence[TrainedRun], store: RunStore) -> tuple[Task, Examples, np.ndarray, list[int]]:
     """Return the task, every row with its label, its logits (N, C), and the fold that held it out."""
     task = replace(task_of_run(runs[0].record), temperature=1.0)
     if task.mean is not None:
-        task = replace(task, mean=float(np.mean([run.record["data"]["target"]["mean"] for run in runs])))
+        means = [run.record.data.target.mean for run in runs if run.record.data.target]
+        task = replace(task, mean=float(np.mean(means)))
     found = []
     for fold, run in enumerate(runs, start=1):
         path = store.path(run.name) / "scores.jsonl"
@@ -101,39 +102,41 @@ def _read(runs: Sequence[RunResult], store: RunStore) -> tuple[Task, Examples, n
 
 
 def _record(
-    name: str, task: Task, runs: Sequence[RunResult], splits: tuple[SplitScores, ...], rows: int
-) -> dict[str, Any]:
+    name: str, task: Task, runs: Sequence[TrainedRun], splits: tuple[SplitScores, ...], rows: int
+) -> EvaluateRecord:
     """Return the record: an evaluation whose every row another model was asked for."""
     first = runs[0].record
-    parts = [run.record["data"]["splits"][FOLD] for run in runs]
-    whole = _of_all([part["fingerprint"] for part in parts])
-    return {
-        "kind": "evaluate",
-        "status": "finished",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "tags": first.get("tags", []),
-        "task": first["task"],
-        "model": {
-            "name": name,
-            "found_in": f"run {runs[0].name} and {len(runs) - 1} others",
-            "revision": name,
-            "family": first["model"]["family"],
-            "training": training_facts(first, runs[0].name),
-        },
-        "seed": first["seed"],
-        "config": {"max_length": by_name(first["config"])["max_length"]},
-        "data": {
-            "text": first["data"]["text"],
-            "label": first["data"]["label"],
-            "cluster": task.cluster,
-            "splits": {OUT_OF_FOLD: {**parts[0], "rows": rows, "used": rows, "fingerprint": whole}},
-        },
-        "folds": [run.name for run in runs],
-        "thresholds": first["thresholds"],
-        **{name: first[name] for name in ("machine", "hardware", "versions")},
-        "results": [split.as_dict() for split in splits],
-        "notes": [*fold_notes(runs, rows)],
-    }
+    parts = [run.record.data.splits[FOLD] for run in runs]
+    whole = _of_all([part.fingerprint for part in parts])
+    return EvaluateRecord(
+        kind="evaluate",
+        status="finished",
+        created=now(),
+        tags=first.tags,
+        task=first.task,
+        model=LocatedModel(
+            name=name,
+            found_in=f"run {runs[0].name} and {len(runs) - 1} others",
+            revision=name,
+            family=first.model.family,
+            training=first.facts(runs[0].name),
+        ),
+        seed=first.seed,
+        config=ScoringSettings(max_length=first.config.data.max_length),
+        data=Data(
+            text=first.data.text,
+            label=first.data.label,
+            cluster=task.cluster,
+            splits={OUT_OF_FOLD: parts[0].with_values(rows=rows, used=rows, fingerprint=whole)},
+        ),
+        folds=tuple(run.name for run in runs),
+        thresholds=first.thresholds,
+        machine=first.machine,
+        hardware=first.hardware,
+        versions=first.versions,
+        results=splits,
+        notes=tuple(fold_notes(runs, rows)),
+    )
 
 
 def fingerprint_of(task: Task, examples: Examples, count: int) -> str:
@@ -147,7 +150,7 @@ def _of_all(fingerprints: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(sorted(fingerprints)).encode()).hexdigest()
 
 
-def fold_notes(runs: Sequence[RunResult], rows: int) -> Iterator[str]:
+def fold_notes(runs: Sequence[TrainedRun], rows: int) -> Iterator[str]:
     """Say what was done, what each fold scored, and which models are left."""
     count, metric = len(runs), runs[0].splits[0].main.metric
     yield (
@@ -159,16 +162,16 @@ def fold_notes(runs: Sequence[RunResult], rows: int) -> Iterator[str]:
         "the interval takes the rows as independent; models that share training rows are not quite, and no "
         "interval can know by how much (Bengio & Grandvalet 2004)"
     )
-    trained = [run.record["data"]["splits"]["train"]["used"] for run in runs]
+    trained = [run.record.data.splits["train"].used or 0 for run in runs]
     yield (
         f"left are {count} models, each trained on about {round(np.mean(trained)):,} rows "
         f"({', '.join(run.name for run in runs)}); none was trained on all rows"
     )
 
 
-def grouped(runs: Sequence[RunResult]) -> Mapping[tuple[str, int], list[RunResult]]:
+def grouped(runs: Sequence[TrainedRun]) -> Mapping[tuple[str, int], list[TrainedRun]]:
     """Return the runs of each target and seed, fold by fold."""
-    found: dict[tuple[str, int], list[RunResult]] = {}
+    found: dict[tuple[str, int], list[TrainedRun]] = {}
     for run in runs:
-        found.setdefault((run.record["request"]["target"], run.record["seed"]), []).append(run)
+        found.setdefault((run.record.request.target, run.record.seed), []).append(run)
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from modernbert.data.collection import Collection
 from modernbert.data.collections import LoadedCollection, folder_task, hold_out, load_collection
@@ -20,6 +19,7 @@ from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretraining
+from modernbert.records.training import StoredPretrainingRequest, StoredRequest
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig, RetrievalTrainingConfig, TrainingConfig
 from modernbert.settings.sections import RetrievalConfig
@@ -43,19 +43,19 @@ def prepare(request: Request, store: RunStore) -> Inputs:
     return prepare_retrieval(request, *found, store) if found else prepare_labelled(request, store)
 
 
-def read_request(values: dict[str, Any]) -> Request:
+def read_request(stored: StoredRequest) -> Request:
     """Read a stored request back, of whichever kind it is, to go on with it.
 
     Raises:
         BadRun: it asks for something that this version does not know.
     """
-    kind = PretrainingRequest if "files" in values else Request
-    if unknown := sorted(values.keys() - kind.__dataclass_fields__):
+    kind = PretrainingRequest if isinstance(stored, StoredPretrainingRequest) else Request
+    if unknown := sorted(stored.model_extra or ()):
         raise BadRun(
             f"the run was asked for with '{unknown[0]}', which this version of mbert does not know",
             fix="Go on with the version that began it (see `versions` in its run.json).",
         )
-    return kind.from_dict(values)
+    return kind.of(stored)
 
 
 # What a request says of labelled files alone.

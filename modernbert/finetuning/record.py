@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,15 @@ from typing import Any
 from modernbert.data.task import Task
 from modernbert.errors import BadRun
 from modernbert.evaluation.protocols import PROTOCOLS
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.memory import peak_memory
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import ModelSource
 from modernbert.places import no_space_is_an_error
-from modernbert.settings.forms import by_name
+from modernbert.records.data import StoredTask
+from modernbert.records.record import FinetuneRecord, PretrainRecord, TrainingRecord, now
+from modernbert.records.scores import SplitScores
+from modernbert.records.settings import Settings
+from modernbert.records.training import Model, StoredStudy, Training
 from modernbert.training.checkpoint import Progress
 from modernbert.training.inputs import Inputs, Sheet
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
@@ -50,54 +51,62 @@ def default_name(inputs: Inputs) -> str:
     return f"{Path(inputs.task.name).name}-{model}{method}-s{config.run.seed}{fold}"
 
 
-def first_record(started: Started, study: Mapping[str, Any] | None) -> dict[str, Any]:
+def first_record(started: Started, study: StoredStudy | None) -> TrainingRecord:
     """Return what is known before the first step, so that an interrupted run can be told and resumed."""
     inputs = started.inputs
-    task = inputs.task
-    return {
-        "kind": inputs.run_kind,
-        "status": "running",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "study": dict(study) if study else None,
-        "tags": list(inputs.request.tags),
-        "task": _task_record(task),
-        "model": inputs.source.record(),
-        "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
-        "recipe": asdict(inputs.recipe),
-        "config": inputs.config.as_dict(),
-        "seed": inputs.config.run.seed,
-        "request": inputs.request.as_dict(),
-        "data": inputs.data_record() | {"notes": inputs.notes},
+    request = inputs.request.as_dict()
+    kept: dict[str, Any] = {}
+    if inputs.task.kind == "retrieval":
         # Titles are read, and as many tokens as the trained model's own settings say: that is mteb's way.
-        **({"protocol": asdict(PROTOCOLS["mteb"])} if task.kind == "retrieval" else {}),
-        "machine": asdict(inputs.machine),
-        "attention": {"backend": started.attention, "reason": started.attention_reason},
-        "parameters": {"trained": started.trained, "frozen": started.frozen},
-        "new_tensors": started.new_tensors,
-        "hardware": describe_hardware(),
-        "versions": versions(),
-    }
+        kept["protocol"] = asdict(PROTOCOLS["mteb"])
+    kind = PretrainRecord if inputs.run_kind == "pretrain" else FinetuneRecord
+    return kind.model_validate(
+        kept
+        | {
+            "kind": inputs.run_kind,
+            "status": "running",
+            "created": now(),
+            "study": study,
+            "tags": inputs.request.tags,
+            "task": _task_record(inputs.task),
+            "model": inputs.source.record(),
+            "init": inputs.start.record() if inputs.start is not inputs.source else "plain",
+            "recipe": asdict(inputs.recipe),
+            "config": inputs.config.as_dict(),
+            "seed": inputs.config.run.seed,
+            "request": request,
+            "data": inputs.data_record().with_values(notes=tuple(inputs.notes)),
+            "machine": asdict(inputs.machine),
+            "attention": {"backend": started.attention, "reason": started.attention_reason},
+            "parameters": {"trained": started.trained, "frozen": started.frozen},
+            "new_tensors": started.new_tensors,
+            "hardware": describe_hardware(),
+            "versions": versions(),
+        }
+    )
 
 
-def _task_record(task: Sheet) -> dict[str, Any]:
+def _task_record(task: Sheet) -> StoredTask:
     if isinstance(task, Task):
         return task.record()
-    return {"name": task.name, "kind": task.kind, "labels": task.labels, "metrics": task.metrics}
+    return StoredTask(name=task.name, kind=task.kind, labels=task.labels, metrics=task.metrics)
 
 
-def training_record(job: Fit, progress: Progress) -> dict[str, Any]:
+def training_record(job: Fit, progress: Progress) -> Training:
     """Return what training took: steps, minutes, tokens, memory, and every evaluation."""
-    return {
-        "steps": progress.step,
-        "planned_steps": job.total,
-        "best_step": progress.best_step,
-        "history": progress.history,
-        "minutes": round(progress.seconds / 60, 3),
-        "tokens": progress.tokens,
-        "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
-        "max_tokens": progress.max_tokens,
-        "peak_memory_mib": peak_memory(),
-    }
+    return Training.model_validate(
+        {
+            "steps": progress.step,
+            "planned_steps": job.total,
+            "best_step": progress.best_step,
+            "history": tuple(progress.history),
+            "minutes": round(progress.seconds / 60, 3),
+            "tokens": progress.tokens,
+            "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
+            "max_tokens": progress.max_tokens,
+            "peak_memory_mib": peak_memory(),
+        }
+    )
 
 
 def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progress) -> list[str]:
@@ -120,21 +129,21 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
     return notes
 
 
-def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> None:
+def require_unchanged(record: TrainingRecord, inputs: Inputs, folder: Path) -> None:
     """Raise BadRun if data, settings or model differ from those the run began with."""
     data = inputs.data_record()
-    now = {name: split["fingerprint"] for name, split in data["splits"].items()}
+    now = {name: split.fingerprint for name, split in data.splits.items()}
     # A version that has more settings than the one that began the run has them at their defaults.
-    kept, now_set = by_name(record["config"]), by_name(json.loads(json.dumps(inputs.config.as_dict())))
-    then = {name: split["fingerprint"] for name, split in record["data"]["splits"].items()}
+    kept, now_set = record.config.by_name(), Settings.model_validate(inputs.config.as_dict()).by_name()
+    then = {name: split.fingerprint for name, split in record.data.splits.items()}
     changed: list[str] = [
         what
         for what, before, after in (
             ("the data", then, now),
-            ("the class weights", record["data"].get("class_weights"), data.get("class_weights")),
-            ("the teacher", record["data"].get("teacher"), data.get("teacher")),
+            ("the class weights", record.data.class_weights, data.class_weights),
+            ("the teacher", record.data.teacher, data.teacher),
             ("the settings", kept, {name: value for name, value in now_set.items() if name in kept}),
-            ("the model", *_weights(record["model"], inputs.source)),
+            ("the model", *_weights(record.model, inputs.source)),
         )
         if before != after
     ]
@@ -146,11 +155,11 @@ def require_unchanged(record: dict[str, Any], inputs: Inputs, folder: Path) -> N
         )
 
 
-def _weights(kept: Mapping[str, Any], source: ModelSource) -> tuple[str, str]:
+def _weights(kept: Model, source: ModelSource) -> tuple[str, str]:
     """Return which weights were loaded then and now; older records know a revision alone."""
-    if "weights" in kept:
-        return kept["weights"], source.weights
-    return kept["revision"], source.revision
+    if kept.weights:
+        return kept.weights, source.weights
+    return kept.revision, source.revision
 
 
 def logged(path: Path, observe: Observe) -> Observe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from modernbert.data.registry import find_tasks
 from modernbert.data.targets import expand_targets
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun, NotAvailable, UnknownName
-from modernbert.evaluation.scoring import SplitScores
-from modernbert.finetuning.finetune import RunResult, finetune, resume
+from modernbert.finetuning.finetune import RunResult, TrainedRun, finetune, resume
 from modernbert.finetuning.folds import grouped, of_fold, pool_folds, pooled_run, require_folds
 from modernbert.finetuning.prepare import require_data, require_settings
 from modernbert.finetuning.record import Started
+from modernbert.records.record import TrainingRecord
+from modernbert.records.training import StoredStudy
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, Observe
@@ -37,15 +38,15 @@ class Study:
         folds = range(1, self.folds + 1) if self.folds else (0,)
         return [(target, seed, fold) for seed in self.seeds for target in self.targets for fold in folds]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> StoredStudy:
         """Return what each of its runs keeps of it."""
-        kept = {"name": self.name, "targets": list(self.targets), "seeds": list(self.seeds)}
-        return {**kept, "folds": self.folds} if self.folds else kept
+        kept = StoredStudy(name=self.name, targets=self.targets, seeds=self.seeds)
+        return kept.with_values(folds=self.folds) if self.folds else kept
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Study:
+    def of(cls, kept: StoredStudy) -> Study:
         """Read back what `record` gave."""
-        return cls(kept["name"], tuple(kept["targets"]), tuple(kept["seeds"]), kept.get("folds", 0))
+        return cls(kept.name, kept.targets, kept.seeds, kept.folds)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def plan_study(
 
 def _name(request: Request, wanted: str, store: RunStore) -> str:
     """Return a name that neither a run nor a study has. Raises BadOption if the user's own is taken."""
-    studies = {study["name"] for run in store.survey().records.values() if (study := run.get("study"))}
+    studies = {study.name for run in store.survey().records.values() if (study := run.study)}
     if request.name is None:
         return store.free_name(wanted, studies)
     store.check_name(request.name)
@@ -132,7 +133,7 @@ def run_study(
     _require_data(requests)
     for note in store.survey().notes():
         observe(Notice(note))
-    results = []
+    results: list[TrainedRun] = []
     for target, seed, fold in study.jobs():
         there = _run_of(study, target, seed, fold, store)
         if there is None:
@@ -141,15 +142,15 @@ def run_study(
             named = of_fold(named, fold, study.folds) if fold else named
             kept = study.record()
             result = finetune(named, store, seed=seed, study=kept, on_start=on_start, observe=observe)
-        elif store.read(there)["status"] == "finished":
-            result = read_result(there, store)
+        elif store.read(there).status == "finished":
+            result = read_training(there, store)
         else:
             result = resume(there, store, on_start=on_start, observe=observe)
         results.append(result)
     return summarize(study, _pooled(study, results, store) if study.folds else results)
 
 
-def _pooled(study: Study, results: Sequence[RunResult], store: RunStore) -> list[RunResult]:
+def _pooled(study: Study, results: Sequence[TrainedRun], store: RunStore) -> list[RunResult]:
     """Return the run of each target and seed that all of its folds make together."""
     pooled = []
     for (target, seed), runs in grouped(results).items():
@@ -161,7 +162,7 @@ def _pooled(study: Study, results: Sequence[RunResult], store: RunStore) -> list
 
 def _are_pooled(names: Sequence[str], store: RunStore) -> bool:
     """Was every fold's run put together with the others of its target and seed?"""
-    results = [read_result(name, store) for name in names]
+    results = [read_training(name, store) for name in names]
     return all(pooled_run(runs, store) for runs in grouped(results).values())
 
 
@@ -203,29 +204,28 @@ def resume_any(
     Raises:
         UnknownName, BadRun: as `resume`.
     """
-    studies = {s["name"]: n for n, run in store.survey().records.items() if (s := run.get("study"))}
+    studies = {s.name: n for n, run in store.survey().records.items() if (s := run.study)}
     record = store.read(studies.get(name, name))
-    kept = record.get("study")
+    kept = record.study
     if kept is None:
         result = resume(name, store, on_start=on_start, observe=observe)
-        return summarize(
-            Study(name, (result.record["request"]["target"],), (result.record["seed"],)), [result]
-        )
+        return summarize(Study(name, (result.record.request.target,), (result.record.seed,)), [result])
     study = Study.of(kept)
     found = [_run_of(study, *job, store) for job in study.jobs()]
-    names = [run for run in found if run and store.read(run)["status"] == "finished"]
+    names = [run for run in found if run and store.read(run).status == "finished"]
     if len(names) == len(found) and (not study.folds or _are_pooled(names, store)):
         raise BadRun(f"'{study.name}' is finished: there is nothing to resume", fix="Next: mbert runs")
-    request = Request.from_dict(record["request"])
+    assert record.request is not None, "it is a training"
+    request = Request.of(record.request)
     return run_study(request, study, store, on_start=on_start, observe=observe)
 
 
 def _run_of(study: Study, target: str, seed: int, fold: int, store: RunStore) -> str | None:
     for name, run in store.survey().records.items():
-        same = (run.get("study") or {}).get("name") == study.name
-        if not same or run["seed"] != seed or run["request"]["target"] != target:
+        if run.study is None or run.study.name != study.name or run.request is None:
             continue
-        if (run["request"].get("fold") or [0])[0] == fold:
+        number = run.request.fold[0] if run.request.fold else 0
+        if (run.request.target, run.seed, number) == (target, seed, fold):
             return name
     return None
 
@@ -233,22 +233,28 @@ def _run_of(study: Study, target: str, seed: int, fold: int, store: RunStore) ->
 def read_result(name: str, store: RunStore) -> RunResult:
     """Read a finished run back."""
     record = store.read(name)
-    if record["status"] != "finished":
-        raise BadRun(f"'{name}' is {record['status']}", fix=f"Next: mbert resume {name}")
-    splits = tuple(map(SplitScores.from_dict, record["results"]))
-    return RunResult(name=name, record=record, splits=splits)
+    if record.status != "finished":
+        raise BadRun(f"'{name}' is {record.status}", fix=f"Next: mbert resume {name}")
+    return RunResult(name=name, record=record)
+
+
+def read_training(name: str, store: RunStore) -> TrainedRun:
+    """Read a finished training back."""
+    record = read_result(name, store).record
+    assert isinstance(record, TrainingRecord)
+    return TrainedRun(name=name, record=record)
 
 
 def summarize(study: Study, runs: Sequence[RunResult]) -> StudyResult:
     """Put the runs' headline scores together, by task and over tasks."""
-    tasks = list(dict.fromkeys(run.record["task"]["name"] for run in runs))
-    summaries = tuple(_summary(t, [r for r in runs if r.record["task"]["name"] == t]) for t in tasks)
+    tasks = list(dict.fromkeys(run.record.task.name for run in runs))
+    summaries = tuple(_summary(t, [r for r in runs if r.record.task.name == t]) for t in tasks)
     average, note = glue_average(summaries)
     return StudyResult(study.name, tuple(runs), summaries, average, note)
 
 
 def _summary(task: str, runs: Sequence[RunResult]) -> TaskSummary:
-    values = {run.record["seed"]: run.main for run in runs}
+    values = {seed: run.main for run in runs if (seed := run.record.seed) is not None}
     deviation = statistics.stdev(values.values()) if len(values) > 1 else None
     chosen = runs[0].headline
     return TaskSummary(
@@ -284,7 +290,7 @@ def as_dict(result: StudyResult) -> dict[str, Any]:
     """Return plain data for `--json`."""
     return {
         "study": result.name,
-        "runs": [run.record | {"name": run.name} for run in result.runs],
+        "runs": [run.record.as_dict() | {"name": run.name} for run in result.runs],
         "summaries": [dataclasses.asdict(summary) for summary in result.summaries],
         "average": result.average,
         "average_note": result.average_note,

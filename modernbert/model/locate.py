@@ -6,21 +6,20 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums, sha256
 from modernbert.hub import cache_folder, hub_model
-from modernbert.lineage import training_facts
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
 from modernbert.network import network
 from modernbert.places import beside
 from modernbert.reading import read_object
-from modernbert.run_kinds import TRAININGS
+from modernbert.records.record import FinetuneRecord, TrainingRecord
+from modernbert.records.training import LocatedModel, TrainingFacts
 from modernbert.runs import RunStore, read_run, unfinished
 from modernbert.version import __version__
 
@@ -41,7 +40,7 @@ class ModelSource:
         base: the model under the adapter, for a LoRA run.
         labels: what its head predicts, for a run.
         task: the task that it was trained on, for a run.
-        training: how it was trained, for a run that was trained on a task (see `lineage`).
+        training: how it was trained, for a run that was trained on a task (see `TrainingFacts`).
         is_pinned: does the revision say which weights these are? That of a folder does not.
     """
 
@@ -53,7 +52,7 @@ class ModelSource:
     base: ModelSource | None = None
     labels: tuple[str, ...] | None = None
     task: str | None = None
-    training: dict[str, Any] | None = field(default=None, hash=False)
+    training: TrainingFacts | None = field(default=None, hash=False)
     is_pinned: bool = True
 
     @property
@@ -76,11 +75,18 @@ class ModelSource:
         """The run's folder; None for a model that is no run's."""
         return None if self.task is None else self.folder.parent
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> LocatedModel:
         """Return what a run keeps about its model."""
-        kept = asdict(self) | {"folder": str(self.folder), "base": self.base.record() if self.base else None}
-        kept["weights"] = self.weights
-        return {key: value for key, value in kept.items() if key not in ("labels", "task", "is_pinned")}
+        return LocatedModel(
+            name=self.name,
+            folder=str(self.folder),
+            found_in=self.found_in,
+            revision=self.revision,
+            family=self.family,
+            base=self.base.record() if self.base else None,
+            training=self.training,
+            weights=self.weights,
+        )
 
 
 def _weights_checksum(folder: Path) -> str:
@@ -121,15 +127,15 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
 
 def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
     run = read_run(folder)
-    if run["kind"] not in TRAININGS:
+    if not isinstance(run, TrainingRecord):
         raise BadRun(
-            f"the run is of kind {run['kind']}: it has no model", where=str(folder), fix="Next: mbert runs"
+            f"the run is of kind {run.kind}: it has no model", where=str(folder), fix="Next: mbert runs"
         )
-    if run["status"] != "finished":
-        raise unfinished(folder, run["status"], "model")
+    if run.status != "finished":
+        raise unfinished(folder, run.status, "model")
     if not (folder / "model").is_dir():
         raise BadRun("the run's model is gone", where=str(folder / "model"), fix="Train it again.")
-    if run["model_files"] != model_checksums(folder / "model"):
+    if run.model_files != model_checksums(folder / "model"):
         raise BadModel(
             "the run's model was changed or damaged after training: its checksums differ from the record's",
             where=str(folder / "model"),
@@ -138,18 +144,17 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
     base = None
     if (folder / "model" / "adapter_config.json").is_file():
         # The adapters lie on what the training started from: the model, or another run.
-        start = run["model"] if run["init"] == "plain" else run["init"]
-        base = locate_model(start["name"], store=store, data_dir=data_dir)
+        base = locate_model(run.start.name, store=store, data_dir=data_dir)
     return ModelSource(
         name=folder.name,
         folder=folder / "model",
         found_in=f"run {folder}",
         revision=folder.name,
-        family=run["model"]["family"],
+        family=run.model.family,
         base=base,
-        labels=None if run["task"]["kind"] in ("retrieval", "pretraining") else tuple(run["task"]["labels"]),
-        task=run["task"]["name"],
-        training=training_facts(run, folder.name) if run["kind"] == "finetune" else None,
+        labels=None if run.task.kind in ("retrieval", "pretraining") else run.task.labels,
+        task=run.task.name,
+        training=run.facts(folder.name) if isinstance(run, FinetuneRecord) else None,
         is_pinned=False,
     )
 

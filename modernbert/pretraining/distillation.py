@@ -22,7 +22,6 @@ from modernbert.data.batching import BatchPlan, split_by_tokens
 from modernbert.errors import Interrupted
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.metrics import mean_score
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings, load_embedder, save_embedder
 from modernbert.model.encoder import mean_by_sequence, modernbert_hidden
 from modernbert.model.locate import UNTRAINED
@@ -32,6 +31,7 @@ from modernbert.pretraining.job import QUICK_TOKENS, PretrainingData, Pretrainin
 from modernbert.pretraining.masking import MaskedBatch
 from modernbert.pretraining.network import PackedMaskedLM, padded_hidden
 from modernbert.pretraining.teacher import Targets, teach
+from modernbert.records.scores import SplitScores
 from modernbert.training.objectives import Sums
 from modernbert.training.reports import Evaluation
 from modernbert.training.signals import StopRequest
@@ -247,4 +247,4 @@ class DistillationJob(PretrainingJob):
             (words,), word_rows = super().score()
             scores += words.scores
             rows = [row | more for row, more in zip(word_rows, rows, strict=True)]
-        return (SplitScores("held_out", tuple(scores), ()),), rows
+        return (SplitScores.of("held_out", tuple(scores), ()),), rows

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadData, BadOption
@@ -23,6 +23,7 @@ from modernbert.pretraining.corpus import Corpus
 from modernbert.pretraining.recipes import pretraining_recipe
 from modernbert.pretraining.store import SHORTEST, SHORTEST_TAUGHT, SPLITS, build, read_found
 from modernbert.pretraining.tokenizer import train_tokenizer
+from modernbert.records.data import Data
 from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig
 from modernbert.training.inputs import Inputs, Request
@@ -56,7 +57,7 @@ class PretrainingTask:
 
     summary: str
     name: str = "pretraining"
-    kind: str = "pretraining"
+    kind: Literal["pretraining"] = "pretraining"
     labels: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ("masked_accuracy", "loss")
 
@@ -94,16 +95,17 @@ class PretrainingInputs(Inputs):
         more = ", ..." if len(left_out) > 3 else ""
         return (f"{counted(len(left_out), 'file')} left out: {shown}{more}",) if left_out else ()
 
-    def data_record(self) -> dict[str, Any]:
+    def data_record(self) -> Data:
         """Return both splits with fingerprints of their tokens, and what was left out."""
         splits = {name: {"rows": self.found[name]["pieces"], **self.found[name]} for name in SPLITS}
-        record = {"splits": splits} | {k: v for k, v in self.found.items() if k not in SPLITS}
+        kept = Data.model_validate(
+            {"splits": splits} | {key: value for key, value in self.found.items() if key not in SPLITS}
+        )
         if self.teacher is None:
-            return record
-        return record | {
-            "teacher": {"name": self.teacher.name, "revision": self.teacher.revision}
-            | {"weights": checksums(self.teacher.folder)}
-        }
+            return kept
+        files = checksums(self.teacher.folder)
+        teacher = {"name": self.teacher.name, "revision": self.teacher.revision, "weights": files}
+        return kept.with_values(teacher=teacher)
 
     @property
     def job(self) -> str:

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from modernbert.data.batching import BatchPlan
 from modernbert.evaluation.metrics import ratio_score
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.files import atomic_folder
 from modernbert.model.packing import PackedBatch
 from modernbert.model.pretrained import quiet_transformers
@@ -27,6 +26,7 @@ from modernbert.pretraining.masking import MaskedBatch, Masking
 from modernbert.pretraining.network import PackedMaskedLM, load_masked_lm
 from modernbert.pretraining.rows import pack_rows
 from modernbert.pretraining.store import Pieces
+from modernbert.records.scores import SplitScores
 from modernbert.training.inputs import Job
 from modernbert.training.objectives import Objective, PerExample, TrainingData, cross_entropy
 from modernbert.training.reports import Evaluation
@@ -151,7 +151,7 @@ class PretrainingJob(Job):
             {"id": f"held_out/{i}", "masked": int(m), "correct": int(c), "loss": round(float(loss), 5)}
             for i, (m, c, loss) in enumerate(zip(found.masked, found.correct, found.losses, strict=True))
         ]
-        return (SplitScores("held_out", scores, ()),), rows
+        return (SplitScores.of("held_out", scores, ()),), rows
 
 
 def _by_piece(

@@ -15,6 +15,7 @@ from modernbert.comparison.analysis import answers_of, confusion
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.tables import Table
 from modernbert.evaluation.calibration import BINS, Calibration, calibration
+from modernbert.records.training import Training
 from modernbert.report import plots
 from modernbert.report.curves import label_curves, precision_recall
 from modernbert.report.plots import Points, Styles
@@ -32,13 +33,13 @@ NUMBERS = ("precision", "recall", "F1", "support")
 def answer_sections(outcomes: Sequence[Outcome], styles: Styles) -> list[Section]:
     """Return what can be shown of these models' answers; one run of each."""
     labelled = [o for o in outcomes if o.labels is not None]
-    single = [o for o in labelled if o.record["task"]["kind"] == "single_label"]
-    several = [o for o in labelled if o.record["task"]["kind"] == "multi_label"]
-    numbers = [o for o in labelled if o.record["task"]["kind"] == "regression"]
+    single = [o for o in labelled if o.record.task.kind == "single_label"]
+    several = [o for o in labelled if o.record.task.kind == "multi_label"]
+    numbers = [o for o in labelled if o.record.task.kind == "regression"]
     sections = []
     if single:
         sections.append(Section("By class", tables=tuple(map(_by_class, single))))
-        if len(single[0].record["task"]["labels"]) == 2:
+        if len(single[0].record.task.labels) == 2:
             sections.append(precision_recall(single, styles))
         sections += _calibration(single, styles)
         sections.append(_confusion(single))
@@ -50,7 +51,7 @@ def answer_sections(outcomes: Sequence[Outcome], styles: Styles) -> list[Section
 
 
 def _by_class(outcome: Outcome) -> Table:
-    names = outcome.record["task"]["labels"]
+    names = outcome.record.task.labels
     figures = sk.precision_recall_fscore_support(
         outcome.labels, outcome.predictions, labels=range(len(names)), average=None, zero_division=0.0
     )
@@ -73,12 +74,12 @@ def _by_label(outcome: Outcome) -> Table:
     numbers = ("threshold", *NUMBERS, "average precision")
     rows = tuple(
         (
-            label["label"],
-            *(f"{label[key]:.4f}" for key in ("threshold", "precision", "recall", "f1")),
-            f"{label['n']:,}",
-            "none" if label["average_precision"] is None else f"{label['average_precision']:.4f}",
+            label.label,
+            *(f"{number:.4f}" for number in (label.threshold, label.precision, label.recall, label.f1)),
+            f"{label.n:,}",
+            "none" if label.average_precision is None else f"{label.average_precision:.4f}",
         )
-        for label in outcome.result.get("labels", ())
+        for label in outcome.result.labels
     )
     notes = ("support: rows that have the label; average precision: over all thresholds",)
     return Table(f"{outcome.model}, {outcome.split}", ("label", *numbers), rows, numbers, notes)
@@ -114,7 +115,7 @@ def _range(confidence: float) -> str:
 
 
 def _confusion(outcomes: Sequence[Outcome]) -> Section:
-    labels = outcomes[0].record["task"]["labels"]
+    labels = outcomes[0].record.task.labels
     if len(labels) > MOST_CELLS:
         return Section("Confusion", "The most frequent mistakes.", tables=tuple(map(_confused, outcomes)))
     text = "Rows are the truth, columns the answers. A cell is the darker, the larger its share of the row."
@@ -132,7 +133,7 @@ def _matrix(outcome: Outcome, labels: Sequence[str]) -> Markup:
 
 
 def _confused(outcome: Outcome) -> Table:
-    names, counts_CC = outcome.record["task"]["labels"], confusion(outcome)
+    names, counts_CC = outcome.record.task.labels, confusion(outcome)
     np.fill_diagonal(counts_CC, 0)
     places = np.argsort(-counts_CC, axis=None, kind="stable")[:MOST_CONFUSED]
     found = [(*divmod(int(i), len(names)), int(counts_CC.flat[i])) for i in places]
@@ -169,8 +170,9 @@ def _numbers(outcome: Outcome, styles: Styles) -> Section:
 
 def history_of(outcome: Outcome) -> Points:
     """Return step and main metric of every evaluation during training; empty where there was none."""
-    history = outcome.record.get("training", {}).get("history", ())
-    return [(e["step"], e["metrics"][outcome.metric]) for e in history if outcome.metric in e["metrics"]]
+    metric, training = outcome.metric, outcome.record.training
+    history = training.history if isinstance(training, Training) else ()
+    return [(entry.step, entry.metrics[metric]) for entry in history if metric in entry.metrics]
 
 
 def learning_sections(outcomes: Mapping[str, Outcome], styles: Styles, losses: Points = ()) -> list[Section]:

@@ -25,7 +25,7 @@ MOST_CURVES = 6
 def precision_recall(outcomes: Sequence[Outcome], styles: Styles) -> Section:
     """Draw the positive class's curve."""
     positive = outcomes[0].positive
-    name = outcomes[0].record["task"]["labels"][positive]
+    name = outcomes[0].record.task.labels[positive]
     lines: dict[str, Points] = {}
     used: dict[str, tuple[float, float]] = {}
     rows = []
@@ -52,7 +52,7 @@ def precision_recall(outcomes: Sequence[Outcome], styles: Styles) -> Section:
 
 def label_curves(outcomes: Sequence[Outcome], styles: Styles) -> list[Section]:
     """Draw the curves of the most frequent labels, each in a picture of its own with all models."""
-    names, counts_C = outcomes[0].record["task"]["labels"], np.asarray(outcomes[0].labels).sum(axis=0)
+    names, counts_C = outcomes[0].record.task.labels, np.asarray(outcomes[0].labels).sum(axis=0)
     often = [int(i) for i in np.argsort(-counts_C, kind="stable")[:MOST_CURVES] if counts_C[i]]
     drawn = []
     for i in often:
@@ -87,5 +87,5 @@ def _at(truth_N: np.ndarray, given_N: np.ndarray) -> tuple[float, float]:
 
 def _threshold(outcome: Outcome, name: str) -> str:
     """Return the threshold that a training keeps; an evaluation has its model's."""
-    found = outcome.record.get("thresholds", {}).get(name)
+    found = outcome.record.thresholds.get(name)
     return "0.5" if found is None else f"{found:.4f}"

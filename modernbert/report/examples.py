@@ -36,7 +36,7 @@ def wrongness(outcome: Outcome) -> np.ndarray:
     One label: the wrong answer's probability. Several: the largest distance of a wrong label's probability
     from the truth. Numbers: the distance from the truth. Search: what the query lacks of a score of 1.
     """
-    kind = outcome.record["task"]["kind"]
+    kind = outcome.record.task.kind
     if outcome.labels is None:
         return np.asarray(1 - outcome.predictions)
     if kind == "regression":
@@ -52,7 +52,7 @@ def wrongness(outcome: Outcome) -> np.ndarray:
 def error_section(outcomes: Sequence[Outcome], *, texts: bool = True) -> Section:
     """Return the worst answers of a run, or of each of its ways of searching, the worst first."""
     known = texts_of(outcomes[0]) if texts else None
-    order = ORDER[outcomes[0].record["task"]["kind"]]
+    order = ORDER[outcomes[0].record.task.kind]
     tables = tuple(_worst(outcome, known) for outcome in outcomes)
     return Section("Worst errors", f"{order} {_missing_texts(known)}".strip(), tables=tables)
 
@@ -61,7 +61,7 @@ def _worst(outcome: Outcome, texts: list[str] | None) -> Table:
     wrong_N = wrongness(outcome)
     places = [i for i in extremes(wrong_N, SHOWN) if wrong_N[i] > 0 or outcome.labels is None]
     table = _examples(f"Worst of {outcome.model}", [outcome], places, texts)
-    if not outcome.record["task"]["kind"].endswith("label"):
+    if not outcome.record.task.kind.endswith("label"):
         return table
     return replace(table, notes=(f"{(wrong_N > 0).sum():,} of {len(wrong_N):,} rows are wrong",))
 
@@ -71,7 +71,7 @@ def against(contrast: Contrast, outcomes: Mapping[str, Outcome], styles: Styles,
     first, second = outcomes[contrast.model], outcomes[contrast.baseline]
     title = f"{contrast.model} against {contrast.baseline}"
     texts = texts_of(first) if shown else None
-    if first.record["task"]["kind"] in ("retrieval", "regression"):
+    if first.record.task.kind in ("retrieval", "regression"):
         return _gains(title, first, second, texts, styles)
     lengths = None if texts is None else np.array([len(text) for text in texts])
     tables = (
@@ -138,23 +138,24 @@ def _answer_column(outcome: Outcome) -> str:
 
 def _answer(outcome: Outcome, i: int) -> str:
     """Return an answer with how sure the model is of it, or how far it is from the truth."""
-    said, kind = _shown(outcome, outcome.predictions[i]), outcome.record["task"]["kind"]
+    said, kind = _shown(outcome, outcome.predictions[i]), outcome.record.task.kind
     if outcome.labels is None:
         return said
     if kind == "regression":
         return f"{said} ({outcome.predictions[i] - outcome.labels[i]:+.3f})"
     if outcome.logits is None:
         return said
+    assert kind in ("single_label", "multi_label")
     share_C = probabilities(outcome.logits[i : i + 1], kind)[0]
     if kind == "single_label":
         return f"{said} ({share_C.max():.2f})"
     wrong = np.flatnonzero(outcome.labels[i] != outcome.predictions[i]).tolist()
-    told = ", ".join(f"{outcome.record['task']['labels'][c]} {share_C[c]:.2f}" for c in wrong)
+    told = ", ".join(f"{outcome.record.task.labels[c]} {share_C[c]:.2f}" for c in wrong)
     return f"{said} (wrong: {told})" if told else said
 
 
 def _shown(outcome: Outcome, value: np.ndarray) -> str:
-    kind, names = outcome.record["task"]["kind"], outcome.record["task"]["labels"]
+    kind, names = outcome.record.task.kind, outcome.record.task.labels
     if kind == "single_label":
         return str(names[int(value)])
     if kind == "multi_label":

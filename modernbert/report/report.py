@@ -18,7 +18,8 @@ from modernbert.errors import BadOption, BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
 from modernbert.places import no_such_file
 from modernbert.reading import checked, read_lines
-from modernbert.record_parts import Count
+from modernbert.records.base import Count
+from modernbert.records.record import RunRecord
 from modernbert.report.answers import answer_sections, learning_sections
 from modernbert.report.examples import error_section
 from modernbert.report.plots import styles_of
@@ -27,7 +28,6 @@ from modernbert.report.sections import comparison_sections
 from modernbert.report.summary import comparison_summary, hardware_of, run_summary
 from modernbert.report.templates import render
 from modernbert.runs import RunStore
-from modernbert.settings.forms import by_name
 from modernbert.version import __version__
 from modernbert.without_paths import without_paths
 from modernbert.wording import counted
@@ -108,7 +108,7 @@ def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = 
 def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
     """Return the report of one finished run. Raises as `read_outcomes`."""
     outcomes = read_outcomes(store, name)
-    record = without_paths(store.read(name))
+    record = store.read(name).without_paths()
     named = {outcome.model: outcome for outcome in outcomes}
     styles = styles_of(named)
     sections = [run_summary(record, outcomes), Section("Scores", tables=(_scores_table(record),))]
@@ -116,7 +116,7 @@ def run_report(name: str, store: RunStore, *, texts: bool = True) -> str:
     sections += answer_sections(outcomes, styles)
     sections += [error_section(outcomes, texts=texts), _provenance({name: record})]
     sections.append(Section("Everything recorded", tables=(_facts_table(record),)))
-    return _page(f"{name}: {record['task']['name']}", sections)
+    return _page(f"{name}: {record.task.name}", sections)
 
 
 def _overview(comparison: Comparison) -> Section:
@@ -125,28 +125,28 @@ def _overview(comparison: Comparison) -> Section:
     return Section("Overview", text, tables=tuple(averages))
 
 
-def _scores_table(record: dict[str, Any]) -> Table:
+def _scores_table(record: RunRecord) -> Table:
     found = [
-        (result, score, score["metric"] + what)
-        for result in record["results"]
+        (result, score, score.metric + what)
+        for result in record.results
         for key, what in SHOWN
-        for score in result.get(key, ())
+        for score in getattr(result, key)
     ]
     rows = tuple(
         (
-            result["split"],
-            *([result["system"]] if "system" in result else []),
+            result.split,
+            *([result.system] if result.system else []),
             metric,
-            f"{score['value']:.4f}",
-            interval_text(score["low"], score["high"]),
-            f"{score['n']:,}",
-            score["interval"],
+            f"{score.value:.4f}",
+            interval_text(score.low, score.high),
+            f"{score.n:,}",
+            score.interval,
         )
         for result, score, metric in found
     )
-    system = ["system"] if "system" in record["results"][0] else []
+    system = ["system"] if record.results[0].system else []
     columns = ("split", *system, "metric", "score", "95 % interval", "n", "interval by")
-    return Table(f"{record['task']['name']}", columns, rows, ("score", "n"))
+    return Table(f"{record.task.name}", columns, rows, ("score", "n"))
 
 
 def _losses(path: Path) -> list[tuple[int, float]]:
@@ -168,13 +168,11 @@ def _read_losses(path: Path) -> Iterator[tuple[int, float]]:
             yield step["step"], step["loss"]
 
 
-def _facts_table(record: dict[str, Any]) -> Table:
+def _facts_table(record: RunRecord) -> Table:
     wanted = ("model", "init", "recipe", "config", "data", "machine", "attention", "parameters", "training")
-    kept = {key: record[key] for key in wanted if key in record}
-    kept["config"] = by_name(kept.get("config", {}))
-    kept["data"] = {k: v for k, v in kept.get("data", {}).items() if k != "report"}
-    kept["training"] = {k: v for k, v in kept.get("training", {}).items() if k != "history"}
-    kept["model"] = {k: v for k, v in kept.get("model", {}).items() if k != "training"}  # another run's facts
+    written = record.as_dict() | {"config": record.config.by_name()}
+    long = {"data": "report", "training": "history", "model": "training"}  # the last is another run's
+    kept = {key: _without(written[key], long.get(key)) for key in wanted if key in written}
     rows = tuple(
         (key, name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for key, part in kept.items()
@@ -183,14 +181,19 @@ def _facts_table(record: dict[str, Any]) -> Table:
     return Table("", ("part", "name", "value"), rows)
 
 
-def _provenance(records: Mapping[str, dict[str, Any]]) -> Section:
+def _without(part: Any, key: str | None) -> Any:
+    return {k: v for k, v in part.items() if k != key} if isinstance(part, dict) else part
+
+
+def _provenance(records: Mapping[str, RunRecord]) -> Section:
     """Say which runs, made when, on what, with which versions and data."""
     rows = []
-    for name, record in without_paths(records).items():
-        versions = record["versions"]
-        data = {str(part.get("revision", "")) for part in record["data"]["splits"].values()}
+    for name, found in records.items():
+        record = found.without_paths()
+        versions = record.versions
+        data = {part.revision for part in record.data.splits.values()}
         packages = ", ".join(f"{package} {versions[package]}" for package in versions if versions[package])
-        rows.append((name, record["created"], hardware_of(record), packages, "; ".join(sorted(data))))
+        rows.append((name, record.created, hardware_of(record), packages, "; ".join(sorted(data))))
     columns = ("run", "made", "hardware", "versions", "data revision")
     return Section("Provenance", tables=(Table("", columns, tuple(rows)),))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,12 @@ from modernbert.comparison.results import TaskComparison
 from modernbert.comparison.tables import Table
 from modernbert.evaluation.shown import interval_text
 from modernbert.evaluation.thresholds import tuned_thresholds
+from modernbert.records.data import Split
+from modernbert.records.record import FinetuneRecord, RunRecord, TrainingRecord
+from modernbert.records.scores import Score
+from modernbert.records.training import Training
 from modernbert.report.plots import evenly
 from modernbert.report.section import Section
-from modernbert.runs import rows_of
-from modernbert.settings.forms import by_name
 from modernbert.wording import counted
 
 KINDS = {
@@ -38,10 +39,10 @@ def constant_answer(outcome: Outcome) -> tuple[str, float] | None:
     Of one label a text it is one of the most frequent classes; of several, the labels that most often come
     together, or the most frequent ones.
     """
-    labels, kind = outcome.labels, outcome.record["task"]["kind"]
+    labels, kind = outcome.labels, outcome.record.task.kind
     if labels is None or kind == "regression":
         return None
-    names = outcome.record["task"]["labels"]
+    names = outcome.record.task.labels
     tried = _classes(labels) if kind == "single_label" else _sets(labels)
     value, always = max(((score_of_constant(outcome, a), a) for a in tried), key=lambda one: one[0])
     chosen = [int(always[0])] if kind == "single_label" else np.flatnonzero(always[0]).tolist()
@@ -65,37 +66,37 @@ def _sets(labels_NC: np.ndarray) -> list[np.ndarray]:
     return tried
 
 
-def run_summary(record: Mapping[str, Any], outcomes: Sequence[Outcome]) -> Section:
+def run_summary(record: RunRecord, outcomes: Sequence[Outcome]) -> Section:
     """Return the verdict on a run and its facts."""
     points = [_score(outcomes[0]), *_beside(outcomes), *_selection(record, outcomes[0])]
-    if record["kind"] == "finetune":
+    if record.kind == "finetune":
         points.append(_trainings(record))
-    points += record.get("notes", ())
+    points += record.notes
     rows = tuple((name, text) for name, text in _facts(record) if text)
     return Section("Summary", points=tuple(points), tables=(Table("", ("", ""), rows),))
 
 
 def _score(outcome: Outcome) -> str:
-    score = outcome.result["scores"][0]
-    interval = interval_text(score["low"], score["high"])
-    between = "no interval can be estimated" if score["low"] is None else f"95 % interval {interval}"
+    score = outcome.result.scores[0]
+    interval = interval_text(score.low, score.high)
+    between = "no interval can be estimated" if score.low is None else f"95 % interval {interval}"
     rows = "queries" if outcome.labels is None else "rows"
-    value = f"{outcome.metric} {score['value']:.4f} on {outcome.split}"
-    return f"{outcome.model}: {value} ({score['n']:,} {rows}, {between})."
+    value = f"{outcome.metric} {score.value:.4f} on {outcome.split}"
+    return f"{outcome.model}: {value} ({score.n:,} {rows}, {between})."
 
 
 def _beside(outcomes: Sequence[Outcome]) -> list[str]:
     """Say what comes out without the model: the same answer throughout, or another way of searching."""
-    first, score = outcomes[0], outcomes[0].result["scores"][0]
+    first, score = outcomes[0], outcomes[0].result.main
     if found := constant_answer(first):
         answer, value = found
         said = f"The same answer for every text, at best “{answer}”, scores {value:.4f}."
         return [f"{said} {_against(score, value)}"]
     if first.metric in CORRELATIONS:
         return [f"The same answer for every text has no correlation (0). {_against(score, 0.0)}"]
-    if means := first.result.get("mean"):
-        value = means[0]["value"]
-        return [f"The training labels' mean for every text has {means[0]['metric']} {value:.4f}."]
+    if means := first.result.mean:
+        value = means[0].value
+        return [f"The training labels' mean for every text has {means[0].metric} {value:.4f}."]
     return [
         f"{o.model} has {o.value:.4f} on the same queries: "
         + ("more than the model." if o.value > first.value else "no more than the model.")
@@ -103,99 +104,98 @@ def _beside(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _against(score: Mapping[str, Any], value: float) -> str:
-    if value >= score["value"]:
+def _against(score: Score, value: float) -> str:
+    if value >= score.value:
         return "The model is not better than that."
-    if score["low"] is not None and score["low"] > value:
+    if score.low is not None and score.low > value:
         return "The model's whole interval lies above that."
     return "The model is not shown to be better: its interval reaches that."
 
 
-def chosen_on(record: Mapping[str, Any]) -> str:
+def chosen_on(record: RunRecord) -> str:
     """Say which checkpoint of a training was kept, and on which rows it was chosen."""
-    if record["kind"] != "finetune":
+    training = record.training
+    if not isinstance(record, FinetuneRecord) or not isinstance(training, Training):
         return ""
-    training, split = record["training"], record["results"][0]["split"]
-    if by_name(record["config"])["keep"] != "best":
-        return f"the last step, {training['steps']}; none was chosen"
+    split = record.results[0].split
+    if record.config.evaluation.keep != "best":
+        return f"the last step, {training.steps}; none was chosen"
     tuned = tuned_thresholds(record)
     more = f"; {tuned} {'was' if tuned == 'the threshold' else 'were'} tuned there too" if tuned else ""
-    return f"step {training['best_step']} of {training['steps']}, the best evaluation on {split}{more}"
+    return f"step {training.best_step} of {training.steps}, the best evaluation on {split}{more}"
 
 
-def _selection(record: Mapping[str, Any], outcome: Outcome) -> list[str]:
+def _selection(record: RunRecord, outcome: Outcome) -> list[str]:
     """Warn of a score on the rows that the checkpoint was chosen on."""
     training = outcome.training
-    if training is None or by_name(training["config"])["keep"] != "best":
+    if training is None or training.config.evaluation.keep != "best":
         return []
-    if training["chosen_on"] != record["data"]["splits"][outcome.split]["fingerprint"]:
+    if training.chosen_on != record.data.splits[outcome.split].fingerprint:
         return []
     return [f"The checkpoint was chosen on these rows ({outcome.split}): the score is slightly optimistic."]
 
 
-def _trainings(record: Mapping[str, Any]) -> str:
-    study = record.get("study") or {}
-    seeds = study.get("seeds", [])
+def _trainings(record: RunRecord) -> str:
+    seeds = record.study.seeds if record.study else ()
     if len(seeds) > 1:
         named = ", ".join(map(str, seeds))
         return f"This is one of {len(seeds)} trainings (seeds {named}), which differ by chance."
     return "This is one training. Another seed would give another score."
 
 
-def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    task, model = record["task"], record["model"]
-    classes = f", {counted(len(task['labels']), 'label')}" if task["labels"] else ""
-    rows = ", ".join(f"{split} {_size(part)}" for split, part in record["data"]["splits"].items())
-    start = "" if record.get("init", "plain") == "plain" else f", starting from {record['init']['found_in']}"
-    found = f" ({model['found_in']})" if "found_in" in model else ""
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    task, model = record.task, record.model
+    classes = f", {counted(len(task.labels), 'label')}" if task.labels else ""
+    rows = ", ".join(f"{split} {_size(part)}" for split, part in record.data.splits.items())
+    start = "" if record.init == "plain" else f", starting from {record.init.found_in}"
+    found = f" ({model.found_in})" if model.found_in else ""
     return [
-        ("task", f"{task['name']}: {KINDS[task['kind']]}{classes}"),
+        ("task", f"{task.name}: {KINDS[task.kind]}{classes}"),
         ("rows", rows),
-        ("model", f"{model['name']}{found}{_method(record)}{start}"),
+        ("model", f"{model.name}{found}{_method(record)}{start}"),
         ("checkpoint", chosen_on(record)),
-        ("seed", str(_seed(record))),
+        ("seed", _seed(record)),
         ("hardware", hardware_of(record)),
         ("training", _effort(record)),
-        ("made", f"{record['created']}, mbert {record['versions'].get('mbert')}"),
+        ("made", f"{record.created}, mbert {record.versions.get('mbert')}"),
     ]
 
 
-def _size(split: dict[str, Any]) -> str:
-    documents = f" queries, {counted(split['documents'], 'document')}" if "documents" in split else ""
-    return rows_of(split) + documents
+def _size(split: Split) -> str:
+    documents = "" if split.documents is None else f" queries, {counted(split.documents, 'document')}"
+    return split.shown_rows + documents
 
 
-def _method(record: Mapping[str, Any]) -> str:
-    config = by_name(record["config"])
-    if config.get("random_weights"):
+def _method(record: RunRecord) -> str:
+    if isinstance(record, TrainingRecord) and record.config.model.random_weights:
         return ", from random weights"
-    if record["kind"] != "finetune":
+    if not isinstance(record, FinetuneRecord):
         return ""
-    return ", LoRA adapters trained" if config.get("lora") else ", all weights trained"
+    return ", LoRA adapters trained" if record.config.lora.enabled else ", all weights trained"
 
 
-def _seed(record: Mapping[str, Any]) -> Any:
-    training = record["model"].get("training") if record["seed"] is None else None
-    found = training["seed"] if training else record["seed"]
-    return "" if found is None else found
+def _seed(record: RunRecord) -> str:
+    training = record.model.training if record.seed is None else None
+    found = training.seed if training else record.seed
+    return "" if found is None else str(found)
 
 
-def hardware_of(record: Mapping[str, Any]) -> str:
+def hardware_of(record: RunRecord) -> str:
     """Return what a run was made on."""
-    hardware, machine = record["hardware"], record.get("machine", {})
+    hardware, machine = record.hardware, record.machine
     parts = [str(hardware.get("gpu") or hardware.get("cpu", ""))]
     if not hardware.get("gpu") and "threads" in hardware:
         parts.append(f"{hardware['threads']} thread" + "s" * (hardware["threads"] != 1))
-    return ", ".join(filter(None, [*parts, machine.get("precision")]))
+    return ", ".join(filter(None, [*parts, machine.precision if machine else None]))
 
 
-def _effort(record: Mapping[str, Any]) -> str:
-    if record["kind"] != "finetune":
+def _effort(record: RunRecord) -> str:
+    training = record.training
+    if record.kind != "finetune" or not isinstance(training, Training):
         return ""
-    training = record["training"]
-    memory = max(training["peak_memory_mib"].values())
-    steps = counted(training["steps"], "step")
-    return f"{steps} in {training['minutes']:.1f} minutes, peak memory {memory:,.0f} MiB"
+    memory = max(training.peak_memory_mib.values())
+    steps = counted(training.steps, "step")
+    return f"{steps} in {training.minutes:.1f} minutes, peak memory {memory:,.0f} MiB"
 
 
 def comparison_summary(
@@ -234,9 +234,9 @@ def _made(task: TaskComparison, outcomes: Mapping[str, Outcome]) -> list[tuple[s
     for model in task.models:
         outcome = outcomes.get(model.model)
         record = outcome.record if outcome else None
-        trained = record["data"]["splits"].get("train") if record else None
+        trained = record.data.splits.get("train") if record else None
         made = (
-            [rows_of(trained) if trained else "", chosen_on(record), hardware_of(record)]
+            [trained.shown_rows if trained else "", chosen_on(record), hardware_of(record)]
             if record
             else [""] * 3
         )

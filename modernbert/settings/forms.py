@@ -16,7 +16,6 @@ from typing import Any
 
 from modernbert.errors import BadData, BadOption
 from modernbert.reading import read_bytes
-from modernbert.run_kinds import TRAININGS
 from modernbert.settings.config import every_setting
 
 
@@ -59,7 +58,7 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
     Records carry the settings of the run's own training and of those that came before it.
     """
     found = _upgraded(record)
-    if record.get("kind") in TRAININGS and isinstance(record.get("config"), Mapping):
+    if record.get("kind") in ("finetune", "pretrain") and isinstance(record.get("config"), Mapping):
         found["config"] = in_sections(record["config"])
     return {**found, "format": 2}
 

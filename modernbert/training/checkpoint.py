@@ -12,15 +12,28 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from modernbert.errors import BadRun
 from modernbert.files import atomic_folder, sha256, write_json
 from modernbert.reading import checked, read_object
-from modernbert.record_parts import Amount, Count, Digest, History
+from modernbert.records.base import Amount, Count, Digest
+from modernbert.records.training import require_same_metrics
 
 AGAIN = "Start the run again; this one cannot be resumed."
+
+
+def _same_metrics(history: list[StoredEvaluation]) -> list[StoredEvaluation]:
+    require_same_metrics([entry["metrics"] for entry in history])
+    return history
+
+
+class StoredEvaluation(TypedDict):
+    """What validation said at one step."""
+
+    step: Count
+    metrics: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
 
 
 class StoredProgress(TypedDict):
@@ -29,7 +42,7 @@ class StoredProgress(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     step: Count
     max_tokens: Annotated[int, Field(ge=1)]
-    history: History
+    history: Annotated[list[StoredEvaluation], AfterValidator(_same_metrics)]
     best_step: Annotated[int, Field(ge=-1)]
     best_score: Annotated[float, Field(allow_inf_nan=True)]
     since_best: Count

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from torch import nn
 from modernbert.data.batching import BatchPlan
 from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
-from modernbert.data.sources import LoadedSplit, bundle_folder
+from modernbert.data.sources import LoadedSplit, bundle_folder, labelled_data
 from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
 from modernbert.evaluation.multi_label import macro_average_precision
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import (
-    SplitScores,
     collapse_notes,
     example_rows,
     quick_metrics,
@@ -45,6 +44,8 @@ from modernbert.model.loading import (
 )
 from modernbert.model.locate import locate_model
 from modernbert.model.packing import PackedBatch, pack
+from modernbert.records.data import Data, StoredReport
+from modernbert.records.scores import SplitScores
 from modernbert.runs import RunStore
 from modernbert.training.class_weights import class_weights
 from modernbert.training.inputs import Inputs, Job, Request, limited, settle, trainable, with_max_length
@@ -128,22 +129,14 @@ class LabelledInputs(Inputs):
         """What the look at the data found."""
         return self.report.warnings
 
-    def data_record(self) -> dict[str, Any]:
+    def data_record(self) -> Data:
         """Return columns, splits with fingerprints, and what the look at the data found."""
-        target = {"target": self.target.as_dict()} if self.target else {}
-        return {
-            **target,
-            **({"class_weights": self.weights} if self.weights else {}),
-            "text": self.task.text,
-            "label": self.task.label,
-            "cluster": self.task.cluster,
-            "cells": asdict(self.task.cells),
-            "splits": {
-                name: split.record(self.task) | {"used": len(self.examples[name])}
-                for name, split in self.loaded.items()
-            },
-            "report": self.report.as_dict(),
-        }
+        report = StoredReport.model_validate(self.report.as_dict())
+        splits = {n: split.record(self.task, len(self.examples[n])) for n, split in self.loaded.items()}
+        kept = labelled_data(self.task, splits).with_values(report=report)
+        if self.target:
+            kept = kept.with_values(target=self.target.as_dict())
+        return kept.with_values(class_weights=dict(self.weights)) if self.weights else kept
 
     @property
     def job(self) -> str:

@@ -19,14 +19,16 @@ from torch import nn
 from modernbert.data.task import Kind
 from modernbert.data.tokens import TokenLengths, auto_max_length
 from modernbert.errors import BadOption
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine
 from modernbert.model.loading import with_random_weights
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
+from modernbert.records.data import Data, TaskKind
+from modernbert.records.record import FinetuneRecord, RunRecord
+from modernbert.records.scores import SplitScores
+from modernbert.records.training import StoredRequest
 from modernbert.runs import RunStore
 from modernbert.settings.config import RetrievalTrainingConfig, TrainingConfig
-from modernbert.settings.forms import by_name
 from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.recipes import Recipe, find_recipe
 from modernbert.training.reports import Evaluation
@@ -72,11 +74,10 @@ class Request:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read a stored request back; what other versions kept beside it is left out."""
-        known = {name: values[name] for name in values.keys() & cls.__dataclass_fields__}
-        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        return cls(**{**known, **lists})
+    def of(cls, stored: StoredRequest) -> Self:
+        """Return a record's request; what other versions kept beside it is left out."""
+        known = stored.model_fields_set & cls.__dataclass_fields__.keys()
+        return cls(**{name: getattr(stored, name) for name in known})
 
 
 PLAIN = TrainingConfig()
@@ -94,7 +95,7 @@ class Sheet(Protocol):
         """One line."""
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> TaskKind:
         """What is predicted."""
 
     @property
@@ -128,7 +129,7 @@ class Job(ABC):
     data: TrainingData
     inference: Mapping[str, float] = MappingProxyType({})
     trained_texts: Sequence[tuple[str, ...]] = ()
-    decision: Mapping[str, Any] = MappingProxyType({})
+    decision: Mapping[str, Any] = MappingProxyType({"thresholds": {}})
     notes: Sequence[str] = ()
 
     @abstractmethod
@@ -169,8 +170,8 @@ class Inputs(ABC):
         """What a careful reader should know of the data."""
 
     @abstractmethod
-    def data_record(self) -> dict[str, Any]:
-        """Return what a run keeps of its data: `splits`, each with a `fingerprint`, and more."""
+    def data_record(self) -> Data:
+        """Return what a run keeps of its data."""
 
     @property
     @abstractmethod
@@ -275,14 +276,15 @@ def find_start(
             fix="\n".join([*fix, *found.notes()]),
         )
     seed, runs = request.settings.get("seed", 42), found.records
-    newest = max(matching, key=lambda name: (runs[name]["seed"] == seed, runs[name]["created"]))
+    newest = max(matching, key=lambda name: (runs[name].seed == seed, runs[name].created))
     return locate_model(newest, store=store, data_dir=data_dir), found.notes()
 
 
-def _is_run_of(run: Mapping[str, Any], task: str, model: str) -> bool:
-    kept = (run["task"]["name"], run["model"]["name"], run["status"], run["kind"])
-    pretrained = not by_name(run["config"]).get("random_weights")
-    return kept == (task, model, "finished", "finetune") and pretrained
+def _is_run_of(run: RunRecord, task: str, model: str) -> bool:
+    if not isinstance(run, FinetuneRecord) or run.status != "finished":
+        return False
+    pretrained = not run.config.model.random_weights
+    return (run.task.name, run.model.name) == (task, model) and pretrained
 
 
 def with_max_length(config: TrainingConfig, lengths: TokenLengths, context: int) -> TrainingConfig:

@@ -31,7 +31,6 @@ from modernbert.evaluation.ranking import (
     without_identical,
 )
 from modernbert.evaluation.rerank import RERANKING, rerank
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.loading import (
     largest_difference,
@@ -42,6 +41,7 @@ from modernbert.model.loading import (
 )
 from modernbert.model.lora import merged
 from modernbert.model.packing import PackedBatch, pack
+from modernbert.records.scores import SplitScores
 from modernbert.training.inputs import Job, trainable
 from modernbert.training.objectives import PerExample
 from modernbert.training.reports import Evaluation
@@ -184,6 +184,6 @@ class RerankingJob(Job):
                 f"BM25's best {CANDIDATES} documents of each query, reranked",
                 bm25_note(collection, self.inputs.task.analyser, scores.main.value),
             )
-            results.append(SplitScores(split, scores.scores, notes))
+            results.append(SplitScores.of(split, scores.scores, notes))
             rows += scores.rows(split)
         return tuple(results), rows

@@ -24,12 +24,13 @@ from modernbert.evaluation.ranking import (
     score_hits,
     without_identical,
 )
-from modernbert.evaluation.scoring import SplitScores
 from modernbert.evaluation.search import exact_search
 from modernbert.model.embedding import EmbeddingSettings, PackedEmbedder, load_embedder, save_embedder
 from modernbert.model.loading import load_encoder
 from modernbert.model.lora import merged
 from modernbert.model.packing import pack
+from modernbert.records.data import Data, Split
+from modernbert.records.scores import SplitScores
 from modernbert.settings.config import RetrievalTrainingConfig
 from modernbert.training.contrastive import SCORE_LOSSES, Contrastive
 from modernbert.training.inputs import Inputs, Job, trainable
@@ -97,17 +98,17 @@ class RetrievalInputs(Inputs):
         """What the collections themselves remark, and texts of training that stand in the test."""
         return self.remarks
 
-    def data_record(self) -> dict[str, Any]:
+    def data_record(self) -> Data:
         """Return splits with fingerprints; what was held out of training is one of them."""
         splits = {name: loaded.record() for name, loaded in self.loaded.items()}
         assert self.task.train is not None, "prepared for training"
-        splits[self.task.train]["used"] = len(self.train.queries)
+        splits[self.task.train] = splits[self.task.train].with_values(used=len(self.train.queries))
         held = {
-            name: {"rows": len(c.queries), "documents": len(c.documents), "fingerprint": c.fingerprint()}
+            name: Split(rows=len(c.queries), documents=len(c.documents), fingerprint=c.fingerprint())
             for name, c in self.held_out.items()
             if name not in splits
         }
-        return {"text": self.task.text, "splits": splits | held}
+        return Data(text=self.task.text, splits=splits | held)
 
     @property
     def job(self) -> str:
@@ -206,7 +207,7 @@ class RetrievalJob(Job):
         for split, collection in self.inputs.held_out.items():
             scores, notes = self._search(self.network.eval(), self._tokenized(collection))
             notes = [*notes, bm25_note(collection, self.inputs.task.analyser, scores.main.value)]
-            results.append(SplitScores(split, scores.scores, tuple(notes)))
+            results.append(SplitScores.of(split, scores.scores, tuple(notes)))
             rows += scores.rows(split)
         return tuple(results), rows
 

@@ -155,7 +155,7 @@ def test_rows_that_do_not_fit_the_record_are_refused(store):
 
 
 def test_a_run_that_was_only_scored_is_compared(two_models):
-    record = two_models.read("sst2-good-1") | {"kind": "evaluate", "seed": None}
+    record = two_models.read("sst2-good-1").as_dict() | {"kind": "evaluate", "seed": None}
     record["model"] |= {"name": "scored"}
     record["config"] = {"max_length": 64}
     del record["request"], record["recipe"], record["training"]
@@ -211,7 +211,7 @@ def test_a_run_and_a_comparison_give_the_same_interval(store):
 
 def test_unfinished_runs_are_passed_over_or_refused_by_name(two_models):
     record = two_models.read("sst2-good-1")
-    write_run(two_models.path("sst2-good-1"), record | {"status": "interrupted"})
+    write_run(two_models.path("sst2-good-1"), record.with_values(status="interrupted"))
     found = compare(two_models, [], ["bad"])
     assert any("interrupted" in note for note in found.notes)
     with pytest.raises(BadRun, match="is interrupted: it has no scores yet"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -18,7 +19,6 @@ from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadRun
 from modernbert.finetuning.finetune import finetune
 from modernbert.model.locate import locate_model
-from modernbert.runs import write_run
 
 
 def invoke(*arguments):
@@ -56,11 +56,11 @@ def test_an_evaluation_of_the_runs_own_data_is_no_second_result(store, reviews, 
     finetune(request_of(reviews, tiny_bert, epochs=1.0), store)
     (name,) = store.names()
     record = store.read(name)
-    assert len(record["model"]["weights"]) == 64
-    kept = locate_model(name, store=store).record()
+    assert len(record.model.weights) == 64
+    kept = locate_model(name, store=store).record().as_dict()
     again = {"kind": "evaluate", "model": kept, "created": "2030-01-01T00:00:00+00:00"}
-    again["config"] = {"max_length": record["config"]["data"]["max_length"]}
-    folder = keep_run(store, "again", {**record, **again})
+    again["config"] = {"max_length": record.config.data.max_length}
+    folder = keep_run(store, "again", record.as_dict() | again)
     (folder / "scores.jsonl").write_bytes((store.path(name) / "scores.jsonl").read_bytes())
     (own,), notes = collect(store, [])
     assert (own.run, own.model) == (name, "tiny-bert")
@@ -110,11 +110,12 @@ def test_trained_encoders_stay_seeds_on_another_collection(tmp_path, store, tiny
 
 
 def test_damaged_facts_of_a_training_are_told(two_seeds):
-    (name, *_) = (name for name in two_seeds.names() if two_seeds.read(name)["kind"] == "evaluate")
-    whole = two_seeds.read(name)
+    (name, *_) = (name for name in two_seeds.names() if two_seeds.read(name).kind == "evaluate")
+    path = two_seeds.path(name) / "run.json"
+    whole = json.loads(path.read_text())
     for change in ({"config": {}}, {"init": {"x": 1}}, {"seed": "one"}, {"task": ""}, {"settings": []}):
         damaged = copy.deepcopy(whole)
         damaged["model"]["training"] |= change
-        write_run(two_seeds.path(name), damaged)
+        path.write_text(json.dumps(damaged))
         with pytest.raises(BadRun, match=f"model.training.{next(iter(change))}"):
             read_outcomes(two_seeds, name)

@@ -112,5 +112,5 @@ def test_a_folders_weights_are_its_files(tiny_bert, tmp_path, store):
     weights = tmp_path / "other" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     kept = {n: locate_model(str(tmp_path / n), store=store).record() for n in ("one", "same", "other")}
-    assert kept["one"]["weights"] == kept["same"]["weights"] != kept["other"]["weights"]
-    assert len(kept["one"]["weights"]) == 64
+    assert kept["one"].weights == kept["same"].weights != kept["other"].weights
+    assert len(kept["one"].weights) == 64

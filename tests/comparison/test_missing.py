@@ -171,9 +171,9 @@ def test_missing_runs_are_made_by_command(tmp_path, store, tiny_modernbert):
     assert len(store.names()) == 1
     done = CliRunner().invoke(app, [*command, "--yes", "--show-seeds", "-o", "out.md"])
     assert done.exit_code == 0, done.output
-    models = {run["model"]["name"] for run in map(store.read, store.names())}
+    models = {run.model.name for run in map(store.read, store.names())}
     assert models == {str(tiny_modernbert), "tfidf", "majority"}
-    assert {store.read(name)["seed"] for name in store.names()} == {42, 43, None}
+    assert {store.read(name).seed for name in store.names()} == {42, 43, None}
     assert "| tfidf |" in (tmp_path / "out.md").read_text()
     again = CliRunner().invoke(app, command)  # nothing is missing any more
     assert again.exit_code == 0, again.output

@@ -10,7 +10,7 @@ from helpers import toy_rows, write_csv
 from modernbert.data.check import check_data
 from modernbert.data.choices import OF_POSITIVE
 from modernbert.data.examples import to_examples
-from modernbert.data.own import OwnData, own_task
+from modernbert.data.own import OwnData, own_task, read_hub_data
 from modernbert.errors import BadData, NotAvailable
 
 
@@ -114,3 +114,12 @@ def test_a_price_that_is_no_plain_number_is_told_with_its_row(tmp_path, price):
     rows = [{"text": f"text {i}", "price": price} for i in range(60)]
     with pytest.raises(BadData, match=r"row 1.*which is no plain number"):
         own_task(OwnData(path=str(write_csv(tmp_path / "prices.csv", rows)), label="price"))
+
+
+def test_a_mistyped_task_may_be_a_data_set_of_the_hub_and_is_told_as_both():
+    with pytest.raises(NotAvailable, match="no data set that can be loaded") as caught:
+        read_hub_data("glu/sst2")
+    assert "Did you mean glue/sst2?" in caught.value.fix
+    with pytest.raises(NotAvailable) as caught:
+        read_hub_data("somebody/something-else")
+    assert "Did you mean" not in caught.value.fix

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import request_of, toy_rows, write_csv
+from helpers import record_of, request_of, running_record, toy_rows, write_csv
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
@@ -64,8 +64,8 @@ def test_scores_intervals_and_comparisons_are_by_cluster(file, store):
     for name in ("tfidf", "majority"):
         run_baseline(name, request, store)
     record = store.read("reviews-tfidf")
-    assert record["data"]["cells"]["form"]
-    assert record["data"]["cluster"] == "author"
+    assert record.data.cells.form
+    assert record.data.cluster == "author"
     rows = [
         json.loads(line) for line in (store.path("reviews-tfidf") / "scores.jsonl").read_text().splitlines()
     ]
@@ -73,9 +73,9 @@ def test_scores_intervals_and_comparisons_are_by_cluster(file, store):
     expected = score(
         "accuracy", *(np.array([row[key] for row in rows]) for key in ("label", "prediction")), clusters
     )
-    found = record["results"][0]["scores"][0]
-    assert (found["low"], found["high"]) == (expected.low, expected.high)
-    assert f"{len(set(clusters))} clusters" in found["interval"]
+    found = record.results[0].scores[0]
+    assert (found.low, found.high) == (expected.low, expected.high)
+    assert f"{len(set(clusters))} clusters" in found.interval
     (task,) = compare(store, [], ["majority"]).tasks
     assert (task.clusters, task.contrasts[0].difference.clusters) == (len(set(clusters)),) * 2
 
@@ -87,7 +87,8 @@ def test_an_evaluation_takes_the_runs_column_where_the_file_has_it(file, tmp_pat
         "labels": ["negative", "positive"],
         "metrics": ["accuracy"],
     }
-    record = {"task": labels, "data": {"text": ["text"], "label": "label", "cluster": "author"}}
+    plain = running_record()
+    record = record_of(plain | {"task": labels, "data": plain["data"] | {"cluster": "author"}})
     bare = write_csv(tmp_path / "bare.csv", toy_rows(9))
     assert task_of_file(record, file).cluster == "author"
     assert task_of_file(record, bare).cluster == ""
@@ -122,7 +123,7 @@ def test_by_command(file, store, tiny_modernbert, tmp_path):
 
     request = request_of(file, tiny_modernbert, epochs=0.1)
     finetune(Request(**{**request.as_dict(), "cluster": "author", "name": "run"}), store)
-    assert store.read("run")["results"][0]["scores"][0]["interval"].count(" clusters") == 1
+    assert store.read("run").results[0].scores[0].interval.count(" clusters") == 1
     other = write_csv(tmp_path / "other.csv", authored(60, 20))
     bare = write_csv(tmp_path / "bare.csv", toy_rows(30))
     for path, clustered in ((other, True), (bare, False)):

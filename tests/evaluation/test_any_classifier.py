@@ -120,7 +120,7 @@ def test_labels_without_names_are_taken_in_order_and_that_is_said(classifier, tm
     assert (
         result.notes[0] == "the model's labels have no names (LABEL_0, LABEL_1): taken as 0, 1, in this order"
     )
-    assert store.read(result.name)["notes"] == [result.notes[0]]
+    assert store.read(result.name).notes == (result.notes[0],)
 
 
 def test_own_labels_are_matched_to_the_models(classifier, tmp_path, store):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,8 +72,8 @@ def test_the_macro_average_is_over_the_labels_that_have_a_figure():
     random = np.random.default_rng(0)
     labels, logits = (random.random((60, 3)) < [0.5, 0.2, 0.0]).astype(int), random.normal(size=(60, 3))
     decided = (logits > 0).astype(int)
-    scores = [asdict(s) for s in label_scores(("a", "b", "c"), (0.5,) * 3, labels, decided, logits)]
+    scores = label_scores(("a", "b", "c"), (0.5,) * 3, labels, decided, logits)
     found = macro_average(scores)
     assert found["f1"] == pytest.approx(sk.f1_score(labels, decided, average="macro", zero_division=0.0))
     assert found["average_precision"] == pytest.approx(macro_average_precision(labels, logits))
-    assert macro_average([{**scores[2], "average_precision": None}])["average_precision"] is None
+    assert macro_average([scores[2].with_values(average_precision=None)])["average_precision"] is None

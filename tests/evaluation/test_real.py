@@ -40,6 +40,6 @@ def test_a_little_training_on_the_standard_library_helps(store):
     result = finetune(
         Request(target="codesearch/stdlib", model="minilm", settings=settings, limit=640), store
     )
-    first, *_, last = (entry["metrics"]["ndcg_at_10"] for entry in result.record["training"]["history"])
+    first, *_, last = (entry.metrics["ndcg_at_10"] for entry in result.record.training.history)
     assert last > first + 0.02
     assert "below this model" in result.headline.notes[-1], "BM25 is beaten"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_both_figures_and_every_row_are_kept():
         "f1": pytest.approx(2 / 3),
     }
     assert [s.metric for s in scores.calibration] == ["calibration_error", "brier"]
-    assert type(scores).from_dict(scores.as_dict()) == scores
+    assert type(scores).model_validate_json(json.dumps(scores.as_dict())) == scores
     rows = list(example_rows(task, "validation", examples, LOGITS))
     assert rows[2] == {"id": "validation/3", "label": 1, "prediction": 0, "logits": [1.0, 0.5]}
 

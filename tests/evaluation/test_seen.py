@@ -31,7 +31,7 @@ def test_texts_are_known_again_but_for_case_and_spaces(tmp_path):
 def test_an_evaluation_says_what_was_trained_on(tmp_path, store, tiny_bert):
     old, new = toy_rows(60), toy_rows(20, seed=1)
     run = finetune(request_of(write_csv(tmp_path / "old.csv", old), tiny_bert, epochs=1.0), store)
-    held_out = {s["split"]: s["rows"] for s in run.record["data"]["report"]["splits"]}["validation"]
+    held_out = {s.split: s.rows for s in run.record.data.report.splits}["validation"]
     source = locate_model(run.name, store=store)
 
     def evaluated(name, rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from helpers import record_of, running_record
 
 from modernbert.data.cells import Cells
 from modernbert.data.examples import to_examples
@@ -14,7 +15,8 @@ from modernbert.evaluation.trained_task import task_of_file, task_of_run
 
 def record(kind, labels, **data):
     task = {"name": "own/rows", "kind": kind, "labels": labels, "metrics": ["accuracy"]}
-    return {"task": task, "data": {"text": ["text"], "label": "label", **data}}
+    plain = running_record()
+    return record_of(plain | {"task": task, "data": plain["data"] | data})
 
 
 def labels_of(tmp_path, run, cells):

@@ -71,7 +71,7 @@ def forge(folder: Path, **changes) -> None:
 
 
 def test_an_untouched_one_is_resumed(run):
-    assert resume(run.name, RunStore(run.parent)).record["status"] == "finished"
+    assert resume(run.name, RunStore(run.parent)).record.status == "finished"
     assert not (run / "checkpoints").exists()
 
 

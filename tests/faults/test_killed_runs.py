@@ -48,7 +48,7 @@ def end(request: Request, folder: Path, place: int) -> None:
     store, whole = RunStore.at(folder / str(place)), RunStore(folder / "whole")
     if not store.has("toy"):  # killed before there was anything: the name is free
         finetune(request, store)
-    elif store.read("toy")["status"] == "interrupted":
+    elif store.read("toy").status == "interrupted":
         resume("toy", store)
     assert [path.name for path in store.root.iterdir()] == ["toy"], place
     assert {path.name for path in store.path("toy").iterdir()} == WHOLE, place

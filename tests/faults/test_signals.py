@@ -116,7 +116,7 @@ def test_a_training_saves_and_can_go_on(number, many, tiny_modernbert):
     err = ended_well(process, number)
     assert "everything is saved" in err and "mbert resume mine" in err
     assert err.count(": stopping after this step, and saving. A second ") == 1
-    assert RunStore(Path("runs")).read("mine")["status"] == "interrupted"
+    assert RunStore(Path("runs")).read("mine").status == "interrupted"
     assert any(Path("runs/mine/checkpoints").iterdir())
 
 
@@ -181,9 +181,9 @@ def test_the_training_that_a_comparison_started_ends_with_it(number, many, tiny_
         assert "Next: mbert compare --baseline tfidf --seeds 2 --yes" in err
         assert not is_alive(child)
     store = RunStore(Path("runs"))
-    statuses = sorted(store.read(name)["status"] for name in store.names())
+    statuses = sorted(store.read(name).status for name in store.names())
     assert statuses == ["finished", "interrupted"]
-    interrupted = next(name for name in store.names() if store.read(name)["status"] == "interrupted")
+    interrupted = next(name for name in store.names() if store.read(name).status == "interrupted")
     assert any((store.path(interrupted) / "checkpoints").iterdir())
 
 
@@ -196,4 +196,4 @@ def test_an_interrupted_comparison_goes_on_to_the_undisturbed_result(many, tiny_
     assert code == 0, err
     assert len(json.loads(out)["tasks"]) == 1
     store = RunStore(Path("runs"))
-    assert [store.read(name)["status"] for name in store.names()] == ["finished"] * 3
+    assert [store.read(name).status for name in store.names()] == ["finished"] * 3

@@ -118,7 +118,7 @@ def test_a_training_goes_on_without_its_reader(tiny_modernbert, tmp_path):
     process.stdout = None
     code, _, err = finish(process)
     assert code == BROKEN_PIPE and "Traceback" not in err
-    assert RunStore(Path("runs")).read("mine")["status"] == "finished"
+    assert RunStore(Path("runs")).read("mine").status == "finished"
 
 
 @needs_full
@@ -129,7 +129,7 @@ def test_a_training_is_kept_though_its_output_is_not(more, tiny_modernbert, tmp_
     arguments = ["finetune", str(rows), "--model", str(tiny_modernbert), "--epochs", "1", "--name", "mine"]
     code, _, err = shell(">/dev/full", *arguments, *more)
     assert code == 1 and "what it saves is saved" in err and "Traceback" not in err
-    assert RunStore(Path("runs")).read("mine")["status"] == "finished"
+    assert RunStore(Path("runs")).read("mine").status == "finished"
 
 
 @pytest.mark.slow

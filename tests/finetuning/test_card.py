@@ -23,14 +23,14 @@ def test_a_trained_model_has_a_card_with_its_scores(lora, tmp_path, store, tiny_
     rows = write_csv(tmp_path / "reviews.csv", toy_rows(120))
     done = finetune(request_of(rows, tiny_modernbert, epochs=1.0, lora=lora), store)
     card = ModelCard.load(store.path(done.name) / "model" / "README.md")
-    score = done.record["results"][0]["scores"][0]
-    (found,) = [r for r in card.data.eval_results if r.metric_type == score["metric"]]
-    assert found.metric_value == pytest.approx(score["value"], abs=1e-6)
+    score = done.record.results[0].scores[0]
+    (found,) = [r for r in card.data.eval_results if r.metric_type == score.metric]
+    assert found.metric_value == pytest.approx(score.value, abs=1e-6)
     assert (found.dataset_split, found.dataset_type) == ("validation", "own/reviews")
     assert card.data.pipeline_tag == "text-classification"
     assert ("lora" in card.data.tags) == lora
-    assert f"{score['value']:.4f} | {score['low']:.4f} to {score['high']:.4f}" in card.text
-    assert "README.md" not in done.record["model_files"], "its owner may edit it"
+    assert f"{score.value:.4f} | {score.low:.4f} to {score.high:.4f}" in card.text
+    assert "README.md" not in done.record.model_files, "its owner may edit it"
 
 
 def test_a_model_from_random_weights_claims_no_base(reviews, store, tiny_bert):
@@ -53,8 +53,9 @@ def test_a_model_from_random_weights_claims_no_base(reviews, store, tiny_bert):
 )
 def test_a_base_is_named_by_its_hub_id_or_not_at_all(name, found_in, expected):
     from modernbert.finetuning.card import _base
+    from modernbert.records.training import Model
 
-    assert _base({"model": {"name": name, "found_in": found_in}}) == expected
+    assert _base(Model(name=name, found_in=found_in)) == expected
 
 
 def lora_run(rows, model, store, **asked):
@@ -108,4 +109,4 @@ def test_adapters_give_the_recorded_outputs_as_their_card_says(base, tmp_path, s
     with torch.inference_mode():
         logits = found["tried"].eval()(**tokens).logits[0]
     torch.testing.assert_close(logits, torch.tensor(row["logits"]), atol=1e-3, rtol=1e-3)
-    assert done.record["model"]["name"] == base
+    assert done.record.model.name == base

@@ -25,7 +25,7 @@ def test_a_run_learns(model, tmp_path, store, request):
     folder = request.getfixturevalue(model)
     rows = write_csv(tmp_path / "many.csv", toy_rows(300))
     result = finetune(request_of(rows, folder, epochs=8.0), store)
-    untrained = result.record["training"]["history"][0]["metrics"]["accuracy"]
+    untrained = result.record.training.history[0].metrics["accuracy"]
     assert result.main >= 0.9 > untrained
 
 
@@ -34,12 +34,12 @@ def test_a_run_learns(model, tmp_path, store, request):
 def test_a_run_is_kept_whole(model, lora, reviews, store, request):
     result = finetune(request_of(reviews, request.getfixturevalue(model), lora=lora, epochs=1.0), store)
     record = store.read(result.name)
-    assert record["status"] == "finished"
-    assert record["results"][0]["scores"][0]["n"] == 12
+    assert record.status == "finished"
+    assert record.results[0].scores[0].n == 12
     rows = (store.path(result.name) / "scores.jsonl").read_text().splitlines()
     assert len(rows) == 12
     assert set(json.loads(rows[0])) == {"id", "label", "prediction", "logits"}
-    assert (record["parameters"]["frozen"] > 0) is lora
+    assert (record.parameters.frozen > 0) is lora
     assert not (store.path(result.name) / "checkpoints").exists()
 
 
@@ -53,7 +53,7 @@ def test_random_weights_are_another_draw_for_each_seed(reviews, store, tiny_mode
     def drawn(seed):
         settings = {"random_weights": True, "seed": seed, "epochs": 0.01, "learning_rate": 1e-12}
         run = finetune(request_of(reviews, tiny_modernbert, **settings), store)
-        assert run.record["new_tensors"] == ("all: random weights",)
+        assert run.record.new_tensors == ("all: random weights",)
         assert "random" in run.name
         return embeddings(store.path(run.name) / "model")
 
@@ -135,11 +135,9 @@ def test_a_run_can_start_from_another_with_other_labels(tmp_path, reviews, store
     three = write_csv(tmp_path / "three.csv", rows)
     asked = replace(request_of(three, tiny_modernbert, epochs=1.0), init_from=first)
     result = finetune(asked, store)
-    assert result.record["init"]["name"] == first
-    assert result.record["new_tensors"] == ["classifier.bias", "classifier.weight"] or result.record[
-        "new_tensors"
-    ] == ("classifier.bias", "classifier.weight")
-    assert result.record["task"]["labels"] == ("0", "1", "2")
+    assert result.record.init.name == first
+    assert result.record.new_tensors == ("classifier.bias", "classifier.weight")
+    assert result.record.task.labels == ("0", "1", "2")
 
 
 def test_a_start_that_does_not_exist_names_the_command(reviews, store, tiny_bert):
@@ -155,8 +153,8 @@ def test_regression_and_pairs(tmp_path, store, tiny_bert):
         for r in toy_rows(80)
     ]
     result = finetune(request_of(write_csv(tmp_path / "pairs.csv", rows), tiny_bert), store)
-    assert result.record["task"]["kind"] == "regression"
-    assert result.record["data"]["text"] == ("sentence1", "sentence2")
+    assert result.record.task.kind == "regression"
+    assert result.record.data.text == ("sentence1", "sentence2")
     assert [s.metric for s in result.splits[0].scores] == [
         "r2",
         "mean_absolute_error",
@@ -172,17 +170,15 @@ def test_multi_label(tmp_path, store, tiny_bert):
         for r in toy_rows(80)
     ]
     result = finetune(request_of(write_csv(tmp_path / "tags.csv", rows), tiny_bert), store)
-    assert result.record["task"]["labels"] == ("long", "negative", "positive")
+    assert result.record.task.labels == ("long", "negative", "positive")
     assert result.splits[0].main.metric == "micro_f1"
-    assert set(result.record["training"]["history"][0]["metrics"]) >= {"micro_f1", "macro_average_precision"}
+    assert set(result.record.training.history[0].metrics) >= {"micro_f1", "macro_average_precision"}
 
 
 def test_the_record_and_the_card_say_how_many_rows_were_used(reviews, store, tiny_bert):
-    from modernbert.runs import rows_of
-
     run = finetune(replace(request_of(reviews, tiny_bert, epochs=1.0), limit=40), store)
-    splits = store.read(run.name)["data"]["splits"]
-    assert [rows_of(splits[name]) for name in ("train", "validation")] == ["40 of 108", "12"]
+    splits = store.read(run.name).data.splits
+    assert [splits[name].shown_rows for name in ("train", "validation")] == ["40 of 108", "12"]
     assert (
         "rows: train 40 of 108, validation 12" in (store.path(run.name) / "model" / "README.md").read_text()
     )
@@ -200,11 +196,11 @@ def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, st
     ]
     path = write_csv(tmp_path / "tags.csv", rows)
     run = finetune(request_of(path, tiny_bert, epochs=1.0), store)
-    assert run.record["training"]["best_step"] > 0, "a new head is never what is kept"
+    assert run.record.training.best_step > 0, "a new head is never what is kept"
     kept = [json.loads(x) for x in (store.path(run.name) / "scores.jsonl").read_text().splitlines()]
-    names = run.record["task"]["labels"]
-    assert tuple(run.record["thresholds"]) == names
-    assert run.record["thresholds"]["rare"] < 0.5
+    names = run.record.task.labels
+    assert tuple(run.record.thresholds) == names
+    assert run.record.thresholds["rare"] < 0.5
     task = task_of_run(run.record)
     scorer = Scorer(locate_model(run.name, store=store), task, max_length=32, precision="fp32")
     predict_file(scorer, path, tmp_path / "out.jsonl")
@@ -218,7 +214,7 @@ def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, st
 
 def test_one_class_predictions_are_called_out(reviews, store, tiny_bert):
     result = finetune(request_of(reviews, tiny_bert, epochs=0.1, learning_rate=1e-9, keep="last"), store)
-    assert any("has collapsed" in note for note in result.record["notes"])
+    assert any("has collapsed" in note for note in result.record.notes)
 
 
 def test_a_study_runs_seeds_and_sums_them_up(reviews, store, tiny_bert):

@@ -92,13 +92,13 @@ def test_a_cross_validation_is_stopped_resumed_and_scored_as_one(tmp_path, store
         run_study(request, study, store, observe=stop)
     result = resume_any(study.name, store)
     (run,) = result.runs
-    folds = store.read(run.name)["folds"]
+    folds = store.read(run.name).folds
     assert len(folds) == 3 and len(store.names()) == 4
     by_id = {}
     for name in folds:
         record = store.read(name)
-        assert record["training"]["steps"] == record["training"]["planned_steps"]
-        assert record["config"]["evaluation"]["keep"] == "last"
+        assert record.training.steps == record.training.planned_steps
+        assert record.config.evaluation.keep == "last"
         lines = (store.path(name) / "scores.jsonl").read_text().splitlines()
         by_id |= {int(row["id"].split("/")[1]): row for row in map(json.loads, lines)}
     assert sorted(by_id) == list(range(1, 61))
@@ -108,8 +108,7 @@ def test_a_cross_validation_is_stopped_resumed_and_scored_as_one(tmp_path, store
     (outcome,) = read_outcomes(store, run.name)
     assert outcome.value == pytest.approx(run.main) and len(outcome.ids) == 60
     assert outcome.id == read_outcomes(store, folds[0])[0].id
-    assert any(
-        note.startswith("left are 3 models, each trained on about 40 rows") for note in run.record["notes"]
-    )
+    left = "left are 3 models, each trained on about 40 rows"
+    assert any(note.startswith(left) for note in run.record.notes)
     with pytest.raises(BadRun, match="is finished"):
         resume_any(study.name, store)

@@ -43,7 +43,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(lora, reviews, tmp_path, tiny
     whole, broken = RunStore(tmp_path / "a"), RunStore(tmp_path / "b")
     expected = finetune(request, whole)
     name = interrupted(request, broken, step=10)
-    assert broken.read(name)["status"] == "interrupted"
+    assert broken.read(name).status == "interrupted"
     found = resume(name, broken)
     file = "adapter_model.safetensors" if lora else "model.safetensors"
     first, second = (load_file(s.path(name) / "model" / file) for s in (whole, broken))
@@ -63,9 +63,9 @@ def test_a_run_that_an_older_version_began_is_resumed(reviews, tmp_path, tiny_be
     record["config"] = by_name(record["config"])
     path.write_text(json.dumps(record | {"format": 1}))
     found = resume(name, broken)
-    assert found.record["model_files"] == expected.record["model_files"]
+    assert found.record.model_files == expected.record.model_files
     assert json.loads(path.read_text())["format"] == 2
-    assert broken.read(name)["config"] == whole.read(name)["config"]
+    assert broken.read(name).config == whole.read(name).config
 
 
 def test_a_finished_run_is_not_resumed(reviews, store, tiny_bert):
@@ -130,7 +130,7 @@ def test_a_damaged_run_stops_no_study(reviews, store, tiny_bert):
     assert [run.name for run in result.runs] == ["mine-s42", "mine-s43"]
     assert "broken/run.json" in next(notice.text for notice in notices if isinstance(notice, Notice))
     name = interrupted(replace(request_of(reviews, tiny_bert), name="toy"), store, step=2)
-    assert resume_any(name, store).runs[0].record["status"] == "finished"
+    assert resume_any(name, store).runs[0].record.status == "finished"
 
 
 def test_a_torn_line_of_the_log_is_cut_off(tmp_path):
@@ -145,11 +145,11 @@ def test_a_torn_line_of_the_log_is_cut_off(tmp_path):
 def test_two_processes_never_share_a_run(reviews, store, tiny_bert):
     name = interrupted(request_of(reviews, tiny_bert), store, step=2)
     with lock(store.path(name)):
-        assert store.read(name)["status"] == "running"
+        assert store.read(name).status == "running"
         with pytest.raises(BadRun, match="another process"):
             resume(name, store)
 
 
 def test_a_record_that_says_running_without_a_process_is_interrupted(store):
     keep_run(store, "gone", running_record())
-    assert store.read("gone")["status"] == "interrupted"
+    assert store.read("gone").status == "interrupted"

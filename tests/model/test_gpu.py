@@ -218,10 +218,10 @@ def learns(request, store: RunStore, tmp_path, precision: str = "bf16"):
 def test_finetuning_learns(settings, precision, reviews, store, tmp_path, tiny_modernbert):
     result = learns(request_of(reviews, tiny_modernbert, **settings), store, tmp_path, precision)
     record = result.record
-    assert record["machine"]["device"] == DEVICE.type
-    assert record["attention"]["backend"] in (KERNELS if precision == "bf16" else ["padded"])
-    assert record["training"]["peak_memory_mib"]["gpu"] > 0
-    assert not [note for note in record["notes"] if "torch.compile failed" in note]
+    assert record.machine.device == DEVICE.type
+    assert record.attention.backend in (KERNELS if precision == "bf16" else ["padded"])
+    assert record.training.peak_memory_mib["gpu"] > 0
+    assert not [note for note in record.notes if "torch.compile failed" in note]
 
 
 def test_other_architectures_learn_too(reviews, store, tiny_bert):
@@ -374,8 +374,8 @@ def test_pretraining_runs(taught, model, request, tmp_path, store, teacher):
         precision="bf16",
         device=DEVICE.type,
     )
-    history = finetune(asked, store).record["training"]["history"]
-    first, last = history[0]["metrics"], history[-1]["metrics"]
+    history = finetune(asked, store).record.training.history
+    first, last = history[0].metrics, history[-1].metrics
     assert last["loss"] < first["loss"]
     if taught:
         assert last["teacher_cosine"] > first["teacher_cosine"]

@@ -55,7 +55,7 @@ def request_on(corpus, model, **settings):
 def test_training_lowers_the_loss_on_held_out_text(model, corpus, store, request):
     folder = request.getfixturevalue(model)
     result = finetune(request_on(corpus, folder, epochs=30.0), store)
-    history = [point["metrics"]["loss"] for point in result.record["training"]["history"]]
+    history = [point.metrics["loss"] for point in result.record.training.history]
     assert history[-1] < history[0] - 0.5
     (split,) = result.splits
     assert split.split == "held_out"
@@ -64,7 +64,7 @@ def test_training_lowers_the_loss_on_held_out_text(model, corpus, store, request
     accuracy = sum(row["correct"] for row in rows) / sum(row["masked"] for row in rows)
     assert accuracy == pytest.approx(split.scores[0].value)
     assert split.scores[0].low <= accuracy <= split.scores[0].high
-    assert result.record["kind"] == "pretrain"
+    assert result.record.kind == "pretrain"
 
 
 def test_the_saved_model_is_transformers_own(corpus, store, tiny_modernbert):
@@ -83,13 +83,13 @@ def test_from_scratch_then_longer_then_fine_tuned(corpus, reviews, store, tmp_pa
     config.write_text(tiny_modernbert_config().to_json_string())
     scratch = replace(request_on(corpus, "unused"), scratch=str(config), vocabulary=600)
     first = finetune(scratch, store).name
-    assert store.read(first)["model"]["revision"] == "untrained"
+    assert store.read(first).model.revision == "untrained"
     longer = request_on(corpus, first, max_length=128, rotary_base=80_000.0)
     second = finetune(longer, store).name
     saved = json.loads((store.path(second) / "model" / "config.json").read_text())
     assert saved["rope_parameters"]["full_attention"]["rope_theta"] == 80_000.0
     tuned = finetune(request_of(reviews, second, epochs=1.0), store)
-    assert tuned.record["model"]["revision"] == second
+    assert tuned.record.model.revision == second
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(corpus, tmp_path, tiny_modernbert):
@@ -109,7 +109,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpus, tmp_path, tiny_modern
     resume_any(name, broken)
     first, second = (load_file(s.path(name) / "model" / "model.safetensors") for s in (whole, broken))
     assert all(torch.equal(first[key], second[key]) for key in first)
-    assert broken.read(name)["results"] == expected.record["results"]
+    assert broken.read(name).results == expected.record.results
 
 
 def test_a_corpus_is_tokenised_once(corpus, store, tiny_modernbert, monkeypatch):

@@ -143,14 +143,14 @@ def test_vectors_come_near_the_teachers(model, corpus, teacher, store, request):
     from sentence_transformers import SentenceTransformer
 
     result = finetune(taught(corpus, request.getfixturevalue(model), teacher, epochs=12.0), store)
-    history = [point["metrics"]["teacher_cosine"] for point in result.record["training"]["history"]]
+    history = [point.metrics["teacher_cosine"] for point in result.record.training.history]
     assert history[-1] > history[0] + 0.2
     assert [score.metric for score in result.splits[0].scores] == [
         "teacher_cosine",
         "masked_accuracy",
         "loss",
     ]
-    assert result.record["data"]["teacher"]["weights"]
+    assert result.record.data.teacher["weights"]
     # The score again, with another library on both sides.
     texts = [json.loads(line)["text"] for line in corpus.read_text().splitlines()]
     student = SentenceTransformer(str(store.path(result.name) / "model"), device="cpu").encode(texts)
@@ -180,7 +180,7 @@ def test_the_loss_line_is_the_distance_to_the_teacher_alone(corpus, teacher, tin
 def test_pieces_longer_than_a_pass_leave_no_pass_empty(corpus, teacher, tiny_modernbert, store, monkeypatch):
     monkeypatch.setattr("modernbert.pretraining.job.EVALUATED_AT_ONCE", 5)
     result = finetune(taught(corpus, tiny_modernbert, teacher, epochs=0.1), store)
-    held_out = result.record["data"]["splits"]["held_out"]["pieces"]
+    held_out = result.record.data.splits["held_out"].pieces
     assert result.splits[0].scores[0].n == held_out
 
 
@@ -203,7 +203,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpus, teacher, tiny_modernb
     resume_any(name, broken)
     first, second = (load_file(s.path(name) / "model" / "model.safetensors") for s in (whole, broken))
     assert all(torch.equal(first[key], second[key]) for key in first)
-    assert broken.read(name)["results"] == expected.record["results"]
+    assert broken.read(name).results == expected.record.results
 
 
 def test_a_run_is_not_resumed_with_another_teacher(corpus, teacher, tiny_modernbert, store, tmp_path):
@@ -230,7 +230,7 @@ def test_a_model_from_scratch_can_be_taught(corpus, teacher, store, tmp_path):
     config = tmp_path / "tiny.json"
     config.write_text(tiny_modernbert_config().to_json_string())
     request = replace(taught(corpus, "unused", teacher), scratch=str(config), vocabulary=600)
-    assert finetune(request, store).record["model"]["revision"] == "untrained"
+    assert finetune(request, store).record.model.revision == "untrained"
 
 
 def test_a_model_from_scratch_begins_as_a_bag_of_the_teachers_words(teacher, tiny_tokenizer, store):

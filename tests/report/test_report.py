@@ -69,8 +69,8 @@ def test_a_run_is_told_whole_and_hostile_text_stays_text(runs):
     page = Page(text)
     assert "img" not in page.tags
     assert HOSTILE in page.text
-    score = runs.read(name)["results"][0]["scores"][0]
-    assert f"{score['value']:.4f}" in page.text
+    score = runs.read(name).results[0].main
+    assert f"{score.value:.4f}" in page.text
     for title in ("Summary", "Scores", "Learning curves", "By class", "Precision and recall", "Calibration",
                   "Confusion", "Worst errors", "Provenance"):  # fmt: skip
         assert title in page.text

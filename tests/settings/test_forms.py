@@ -13,7 +13,8 @@ from helpers import made_run
 from modernbert.comparison.agreement import between_seeds
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadOption
-from modernbert.runs import FORMAT, RunStore
+from modernbert.records.record import FORMAT
+from modernbert.runs import RunStore
 from modernbert.settings.config import PretrainingConfig, RetrievalTrainingConfig, TrainingConfig
 from modernbert.settings.forms import by_name, given_settings, in_sections, read_settings, upgraded
 
@@ -43,19 +44,19 @@ def flat(name: str) -> dict:
 @pytest.mark.parametrize(("name", "kind"), NAMES.items())
 def test_an_older_runs_settings_are_those_that_it_was_trained_with(older, name, kind):
     record = older.read(name)
-    assert record["format"] == FORMAT == 2
-    again = kind().with_values({n: v for n, v in by_name(record["config"]).items() if n in kind().by_name()})
+    assert record.as_dict()["format"] == FORMAT == 2
+    kept = record.config.by_name()
+    again = kind().with_values({n: v for n, v in kept.items() if n in kind().by_name()})
     now = by_name(json.loads(json.dumps(again.as_dict())))
-    assert {n: v for n, v in now.items() if n in flat(name)} == by_name(record["config"])
-    assert by_name(record["config"]) == flat(name)
+    assert {n: v for n, v in now.items() if n in flat(name)} == kept == flat(name)
 
 
 def test_an_older_records_values_are_where_they_belong(older):
-    config = older.read("lora")["config"]
+    config = older.read("lora").config.as_dict()
     assert config["lora"] == {"enabled": True, "rank": 4, "alpha": 32.0, "dropout": 0.05, "targets": []}
     assert config["optimizer"]["name"] == "adamw" and config["schedule"]["shape"] == "linear"
-    assert older.read("retrieval")["config"]["retrieval"]["dims"] == [64]
-    assert older.read("pretraining")["config"]["evaluation"]["held_out"] == 0.1
+    assert older.read("retrieval").config.by_name()["dims"] == [64]
+    assert older.read("pretraining").config.by_name()["held_out"] == 0.1
 
 
 def test_what_an_older_record_tells_of_other_trainings_is_read_too():

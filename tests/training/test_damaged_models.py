@@ -26,7 +26,7 @@ def test_a_model_that_reloads_differently_fails_the_run(reviews, store, tiny_ber
     monkeypatch.setattr(module, "load_trained", tampered)
     with pytest.raises(BadModel, match="read back, gives other outputs"):
         finetune(request_of(reviews, tiny_bert, epochs=1.0), store)
-    assert store.read(store.names()[0])["status"] != "finished"
+    assert store.read(store.names()[0]).status != "finished"
 
 
 def test_a_run_of_another_format_is_refused(reviews, store, tiny_bert):

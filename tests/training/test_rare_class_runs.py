@@ -37,20 +37,20 @@ def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert, 
     )
     run = finetune(request, store)
     record = store.read(run.name)
-    assert record["task"]["positive"] == "positive" and record["task"]["metrics"][0] == "f1"
+    assert record.task.positive == "positive" and record.task.metrics[0] == "f1"
     assert run.main == run.splits[0].scores[0].value and run.splits[0].main.metric == "f1"
-    weights = record["data"]["class_weights"]
+    weights = record.data.class_weights
     assert weights["positive"] > 1 > weights["negative"]
-    threshold = record["thresholds"]["positive"]
-    assert threshold + record["thresholds"]["negative"] == pytest.approx(1)
-    assert any("tuned for f1 on validation" in note for note in record["notes"])
+    threshold = record.thresholds["positive"]
+    assert threshold + record.thresholds["negative"] == pytest.approx(1)
+    assert any("tuned for f1 on validation" in note for note in record.notes)
     assert f"above {threshold:.4f}" in model_card(record, run.name)
     (outcome,) = read_outcomes(store, run.name)
     assert outcome.value == pytest.approx(run.main)
     assert outcome.value == pytest.approx(sk.f1_score(outcome.labels, outcome.predictions, pos_label=1))
-    assert record["temperature"] == 2.0
-    assert {score["metric"] for score in record["results"][0]["calibrated"]} == {"calibration_error", "brier"}
-    assert f"divide its logits by {record['temperature']:.4f}" in model_card(record, run.name)
+    assert record.temperature == 2.0
+    assert {score.metric for score in record.results[0].calibrated} == {"calibration_error", "brier"}
+    assert f"divide its logits by {record.temperature:.4f}" in model_card(record, run.name)
     source = locate_model(run.name, store=store)
     scorer = Scorer(source, task_of_run(record), max_length=32, precision="fp32")
     predict_file(scorer, rare, tmp_path / "out.jsonl")
@@ -61,4 +61,4 @@ def test_a_run_decides_by_its_tuned_threshold(rare, tmp_path, store, tiny_bert, 
             assert (row["prediction"] == "positive") == (share > threshold)
     found = evaluate_model(task_to_score(source, rare), source, store)
     assert found.splits[0].main.metric == "f1"
-    assert found.splits[0].calibrated and store.read(found.name)["temperature"] == record["temperature"]
+    assert found.splits[0].calibrated and store.read(found.name).temperature == record.temperature

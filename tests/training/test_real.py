@@ -54,7 +54,7 @@ def test_the_packaged_articles_are_split_as_recorded():
         "validation": 206,
         "test": 410,
     }
-    assert found["train"].record(task)["fingerprint"].startswith("4d4934378948")
+    assert found["train"].record(task).fingerprint.startswith("4d4934378948")
 
 
 @needs_shared_data
@@ -88,9 +88,9 @@ def test_full_size_modernbert_trains_and_comes_back(tmp_path, store):
     settings = {"epochs": 1.0, "batch_size": 4, "log_every": 1, "keep": "last", "learning_rate": 1e-4}
     rows = write_csv(tmp_path / "few.csv", toy_rows(9))
     result = finetune(Request(target=str(rows), model=str(folder), settings=settings), store)
-    training = result.record["training"]
+    training = result.record.training
     assert training["steps"] == 2
-    assert result.record["attention"]["backend"] == "blocked"
+    assert result.record.attention.backend == "blocked"
     found = locate_model(result.name, store=store)
     assert (found.folder / "model.safetensors").stat().st_size > 149e6 * 4
 
@@ -123,7 +123,7 @@ def test_deberta_trains_with_its_own_tokenizer(tmp_path, store):
     rows = write_csv(tmp_path / "rows.csv", toy_rows(60))
     for lora in (False, True):
         request = Request(target=str(rows), model=str(folder), settings={"epochs": 1.0, "lora": lora})
-        assert finetune(request, store).record["status"] == "finished"
+        assert finetune(request, store).record.status == "finished"
 
 
 def test_a_killed_process_resumes_to_the_same_bits(tmp_path, tiny_modernbert):
@@ -141,7 +141,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path, tiny_modernbert):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert RunStore(broken).read("toy")["status"] == "interrupted"
+    assert RunStore(broken).read("toy").status == "interrupted"
     resume = [sys.executable, "-m", "modernbert.cli", "resume", "toy", "--runs-dir", broken]
     shown = subprocess.run(resume, check=True, capture_output=True, text=True, env=environment).stdout
     assert "resuming at step" in shown

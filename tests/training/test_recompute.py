@@ -19,7 +19,7 @@ def test_scores_and_logits_stay(model, lora, reviews, store, request):
     )
     rows = [(store.path(run.name) / "scores.jsonl").read_text() for run in (kept, recomputed)]
     assert rows[0] == rows[1]
-    assert recomputed.record["config"]["memory"]["recompute"]
+    assert recomputed.record.config.by_name()["recompute"]
 
 
 def test_layers_are_computed_twice(reviews, store, tiny_modernbert, monkeypatch):

@@ -74,7 +74,7 @@ def test_it_learns_what_words_cannot_tell(lora, tmp_path, store, tiny_bert):
     settings = {"head": "reranker", "hard_negatives": 3, "epochs": 6.0, "batch_size": 8, "lora": lora}
     rate = 3e-2 if lora else 3e-3
     result = finetune(request_of(path, tiny_bert, **settings, learning_rate=rate), store)
-    assert result.main > result.record["training"]["history"][0]["metrics"]["ndcg_at_10"]
+    assert result.main > result.record.training.history[0].metrics["ndcg_at_10"]
     assert "BM25's best 100 documents" in " ".join(result.headline.notes)
     reranker = Reranker(locate_model(result.name, store=store), device="cpu", precision="fp32")
     good = reranker.score([(f"w{i}", f"w{i} fine") for i in range(60)])

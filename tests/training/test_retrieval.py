@@ -72,12 +72,14 @@ def test_the_run_keeps_every_query_and_its_data(trained, pairs):
     rows = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
     assert len(rows) == result.headline.main.n
     assert np.mean([row["ndcg_at_10"] for row in rows]) == pytest.approx(result.main)
-    assert set(result.record["data"]["splits"]) == {"train", "validation"}
-    assert result.record["task"]["kind"] == "retrieval"
-    assert store.read(result.name)["protocol"] == asdict(PROTOCOLS["mteb"]), "as an evaluation writes it"
+    assert set(result.record.data.splits) == {"train", "validation"}
+    assert result.record.task.kind == "retrieval"
+    assert store.read(result.name).protocol.as_dict() == asdict(PROTOCOLS["mteb"]), (
+        "as an evaluation writes it"
+    )
     whole, _ = read_pairs(pairs, "train")
     kept, held = hold_out(whole)
-    splits = result.record["data"]["splits"]
+    splits = result.record.data.splits
     used = (splits["train"]["used"], splits["train"]["rows"], splits["validation"]["rows"])
     assert used == (len(kept.queries), len(whole.queries), len(held.queries))
     assert not set(kept.queries) & set(held.queries)
@@ -102,7 +104,7 @@ def test_adapters_are_folded_in(model, pairs, store, request):
     files = {path.name for path in (store.path(result.name) / "model").iterdir()}
     assert "model.safetensors" in files
     assert "adapter_config.json" not in files
-    assert result.record["parameters"]["frozen"] > result.record["parameters"]["trained"]
+    assert result.record.parameters.frozen > result.record.parameters.trained
     embedder = Embedder(locate_model(result.name, store=store), device="cpu", precision="fp32")
     assert embedder.settings.query_prompt == "good "
 
@@ -111,8 +113,8 @@ def test_adapters_are_folded_in(model, pairs, store, request):
 def test_late_interaction(lora, pairs, tiny_modernbert, store):
     settings = FLAGS | {"head": "tokens", "lora": lora, "max_length": 12}
     result = finetune(request_of(pairs, tiny_modernbert, **settings), store)
-    assert result.main > result.record["training"]["history"][0]["metrics"]["ndcg_at_10"]
-    assert result.record["new_tensors"] == ("projection.weight",)
+    assert result.main > result.record.training.history[0].metrics["ndcg_at_10"]
+    assert result.record.new_tensors == ("projection.weight",)
     test = read_pairs(pairs, "train")[0]
     embedder = LateEmbedder(locate_model(result.name, store=store), device="cpu", precision="fp32")
     assert embedder.settings.max_length == 12
@@ -128,8 +130,8 @@ def test_half_precision_is_no_difference_to_the_saved_model(head, pairs, tiny_mo
     """The network that is read back computes in fp32, and training's in bf16: only weights may count."""
     request = request_of(pairs, tiny_modernbert, **FLAGS | {"epochs": 1.0, "head": head, "max_length": 12})
     result = finetune(replace(request, precision="bf16"), store)
-    assert result.record["status"] == "finished"
-    assert result.record["machine"]["precision"] == "bf16"
+    assert result.record.status == "finished"
+    assert result.record.machine.precision == "bf16"
 
 
 def test_mined_negatives(pairs, tiny_modernbert, store):
@@ -163,8 +165,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(pairs, tiny_modernbert, tmp_path
     with pytest.raises(Interrupted):
         finetune(request_of(pairs, tiny_modernbert, **settings), parts, observe=stop)
     again = resume(parts.names()[0], parts)
-    assert again.record["model_files"] == whole.record["model_files"]
-    assert again.record["results"] == whole.record["results"]
+    assert again.record.model_files == whole.record.model_files
+    assert again.record.results == whole.record.results
 
 
 @pytest.mark.parametrize(

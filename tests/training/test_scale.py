@@ -73,7 +73,7 @@ def test_prices_are_learnt(model, tmp_path, store, request):
     own, mean = ({s.metric: s.value for s in scores} for scores in (split.scores, split.mean))
     assert own["mean_absolute_error"] < mean["mean_absolute_error"] / 2
     assert own["r2"] > 0.7 > 0 >= mean["r2"]
-    assert not any("NOT BETTER" in note for note in result.record["notes"])
+    assert not any("NOT BETTER" in note for note in result.record.notes)
     assert read_result(result.name, store).splits == result.splits
 
 
@@ -126,7 +126,7 @@ def test_predictions_of_a_file_and_its_evaluation_are_in_the_same_unit(prices, t
     scores = {score.metric: score.value for score in split.scores}
     assert scores["mean_absolute_error"] == pytest.approx(np.abs(truth - given).mean(), rel=1e-4)
     mean = {score.metric: score.value for score in split.mean}
-    expected = np.abs(truth - run.record["data"]["target"]["mean"]).mean()
+    expected = np.abs(truth - run.record.data.target.mean).mean()
     assert mean["mean_absolute_error"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -160,9 +160,9 @@ def test_a_run_goes_on_from_anothers_prices(lora, prices, tmp_path, store, tiny_
     numbers = predictions_of(store, second.name)
     truth = [float(other.read_text().splitlines()[number].split(",")[1]) for number in numbers]
     before = Scorer(source, task, max_length=32, precision="fp32").logits(texts_of(other, numbers))[:, 0]
-    step0 = second.record["training"]["history"][0]["metrics"]["mean_absolute_error"]
+    step0 = second.record.training.history[0].metrics["mean_absolute_error"]
     assert step0 == pytest.approx(np.abs(before - truth).mean(), rel=1e-4)
-    assert second.record["data"]["target"]["mean"] == pytest.approx(100, abs=5)
+    assert second.record.data.target.mean == pytest.approx(100, abs=5)
 
 
 def test_half_precision_keeps_prices_apart(prices, store, tiny_modernbert):
@@ -180,13 +180,13 @@ def test_half_precision_keeps_prices_apart(prices, store, tiny_modernbert):
 
 def test_a_model_that_learnt_nothing_is_called_out_loudly(prices, store, tiny_bert):
     run = finetune(asked(prices, tiny_bert, epochs=0.1, learning_rate=1e-9, keep="last"), store)
-    assert any(note.startswith("validation: NOT BETTER THAN THE MEAN: ") for note in run.record["notes"])
+    assert any(note.startswith("validation: NOT BETTER THAN THE MEAN: ") for note in run.record.notes)
 
 
 def test_equal_prices_are_no_division_by_zero(tmp_path, store, tiny_bert):
     rows = [row | {"price": "3.5"} for row in priced_rows(40)]
     run = finetune(asked(write_csv(tmp_path / "same.csv", rows), tiny_bert, epochs=1.0), store)
-    assert run.record["data"]["target"] == {"mean": 3.5, "deviation": 1.0}
+    assert run.record.data.target.as_dict() == {"mean": 3.5, "deviation": 1.0}
 
 
 def test_a_benchmark_keeps_its_own_protocol(prices, store, tiny_bert):
