@@ -28,6 +28,7 @@ from modernbert.reading import read_lines
 from modernbert.runs import RunStore, write_run
 from modernbert.settings.forms import by_name
 from modernbert.training.inputs import Request
+from modernbert.wording import counted
 
 # The split that all rows are in, each predicted by the model that was not trained on it.
 OUT_OF_FOLD = "out-of-fold"
@@ -160,8 +161,9 @@ def fold_notes(runs: Sequence[RunResult], rows: int) -> Iterator[str]:
         "interval can know by how much (Bengio & Grandvalet 2004)"
     )
     trained = [run.record["data"]["splits"]["train"]["used"] for run in runs]
+    rows = counted(round(np.mean(trained)), "row")
     yield (
-        f"left are {count} models, each trained on about {round(np.mean(trained)):,} rows "
+        f"left are {counted(count, 'model')}, each trained on about {rows} "
         f"({', '.join(run.name for run in runs)}); none was trained on all rows"
     )
 
