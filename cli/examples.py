@@ -42,7 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "predict": (
         "mbert predict --model my-run new.csv -o predicted.csv",
         'mbert predict --model my-run --text "The striker scored twice." --top 3',
-        "cat texts.txt | mbert predict --model my-run - > predicted.jsonl",
+        "mbert predict --model my-run -   # a text a line from standard input",
     ),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
     "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),

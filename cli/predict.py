@@ -129,10 +129,11 @@ def _require_one(
 ) -> None:
     """Raise BadOption unless there is one input, and an output that it can have."""
     if model is None:
-        raise BadOption("no model is named", fix="Give --model: a run (`mbert runs`), a folder or a Hub id.")
+        fix = "Give --model: a run (`mbert runs`), a folder or a Hub id."
+        raise BadOption("Missing option '--model'", fix=fix)
     if (file is None) == (not text):
         raise BadOption("give a file, - for standard input, or one --text",
-                        fix="mbert predict --help shows examples.")  # fmt: skip
+                        fix="Next: mbert predict --help")  # fmt: skip
     if text:
         options.refuse(context, ("out", "text_col", "prefix"), "applies only to rows of a file or stdin")
     elif out is None:

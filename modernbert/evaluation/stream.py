@@ -26,6 +26,7 @@ from modernbert.evaluation.trained_task import require_as_trained
 from modernbert.evaluation.written_rows import WRITERS, JsonLines
 from modernbert.files import atomic_file
 from modernbert.versions import versions
+from modernbert.wording import counted
 
 # Rows in memory at once; sorted by length among themselves. What a stop may lose.
 CHUNK_ROWS = 512
@@ -141,7 +142,7 @@ def require_top(task: Task, top: int) -> None:
     if top and task.kind == "regression":
         raise BadOption("--top names the most probable labels, and this model predicts a number")
     if top > task.num_outputs:
-        raise BadOption(f"--top is {top}, and the model knows {task.num_outputs} labels")
+        raise BadOption(f"--top is {top}, and the model knows {counted(task.num_outputs, 'label')}")
 
 
 def text_columns(task: Task, rows: Rows) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from modernbert.records.settings import ScoringSettings
 from modernbert.records.training import LocatedModel
 from modernbert.runs import RunStore, write_run
 from modernbert.training.inputs import Request
+from modernbert.wording import counted
 
 # The split that all rows are in, each predicted by the model that was not trained on it.
 OUT_OF_FOLD = "out-of-fold"
@@ -163,8 +164,9 @@ def fold_notes(runs: Sequence[TrainedRun], rows: int) -> Iterator[str]:
         "interval can know by how much (Bengio & Grandvalet 2004)"
     )
     trained = [run.record.data.splits["train"].used or 0 for run in runs]
+    rows = counted(round(np.mean(trained)), "row")
     yield (
-        f"left are {count} models, each trained on about {round(np.mean(trained)):,} rows "
+        f"left are {counted(count, 'model')}, each trained on about {rows} "
         f"({', '.join(run.name for run in runs)}); none was trained on all rows"
     )
 

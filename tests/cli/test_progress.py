@@ -23,7 +23,7 @@ WATCHED = [
     *("finetune", "resume", "pretrain", "demo", "eval", "compare", "report", "bench"),
     *("predict", "embed", "index", "search", "download"),
 ]
-MORE = {"compare": ["-b", "tfidf"], "search": ["x"]}
+MORE = {"compare": ["-b", "tfidf"], "search": ["x"], "predict": ["reviews.csv"]}
 
 
 def arguments_of(name: str) -> list[str]:

@@ -68,7 +68,7 @@ def test_markdown_and_latex_hold_every_cell(found):
             for cell in row:
                 assert cell in markdown
                 assert cell.replace("_", r"\_").replace("%", r"\%").replace("&", r"\&") in latex
-    assert "1: 0." in markdown
+    assert "1=0." in markdown
     assert latex.count(r"\begin{table}") == latex.count(r"\end{table}")
 
 

@@ -258,7 +258,7 @@ def test_another_model_or_version_is_refused(tree, tmp_path, embedder, tiny_bert
 
 
 def test_mistakes(tree, tmp_path, embedder, monkeypatch):
-    with pytest.raises(BadData, match="no such folder"):
+    with pytest.raises(BadData, match="no such file or folder"):
         scan(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadData, match="nothing here can be searched"):
