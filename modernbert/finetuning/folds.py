@@ -164,9 +164,9 @@ def fold_notes(runs: Sequence[TrainedRun], rows: int) -> Iterator[str]:
         "interval can know by how much (Bengio & Grandvalet 2004)"
     )
     trained = [run.record.data.splits["train"].used or 0 for run in runs]
-    rows = counted(round(np.mean(trained)), "row")
+    about = counted(round(np.mean(trained)), "row")
     yield (
-        f"left are {counted(count, 'model')}, each trained on about {rows} "
+        f"left are {counted(count, 'model')}, each trained on about {about} "
         f"({', '.join(run.name for run in runs)}); none was trained on all rows"
     )
 
