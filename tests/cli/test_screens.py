@@ -13,24 +13,19 @@ from modernbert.cli.screen import Screen
 
 from modernbert.comparison.tables import CONTRAST_COLUMNS, MODEL_COLUMNS
 from modernbert.demo import QUESTIONS
+from modernbert.records.scores import LabelScore, Score, SplitScores
 
 METRICS = ("ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100")
 
 
 def score(metric, value, n=206, interval="Wilson 95 %, effective n"):
-    return {
-        "metric": metric,
-        "value": value,
-        "low": value - 0.0123,
-        "high": value + 0.0123,
-        "n": n,
-        "interval": interval,
-    }
+    return Score(metric=metric, value=value, low=value - 0.0123, high=value + 0.0123, n=n, interval=interval)
 
 
 def label(name, n, precision):
+    average = None if n < 9 else 0.4444
     figures = {"threshold": 0.1234, "precision": precision, "recall": 0.25, "f1": 0.3333}
-    return {"label": name, "n": n, **figures, "average_precision": None if n < 9 else 0.4444}
+    return LabelScore(label=name, n=n, **figures, average_precision=average)
 
 
 def system(name, value, note=""):
@@ -39,16 +34,16 @@ def system(name, value, note=""):
 
 
 def of_labels():
-    splits = [
-        {"split": "validation", "scores": [score("micro_f1", 0.8932), score("exact_match", 0.8794)]},
-        {
-            "split": "test",
-            "scores": [score("mean_absolute_error", 12345.8585, interval="bootstrap, 1,234 clusters")],
-            "mean": [score("mean_absolute_error", 22345.1)],
-            "labels": [label("a label of several words", 123456, 0.5678), label("b", 3, 0.1111)],
-        },
-    ]
-    scores.show_scores("news", splits)
+    shown = (
+        SplitScores(split="validation", scores=(score("micro_f1", 0.8932), score("exact_match", 0.8794))),
+        SplitScores(
+            split="test",
+            scores=(score("mean_absolute_error", 12345.8585, interval="bootstrap, 1,234 clusters"),),
+            mean=(score("mean_absolute_error", 22345.1),),
+            labels=(label("a label of several words", 123456, 0.5678), label("b", 3, 0.1111)),
+        ),
+    )
+    scores.show_scores("news", shown)
 
 
 def of_retrieval():

@@ -200,7 +200,7 @@ def test_what_a_run_in_another_process_does_is_told_here(store, reviews, tiny_be
     )
     with watched_by(watcher):
         name = fill(Cell("own/reviews", str(tiny_bert), 42, request), store)
-    steps = store.read(name)["training"]["planned_steps"]
+    steps = store.read(name).training.planned_steps
     assert ("advanced", "training", steps, steps) in events
     assert ("explained", "device") in events
     begun = [event[1] for event in events if event[0] == "began"]

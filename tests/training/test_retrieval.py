@@ -80,7 +80,7 @@ def test_the_run_keeps_every_query_and_its_data(trained, pairs):
     whole, _ = read_pairs(pairs, "train")
     kept, held = hold_out(whole)
     splits = result.record.data.splits
-    used = (splits["train"]["used"], splits["train"]["rows"], splits["validation"]["rows"])
+    used = (splits["train"].used, splits["train"].rows, splits["validation"].rows)
     assert used == (len(kept.queries), len(whole.queries), len(held.queries))
     assert not set(kept.queries) & set(held.queries)
     assert {row["id"] for row in rows} == {f"validation/{query}" for query in held.queries}
