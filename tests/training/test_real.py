@@ -89,7 +89,7 @@ def test_full_size_modernbert_trains_and_comes_back(tmp_path, store):
     rows = write_csv(tmp_path / "few.csv", toy_rows(9))
     result = finetune(Request(target=str(rows), model=str(folder), settings=settings), store)
     training = result.record.training
-    assert training["steps"] == 2
+    assert training.steps == 2
     assert result.record.attention.backend == "blocked"
     found = locate_model(result.name, store=store)
     assert (found.folder / "model.safetensors").stat().st_size > 149e6 * 4
