@@ -13,6 +13,7 @@ from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.own_data import data_of, is_on, with_own_tasks
 from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.runs import RunStore
+from modernbert.wording import counted
 
 
 def collect(
@@ -27,7 +28,9 @@ def collect(
         also: models (or runs) that the others are compared with.
         tasks: take these only, if any: names, files or folders.
     """
-    found, notes = _read(store, list(dict.fromkeys(runs)) or store.names(), strict=bool(runs))
+    whole, notes = (list(dict.fromkeys(runs)), []) if runs else _without_folds(store, store.names())
+    found, more = _read(store, whole, strict=bool(runs))
+    notes += more
     found = _named(with_own_tasks(found)[0])
     lacking = [name for name in also if runs and not _answering(found, name)]
     if lacking:
@@ -54,6 +57,14 @@ def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[
     return found, notes
 
 
+def _without_folds(store: RunStore, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Leave out the runs of single folds, and say so: the run of all folds holds their predictions."""
+    records = store.survey().records
+    folds = [name for name in names if (run := records.get(name)) and run.request and run.request.fold]
+    note = f"passed over: {counted(len(folds), 'run')} of single folds; out-of-fold runs hold their answers"
+    return [name for name in names if name not in folds], [note] if folds else []
+
+
 def _beside(
     store: RunStore, found: Sequence[Outcome], runs: Sequence[str], lacking: Sequence[str]
 ) -> tuple[list[Outcome], list[str]]:
@@ -66,6 +77,7 @@ def _beside(
         for name, run in survey.records.items()
         if run.status == "finished" and run.task.name in tasks and name not in runs
     ]
+    names, _ = _without_folds(store, names)
     others, notes = _read(store, names, strict=False)
     others = [o for o in others if not data_of(o)[1] or data_of(o) in data]
     called = [o for o in _named([*found, *others]) if o.run not in runs]

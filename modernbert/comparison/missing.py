@@ -13,7 +13,7 @@ from modernbert.comparison import baselines
 from modernbert.comparison.agreement import HANDLING
 from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
 from modernbert.comparison.outcomes import Outcome
-from modernbert.comparison.own_data import is_on, task_name
+from modernbert.comparison.own_data import is_cross_validation, is_on, task_name
 from modernbert.data.own import is_own_data
 from modernbert.data.targets import resolve
 from modernbert.errors import BadOption, UnknownName
@@ -81,7 +81,10 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
         raise BadOption("no finished run and no task to compare on", fix="Name one: --task glue/rte.")
     cells = []
     for target in targets:
-        there = [outcome for outcome in outcomes if is_on(outcome, target)]
+        there = [o for o in outcomes if is_on(o, target) and (o.task == target or not is_cross_validation(o))]
+        if any(map(is_cross_validation, there)):
+            _require_cross_validated(there, wanted.baselines)
+            continue
         models = wanted.models or (() if wanted.runs else tuple(dict.fromkeys(o.model for o in there)))
         for model in dict.fromkeys((*models, *wanted.baselines)):
             if any(outcome.run == model for outcome in outcomes):
@@ -95,6 +98,18 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
             if not any(outcome.seed is None and is_named(outcome.model, model) for outcome in there):
                 cells += _cells_of(store, target, asked, there, wanted)
     return cells
+
+
+def _require_cross_validated(there: Sequence[Outcome], wanted: Sequence[str]) -> None:
+    """Raise BadOption for a baseline that lacks the cross-validation that others have: none is made here."""
+    for name in wanted:
+        if not any(is_named(o.model, name) or o.run == name for o in there):
+            run, record = there[0].run, there[0].record
+            make = f"Next: mbert finetune {record.task.name} --model {name} --folds {len(record.folds)}"
+            raise BadOption(
+                f"{run} is a cross-validation, and {name} has none on {record.task.name}",
+                fix="Neither majority nor tfidf is cross-validated." if name in baselines.NAMES else make,
+            )
 
 
 @dataclass(frozen=True)

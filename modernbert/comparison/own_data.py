@@ -1,4 +1,4 @@
-"""Tasks of users' own data: two files of one name are two tasks, told apart by what was scored."""
+"""Tasks of one name on other data are two tasks: two files of one name, a task and its cross-validation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from modernbert.comparison.identity import tell_apart
 from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
+from modernbert.data.folds import FOLD
 from modernbert.data.own import is_own_data, own_name
 from modernbert.records.data import Split
 
@@ -24,9 +25,15 @@ def task_name(target: str) -> str:
 
 
 def data_of(outcome: Outcome) -> tuple[str, str]:
-    """Return the name of its task and, of own data, the fingerprint of what was scored."""
+    """Return the name of its task and, of own data and folds, the fingerprint of what was scored."""
     name = outcome.record.task.name
-    return name, _split(outcome).fingerprint if name.startswith(OWN) else ""
+    varies = name.startswith(OWN) or is_cross_validation(outcome) or outcome.split == FOLD
+    return name, _split(outcome).fingerprint if varies else ""
+
+
+def is_cross_validation(outcome: Outcome) -> bool:
+    """Was each row predicted by the model of another fold?"""
+    return bool(outcome.record.folds)
 
 
 def _split(outcome: Outcome) -> Split:
@@ -52,10 +59,19 @@ def with_own_tasks(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str
     for name, group in alike.items():
         tellers = [_told_by(tell, group) for tell in DETAILS]
         details = tell_apart(list(group), tellers)
-        names |= {data: f"{name} ({', '.join(told)})" if told else name for data, told in details.items()}
+        names |= {data: _called(data, told, group[data].split) for data, told in details.items()}
         if len(group) > 1:
             notes.append(f"{name} stands for {len(group)} data sets: {', '.join(names[d] for d in group)}")
     return [replace(o, task=names[data_of(o)]) for o in outcomes], notes
+
+
+def _called(data: tuple[str, str], told: tuple[str, ...], split: str) -> str:
+    """Return what data is called: a task's own splits by its name alone, its folds never."""
+    name, fingerprint = data
+    if not fingerprint:
+        return name
+    told = told or (() if name.startswith(OWN) else (split,))
+    return f"{name} ({', '.join(told)})" if told else name
 
 
 def _told_by(

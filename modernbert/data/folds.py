@@ -1,4 +1,4 @@
-"""Cross-validation of own data: which rows a fold holds out."""
+"""Cross-validation: which rows a fold holds out."""
 
 from __future__ import annotations
 

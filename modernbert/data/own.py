@@ -20,7 +20,10 @@ from modernbert.hub import hub_data
 from modernbert.network import network
 from modernbert.wording import counted
 
-VALIDATION_SHARE = 0.1
+# Of a file without splits, the share that is held out for validation, and as much again for a test where
+# there are so many different rows.
+HELD_OUT_SHARE = 0.1
+ENOUGH_FOR_TEST = 1_000
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
@@ -109,8 +112,10 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         return task, [*notes, note]
     if "validation" in splits:
         return task, notes
-    made, note = _with_validation(task, train)
-    return replace(task, source=FileData(splits | made, Path(data.path))), [*notes, note]
+    made, note = _held_out(task, train, has_test="test" in splits)
+    splits |= made
+    task = replace(task, test=("test",) if "test" in splits else ())
+    return replace(task, source=FileData(splits, Path(data.path))), [*notes, note]
 
 
 def read_own(data: OwnData) -> dict[str, Rows]:
@@ -175,14 +180,21 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
     }
 
 
-def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
+def _held_out(task: Task, rows: Rows, *, has_test: bool) -> tuple[dict[str, Rows], str]:
+    """Split rows into training and validation, and a test where there are enough; also return what to tell.
+
+    The validation split is the same with a test and without one.
+    """
     examples = to_examples(task, rows)
     keys, strata, together = keys_and_strata(task, examples)
-    if len(set(keys)) < 2:
+    different = len(set(keys))
+    if different < 2:
         raise BadData("too few different rows to hold any out for validation", where=rows.origin)
-    parts = hash_split(keys, strata, {"validation": VALIDATION_SHARE, "train": 1 - VALIDATION_SHARE})
-    made = {name: rows.take(indices) for name, indices in parts.items()}
-    if not len(made["validation"]):
+    names = ["validation", "test"] if different >= ENOUGH_FOR_TEST and not has_test else ["validation"]
+    shares = dict.fromkeys(names, HELD_OUT_SHARE) | {"train": 1 - HELD_OUT_SHARE * len(names)}
+    parts = hash_split(keys, strata, shares)
+    made = {name: rows.take(indices) for name, indices in parts.items() if indices}
+    if "validation" not in made:
         raise BadData(
             f"no row can be held out for validation: {counted(len(task.labels), 'label')} "
             f"in {counted(len(rows), 'row')}",
@@ -190,8 +202,9 @@ def _with_validation(task: Task, rows: Rows) -> tuple[dict[str, Rows], str]:
             fix="Is the label column a number (--kind regression), or another one (--label-col)? "
             "Or give a file of your own: --validation FILE.",
         )
-    note = (
-        f"split: {len(made['validation'])} of {len(rows)} rows held out for validation "
-        f"(by a hash of the text, per class; {together})"
+    test = f", and {len(made['test'])} for a test that chooses nothing" if "test" in made else ""
+    few = "" if different >= ENOUGH_FOR_TEST else f"; below {ENOUGH_FOR_TEST:,} rows, --folds 5 scores better"
+    return made, (
+        f"split: {len(made['validation'])} of {len(rows)} rows held out for validation{test} "
+        f"(by a hash of the text, per class; {together}){few}"
     )
-    return made, note

@@ -12,7 +12,7 @@ from modernbert.activity import phase
 from modernbert.data.bundle import verify
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
-from modernbert.data.task import FileData, HubData, PackageData, Task
+from modernbert.data.task import FileData, FoldData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_file
 from modernbert.network import network
@@ -83,6 +83,8 @@ def load_split(task: Task, split: str, data_dir: Path | None = None) -> LoadedSp
         given = task.source.path  # or the name of a data set on the Hub
         place = given.absolute() if given.exists() else given
         return LoadedSplit(split, rows, str(place), "fingerprint only")
+    if isinstance(task.source, FoldData):
+        return LoadedSplit(split, task.source.splits[split], task.source.found_in, task.source.revision)
     bundle = bundle_folder(data_dir)
     path = bundle / task.name / f"{split}.jsonl" if bundle else None
     if bundle and path and os.path.lexists(path):

@@ -40,6 +40,20 @@ class FileData:
     path: Path
 
 
+@dataclass(frozen=True)
+class FoldData:
+    """The training rows of a named task, split again for cross-validation.
+
+    Attributes:
+        splits: split name to rows.
+        found_in, revision: of the whole training split, as `LoadedSplit` has them.
+    """
+
+    splits: Mapping[str, Rows]
+    found_in: str
+    revision: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One task: what it reads, what it predicts, how it is scored.
@@ -79,7 +93,7 @@ class Task:
     thresholds: tuple[float, ...] = ()
     temperature: float = 1.0
     metrics: tuple[str, ...]
-    source: HubData | PackageData | FileData
+    source: HubData | PackageData | FileData | FoldData
     train: str = "train"
     validation: tuple[str, ...] = ("validation",)
     test: tuple[str, ...] = ()

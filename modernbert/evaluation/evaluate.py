@@ -11,10 +11,11 @@ import numpy as np
 
 from modernbert.data.check import check_data
 from modernbert.data.examples import Examples, to_examples
+from modernbert.data.rows import Rows
 from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
-from modernbert.errors import BadData, BadOption
+from modernbert.errors import BadData, BadOption, BadRun
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes, were_seen
@@ -28,8 +29,9 @@ from modernbert.model.inference import prepare_inference
 from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
+from modernbert.reading import read_lines
 from modernbert.records.data import Data, StoredReport
-from modernbert.records.record import EvaluateRecord, TrainingRecord, now
+from modernbert.records.record import EvaluateRecord, RunRecord, TrainingRecord, now
 from modernbert.records.scores import SplitScores
 from modernbert.records.settings import ScoringSettings
 from modernbert.records.training import StoredMachine
@@ -168,15 +170,29 @@ def _chosen_notes(source: ModelSource, task: Task, examples: Examples) -> Iterat
         return
     seen_N = were_seen(source.run / TRAINED_TEXTS, examples.texts)
     held_out = rows if seen_N is None else rows.take(np.flatnonzero(~seen_N).tolist())
-    if training.chosen_on not in (rows.fingerprint(columns), held_out.fingerprint(columns)):
+    record = read_run(source.run)
+    first = _scored_by(source.run, record, rows)
+    chose = [part for part in (rows, held_out, first) if part.fingerprint(columns) == training.chosen_on]
+    if not chose:
         return
-    are_all = len(held_out) == len(rows)
-    thresholds = tuned_thresholds(read_run(source.run))
+    are_all = len(chose[0]) == len(rows)
+    thresholds = tuned_thresholds(record)
     chosen = ["the step that is kept"] if training.config.evaluation.keep == "best" else []
     chosen += [thresholds] if thresholds else []
     if chosen:
-        which = "these very examples: the" if are_all else "the others, which it held out: their"
+        others = "the others" if len(chose[0]) == len(held_out) else f"{len(chose[0])} of the others"
+        which = "these very examples: the" if are_all else f"{others}, which it held out: their"
         yield f"the run chose {' and '.join(chosen)} on {which} scores are slightly optimistic"
+
+
+def _scored_by(run: Path, record: RunRecord, rows: Rows) -> Rows:
+    """Return the rows with the numbers of those that chose a run's step, which may be others' numbers."""
+    path = run / "scores.jsonl"
+    if not path.is_file():
+        return rows
+    split = record.results[0].split
+    ids = {row["id"] for _, row in read_lines(path, BadRun, what="the run's scores")}
+    return rows.take([i for i, number in enumerate(rows.numbers) if f"{split}/{number}" in ids])
 
 
 def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:

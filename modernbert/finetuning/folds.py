@@ -41,8 +41,9 @@ CHOOSING = {"keep": "best", "threshold": "auto"}
 def require_folds(request: Request, targets: Sequence[str]) -> None:
     """Raise BadOption for what cannot be cross-validated, or would let a fold choose for its own score."""
     for target in targets:
-        if resolve(target, kind=request.kind).form not in ("labelled", "hub"):
-            raise BadOption(f"--folds is for labelled texts of your own, and {target} fixes its own splits")
+        found = resolve(target, kind=request.kind)
+        if found.form not in ("labelled", "hub"):
+            found.labelled_task()  # refuses what has no labels
     if request.validation:
         raise BadOption("--folds makes the held-out rows itself: leave --validation out")
     chosen = [f"--{name} {v}" for name, v in CHOOSING.items() if request.settings.get(name) == v]

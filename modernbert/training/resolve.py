@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from modernbert.data.choices import with_choices
+from modernbert.data.examples import to_examples
+from modernbert.data.folds import FOLD, split_fold
 from modernbert.data.own import OwnData, own_task
 from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.targets import resolve
-from modernbert.data.task import Task
+from modernbert.data.task import FoldData, Task
 from modernbert.errors import BadOption
 from modernbert.evaluation.thresholds import THRESHOLD
 from modernbert.training.inputs import Request
@@ -47,10 +49,24 @@ def _named_or_own(request: Request) -> tuple[Task, list[str]]:
     given = [n for n in ("validation", "test", "text", "label", "kind", "cluster") if getattr(request, n)]
     if given:
         raise BadOption(f"{task.name} fixes its own data; --{given[0]} is for files of your own")
+    notes = []
     if task.trains_on:
-        note = f"{task.name} has no training data: training on {task.trains_on}"
-        return resolve(task.trains_on).labelled_task(), [note]
-    return task, []
+        notes = [f"{task.name} has no training data: training on {task.trains_on}"]
+        task = resolve(task.trains_on).labelled_task()
+    if request.fold:
+        task, note = _folded(task, request.fold, Path(request.data_dir) if request.data_dir else None)
+        notes.append(note)
+    return task, notes
+
+
+def _folded(task: Task, fold: tuple[int, int], data_dir: Path | None) -> tuple[Task, str]:
+    """Return a named task whose held-out rows are a fold of its training rows, and what to tell."""
+    whole = load_split(task, task.train, data_dir)
+    made, note = split_fold(task, to_examples(task, whole.rows), fold)
+    source = FoldData(made, whole.found_in, whole.revision)
+    left = ", ".join(f"'{split}'" for split in task.scored_splits)
+    note = f"{note}; the folds are of its training rows, and its own {left} is not used"
+    return replace(task, train="train", validation=(FOLD,), test=(), source=source), note
 
 
 def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedSplit]:

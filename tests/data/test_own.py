@@ -23,6 +23,28 @@ def test_a_split_is_made_the_same_way_whatever_the_order(tmp_path):
     assert any(note.startswith("split: ") and "of 200 rows held out" in note for note in notes)
 
 
+def test_of_a_thousand_rows_a_test_is_held_out_that_leaves_validation_as_it_was(tmp_path):
+    rows = [{"text": f"text {i}", "label": "ab"[i % 4 == 0]} for i in range(1000)]
+    path = write_csv(tmp_path / "a.csv", rows)
+    task, notes = own_task(OwnData(path=str(path)))
+    assert {name: len(part) for name, part in task.source.splits.items()} == {
+        "train": 800, "validation": 100, "test": 100,
+    }  # fmt: skip
+    assert (
+        task.scored_splits == ("validation", "test")
+        and "and 100 for a test that chooses nothing" in notes[-1]
+    )
+    assert task.source.splits["test"].columns["label"].count("b") == 25
+    texts = [text for part in task.source.splits.values() for text in part.columns["text"]]
+    assert sorted(texts) == sorted(row["text"] for row in rows)
+    given, _ = own_task(OwnData(path=str(path), test=write_csv(tmp_path / "test.csv", rows[:7])))
+    sizes = {name: len(part) for name, part in given.source.splits.items()}
+    assert sizes == {"train": 900, "validation": 100, "test": 7}
+    assert given.source.splits["validation"].columns == task.source.splits["validation"].columns
+    few, notes = own_task(OwnData(path=str(write_csv(tmp_path / "few.csv", rows[1:]))))
+    assert few.scored_splits == ("validation",) and notes[-1].endswith("--folds 5 scores better")
+
+
 def test_equal_texts_stay_on_one_side(tmp_path):
     rows = toy_rows(100)
     task, _ = own_task(OwnData(path=str(write_csv(tmp_path / "a.csv", rows * 2))))

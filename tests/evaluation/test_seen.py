@@ -56,6 +56,17 @@ def test_an_evaluation_says_what_was_trained_on(tmp_path, store, tiny_bert):
     assert not any("the run chose" in note for note in (*both.notes, *unseen.notes, *trained.notes))
 
 
+def test_an_evaluation_of_the_whole_file_tells_rows_that_chose_the_step_from_those_of_the_test(
+    tmp_path, store, tiny_bert
+):
+    rows = [{"text": f"{row['text']} {i}", "label": row["label"]} for i, row in enumerate(toy_rows(1000))]
+    path = write_csv(tmp_path / "reviews.csv", rows)
+    run = finetune(request_of(path, tiny_bert, epochs=0.1), store)
+    task, source = task_of_file(run.record, path), locate_model(run.name, store=store)
+    (split,) = evaluate_model(task, source, store, precision="fp32").splits
+    assert any("on 100 of the others, which it held out" in note for note in split.notes)
+
+
 def _training_texts(store, run, rows):
     """Return the texts that were not held out, by the numbers of those that were."""
     lines = (store.path(run.name) / "scores.jsonl").read_text().splitlines()

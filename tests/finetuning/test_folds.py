@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import request_of, toy_rows, write_csv
+from helpers import FILLER, request_of, toy_rows, write_csv
 from sklearn import metrics as sk
 from sklearn.model_selection import StratifiedKFold
 
+from modernbert.comparison.collection import collect
+from modernbert.comparison.compare import compare
+from modernbert.comparison.missing import Wanted, missing_cells
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.data.own import OwnData, own_task
 from modernbert.data.splits import hash_folds
 from modernbert.errors import BadData, BadOption, BadRun, Stopped
 from modernbert.finetuning.study import plan_study, resume_any, run_study
 from modernbert.training.reports import EvaluationReport
+from modernbert.training.resolve import load_training_splits, resolve_task
 
 
 def test_folds_have_as_many_rows_of_each_class_as_scikit_learns():
@@ -74,9 +79,58 @@ def test_a_fold_that_is_scored_chooses_nothing(changes, message, reviews, store)
         plan_study(request_of(reviews, "m", **changes), [str(reviews)], 1, store, folds=3)
 
 
-def test_named_tasks_have_their_own_splits(store):
-    with pytest.raises(BadOption, match="glue/rte fixes its own splits"):
-        plan_study(request_of("glue/rte", "m"), ["glue/rte"], 1, store, folds=3)
+def test_what_has_no_labels_has_no_folds(store):
+    with pytest.raises(BadOption, match="codesearch/stdlib is a retrieval task"):
+        plan_study(request_of("codesearch/stdlib", "m"), ["codesearch/stdlib"], 1, store, folds=3)
+
+
+def rte_bundle(folder):
+    """Write a bundle of RTE with 60 training rows, one of which asks about the premise of another."""
+    draw, path = random.Random(0), folder / "bundle" / "glue" / "rte"
+    path.mkdir(parents=True)
+    sizes = {"train": 60, "validation": 9}
+    for split, size in sizes.items():
+        texts = [" ".join(draw.choices(FILLER, k=6)) for _ in range(2 * size)]
+        rows = [{"sentence1": texts[i], "sentence2": texts[-i - 1], "label": i % 2} for i in range(size)]
+        rows[1]["sentence1"] = rows[0]["sentence1"]
+        (path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "bundle"
+
+
+def test_folds_of_a_named_task_are_of_its_training_rows(tmp_path):
+    bundle = rte_bundle(tmp_path)
+    held: list[int] = []
+    for number in (1, 2, 3):
+        request = replace(request_of("glue/rte", "m"), fold=(number, 3), data_dir=str(bundle))
+        task, (note,) = resolve_task(request)
+        splits = load_training_splits(task, bundle)
+        assert set(splits) == {"train", "fold"} and len(splits["train"].rows) + len(splits["fold"].rows) == 60
+        premises = [set(part.rows.columns["sentence1"]) for part in splits.values()]
+        assert not premises[0] & premises[1]
+        assert splits["fold"].found_in.startswith("bundle") and "'validation' is not used" in note
+        held += splits["fold"].rows.numbers
+    assert sorted(held) == list(range(1, 61))
+
+
+def test_cross_validations_of_a_named_task_are_compared_row_by_row(tmp_path, store, tiny_bert):
+    bundle = rte_bundle(tmp_path)
+    for name, rate in (("slow", 1e-5), ("fast", 3e-3)):
+        request = request_of("glue/rte", tiny_bert, epochs=1.0, learning_rate=rate)
+        request = replace(request, data_dir=str(bundle), name=name)
+        run_study(request, plan_study(request, ["glue/rte"], 1, store, folds=2), store)
+    named = compare(store, ["fast-s42", "slow-s42"], [])
+    (task,) = named.tasks
+    assert (task.task, task.split, task.n) == ("glue/rte (out-of-fold)", "out-of-fold", 60)
+    right = {}
+    for name in ("fast-s42", "slow-s42"):
+        rows = map(json.loads, (store.path(name) / "scores.jsonl").read_text().splitlines())
+        right[name] = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert task.contrasts[0].difference.value == pytest.approx(right["slow-s42"] - right["fast-s42"])
+    found, notes = collect(store, [])
+    assert [o.run for o in found] == ["fast-s42"], "the newer of one model's"
+    assert any("4 runs of single folds" in note for note in notes)
+    with pytest.raises(BadOption, match="minilm --folds 2"):
+        missing_cells(store, found, Wanted(("minilm",)))
 
 
 def test_a_cross_validation_is_stopped_resumed_and_scored_as_one(tmp_path, store, tiny_bert):
