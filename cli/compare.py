@@ -73,6 +73,15 @@ def compare(
             COMPARED,
         ),
     ] = 0.0,
+    metric: Annotated[
+        str | None,
+        options.option(
+            "--metric",
+            values.name,
+            "Compare by this metric (f1, mean_absolute_error, map, ...) instead of each run's main one.",
+            COMPARED,
+        ),
+    ] = None,
     yes: Annotated[bool, options.flag("--yes -y", "Make missing runs without asking.", MISSING)] = False,
     finished: Annotated[
         bool, options.flag("--finished", "Compare only finished runs, and make no others.", MISSING)
@@ -142,7 +151,9 @@ def compare(
     some = {"tasks": task or (), "models": model or ()}
     with watch(quiet=json):
         with phase("paired tests and intervals"):
-            found = compare_runs(store, names, baseline, **some, allow=allow, margin=margin)
+            found = compare_runs(
+                store, names, baseline, **some, allow=allow, margin=margin, metric=metric or ""
+            )
         replaced = out is not None and out.exists()
         if out:
             with phase(f"writing {out.name}"):

@@ -69,7 +69,7 @@ def finetune(
         options.option(
             "--folds",
             values.whole(FOLDS),
-            "Cross-validation of the training rows: number of folds, each held out by a run of its own; 0 for none.",
+            "Cross-validation of the training rows: number of folds, one run for each; 0 for none.",
             options.RUN,
         ),
     ] = 0,

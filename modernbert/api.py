@@ -149,6 +149,7 @@ def compare(
     models: Sequence[str] = (),
     allow: bool = False,
     margin: float = 0.0,
+    metric: str = "",
     runs_dir: PathLike | None = None,
 ) -> Comparison:
     """Compare finished runs with baselines, as `mbert compare --finished` does.
@@ -158,6 +159,7 @@ def compare(
         baselines: the models or runs to compare with; by default the first of the named runs.
         allow: compare also what was made under other conditions.
         margin: differences below this do not matter; 0 for no test of equivalence.
+        metric: compare by this one instead of each run's main one.
 
     Raises:
         MbertError: there is nothing to compare, or the runs were made under conditions that differ.
@@ -170,6 +172,7 @@ def compare(
         models=models,
         allow=allow,
         margin=margin,
+        metric=metric,
     )
 
 

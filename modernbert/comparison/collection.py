@@ -17,7 +17,11 @@ from modernbert.wording import counted
 
 
 def collect(
-    store: RunStore, runs: Sequence[str], also: Sequence[str] = (), tasks: Collection[str] = ()
+    store: RunStore,
+    runs: Sequence[str],
+    also: Sequence[str] = (),
+    tasks: Collection[str] = (),
+    metric: str = "",
 ) -> tuple[list[Outcome], list[str]]:
     """Read runs, one for each (task, model, seed, conditions); say which were passed over.
 
@@ -27,14 +31,15 @@ def collect(
         runs: names; empty takes all of the store.
         also: models (or runs) that the others are compared with.
         tasks: take these only, if any: names, files or folders.
+        metric: measured instead of each run's main one; a run whose task has no such metric is passed over.
     """
     whole, notes = (list(dict.fromkeys(runs)), []) if runs else _without_folds(store, store.names())
-    found, more = _read(store, whole, strict=bool(runs))
+    found, more = _read(store, whole, metric, strict=bool(runs))
     notes += more
     found = _named(with_own_tasks(found)[0])
     lacking = [name for name in also if runs and not _answering(found, name)]
     if lacking:
-        others, more = _beside(store, found, runs, lacking)
+        others, more = _beside(store, found, runs, lacking, metric)
         found, notes = [*found, *others], [*notes, *more]
     found, several = with_own_tasks([o for o in found if not tasks or any(is_on(o, task) for task in tasks)])
     notes += several
@@ -43,13 +48,15 @@ def collect(
     return _named(_told_by_conditions(kept)), list(dict.fromkeys([*notes, *passed]))
 
 
-def _read(store: RunStore, names: Sequence[str], *, strict: bool) -> tuple[list[Outcome], list[str]]:
+def _read(
+    store: RunStore, names: Sequence[str], metric: str, *, strict: bool
+) -> tuple[list[Outcome], list[str]]:
     """Read runs; one that cannot be compared is noted, or (`strict`) raises BadRun."""
     found: list[Outcome] = []
     notes: list[str] = []
     for name in names:
         try:
-            found += read_outcomes(store, name)
+            found += read_outcomes(store, name, metric)
         except BadRun as error:
             if strict:
                 raise
@@ -66,7 +73,7 @@ def _without_folds(store: RunStore, names: Sequence[str]) -> tuple[list[str], li
 
 
 def _beside(
-    store: RunStore, found: Sequence[Outcome], runs: Sequence[str], lacking: Sequence[str]
+    store: RunStore, found: Sequence[Outcome], runs: Sequence[str], lacking: Sequence[str], metric: str
 ) -> tuple[list[Outcome], list[str]]:
     """Return the store's results that the lacking names mean, on the same tasks as those found."""
     data = {data_of(outcome) for outcome in found}
@@ -78,14 +85,14 @@ def _beside(
         if run.status == "finished" and run.task.name in tasks and name not in runs
     ]
     names, _ = _without_folds(store, names)
-    others, notes = _read(store, names, strict=False)
+    others, notes = _read(store, names, metric, strict=False)
     others = [o for o in others if not data_of(o)[1] or data_of(o) in data]
     called = [o for o in _named([*found, *others]) if o.run not in runs]
     meant: dict[tuple[str, str | None], Outcome] = {}
     for name in lacking:
         answering = _answering(called, name)
         if not answering and store.has(name):  # it says why not
-            answering, _ = _read(store, [name], strict=True)
+            answering, _ = _read(store, [name], metric, strict=True)
         meant |= {(o.run, o.system): o for o in answering}
     return list(meant.values()), [*notes, *survey.notes()]
 

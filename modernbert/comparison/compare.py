@@ -24,7 +24,8 @@ from modernbert.comparison.outcomes import Outcome, with_shared_clusters
 from modernbert.comparison.own_data import data_of
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
-from modernbert.errors import BadOption, BadRun
+from modernbert.comparison.rows import METRICS, RETRIEVAL_METRICS
+from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.evaluation.calibration import calibration_scores
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
 from modernbert.records.scores import Score
@@ -42,6 +43,7 @@ def compare(
     models: Sequence[str] = (),
     allow: bool = False,
     margin: float = 0.0,
+    metric: str = "",
 ) -> Comparison:
     """Compare runs of the store with each baseline, task by task.
 
@@ -52,25 +54,17 @@ def compare(
         tasks, models: take only these, if any.
         allow: compare also what was made under other conditions, and say so.
         margin: test too whether models are equivalent, that is differ by less than this; 0 for no test.
+        metric: compare by this one, computed of each run's answers, instead of its main one.
 
     Raises:
         BadOption: there is one model alone, or the margin is no positive number.
         BadRun: a run cannot be compared, or (without `allow`) conditions differ.
-        UnknownName: no run of a baseline.
+        UnknownName: no run of a baseline, or no such metric.
     """
-    if not 0 <= margin < float("inf"):
-        raise BadOption(f"a margin of {margin} means nothing", fix="Give a difference such as --margin 0.01.")
-    if not baselines and len(runs) < 2:
-        raise BadOption(
-            "there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf, or name two runs."
-        )
-    if len(runs) > len(set(runs)):
-        twice = next(run for run in runs if list(runs).count(run) > 1)
-        raise BadOption(
-            f"the run '{twice}' is named twice: compared with itself it says nothing",
-            fix="Name each run once; mbert runs lists them.",
-        )
-    outcomes, notes = collect(store, runs, baselines, tasks)
+    _require_a_comparison(runs, baselines, margin, metric)
+    outcomes, notes = collect(store, runs, baselines, tasks, metric)
+    if metric and not outcomes:
+        raise BadOption(f"{metric} is no metric of any finished run here", fix="mbert runs lists them.")
     first = [o.model for run in runs for o in outcomes if o.run == run]
     chosen = meant(outcomes, baselines) if baselines else first[:1]
     if models:
@@ -101,6 +95,24 @@ def compare(
         tuple(notes),
         average_contrasts(shared, chosen, margin),
     )
+
+
+def _require_a_comparison(runs: Sequence[str], baselines: Sequence[str], margin: float, metric: str) -> None:
+    """Raise BadOption or UnknownName for what can be no comparison, whatever runs there are."""
+    if not 0 <= margin < float("inf"):
+        raise BadOption(f"a margin of {margin} means nothing", fix="Give a difference such as --margin 0.01.")
+    if metric and metric not in (known := set.union(RETRIEVAL_METRICS, *METRICS.values())):
+        raise UnknownName.among("metric", metric, sorted(known), fix=f"There are {', '.join(sorted(known))}.")
+    if not baselines and len(runs) < 2:
+        raise BadOption(
+            "there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf, or name two runs."
+        )
+    if len(runs) > len(set(runs)):
+        twice = next(run for run in runs if list(runs).count(run) > 1)
+        raise BadOption(
+            f"the run '{twice}' is named twice: compared with itself it says nothing",
+            fix="Name each run once; mbert runs lists them.",
+        )
 
 
 def _task(

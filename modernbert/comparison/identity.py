@@ -19,7 +19,8 @@ from modernbert.settings.config import every_setting
 # What a model is called whose training was not that of all weights of the checkpoint as it came.
 LORA, RANDOM = "lora", "random"
 LORA_SETTINGS = {s.name for s in every_setting().values() if s.section == "lora"}
-METHOD_SETTINGS = LORA_SETTINGS | {"random_weights"}
+TEACHER_SETTINGS = {s.name for s in every_setting().values() if s.section == "distillation"}
+METHOD_SETTINGS = LORA_SETTINGS | TEACHER_SETTINGS | {"random_weights"}
 # What an encoder that was trained to retrieve is called, by its head; as it came, it has its own name alone.
 HEADS = {"tokens": "late interaction", "reranker": "reranker"}
 TRAINED = "trained"
@@ -34,7 +35,7 @@ class ModelId:
     Attributes:
         name: of the checkpoint: a short name, a Hub id, the last part of a folder, a run; `bm25 (english)`.
         weights: which weights the name stood for: a revision, a version or a checksum of the files.
-        method: `lora`, `random` (weights drawn anew), or nothing.
+        method: `lora`, `random` (weights drawn anew), or nothing; then `taught by` a teacher, if one was.
         head: what training made of an encoder that retrieves, or nothing.
         start: the training that came before its own, if one did: task, recipe and method.
         trained_on: the task, where it was trained on another than it was scored on.
@@ -161,7 +162,9 @@ def _is_folder(model: Model) -> bool:
 
 def method_of(config: Settings) -> str:
     """Return what of a training's settings makes another model of its checkpoint."""
-    return LORA if config.lora.enabled else RANDOM if config.model.random_weights else ""
+    method = LORA if config.lora.enabled else RANDOM if config.model.random_weights else ""
+    taught = f"taught by {Path(config.teacher).name}" if config.teacher else ""
+    return " ".join(filter(None, (method, taught)))
 
 
 def model_id(model: Model, training: TrainingFacts | None, task: str, start: str) -> ModelId:

@@ -11,9 +11,17 @@ from typing import Any
 
 from modernbert.comparison import baselines
 from modernbert.comparison.agreement import HANDLING
-from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
+from modernbert.comparison.identity import (
+    LORA,
+    LORA_SETTINGS,
+    METHOD_SETTINGS,
+    RANDOM,
+    TEACHER_SETTINGS,
+    ModelId,
+    is_named,
+)
 from modernbert.comparison.outcomes import Outcome
-from modernbert.comparison.own_data import is_cross_validation, is_on, task_name
+from modernbert.comparison.own_data import is_cross_validation, is_on, require_cross_validated, task_name
 from modernbert.data.own import is_own_data
 from modernbert.data.targets import resolve
 from modernbert.errors import BadOption, UnknownName
@@ -83,7 +91,7 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
     for target in targets:
         there = [o for o in outcomes if is_on(o, target) and (o.task == target or not is_cross_validation(o))]
         if any(map(is_cross_validation, there)):
-            _require_cross_validated(there, wanted.baselines)
+            require_cross_validated(there, wanted.baselines)
             continue
         models = wanted.models or (() if wanted.runs else tuple(dict.fromkeys(o.model for o in there)))
         for model in dict.fromkeys((*models, *wanted.baselines)):
@@ -98,18 +106,6 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
             if not any(outcome.seed is None and is_named(outcome.model, model) for outcome in there):
                 cells += _cells_of(store, target, asked, there, wanted)
     return cells
-
-
-def _require_cross_validated(there: Sequence[Outcome], wanted: Sequence[str]) -> None:
-    """Raise BadOption for a baseline that lacks the cross-validation that others have: none is made here."""
-    for name in wanted:
-        if not any(is_named(o.model, name) or o.run == name for o in there):
-            run, record = there[0].run, there[0].record
-            make = f"Next: mbert finetune {record.task.name} --model {name} --folds {len(record.folds)}"
-            raise BadOption(
-                f"{run} is a cross-validation, and {name} has none on {record.task.name}",
-                fix="Neither majority nor tfidf is cross-validated." if name in baselines.NAMES else make,
-            )
 
 
 @dataclass(frozen=True)
@@ -209,10 +205,12 @@ def _request(target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wante
     newest = trained[-1].record.request if trained else None
     base = Request.of(newest) if newest else Request(target=_absolute(target), model=asked.place)
     kept = {key: value for key, value in base.settings.items() if key not in HANDLING | METHOD_SETTINGS}
-    if asked.method == LORA:
+    if "taught by" in asked.method:
+        kept |= {key: value for key, value in base.settings.items() if key in TEACHER_SETTINGS}
+    if LORA in asked.method.split():
         adapters = {key: value for key, value in base.settings.items() if key in LORA_SETTINGS}
         kept |= {**adapters, "lora": True}
-    if asked.method == RANDOM:
+    if RANDOM in asked.method.split():
         kept["random_weights"] = True
     changes = dict(wanted.changes)
     settings = {**kept, **changes.pop("settings", {})}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from modernbert.comparison.identity import ModelId
-from modernbert.comparison.rows import read_rows
+from modernbert.comparison.rows import metrics_of, read_rows
 from modernbert.comparison.systems import System, start_in, system_of
 from modernbert.errors import BadRun
 from modernbert.evaluation.metrics import measured
@@ -31,7 +31,7 @@ class Outcome:
         run: the run's name.
         id: which model it is of.
         model: what the comparison calls it: `minilm`, `minilm lora`, `bm25 (english)`.
-        task, split, metric: what was measured; the metric is the task's main one.
+        task, split, metric: what was measured; the metric is the run's main one unless another was asked for.
         seed: of the training; None for what has none.
         result: what the record says of it: split, scores, way of searching.
         training: how the model was trained; None where it came as it is.
@@ -92,13 +92,17 @@ class Outcome:
         return self.sums.measured
 
 
-def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
+def read_outcomes(store: RunStore, name: str, metric: str = "") -> list[Outcome]:
     """Read a finished run: one outcome, or one for each system of an evaluation of retrieval.
 
     The test split counts if there is one, else the first that was scored.
 
+    Args:
+        metric: measured instead of the run's main one.
+
     Raises:
-        BadRun: not finished, of a kind without comparable scores, or its rows do not fit its record.
+        BadRun: not finished, of a kind without comparable scores, or its rows do not fit its record; or the
+            metric is none of its task.
     """
     record = store.read(name)
     if record.status != "finished":
@@ -114,8 +118,21 @@ def read_outcomes(store: RunStore, name: str) -> list[Outcome]:
     outcomes = []
     for result in (result for result in results if result.split == split):
         system = system_of(record, result, name, partial(start_in, store))
-        outcomes.append(_outcome(name, record, result, system, systems.get(result.system, []), path))
+        own = systems.get(result.system, [])
+        outcome = _outcome(name, record, result, system, own, path)
+        outcomes.append(_measured_by(outcome, metric, own, store.path(name)) if metric else outcome)
     return outcomes
+
+
+def _measured_by(outcome: Outcome, metric: str, rows: list[dict[str, Any]], path: Path) -> Outcome:
+    """Return the same answers measured by another metric. Raises BadRun where the task has no such one."""
+    known = metrics_of(outcome.record)
+    if metric not in known or (outcome.labels is None and any(metric not in row for row in rows)):
+        raise BadRun(f"{metric} is no metric of {outcome.task}", where=str(path),
+                     fix=f"Use {', '.join(sorted(known))}.")  # fmt: skip
+    if outcome.labels is not None:
+        return replace(outcome, metric=metric)
+    return replace(outcome, metric=metric, predictions=np.array([float(row[metric]) for row in rows]))
 
 
 def with_shared_clusters(outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from modernbert.comparison.identity import tell_apart
+from modernbert.comparison.baselines import NAMES
+from modernbert.comparison.identity import is_named, tell_apart
 from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collection import is_collection
 from modernbert.data.collections import folder_task
 from modernbert.data.folds import FOLD
 from modernbert.data.own import is_own_data, own_name
+from modernbert.errors import BadOption
 from modernbert.records.data import Split
 
 OWN = "own/"
@@ -100,3 +102,15 @@ def is_on(outcome: Outcome, target: str) -> bool:
         return target in (outcome.task, name)
     place = Path(place_of(outcome))
     return name == task_name(target) and (not place.exists() or place.resolve() == Path(target).resolve())
+
+
+def require_cross_validated(there: Sequence[Outcome], wanted: Sequence[str]) -> None:
+    """Raise BadOption for a baseline that lacks the cross-validation that others have: none is made here."""
+    for name in wanted:
+        if not any(is_named(o.model, name) or o.run == name for o in there):
+            run, record = there[0].run, there[0].record
+            make = f"Next: mbert finetune {record.task.name} --model {name} --folds {len(record.folds)}"
+            raise BadOption(
+                f"{run} is a cross-validation, and {name} has none on {record.task.name}",
+                fix="Neither majority nor tfidf is cross-validated." if name in NAMES else make,
+            )

@@ -56,6 +56,8 @@ METRICS = {
     "multi_label": {"micro_f1", "macro_f1", "exact_match"},
     "regression": {"r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman"},
 }
+# What each query scores.
+RETRIEVAL_METRICS = {"ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100"}
 KINDS = {"single_label": ClassRow, "multi_label": LabelsRow, "regression": NumberRow, "retrieval": Row}
 
 
@@ -82,6 +84,14 @@ def read_rows(path: Path, record: RunRecord, split: str) -> list[dict[str, Any]]
         error.fix = error.fix or DAMAGED
         raise
     return sorted(rows.values(), key=lambda row: row["id"])
+
+
+def metrics_of(record: RunRecord) -> set[str]:
+    """Return every metric that can be computed of a run's rows."""
+    kind = record.task.kind
+    if kind == "single_label" and len(record.task.labels) != 2:
+        return METRICS[kind] - {*OF_POSITIVE}
+    return METRICS.get(kind, RETRIEVAL_METRICS)
 
 
 def _require_fitting(row: dict[str, Any], kind: str, labels: int, metrics: set[str], where: str) -> None:

@@ -30,14 +30,14 @@ def read_comparison(path: Path) -> Comparison:
     return comparison
 
 
-def outcome_of(model: ModelScores, store: RunStore) -> Outcome:
-    """Return the first result of a compared model, under the name that it has in the comparison.
+def outcome_of(model: ModelScores, metric: str, store: RunStore) -> Outcome:
+    """Return the first result of a compared model by a metric, under the name that it has in the comparison.
 
     Raises:
         MbertError: its run is gone or damaged, or another one is there under its name.
     """
     run = model.runs[0]
-    found = [o for o in read_outcomes(store, run) if o.system == model.system]
+    found = [o for o in read_outcomes(store, run, metric) if o.system == model.system]
     value = next(iter(model.by_seed.values()))
     if not found or abs(found[0].value - value) > 1e-9:
         raise BadRun("the run is not the one that was compared", where=str(store.path(run)))

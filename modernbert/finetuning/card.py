@@ -97,7 +97,9 @@ def _about(record: TrainingRecord, name: str) -> str:
     start = "" if record.init == "plain" else f", starting from {record.init.found_in}"
     if record.config.model.random_weights:
         verb, start = "trained", ", from random weights: only its architecture and tokenizer are that model's"
-    return f"# {name}\n\n`{kept}` {verb} on {record.task.name} ({method}){start}.\n"
+    teacher = record.data.teacher if record.config.teacher else None
+    taught = f" It also learnt the probabilities of a teacher ({teacher['name']})." if teacher else ""
+    return f"# {name}\n\n`{kept}` {verb} on {record.task.name} ({method}){start}.{taught}\n"
 
 
 def _scores(record: TrainingRecord) -> str:

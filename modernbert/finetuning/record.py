@@ -46,6 +46,7 @@ def default_name(inputs: Inputs) -> str:
     """Return a run's name: task, model, method, seed, fold."""
     config = inputs.config
     method = "-lora" if config.lora.enabled else "-random" if config.model.random_weights else ""
+    method += "-taught" if config.distillation.teacher else ""
     model = Path(inputs.source.name).name
     fold = f"-f{inputs.request.fold[0]}" if inputs.request.fold else ""
     return f"{Path(inputs.task.name).name}-{model}{method}-s{config.run.seed}{fold}"

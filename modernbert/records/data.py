@@ -95,7 +95,7 @@ class Data(Part):
         cells: how the label column is read.
         target: the labels' mean and deviation, of a regression.
         class_weights: what each class's loss is multiplied by.
-        teacher: the model whose vectors are learnt, with the checksums of its files.
+        teacher: the model whose vectors or probabilities are learnt, with the checksums of its files.
         report: what the look at the data found.
         notes: how columns and splits were decided.
     """

@@ -56,6 +56,12 @@ class LoraSettings(Section):
     enabled: bool
 
 
+class DistillationSettings(Section):
+    """Whose probabilities are learnt beside the labels; empty for nobody's."""
+
+    teacher: str
+
+
 class RetrievalSettings(Section):
     """What is trained to search."""
 
@@ -75,11 +81,17 @@ class Settings(Config):
     model: ModelSettings
     lora: LoraSettings
     retrieval: RetrievalSettings | None = None
+    distillation: DistillationSettings | None = None
 
     @property
     def head(self) -> str:
         """What is trained to search: `vectors`, `tokens` or `reranker`; empty for another task."""
         return self.retrieval.head if self.retrieval else ""
+
+    @property
+    def teacher(self) -> str:
+        """Whose probabilities were learnt beside the labels; empty for nobody's."""
+        return self.distillation.teacher if self.distillation else ""
 
 
 class ScoringSettings(Config):

@@ -89,7 +89,7 @@ def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = 
     for task in tasks:
         for model in task.models:
             try:
-                found[task.task][model.model] = outcome_of(model, store)
+                found[task.task][model.model] = outcome_of(model, task.metric, store)
             except MbertError as error:
                 missing.append(f"{model.model} on {task.task} without its answers: {error.what}")
     styles = styles_of(model.model for task in tasks for model in task.models)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self, get_type_hints
 
 from modernbert.errors import BadOption
+from modernbert.settings.distillation import DistillationConfig
 from modernbert.settings.fields import (
     CLASSIFICATION,
     PRETRAINING,
@@ -48,6 +49,7 @@ class TrainingConfig:
     data: DataConfig = DataConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     classes: ClassesConfig = ClassesConfig()
+    distillation: DistillationConfig = DistillationConfig()
     memory: MemoryConfig = MemoryConfig()
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
@@ -58,6 +60,11 @@ class TrainingConfig:
             raise BadOption(
                 "--lora and --random-weights exclude each other: adapters need pretrained weights",
                 fix="Leave one of them out.",
+            )
+        if self.distillation.teacher and self.classes.weights != "none":
+            raise BadOption(
+                "--teacher and --class-weights exclude each other: probabilities are learnt as they are",
+                fix="Leave one of them out, or weigh the classes when the teacher is trained.",
             )
 
     def with_values(self, values: Mapping[str, Any], *, source: str | None = None) -> Self:

@@ -29,7 +29,7 @@ class AppliesTo:
     Attributes:
         tasks: kinds of training.
         setting: the name of another setting; empty if it depends on none.
-        values: what that one must be.
+        values: what that one must be; empty for anything that is given.
     """
 
     tasks: tuple[str, ...] = TASKS
@@ -106,10 +106,12 @@ class Setting:
     def why_without_effect(self, values: Mapping[str, Any]) -> str:
         """Say why the setting does nothing beside other settings' `values`, by name; else nothing."""
         rule = self.applies_to
-        if not rule.setting or (found := values[rule.setting]) in rule.values:
+        if not rule.setting:
             return ""
-        other = option_name(rule.setting)
-        if rule.values == (True,):
+        found, other = values[rule.setting], option_name(rule.setting)
+        if found in rule.values or (found and not rule.values):
+            return ""
+        if rule.values in ((True,), ()):
             return f"{self.option} applies only with {other}"
         wanted = " or ".join(map(str, rule.values))
         return f"{self.option} applies only with {other} {wanted}, and {other} is {found}"

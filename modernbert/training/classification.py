@@ -23,12 +23,7 @@ from modernbert.data.task import Task
 from modernbert.data.tokens import Tokens, measure, tokenize
 from modernbert.evaluation.multi_label import macro_average_precision
 from modernbert.evaluation.predict import decide, predict_logits
-from modernbert.evaluation.scoring import (
-    collapse_notes,
-    example_rows,
-    quick_metrics,
-    score_split,
-)
+from modernbert.evaluation.scoring import collapse_notes, example_rows, quick_metrics, score_split
 from modernbert.evaluation.temperature import temperature_note, with_temperature
 from modernbert.evaluation.thresholds import decision_note, with_thresholds
 from modernbert.model.encoder import PackedClassifier
@@ -54,6 +49,7 @@ from modernbert.training.reports import Evaluation
 from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.scale import Scale
 from modernbert.training.signals import StopRequest
+from modernbert.training.soft_labels import Teacher, find_teacher
 from modernbert.wording import counted
 
 # Labels whose weights are shown before training; a run keeps all.
@@ -83,6 +79,7 @@ class LabelledInputs(Inputs):
     examples: dict[str, Examples]
     report: DataReport
     weights: dict[str, float]
+    teacher: Teacher | None
 
     @property
     def target(self) -> Scale | None:
@@ -107,6 +104,7 @@ class LabelledInputs(Inputs):
             "data": f"{sizes}  ({next(iter(self.loaded.values())).found_in})",
             **target,
             **self._classes(),
+            **({"teacher": str(self.teacher)} if self.teacher else {}),
             "tokens per text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
             f"longest {longest['max']}; {cut:.1%} truncated at {self.config.data.max_length}",
         }
@@ -136,6 +134,8 @@ class LabelledInputs(Inputs):
         kept = labelled_data(self.task, splits).with_values(report=report)
         if self.target:
             kept = kept.with_values(target=self.target.as_dict())
+        if self.teacher:
+            kept = kept.with_values(teacher=dict(self.teacher.about))
         return kept.with_values(class_weights=dict(self.weights)) if self.weights else kept
 
     @property
@@ -159,6 +159,8 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
     settings, more = settle(request, task.name, source, store, train_rows=len(train))
     assert train.labels is not None
     weights = class_weights(task, settings.config.classes.weights, train.labels)
+    asked = {"data_dir": data_dir, "device": request.device, "precision": request.precision}
+    teacher = find_teacher(task, settings.config.distillation, examples, store=store, **asked)
     tokenizer = load_tokenizer(source)
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
     config = with_max_length(settings.config, lengths[task.train], context_length(load_config(source)))
@@ -173,11 +175,12 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
         loaded=loaded,
         examples=examples,
         weights=weights,
+        teacher=teacher,
         report=check_data(
             task, examples, lengths=lengths, max_length=config.data.max_length, tokenizer=tokenizer
         ),
         machine=settings.machine,
-        notes=(*notes, *more),
+        notes=(*notes, *more, *(teacher.notes if teacher else ())),
     )
 
 
@@ -186,6 +189,8 @@ def make_dataset(inputs: LabelledInputs, split: str) -> Dataset:
     examples = inputs.examples[split]
     assert examples.labels is not None
     targets = inputs.scale.to_learn(examples.labels) if inputs.scale else examples.labels
+    if inputs.teacher and split == inputs.task.train:
+        targets = inputs.teacher.targets(examples.labels)
     tokens = tokenize(inputs.tokenizer, examples.texts, inputs.config.data.max_length)
     plan = BatchPlan(tokens.lengths, inputs.config.optimizer.batch_size, inputs.config.run.seed)
     return Dataset(tokens, examples, targets, plan)
@@ -207,7 +212,8 @@ class ClassificationJob(Job):
         self.network = PackedClassifier(self.model)
         self.new_tensors = loaded.new_tensors
         kind, weights = inputs.task.kind, torch.tensor(list(inputs.weights.values()))
-        self.objective = PerExample(weighted_loss(kind, weights) if inputs.weights else LOSSES[kind])
+        loss = weighted_loss(kind, weights) if inputs.weights else LOSSES[kind]
+        self.objective = PerExample(inputs.teacher.loss(kind) if inputs.teacher else loss)
         self.splits = {split: make_dataset(inputs, split) for split in inputs.examples}
         self.data = self.splits[inputs.task.train]
         self.trained_texts = self.data.examples.texts

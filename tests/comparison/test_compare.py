@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import keep_run, made_run, request_of, toy_rows, write_csv
 from modernbert.cli.main import app
+from sklearn import metrics as sk
 from typer.testing import CliRunner
 
 from modernbert.comparison.compare import compare
@@ -17,6 +18,7 @@ from modernbert.errors import BadOption, BadRun, UnknownName
 from modernbert.evaluation.metrics import score
 from modernbert.evaluation.statistics import wilson
 from modernbert.finetuning.finetune import finetune
+from modernbert.report.report import comparison_report
 from modernbert.runs import write_run
 
 
@@ -50,6 +52,29 @@ def test_a_better_model_is_found(two_models):
     good, bad = found.averages
     assert (good.model, bad.model) == ("good", "bad")
     assert good.mean == pytest.approx(np.mean([task.models[0].mean for task in found.tasks]))
+
+
+def test_another_metric_is_computed_of_the_kept_answers(two_models):
+    found = compare(two_models, [], ["bad"], tasks=["glue/rte"], metric="f1")
+    (task,) = found.tasks
+    expected = []
+    for seed in (1, 2, 3):
+        lines = (two_models.path(f"rte-good-{seed}") / "scores.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        expected.append(sk.f1_score([r["label"] for r in rows], [r["prediction"] for r in rows]))
+    assert task.metric == "f1" and task.models[0].mean == pytest.approx(np.mean(expected))
+    assert task.contrasts[0].difference.value == pytest.approx(task.models[0].mean - task.models[1].mean)
+    assert "without its answers" not in comparison_report(found, two_models, texts=False)
+
+
+def test_a_metric_that_a_task_has_not_is_refused(two_models):
+    with pytest.raises(UnknownName, match="no metric called 'f2'") as unknown:
+        compare(two_models, [], ["bad"], metric="f2")
+    assert "f1" in unknown.value.fix
+    with pytest.raises(BadRun, match="r2 is no metric of glue/rte"):
+        compare(two_models, ["rte-good-1", "rte-bad-1"], [], metric="r2")
+    with pytest.raises(BadOption, match="r2 is no metric of any finished run"):
+        compare(two_models, [], ["bad"], metric="r2")
 
 
 def test_averages_are_over_tasks_that_all_have(two_models):

@@ -17,6 +17,7 @@ STATES = [
     (LABELS, {}),
     (LABELS, {"lora": True}),
     (LABELS, {"schedule": "trapezoidal"}),
+    (LABELS, {"teacher": "big"}),
     *(
         (SEARCH, {"head": head, "lora": lora})
         for head in ("vectors", "tokens", "reranker")
@@ -39,8 +40,12 @@ def applies(name: str, config: type[TrainingConfig], state: dict[str, Any]) -> b
     if name == "decay":
         default = "trapezoidal" if config is CORPUS else "linear"
         return state.get("schedule", default) == "trapezoidal"
-    if name in ("metric", "class_weights", "positive", "threshold"):
+    if name in ("metric", "positive", "threshold", "teacher"):
         return config is LABELS
+    if name == "class_weights":
+        return config is LABELS and not state.get("teacher")
+    if name.startswith("teacher_"):
+        return config is LABELS and bool(state.get("teacher"))
     if name in ("lora", "random_weights"):
         return config is not CORPUS
     if name.startswith("lora_"):
@@ -85,7 +90,8 @@ def test_a_setting_is_taken_or_refused_with_the_reason(name):
             made.require_effect(given)
         except BadOption as error:
             assert not applies(name, config, state), (config, state, error)
-            assert f"{every_setting()[name].option} applies only " in error.what, error
+            option = every_setting()[name].option
+            assert f"{option} applies only " in error.what or f"{option} exclude each other" in error.what
         else:
             assert applies(name, config, state), (config, state)
             assert made.by_name()[name] == given[name]
@@ -121,7 +127,7 @@ def test_what_is_said(config, given, message):
 def test_what_other_settings_depend_on_can_be_told_from_the_options():
     """No recipe changes it: the command refuses before it reads the data."""
     needed = {found.applies_to.setting for found in every_setting().values()} - {""}
-    assert needed == {"lora", "head", "schedule"}
+    assert needed == {"lora", "head", "schedule", "teacher"}
     from modernbert.pretraining.recipes import NAMES, pretraining_recipe
     from modernbert.training.recipes import _BASE, _LARGE, _PAPER_RETRIEVAL, default_recipe
 
