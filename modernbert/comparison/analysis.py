@@ -6,18 +6,22 @@ Shape suffixes: N examples, C classes, B bins.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collections import load_collection
-from modernbert.data.examples import to_texts
+from modernbert.data.examples import to_examples, to_texts
+from modernbert.data.folds import FOLD
+from modernbert.data.rows import Rows
 from modernbert.data.sources import bundle_folder, load_split
+from modernbert.data.task import Task
 from modernbert.errors import MbertError
 from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
+from modernbert.finetuning.folds import all_rows, fingerprint_of
 from modernbert.finetuning.prepare import retrieval_task, train_and_held_out
 from modernbert.training.inputs import Request
 from modernbert.training.resolve import resolve_task
@@ -127,13 +131,29 @@ def _request(outcome: Outcome) -> Request:
 
 def _rows(outcome: Outcome) -> dict[str, str] | None:
     request = _request(outcome)
-    task, _ = resolve_task(request)
     folder = bundle_folder(Path(request.data_dir) if request.data_dir else None)
+    if count := len(outcome.record.folds):
+        return _rows_of_folds(outcome, replace(request, fold=(1, count)), folder)
+    task, _ = resolve_task(request)
     loaded = load_split(task, outcome.split, folder)
     if loaded.record(task).fingerprint != outcome.record.data.splits[outcome.split].fingerprint:
         return None
-    texts = [" \u2016 ".join(parts) for parts in to_texts(loaded.rows, task.text)]
-    return {f"{outcome.split}/{n}": text for n, text in zip(loaded.rows.numbers, texts, strict=True)}
+    return _named_texts(outcome, task, loaded.rows)
+
+
+def _rows_of_folds(outcome: Outcome, request: Request, folder: Path | None) -> dict[str, str] | None:
+    """Return the rows that a cross-validation was of; `request` is for its first fold."""
+    task, _ = resolve_task(request)
+    rows = all_rows([load_split(task, name, folder).rows for name in (task.train, FOLD)])
+    found = fingerprint_of(task, to_examples(task, rows), len(outcome.record.folds))
+    if found != outcome.record.data.splits[outcome.split].fingerprint:
+        return None
+    return _named_texts(outcome, task, rows)
+
+
+def _named_texts(outcome: Outcome, task: Task, rows: Rows) -> dict[str, str]:
+    texts = [" \u2016 ".join(parts) for parts in to_texts(rows, task.text)]
+    return {f"{outcome.split}/{n}": text for n, text in zip(rows.numbers, texts, strict=True)}
 
 
 def _queries(outcome: Outcome) -> dict[str, str] | None:

@@ -94,7 +94,7 @@ def tuned_thresholds(record: RunRecord) -> str:
     """Return what a run tuned on its validation split, in words; nothing if it tuned no threshold."""
     if not record.thresholds or isinstance(record.config.by_name().get("threshold"), float):
         return ""
-    if record.request and record.request.fold:  # which is scored, and chooses nothing
+    if record.folds or (record.request and record.request.fold):  # which is scored, and chooses nothing
         return ""
     return "the threshold" if record.task.kind == "single_label" else "the labels' thresholds"
 

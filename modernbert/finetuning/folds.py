@@ -124,6 +124,7 @@ def _record(
             training=first.facts(runs[0].name),
         ),
         seed=first.seed,
+        request=first.request.with_values(fold=None, name=None),
         config=ScoringSettings(max_length=first.config.data.max_length),
         data=Data(
             text=first.data.text,
@@ -146,6 +147,14 @@ def fingerprint_of(task: Task, examples: Examples, count: int) -> str:
     columns = (*task.text, task.label)
     held = (split_fold(task, examples, (number, count))[0][FOLD] for number in range(1, count + 1))
     return _of_all([rows.fingerprint(columns) for rows in held])
+
+
+def all_rows(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of a file from what a fold trains on and holds out, in the file's order."""
+    order = sorted((number, p, i) for p, part in enumerate(parts) for i, number in enumerate(part.numbers))
+    names = parts[0].columns
+    columns = {name: [parts[p].columns[name][i] for _, p, i in order] for name in names}
+    return Rows(columns, parts[0].origin, [number for number, _, _ in order])
 
 
 def _of_all(fingerprints: Sequence[str]) -> str:

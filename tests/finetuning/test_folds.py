@@ -20,6 +20,7 @@ from modernbert.data.own import OwnData, own_task
 from modernbert.data.splits import hash_folds
 from modernbert.errors import BadData, BadOption, BadRun, Stopped
 from modernbert.finetuning.study import plan_study, resume_any, run_study
+from modernbert.report.report import report
 from modernbert.training.reports import EvaluationReport
 from modernbert.training.resolve import load_training_splits, resolve_task
 
@@ -162,6 +163,11 @@ def test_a_cross_validation_is_stopped_resumed_and_scored_as_one(tmp_path, store
     (outcome,) = read_outcomes(store, run.name)
     assert outcome.value == pytest.approx(run.main) and len(outcome.ids) == 60
     assert outcome.id == read_outcomes(store, folds[0])[0].id
+    page = report(run.name, store)
+    wrong = [toy_rows(60)[n - 1]["text"] for n, row in by_id.items() if row["label"] != row["prediction"]]
+    assert any(text in page for text in wrong) and "Ids alone are shown" not in page
+    path.write_text(path.read_text().replace("w1", "w2"))
+    assert "Ids alone are shown" in report(run.name, store), "the file has changed"
     left = "left are 3 models, each trained on about 40 rows"
     assert any(note.startswith(left) for note in run.record.notes)
     with pytest.raises(BadRun, match="is finished"):

@@ -1,0 +1,76 @@
+"""A prediction killed by SIGKILL amid its rows goes on from what it had scored, to the same file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from forks import start
+from helpers import request_of, toy_rows, write_csv
+
+from modernbert.evaluation.kept_logits import SUFFIX
+from modernbert.finetuning.finetune import finetune
+from modernbert.runs import RunStore
+
+ROWS, CHUNK = 2_000, 100
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def run(tmp_path, tiny_bert) -> str:
+    """The name of a run, beside a file to predict."""
+    write_csv(tmp_path / "new.csv", toy_rows(ROWS, seed=1))
+    path = write_csv(tmp_path / "reviews.csv", toy_rows(60))
+    return finetune(request_of(path, tiny_bert, epochs=1.0), RunStore(tmp_path / "runs")).name
+
+
+def predicting(run: str, output: Path, pause: float = 0.0) -> subprocess.Popen[str]:
+    """Start `mbert predict` with small chunks; after each, it waits for `pause` seconds."""
+
+    def work() -> None:
+        from modernbert.cli.main import main
+
+        from modernbert.evaluation import stream
+        from modernbert.evaluation.kept_logits import KeptLogits
+
+        def add(self: KeptLogits, *given: object) -> None:
+            kept(self, *given)
+            time.sleep(pause)
+
+        kept, KeptLogits.add, stream.CHUNK_ROWS = KeptLogits.add, add, CHUNK
+        sys.argv = ["mbert", "predict", "new.csv", "-m", run, "-o", str(output)]
+        main()
+
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return start(work, {"OMP_NUM_THREADS": "1"}, cwd=output.parent, **streams)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_a_killed_prediction_goes_on_to_the_same_file(run, tmp_path, name):
+    whole, output = tmp_path / f"whole-{name}", tmp_path / name
+    assert predicting(run, whole).wait() == 0
+    kept = output.with_name(name + SUFFIX)
+    for chunks in (3, 8):
+        process = predicting(run, output, pause=0.1)
+        while process.poll() is None and _lines(kept) < 1 + chunks:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, process.stderr.read()
+        assert not output.exists() and _lines(kept) < 1 + ROWS // CHUNK
+    process = predicting(run, output)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    scored = int(out.split(" of them had been scored before")[0].split()[-1].replace(",", ""))
+    assert 8 * CHUNK <= scored < ROWS
+    assert output.read_bytes() == whole.read_bytes()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"new.csv", "reviews.csv", "runs", name, whole.name}
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
