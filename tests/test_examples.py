@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from collections_toy import JUDGEMENTS, write_collection
-from helpers import toy_rows
+from helpers import SHARED_DATA, needs_shared_data, toy_rows
 
 from modernbert.files import write_jsonl
 
@@ -250,6 +250,24 @@ def test_the_commands_of_the_comparison_parse(tmp_path):
     assert done.stdout.count("--seeds 5") == 4
     searched = f"-t codesearch/stdlib -t {tmp_path}/retrieval/scifact -t {tmp_path}/retrieval/cranfield"
     assert searched in done.stdout
+
+
+@pytest.mark.slow
+@needs_shared_data
+def test_classification(tmp_path):
+    """At its quick size: every tool answers each test row, and a second call measures nothing again."""
+    output = tmp_path / "classification.json"
+    script = EXAMPLES / "benchmarks" / "classification.py"
+    command = [sys.executable, script, "--data-dir", SHARED_DATA, "--quick", "--output", output]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    records = json.loads(output.read_text())
+    tools = {(r["set"], r["tool"]): r for r in records}
+    assert len(tools) == len(records) == 15
+    assert all(len(r["answers"]) == len(r["labels"]) >= 20 for r in records)
+    assert sum(map(sum, tools["topics", "scikit-learn"]["labels"])) > 40
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0 and again.stdout.startswith("| set |"), again.stderr
 
 
 def test_every_example_is_listed():

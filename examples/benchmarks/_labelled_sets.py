@@ -12,7 +12,7 @@ TOPICS = ("world", "sports", "business", "science")
 SHARE = 0.05
 
 
-def read(path: Path) -> list[dict]:
+def read_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -24,10 +24,10 @@ def write(path: Path, rows: list[dict]) -> None:
 def write_sets(bundle: Path, folder: Path, size: int) -> dict[str, Path]:
     """Write each set: `size` rows to train on, a third as many for validation, as many again for the test."""
     draw = np.random.default_rng(0)
-    news = shuffled(draw, read(bundle / "text" / "agnews" / "test.jsonl"))
-    reviews = shuffled(draw, read(bundle / "glue" / "sst2" / "train.jsonl"))
-    likeness = shuffled(draw, read(bundle / "glue" / "stsb" / "train.jsonl"))
-    entailment = shuffled(draw, read(bundle / "glue" / "rte" / "train.jsonl"))
+    news = shuffled(draw, read_lines(bundle / "text" / "agnews" / "test.jsonl"))
+    reviews = shuffled(draw, read_lines(bundle / "glue" / "sst2" / "train.jsonl"))
+    likeness = shuffled(draw, read_lines(bundle / "glue" / "stsb" / "train.jsonl"))
+    entailment = shuffled(draw, read_lines(bundle / "glue" / "rte" / "train.jsonl"))
     sets = {
         "price": [priced(draw, row) for row in news],
         "stsb": [

@@ -22,13 +22,14 @@ import argparse
 import os
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _common import RESULTS, read_records, write_records
-from _labelled_sets import read, write_sets
+from _common import RESULTS, read_records, trainer_arguments, write_records
+from _labelled_sets import read_lines, write_sets
 from scipy import sparse, stats
 from sklearn import metrics as sk
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -40,7 +41,8 @@ OUTPUT = RESULTS / "classification.json"
 MODELS = ("minilm", "modernbert-nano")
 FOLDS, SEED = 3, 42
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
-SETTINGS = {"epochs": 3.0, "batch_size": 16, "max_length": 96, "seed": SEED}
+SAMPLES = 1000  # of the bootstrap
+SETTINGS = {"batch_size": 16, "max_length": 96, "seed": SEED}
 # By set: its metric, of labels and answers.
 METRICS = {
     "price": ("r2", sk.r2_score),
@@ -78,7 +80,7 @@ def by_mbert(name: str, request, store) -> np.ndarray:
 
     study = plan_study(request, [request.target], 1, store, folds=FOLDS if name == "rte" else 0)
     (run,) = run_study(request, study, store).runs
-    rows = read(store.path(run.name) / "scores.jsonl")
+    rows = read_lines(store.path(run.name) / "scores.jsonl")
     split = "out-of-fold" if name == "rte" else "test"
     rows = sorted((r for r in rows if r["id"].startswith(split)), key=lambda r: int(r["id"].split("/")[1]))
     logits, given = (np.array([row[key] for row in rows]) for key in ("logits", "prediction"))
@@ -128,7 +130,7 @@ def by_sklearn(inputs, split: str) -> np.ndarray:
 def by_trainer(inputs, split: str) -> np.ndarray:
     """Return a network's outputs after transformers' Trainer, shape (N, C)."""
     import torch
-    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+    from transformers import DataCollatorWithPadding, Trainer
 
     from modernbert.evaluation.scoring import quick_metrics
     from modernbert.model.loading import load_classifier
@@ -136,7 +138,6 @@ def by_trainer(inputs, split: str) -> np.ndarray:
     from modernbert.training.classification import make_dataset
 
     task, config = inputs.task, inputs.config
-    best = config.evaluation.keep == "best"
 
     def rows(part):
         data = make_dataset(inputs, part)
@@ -152,34 +153,17 @@ def by_trainer(inputs, split: str) -> np.ndarray:
 
     torch.manual_seed(config.run.seed)
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        arguments = TrainingArguments(
-            output_dir=folder,
-            num_train_epochs=config.schedule.epochs,
-            per_device_train_batch_size=config.optimizer.batch_size,
-            per_device_eval_batch_size=32,
-            learning_rate=config.optimizer.learning_rate,
-            weight_decay=config.optimizer.weight_decay,
-            adam_beta1=config.optimizer.beta1,
-            adam_beta2=config.optimizer.beta2,
-            adam_epsilon=config.optimizer.epsilon,
-            max_grad_norm=config.optimizer.clip,
-            lr_scheduler_type="linear",
-            warmup_steps=config.schedule.warmup,
-            optim="adamw_torch_fused",
-            bf16=inputs.machine.precision == "bf16",
-            use_cpu=inputs.machine.device == "cpu",
-            train_sampling_strategy="group_by_length",
-            eval_strategy="epoch" if best else "no",
-            save_strategy="epoch" if best else "no",
-            save_total_limit=1,
-            load_best_model_at_end=best,
-            metric_for_best_model=task.metrics[0],
-            greater_is_better=True,
-            seed=config.run.seed,
-            disable_tqdm=True,
-            report_to="none",
-            logging_strategy="no",
-            dataloader_pin_memory=False,
+        choosing = {
+            "eval_strategy": "epoch",
+            "save_strategy": "epoch",
+            "save_total_limit": 1,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": task.metrics[0],
+            "greater_is_better": True,
+        }
+        last = {"eval_strategy": "no", "save_strategy": "no"}
+        arguments = trainer_arguments(
+            inputs, folder, logging_strategy="no", **(choosing if config.evaluation.keep == "best" else last)
         )
         trainer = Trainer(
             model=load_classifier(inputs.start, task).model,
@@ -195,36 +179,6 @@ def by_trainer(inputs, split: str) -> np.ndarray:
     return inputs.scale.to_labels(outputs) if inputs.scale else outputs
 
 
-def measured(name: str, path: Path, settings: dict) -> list[dict]:
-    """Return a record for each model on one set: scores of the three tools, differences, minutes."""
-    from modernbert.runs import RunStore
-
-    with tempfile.TemporaryDirectory() as folder:
-        store = RunStore(Path(folder))
-        requests = {model: request_of(name, path, model, settings) for model in MODELS}
-        labels = labels_of(name, requests[MODELS[0]], store)
-        plain = timed(name, "scikit-learn", lambda: in_folds(name, requests[MODELS[0]], store, by_sklearn))
-        records = []
-        for model, request in requests.items():
-            tools = {
-                "mbert": timed(name, f"{model} mbert", lambda r=request: by_mbert(name, r, store)),
-                "Trainer": timed(
-                    name, f"{model} Trainer", lambda r=request: in_folds(name, r, store, by_trainer)
-                ),
-                "scikit-learn": plain,
-            }
-            records.append({"set": name, "model": model, "n": len(labels), **scored(name, labels, tools)})
-    return records
-
-
-def timed(name: str, what: str, solve) -> tuple[np.ndarray, float]:
-    began = time.process_time()
-    answers = solve()
-    minutes = (time.process_time() - began) / 60
-    print(f"{name}: {what}, {minutes:.2f} min", flush=True)
-    return answers, minutes
-
-
 def labels_of(name: str, request, store) -> np.ndarray:
     """Return the labels of the test rows; of rte those of all rows, in the order of the file."""
     from modernbert.finetuning.folds import of_fold
@@ -237,40 +191,69 @@ def labels_of(name: str, request, store) -> np.ndarray:
     return np.array([label for _, label in sorted(pairs)])
 
 
-def scored(name: str, labels: np.ndarray, tools: dict) -> dict:
-    """Return each tool's score and minutes, and mbert's difference from the others with its 95 % interval."""
+def measured(name: str, path: Path, settings: dict, model: str, tool: str) -> dict:
+    """Return the record of one tool: its answers to the test rows, their score, and minutes."""
+    from modernbert.runs import RunStore
+    from modernbert.versions import versions
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore(Path(folder))
+        request = request_of(name, path, MODELS[1] if tool == "scikit-learn" else model, settings)
+        labels = labels_of(name, request, store)
+        began = time.process_time()
+        if tool == "mbert":
+            answers = by_mbert(name, request, store)
+        else:
+            answers = in_folds(
+                name, request, store, {"Trainer": by_trainer, "scikit-learn": by_sklearn}[tool]
+            )
+        minutes = (time.process_time() - began) / 60
     metric, measure = METRICS[name]
-    answers = {tool: found for tool, (found, _) in tools.items()}
-    draw = np.random.default_rng(0)
-    samples = [draw.integers(0, len(labels), len(labels)) for _ in range(1000)]
-    again = {
-        tool: np.array([measure(labels[s], found[s]) for s in samples]) for tool, found in answers.items()
+    return {
+        "metric": metric,
+        "score": float(measure(labels, answers)),
+        "minutes": round(minutes, 3),
+        "labels": labels.tolist(),
+        "answers": np.round(answers.astype(float), 5).tolist(),
+        "versions": versions(),
     }
-    scores = {tool: float(measure(labels, found)) for tool, found in answers.items()}
-    differences = {
-        tool: [
-            scores["mbert"] - scores[tool],
-            *np.quantile(again["mbert"] - again[tool], (0.025, 0.975)).tolist(),
-        ]
-        for tool in ("Trainer", "scikit-learn")
-    }
-    minutes = {tool: spent for tool, (_, spent) in tools.items()}
-    return {"metric": metric, "scores": scores, "differences": differences, "minutes": minutes}
+
+
+def difference(name: str, ours: dict, theirs: dict) -> list[float]:
+    """Return what mbert scores more than another tool, and the 95 % interval of that."""
+    measure, draw = METRICS[name][1], np.random.default_rng(0)
+    labels, a, b = (np.array(part) for part in (ours["labels"], ours["answers"], theirs["answers"]))
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a sample of a small set may lack the rare class
+        for _ in range(SAMPLES):
+            rows = draw.integers(0, len(labels), len(labels))
+            found.append(measure(labels[rows], a[rows]) - measure(labels[rows], b[rows]))
+    return [ours["score"] - theirs["score"], *np.quantile(found, (0.025, 0.975)).tolist()]
+
+
+def read() -> list[dict]:
+    return read_records(OUTPUT)
+
+
+def find(records: list[dict], **key: object) -> dict | None:
+    return next((r for r in records if all(r[name] == value for name, value in key.items())), None)
 
 
 def table(records: list[dict]) -> str:
     lines = [
-        "| set | model | metric | n | mbert | Trainer | scikit-learn | mbert - Trainer "
+        "| set | model | metric | test rows | mbert | Trainer | scikit-learn | mbert - Trainer "
         "| mbert - scikit-learn | minutes, mbert | Trainer |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for r in records:
-        scores = [f"{r['scores'][tool]:.4f}" for tool in ("mbert", "Trainer", "scikit-learn")]
-        gaps = [
-            "{:+.4f} ({:+.4f} to {:+.4f})".format(*r["differences"][t]) for t in ("Trainer", "scikit-learn")
-        ]
-        minutes = [f"{r['minutes'][tool]:.2f}" for tool in ("mbert", "Trainer")]
-        cells = [r["set"], r["model"], r["metric"], str(r["n"]), *scores, *gaps, *minutes]
+    for ours in (r for r in records if r["tool"] == "mbert" and "differences" in r):
+        name, model = ours["set"], ours["model"]
+        theirs = find(records, set=name, model=model, tool="Trainer")
+        plain = find(records, set=name, model="", tool="scikit-learn")
+        gaps = ["{:+.4f} ({:+.4f} to {:+.4f})".format(*gap) for gap in ours["differences"].values()]
+        scores = [f"{r['score']:.4f}" for r in (ours, theirs, plain)]
+        minutes = [f"{r['minutes']:.2f}" for r in (ours, theirs)]
+        cells = [name, model, ours["metric"], str(len(ours["labels"])), *scores, *gaps, *minutes]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -280,20 +263,34 @@ def main() -> None:
     parser.add_argument(
         "--data-dir", required=True, type=Path, help="bundle folder with glue/ and text/agnews/"
     )
-    parser.add_argument(
-        "--rows", type=int, default=1000, help="rows to train on; rare has three times, rte half as many"
-    )
-    parser.add_argument("--quick", action="store_true", help="60 rows and one epoch: shows that it runs")
+    parser.add_argument("--rows", type=int, default=1000, help="training rows (rte: half as many in all)")
+    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--quick", action="store_true", help="nano, 40 rows, one epoch: shows that it runs")
     parser.add_argument("--sets", nargs="+", default=list(METRICS), choices=list(METRICS))
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args()
-    rows, settings = (60, SETTINGS | {"epochs": 1.0}) if given.quick else (given.rows, SETTINGS)
+    rows, settings, models = given.rows, SETTINGS | {"epochs": given.epochs}, given.models
+    if given.quick:
+        rows, settings, models = 40, SETTINGS | {"epochs": 1.0, "max_length": 32}, ["modernbert-nano"]
     records = read_records(given.output)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_sets(given.data_dir, Path(folder), rows)
         for name in given.sets:
-            found = measured(name, paths[name], settings)
-            records = [r for r in records if r["set"] != name] + [r | {"rows": rows} for r in found]
+            tools = [("", "scikit-learn"), *((m, tool) for m in models for tool in ("mbert", "Trainer"))]
+            for model, tool in tools:
+                key = {"set": name, "model": model, "tool": tool, "rows": rows, "settings": settings}
+                if find(records, **key) is None:
+                    records.append(key | measured(name, paths[name], settings, model, tool))
+                    print(name, model, tool, f"{records[-1]['score']:.4f}", flush=True)
+                    write_records(records, given.output)
+            for model in models:
+                ours = find(records, set=name, model=model, tool="mbert")
+                others = {"Trainer": model, "scikit-learn": ""}
+                ours["differences"] = {
+                    tool: difference(name, ours, find(records, set=name, model=m, tool=tool))
+                    for tool, m in others.items()
+                }
             write_records(records, given.output)
     print(table(records))
 

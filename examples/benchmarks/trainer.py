@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _common import RESULTS, read_records, write_records
+from _common import RESULTS, read_records, trainer_arguments, write_records
 
 MODEL = "minilm"
 EPOCHS = dict.fromkeys(("sst2", "cola", "mrpc", "rte", "stsb"), 3.0)
@@ -55,7 +55,7 @@ def run_mbert(inputs, store) -> dict:
 
 def run_trainer(inputs, store) -> dict:
     import torch
-    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+    from transformers import DataCollatorWithPadding, Trainer
 
     from modernbert.evaluation.scoring import quick_metrics
     from modernbert.memory import peak_memory, start_measuring_memory
@@ -92,23 +92,9 @@ def run_trainer(inputs, store) -> dict:
 
     main = task.metrics[0]
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        arguments = TrainingArguments(
-            output_dir=folder,
-            num_train_epochs=config.schedule.epochs,
-            per_device_train_batch_size=config.optimizer.batch_size,
-            per_device_eval_batch_size=32,
-            learning_rate=config.optimizer.learning_rate,
-            weight_decay=config.optimizer.weight_decay,
-            adam_beta1=config.optimizer.beta1,
-            adam_beta2=config.optimizer.beta2,
-            adam_epsilon=config.optimizer.epsilon,
-            max_grad_norm=config.optimizer.clip,
-            lr_scheduler_type="linear",
-            warmup_steps=config.schedule.warmup,
-            optim="adamw_torch_fused",
-            bf16=inputs.machine.precision == "bf16",
-            use_cpu=inputs.machine.device == "cpu",
-            train_sampling_strategy="group_by_length",
+        arguments = trainer_arguments(
+            inputs,
+            folder,
             eval_strategy="epoch",
             save_strategy="epoch",
             save_total_limit=1,
@@ -117,10 +103,6 @@ def run_trainer(inputs, store) -> dict:
             greater_is_better=True,
             eval_on_start=True,
             logging_steps=config.run.log_every,
-            seed=config.run.seed,
-            disable_tqdm=True,
-            report_to="none",
-            dataloader_pin_memory=False,
         )
         trainer = Trainer(
             model=model,

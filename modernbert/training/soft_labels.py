@@ -140,7 +140,8 @@ def find_teacher(
     train = examples[task.train]
     if settings.teacher == COLUMNS:
         logits_NC = logits_of_columns(task, train)
-        about = {"name": f"columns {PREFIX}...", "logits": hashlib.sha256(logits_NC.tobytes()).hexdigest()}
+        digest = hashlib.sha256(logits_NC.tobytes()).hexdigest()
+        about: dict[str, Any] = {"name": f"columns {PREFIX}...", "logits": digest}
         return Teacher(about, logits_NC, settings, _agreement(task, train, logits_NC))
     source = locate_model(settings.teacher, store=store, data_dir=data_dir)
     _require_texts(task, source)
@@ -169,12 +170,12 @@ def logits_of_columns(task: Task, examples: Examples) -> np.ndarray:
             shares_NC[i, c] = share
     if task.kind == "multi_label":
         shares_NC = shares_NC.clip(LEAST, 1 - LEAST)
-        return np.log(shares_NC / (1 - shares_NC)).astype(np.float32)
+        return np.asarray(np.log(shares_NC / (1 - shares_NC)), np.float32)
     sums_N = shares_NC.sum(axis=1)
     if (wrong_N := abs(sums_N - 1) > ROUNDING).any():
         i = int(wrong_N.argmax())
         raise BadData(f"the teacher's probabilities sum to {sums_N[i]:.3f}, not to 1", where=rows.where(i))
-    return np.log(shares_NC.clip(LEAST)).astype(np.float32)
+    return np.asarray(np.log(shares_NC.clip(LEAST)), np.float32)
 
 
 def _require_texts(task: Task, source: ModelSource) -> None:
