@@ -159,15 +159,7 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
     settings, more = settle(request, task.name, source, store, train_rows=len(train))
     assert train.labels is not None
     weights = class_weights(task, settings.config.classes.weights, train.labels)
-    teacher = find_teacher(
-        task,
-        settings.config.distillation,
-        examples,
-        store=store,
-        data_dir=data_dir,
-        device=request.device,
-        precision=request.precision,
-    )
+    teacher = find_teacher(task, settings.config.distillation, examples, request, store)
     tokenizer = load_tokenizer(source)
     lengths = {name: measure(tokenizer, part.texts) for name, part in examples.items()}
     config = with_max_length(settings.config, lengths[task.train], context_length(load_config(source)))

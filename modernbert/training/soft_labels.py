@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from modernbert.activity import phase
 from modernbert.data.cells import as_number
 from modernbert.data.examples import Examples, require_columns
+from modernbert.data.sources import bundle_folder
 from modernbert.data.task import Kind, Task
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer, trained_length
@@ -32,6 +33,7 @@ from modernbert.model.locate import ModelSource, locate_model
 from modernbert.places import make_folder, own_cache
 from modernbert.runs import RunStore, read_run
 from modernbert.settings.distillation import DistillationConfig
+from modernbert.training.inputs import Request
 from modernbert.training.objectives import Count, Loss, binary_cross_entropy, cross_entropy
 
 # Instead of a teacher's name: its probabilities are columns of the file, named as `mbert predict` does.
@@ -115,11 +117,8 @@ def find_teacher(
     task: Task,
     settings: DistillationConfig,
     examples: Mapping[str, Examples],
-    *,
+    request: Request,
     store: RunStore,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
 ) -> Teacher | None:
     """Return what a teacher says of the training texts; None where none was asked for.
 
@@ -127,6 +126,7 @@ def find_teacher(
 
     Args:
         examples: of each split; the teacher reads the training one.
+        request: says where models are looked for, and on what the teacher runs.
 
     Raises:
         BadOption: numbers are predicted; or the model reads another number of texts.
@@ -143,9 +143,11 @@ def find_teacher(
         digest = hashlib.sha256(logits_NC.tobytes()).hexdigest()
         about: dict[str, Any] = {"name": f"columns {PREFIX}...", "logits": digest}
         return Teacher(about, logits_NC, settings, _agreement(task, train, logits_NC))
+    data_dir = bundle_folder(Path(request.data_dir) if request.data_dir else None)
     source = locate_model(settings.teacher, store=store, data_dir=data_dir)
     _require_texts(task, source)
-    scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
+    machine = {"device": request.device, "precision": request.precision}
+    scorer = Scorer(source, task, max_length=trained_length(source), **machine)
     logits_NC = _kept_logits(scorer, train)
     about = {"name": source.name, "weights": _weights(source)}
     notes = tuple(_leaks(task, source, examples))

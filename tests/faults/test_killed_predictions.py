@@ -50,21 +50,27 @@ def predicting(run: str, output: Path, pause: float = 0.0) -> subprocess.Popen[s
     return start(work, {"OMP_NUM_THREADS": "1"}, cwd=output.parent, **streams)
 
 
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a process; return its exit code and what it printed."""
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
 def test_a_killed_prediction_goes_on_to_the_same_file(run, tmp_path, name):
     whole, output = tmp_path / f"whole-{name}", tmp_path / name
-    assert predicting(run, whole).wait() == 0
+    assert ended(predicting(run, whole))[0] == 0
     kept = output.with_name(name + SUFFIX)
     for chunks in (3, 8):
         process = predicting(run, output, pause=0.1)
         while process.poll() is None and _lines(kept) < 1 + chunks:
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, process.stderr.read()
+        code, _, err = ended(process)
+        assert code == -signal.SIGKILL, err
         assert not output.exists() and _lines(kept) < 1 + ROWS // CHUNK
-    process = predicting(run, output)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
+    code, out, err = ended(predicting(run, output))
+    assert code == 0, err
     scored = int(out.split(" of them had been scored before")[0].split()[-1].replace(",", ""))
     assert 8 * CHUNK <= scored < ROWS
     assert output.read_bytes() == whole.read_bytes()
