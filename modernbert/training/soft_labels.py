@@ -35,6 +35,7 @@ from modernbert.runs import RunStore, read_run
 from modernbert.settings.distillation import DistillationConfig
 from modernbert.training.inputs import Request
 from modernbert.training.objectives import Count, Loss, binary_cross_entropy, cross_entropy
+from modernbert.wording import counted
 
 # Instead of a teacher's name: its probabilities are columns of the file, named as `mbert predict` does.
 COLUMNS, PREFIX = "columns", "probability_"
@@ -246,6 +247,6 @@ def _leaks(task: Task, source: ModelSource, examples: Mapping[str, Examples]) ->
         seen_N = were_seen(source.run / TRAINED_TEXTS, texts) if source.run else None
         if seen_N is not None and seen_N.any():
             yield (
-                f"the teacher {source.name} was trained on {seen_N.sum():,} of the {len(texts):,} texts of "
+                f"the teacher {source.name} was trained on {seen_N.sum():,} of {counted(len(texts), 'text')} of "
                 f"'{split}': what it knows of their labels may reach the scores"
             )

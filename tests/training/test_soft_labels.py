@@ -169,4 +169,4 @@ def test_texts_that_the_teacher_was_trained_on_are_told(reviews, store, tiny_ber
     request = replace(request_of(path, tiny_bert, teacher=teacher), validation=str(reviews))
     run = finetune(request, store)
     trained = store.read(teacher).data.splits["train"].rows
-    assert any(f"was trained on {trained} of the 120 texts" in note for note in run.record.data.notes)
+    assert any(f"was trained on {trained} of 120 texts" in note for note in run.record.data.notes)
