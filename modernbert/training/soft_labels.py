@@ -246,7 +246,6 @@ def _leaks(task: Task, source: ModelSource, examples: Mapping[str, Examples]) ->
         texts = examples[split].texts
         seen_N = were_seen(source.run / TRAINED_TEXTS, texts) if source.run else None
         if seen_N is not None and seen_N.any():
-            yield (
-                f"the teacher {source.name} was trained on {seen_N.sum():,} of {counted(len(texts), 'text')} of "
-                f"'{split}': what it knows of their labels may reach the scores"
-            )
+            of = f"{seen_N.sum():,} of {counted(len(texts), 'text')} of '{split}'"
+            known = "what it knows of their labels may reach the scores"
+            yield f"the teacher {source.name} was trained on {of}: {known}"
