@@ -146,9 +146,11 @@ def evaluate(
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import evaluate_model, write_submission
         from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+        from modernbert.evaluation.tagging import evaluate_tagger
         from modernbert.evaluation.trained_task import task_to_score
         from modernbert.evaluation.vectors import VectorCache
         from modernbert.model.locate import locate_model
+        from modernbert.model.tagger import is_tagger
         from modernbert.runs import RunStore
 
         store = RunStore.at(runs_dir)
@@ -182,12 +184,17 @@ def evaluate(
             if model is None:
                 raise BadOption("which model? Give one that was fine-tuned", fix="Give --model RUN.")
             source = locate_model(model, store=store, data_dir=data_dir)
-            if task is None:
-                columns: dict[str, Any] = {"text": tuple(text_col or ()), "label": label_col}
-                task = task_to_score(source, Path(target), cluster=cluster, **columns)
-            else:
+            if task is not None:
                 why = f"applies only to your own files, and {target} has columns of its own"
                 options.refuse(context, OF_OWN_FILES, why)
+            columns: dict[str, Any] = {"text": tuple(text_col or ()), "label": label_col}
+            if task is None and (named.form == "tagged" or is_tagger(source)):
+                options.refuse(context, ("split", "submit", "cluster"), "has no effect on tagged words")
+                columns |= {"device": device, "precision": precision, "max_length": length}
+                result = evaluate_tagger(source, Path(target), store, **columns)
+                return show_evaluation(result, as_json=json)
+            if task is None:
+                task = task_to_score(source, Path(target), cluster=cluster, **columns)
             if submit:
                 options.refuse(context, ("split", "max_length"), "has no effect with --submit")
                 written = write_submission(task, source, store, submit, **common)

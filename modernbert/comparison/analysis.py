@@ -14,13 +14,16 @@ import numpy as np
 from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_texts
+from modernbert.data.own_sentences import token_task
+from modernbert.data.readers import read_rows
+from modernbert.data.sentences import read_sentences
 from modernbert.data.sources import bundle_folder, load_split
 from modernbert.errors import MbertError
 from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
 from modernbert.finetuning.prepare import retrieval_task, train_and_held_out
 from modernbert.training.inputs import Request
-from modernbert.training.resolve import resolve_task
+from modernbert.training.resolve import own_data, resolve_task
 
 # Groups of a number (length, confidence): quarters.
 QUARTERS = 4
@@ -127,6 +130,8 @@ def _request(outcome: Outcome) -> Request:
 
 def _rows(outcome: Outcome) -> dict[str, str] | None:
     request = _request(outcome)
+    if outcome.record.task.kind == "tokens":
+        return _sentences(outcome, request)
     task, _ = resolve_task(request)
     folder = bundle_folder(Path(request.data_dir) if request.data_dir else None)
     loaded = load_split(task, outcome.split, folder)
@@ -134,6 +139,19 @@ def _rows(outcome: Outcome) -> dict[str, str] | None:
         return None
     texts = [" \u2016 ".join(parts) for parts in to_texts(loaded.rows, task.text)]
     return {f"{outcome.split}/{n}": text for n, text in zip(loaded.rows.numbers, texts, strict=True)}
+
+
+def _sentences(outcome: Outcome, request: Request) -> dict[str, str] | None:
+    """Return the texts of tagged words; of an evaluation, those of the file that was scored."""
+    kept, columns = outcome.record.data.splits[outcome.split], outcome.record.data
+    if outcome.record.request:
+        rows = token_task(own_data(request))[0].splits[outcome.split]
+    else:
+        rows = read_rows(Path(kept.found_in))
+    if rows.fingerprint((*columns.text, columns.label)) != kept.fingerprint:
+        return None
+    texts = read_sentences(rows, *columns.text).texts
+    return {f"{outcome.split}/{n}": text for n, (text,) in zip(rows.numbers, texts, strict=True)}
 
 
 def _queries(outcome: Outcome) -> dict[str, str] | None:

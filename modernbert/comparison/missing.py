@@ -15,6 +15,7 @@ from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS,
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.own_data import is_on, task_name
 from modernbert.data.own import is_own_data
+from modernbert.data.own_sentences import is_tagged
 from modernbert.data.targets import resolve
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS
@@ -88,8 +89,8 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
                 continue  # a run, which is there
             if wanted.runs and not wanted.seeds and any(is_named(outcome.model, model) for outcome in there):
                 continue  # the named runs are what is compared
-            if (_is_retrieval(target, there) and model in baselines.NAMES) or model.startswith("bm25"):
-                continue  # of the other kind of task; BM25 comes with any evaluation of retrieval
+            if (model in baselines.NAMES and not _has_baselines(target, there)) or model.startswith("bm25"):
+                continue  # of another kind of task; BM25 comes with any evaluation of retrieval
             asked = _asked(model, outcomes, store)
             # What has no seed (an evaluation, TF-IDF) is there or not.
             if not any(outcome.seed is None and is_named(outcome.model, model) for outcome in there):
@@ -179,6 +180,14 @@ def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
         return resolve(target).is_retrieval
     except UnknownName:
         return False
+
+
+def _has_baselines(target: str, there: Sequence[Outcome]) -> bool:
+    """Are there labels of whole texts, which a baseline predicts?"""
+    words = (
+        there[0].record.task.kind == "tokens" if there else is_own_data(target) and is_tagged(Path(target))
+    )
+    return not words and not _is_retrieval(target, there)
 
 
 def _seeds(there: Sequence[Outcome]) -> list[int]:

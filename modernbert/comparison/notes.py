@@ -54,6 +54,8 @@ def _floor(run: Outcome) -> float | None:
     labels = run.labels
     if labels is None:
         return 0.0
+    if run.record.task.kind == "tokens":
+        return 0.0  # no entity anywhere
     if run.metric in OF_THE_MEAN:
         return 0.0 if run.metric == "r2" else None
     if run.record.task.kind == "regression":

@@ -132,14 +132,17 @@ def read_own(data: OwnData) -> dict[str, Rows]:
     return splits
 
 
+def split_file(folder: Path, split: str) -> Path | None:
+    """Return a folder's file of a split, if it has one. Raises BadData for two."""
+    names = SPLIT_NAMES[split]
+    found = [p for p in sorted(folder.iterdir()) if p.stem in names and p.suffix.lower() in SUFFIXES]
+    if len(found) > 1:
+        raise BadData(f"two files for '{split}': {found[0].name} and {found[1].name}", where=str(folder))
+    return found[0] if found else None
+
+
 def _read_folder(folder: Path) -> dict[str, Rows]:
-    splits = {}
-    for split, names in SPLIT_NAMES.items():
-        found = [p for p in sorted(folder.iterdir()) if p.stem in names and p.suffix.lower() in SUFFIXES]
-        if len(found) > 1:
-            raise BadData(f"two files for '{split}': {found[0].name} and {found[1].name}", where=str(folder))
-        if found:
-            splits[split] = read_rows(found[0])
+    splits = {name: read_rows(file) for name in SPLIT_NAMES if (file := split_file(folder, name))}
     if "train" not in splits:
         raise BadData(
             f"no training file (train{', train'.join(SUFFIXES)})",

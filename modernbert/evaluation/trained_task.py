@@ -30,7 +30,7 @@ def task_of_run(record: RunRecord) -> Task:
     """Return the task of a run's record, with no data attached.
 
     Raises:
-        BadOption: the run was trained for retrieval, or on text alone.
+        BadOption: the run was trained for retrieval, to tag words, or on text alone.
     """
     kept = record.task
     if kept.kind == "retrieval":
@@ -42,6 +42,11 @@ def task_of_run(record: RunRecord) -> Task:
         raise BadOption(
             "the run was trained on text alone: it predicts no labels",
             fix="Fine-tune it: mbert finetune TASK --model RUN.",
+        )
+    if kept.kind == "tokens":
+        raise BadOption(
+            f"the run tags words ({kept.name}): it predicts no labels of whole texts",
+            fix="Score it on tagged words: mbert eval words.conll --model RUN.",
         )
     cells = record.data.cells
     return Task(

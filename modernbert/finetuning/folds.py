@@ -41,7 +41,10 @@ CHOOSING = {"keep": "best", "threshold": "auto"}
 def require_folds(request: Request, targets: Sequence[str]) -> None:
     """Raise BadOption for what cannot be cross-validated, or would let a fold choose for its own score."""
     for target in targets:
-        if resolve(target, kind=request.kind).form not in ("labelled", "hub"):
+        form = resolve(target, kind=request.kind).form
+        if form == "tagged":
+            raise BadOption(f"--folds is for labels of whole texts, and {target} is of tagged words")
+        if form not in ("labelled", "hub"):
             raise BadOption(f"--folds is for labelled texts of your own, and {target} fixes its own splits")
     if request.validation:
         raise BadOption("--folds makes the held-out rows itself: leave --validation out")

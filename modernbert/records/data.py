@@ -8,13 +8,14 @@ from pydantic import Field, FiniteFloat
 
 from modernbert.records.base import Amount, Count, Part, Text
 
-TaskKind = Literal["single_label", "multi_label", "regression", "retrieval", "pretraining"]
+TaskKind = Literal["single_label", "multi_label", "regression", "retrieval", "tokens", "pretraining"]
 
 
 class StoredTask(Part):
     """What is predicted, and how it is scored.
 
     Attributes:
+        labels: of texts; of tagged words every tag, O first.
         positive: of two classes, the one that precision, recall and F1 are of.
     """
 

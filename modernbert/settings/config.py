@@ -13,6 +13,7 @@ from modernbert.settings.fields import (
     CLASSIFICATION,
     PRETRAINING,
     RETRIEVAL,
+    TOKENS,
     Setting,
     describe,
     require,
@@ -109,6 +110,13 @@ class RetrievalTrainingConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenTrainingConfig(TrainingConfig):
+    """The settings of a training to tag words."""
+
+    task: ClassVar[str] = TOKENS
+
+
+@dataclass(frozen=True, kw_only=True)
 class FineTuningConfig(RetrievalTrainingConfig):
     """The settings of any fine-tuning, before it is known what is trained: those that options are made of."""
 
@@ -129,7 +137,12 @@ class PretrainingConfig(TrainingConfig):
     masking: MaskingConfig = MaskingConfig()
 
 
-CONFIGS: tuple[type[TrainingConfig], ...] = (TrainingConfig, RetrievalTrainingConfig, PretrainingConfig)
+CONFIGS: tuple[type[TrainingConfig], ...] = (
+    TrainingConfig,
+    RetrievalTrainingConfig,
+    TokenTrainingConfig,
+    PretrainingConfig,
+)
 
 
 def _described(config: type[TrainingConfig]) -> dict[str, Setting]:

@@ -61,7 +61,7 @@ class Request:
     text: tuple[str, ...] = ()
     label: str | None = None
     cluster: str | None = None
-    kind: Kind | Literal["retrieval"] | None = None
+    kind: Kind | Literal["retrieval", "tokens"] | None = None
     device: str = "auto"
     precision: str = "auto"
     fold: tuple[int, int] | None = None

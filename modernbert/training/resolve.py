@@ -30,19 +30,9 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
 def _named_or_own(request: Request) -> tuple[Task, list[str]]:
     if request.kind == "retrieval":
         raise BadOption(f"{request.target} is no file of pairs: --kind retrieval needs one")
-    own = OwnData(
-        path=request.target,
-        validation=Path(request.validation) if request.validation else None,
-        test=Path(request.test) if request.test else None,
-        text=request.text,
-        label=request.label,
-        kind=request.kind,
-        cluster=request.cluster,
-        fold=request.fold,
-    )
     target = resolve(request.target, kind=request.kind)
     if target.form in ("labelled", "hub"):
-        return own_task(own)
+        return own_task(own_data(request))
     task = target.labelled_task()
     given = [n for n in ("validation", "test", "text", "label", "kind", "cluster") if getattr(request, n)]
     if given:
@@ -51,6 +41,21 @@ def _named_or_own(request: Request) -> tuple[Task, list[str]]:
         note = f"{task.name} has no training data: training on {task.trains_on}"
         return resolve(task.trains_on).labelled_task(), [note]
     return task, []
+
+
+def own_data(request: Request) -> OwnData:
+    """Return what a request says of the user's own data."""
+    assert request.kind != "retrieval", "pairs are read elsewhere"
+    return OwnData(
+        path=request.target,
+        validation=Path(request.validation) if request.validation else None,
+        test=Path(request.test) if request.test else None,
+        text=request.text,
+        label=request.label,
+        kind=None if request.kind == "tokens" else request.kind,
+        cluster=request.cluster,
+        fold=request.fold,
+    )
 
 
 def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedSplit]:
