@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from modernbert.comparison.compare import compare as compare_runs
 from modernbert.comparison.results import Comparison
@@ -16,10 +13,15 @@ from modernbert.data.task import Kind
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.embed_file import Embedded, embed_file
-from modernbert.evaluation.evaluate import EvaluationResult, Scorer, evaluate_model, trained_length
+from modernbert.evaluation.evaluate import (
+    Classifier,
+    EvaluationResult,
+    Scorer,
+    evaluate_model,
+    trained_length,
+)
 from modernbert.evaluation.retrieval_record import RetrievalResult
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
-from modernbert.evaluation.scoring import readable_prediction
 from modernbert.evaluation.stream import Predicted, predict_file
 from modernbert.evaluation.temperature import require_temperature
 from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
@@ -239,23 +241,6 @@ def embed(
     embedder = Embedder(source, max_length=max_length, device=device, precision=precision)
     kind: Literal["query", "document"] = "query" if queries else "document"
     return embed_file(embedder, Path(file), Path(output), column=text, kind=kind, on_progress=on_progress)
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A loaded classifier."""
-
-    scorer: Scorer
-
-    def predict(self, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
-        """Return, for each text or pair of texts, the `prediction` and `probabilities` of the labels."""
-        rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        found = self.scorer.logits(rows) if rows else ()
-        return [readable_prediction(self.scorer.task, logits_C) for logits_C in found]
-
-    def logits(self, texts: Sequence[str | tuple[str, ...]]) -> np.ndarray:
-        """Return logits, fp32, shape (N, C), in the order of the task's labels."""
-        return self.scorer.logits([(t,) if isinstance(t, str) else tuple(t) for t in texts])
 
 
 def load(

@@ -199,14 +199,8 @@ DAMAGES = {
     **{f"flipped at {i}/6": lambda path, i=i: flipped(path, i / 6) for i in range(6)},
 }
 OTHERS = [
-    {"format": 2},
-    {"key": None},
-    {"model": 3},
-    {"root": 3},
-    {"chunks": "../x"},
-    {"graph": "x"},
-    {"key": {}},
-]
+    {"format": 2}, {"key": None}, {"model": 3}, {"root": 3}, {"chunks": "../x"}, {"graph": "x"}, {"key": {}},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("which", ["record", "chunks", "graph", "everything"])
