@@ -14,8 +14,7 @@ from modernbert.comparison.agreement import HANDLING
 from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.own_data import is_on, task_name
-from modernbert.data.own import is_own_data
-from modernbert.data.targets import resolve
+from modernbert.data.targets import is_own_data, resolve
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.places import make_folder

@@ -29,6 +29,7 @@ from modernbert.data.retrieval_task import (
 )
 from modernbert.data.sources import bundle_folder
 from modernbert.data.splits import hash_split, text_key
+from modernbert.data.task import own_name
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_data
 from modernbert.network import network
@@ -61,7 +62,7 @@ def folder_task(folder: Path) -> RetrievalTask:
     splits = splits_of(folder)
     validation = next((name for name in ("validation", "valid", "dev") if name in splits), None)
     return RetrievalTask(
-        name=f"own/{folder.resolve().name}",
+        name=own_name(folder),
         summary=f"collection in {folder}",
         source=FolderCollection(folder),
         train="train" if "train" in splits else None,

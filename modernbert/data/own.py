@@ -14,7 +14,8 @@ from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split
-from modernbert.data.task import FileData, Kind, Task
+from modernbert.data.targets import is_own_data
+from modernbert.data.task import FileData, Kind, Task, own_name
 from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
 from modernbert.network import network
@@ -40,16 +41,6 @@ class OwnData:
     kind: Kind | None = None
     cluster: str | None = None
     fold: tuple[int, int] | None = None
-
-
-def is_own_data(target: str) -> bool:
-    """Is `target` a file, a folder, or a name with a suffix that mbert reads, not a task's name?"""
-    return Path(target).exists() or Path(target).suffix.lower() in SUFFIXES
-
-
-def own_name(path: str) -> str:
-    """Return the name of the task that a file or folder makes."""
-    return f"own/{Path(path).stem}"
 
 
 def own_task(data: OwnData) -> tuple[Task, list[str]]:
@@ -83,7 +74,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
             + (", or train for search with --kind retrieval." if len(columns.text) == 2 else "."),
         )
     task = Task(
-        name=own_name(data.path),
+        name=own_name(Path(data.path)),
         summary=f"own data from {data.path}",
         kind=found.kind,
         text=columns.text,
@@ -122,7 +113,7 @@ def read_own(data: OwnData) -> dict[str, Rows]:
     path = Path(data.path)
     if path.is_dir():
         splits = _read_folder(path)
-    elif path.exists() or path.suffix.lower() in SUFFIXES:
+    elif is_own_data(data.path):
         splits = {"train": read_rows(path)}
     else:
         splits = read_hub_data(data.path)

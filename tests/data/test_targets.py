@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from modernbert.data.targets import expand_targets, resolve
+from modernbert.data.task import own_name
 from modernbert.errors import BadData, BadOption, MbertError, UnknownName
 
 PAIR = {"query": "what is red", "positive": "red is a colour"}
@@ -141,3 +143,12 @@ def test_commands_that_take_one_task_say_so_of_a_family(here, tiny_bert):
                 work()
             told.add(error.value.fix)
     assert told == {"Name one: glue/cola, glue/sst2, glue/mrpc, ..."}
+
+
+def test_the_working_folder_gives_its_own_name(tmp_path, monkeypatch):
+    folder = tmp_path / "reviews.v2"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    names = (".", "../reviews.v2", str(folder))
+    assert {own_name(Path(name)) for name in names} == {"own/reviews.v2"}
+    assert own_name(Path("reviews.csv")) == "own/reviews"
