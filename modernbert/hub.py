@@ -23,6 +23,7 @@ from modernbert.locks import lock_alone
 from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.patience import http, patiently
 from modernbert.places import no_space_is_an_error
+from modernbert.wording import one_line
 
 # What a model's folder is fetched for, besides its weights.
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
@@ -201,7 +202,7 @@ def _reason(error: BaseException) -> str:
 
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
     plain = isinstance(error, (OSError, http().HTTPError, HFValidationError))
     return shown if plain else f"what it answers makes no sense ({shown})"

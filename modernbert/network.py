@@ -35,6 +35,17 @@ def offline_by_choice() -> str | None:
     )
 
 
+def stay_offline(chosen: bool) -> None:
+    """Never use the network in this process if that is `chosen`, or if the environment says so.
+
+    To be called before the Hub's own library is imported, which reads `HF_HUB_OFFLINE` only then.
+    """
+    if chosen:
+        os.environ["MBERT_OFFLINE"] = "1"
+    if offline_by_choice():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 @cache
 def network() -> Network:
     """Ask the Hub once per process; offline by choice needs no asking.

@@ -9,6 +9,8 @@ import pytest
 from collections_toy import write_collection
 from helpers import FAST, toy_rows, write_csv
 
+from modernbert.wording import one_line
+
 
 @pytest.fixture
 def refused(mbert, tmp_path):
@@ -20,7 +22,7 @@ def refused(mbert, tmp_path):
         assert code == 2 and not out, (arguments, out, err)
         assert "Traceback" not in err and len(err.strip().splitlines()) <= 3, err
         assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
-        return " ".join(err.split())
+        return one_line(err)
 
     return run
 
