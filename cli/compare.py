@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from modernbert.activity import phase
 from modernbert.errors import BadOption
@@ -11,6 +11,11 @@ from modernbert.ranges import Range
 
 from . import options, output, values
 from .progress import Training, watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.comparison.missing import Wanted
+    from modernbert.comparison.results import Comparison
+    from modernbert.runs import RunStore
 
 RECIPES = ("default", "paper")
 # Of a difference in a metric that may be in the unit of prices.
@@ -154,7 +159,7 @@ def compare(
     show_comparison(found, seeds=show_seeds)
 
 
-def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[str]:
+def _make_missing(store: RunStore, wanted: Wanted, *, yes: bool, quiet: bool) -> list[str]:
     """Say what is missing and how long it will take, ask, and make it."""
     from modernbert.comparison.collection import collect
     from modernbert.comparison.filling import fill
@@ -198,7 +203,7 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
     return names
 
 
-def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> None:
+def _write(found: Comparison, store: RunStore, out: Path, *, seeds: bool, texts: bool) -> None:
     import json
 
     from modernbert.comparison.tables import write_tables
@@ -216,7 +221,7 @@ def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> No
         file.write(text)
 
 
-def show_comparison(found: Any, *, seeds: bool) -> None:
+def show_comparison(found: Comparison, *, seeds: bool) -> None:
     """Print all tables of a comparison, each with its notes."""
     from modernbert.comparison.tables import comparison_tables
 
