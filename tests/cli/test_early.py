@@ -12,7 +12,10 @@ TOLD_EARLY = {
     "column": (["finetune", "rows.csv", "-m", "modernbert-nano", "--text-col", "txt"], "'text'"),
     "label": (["finetune", "rows.csv", "-m", "modernbert-nano", "--label-col", "lable"], "'label'"),
     "eval": (["eval", "rows.csv", "-m", "modernbert-nan"], "modernbert-nano"),
-    "predict": (["predict", "rows.csv", "-m", "modernbert-nano", "--text-col", "txt", "-o", "a.csv"], "'text'"),
+    "predict": (
+        ["predict", "rows.csv", "-m", "modernbert-nano", "--text-col", "txt", "-o", "a.csv"],
+        "'text'",
+    ),
     "embed": (["embed", "rows.csv", "--text-col", "txt", "-o", "a.parquet"], "'text'"),
     "index": (["index", "rows.csv", "-m", "modernbert-nan"], "modernbert-nano"),
     "pretrain": (["pretrain", "rows.csv", "-m", "modernbert-nan"], "modernbert-nano"),
