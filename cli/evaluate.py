@@ -15,6 +15,7 @@ from modernbert.ranges import LENGTHS
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
 from .scores import show_scores
 
@@ -148,7 +149,9 @@ def evaluate(
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
     from modernbert.data.targets import resolve
 
-    named = resolve(target, hub=False)  # a wrong name is told before torch is imported, which takes seconds
+    named = resolve(target, hub=False)
+    check_model(model, runs_dir)
+    check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import evaluate_model, write_submission
         from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks

@@ -10,6 +10,7 @@ from modernbert.ranges import Range
 from modernbert.settings.config import FineTuningConfig
 
 from . import options, values
+from .early import check_columns, check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
@@ -96,7 +97,9 @@ def finetune(
     """Fine-tune a model on a task or on your own data, score it and keep the run."""
     from modernbert.data.targets import expand_targets
 
-    expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
+    check_model(model, runs_dir)
+    for target in expand_targets(targets):
+        check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json) as watched:
         from modernbert.training.inputs import Request
 

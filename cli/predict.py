@@ -13,6 +13,7 @@ from modernbert.ranges import Range
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def predict(
     _require_one(context, file, text, out, model)
     columns = tuple(text_col or ())
     replaced = out is not None and out.exists()
+    check_model(model, runs_dir)
+    check_columns(file, columns)
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import Scorer, trained_length
         from modernbert.evaluation.predict_rows import task_of_texts

@@ -15,6 +15,7 @@ from modernbert.ranges import Range
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .hits import show_hits
 from .progress import watch, with_verbose
 from .screen import one_line
@@ -58,6 +59,8 @@ def index(
     excludes. A new one takes modernbert-nano, which comes with mbert, unless --model names another:
     gte-modernbert-base is larger and better.
     """
+    check_model(model, runs_dir)
+    check_columns(path, text_col or ())
     with watch(quiet=json):
         from modernbert.index.build import build_index
         from modernbert.index.record import FOLDER, default_folder, model_of
@@ -229,6 +232,8 @@ def embed(
     Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
     """
     replaced = ", replaced" if out.exists() else ""
+    check_model(model, runs_dir)
+    check_columns(file, (text_col,))
     with watch(quiet=json):
         from modernbert.evaluation.embed_file import embed_file
 

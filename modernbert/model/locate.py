@@ -116,13 +116,26 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
         within = folder.absolute().parent
         is_of_run = folder.absolute().name == "model" and (within / "run.json").is_file()
         return _from_run(within, store, data_dir) if is_of_run else _from_folder(folder)
-    if name.count("/") == 1 and not name.startswith((".", "/")):
+    if _is_hub_id(name):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
+    require_known(name, store)
+    raise AssertionError(name)
+
+
+def require_known(name: str, store: RunStore) -> None:
+    """Raise UnknownName unless `name` is a run, a folder, a short name or like a Hub id. Nothing is read."""
+    folder = Path(name)
+    if name in CHECKPOINTS or store.has(name) or os.path.isdir(folder) or _is_hub_id(name):  # noqa: PTH112
+        return
     folders = (str(folder.with_name(other)) for other in beside(folder) if folder.with_name(other).is_dir())
     known = [*CHECKPOINTS, *store.names(), *folders]
     raise UnknownName.among(
         "model", name, known, fix="`mbert models` and `mbert runs` list them; a Hub id is `owner/name`."
     )
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/"))
 
 
 def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
