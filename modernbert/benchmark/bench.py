@@ -23,7 +23,7 @@ from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import TokenLengths, tokenize
 from modernbert.errors import BadOption
 from modernbert.memory import prepare_cpu_memory
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
 from modernbert.model.encoder import attention_of
 from modernbert.model.loading import context_length, load_classifier, load_config, load_tokenizer
@@ -82,7 +82,7 @@ class BenchResult:
     parameters: int
     mode: Mode
     machine: Machine
-    attention: Choice
+    attention: ChosenBackend
     quantiles: dict[str, int]
     points: tuple[Measurement, ...]
     notes: tuple[str, ...]
