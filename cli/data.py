@@ -71,7 +71,7 @@ def check(
         raise BadOption("--max-length applies only with --model")
     with watch(quiet=json):
         from modernbert.data.own import OwnData
-        from modernbert.inspection import inspect_data
+        from modernbert.data_check import data_report
         from modernbert.runs import RunStore
 
         own = OwnData(
@@ -83,7 +83,7 @@ def check(
             kind=kind,  # type: ignore[arg-type]
         )
         store = RunStore.at(runs_dir)
-        report, notes = inspect_data(
+        report, notes = data_report(
             own, model=model, max_length=max_length or 0, data_dir=data_dir, store=store
         )
         errors = None

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from modernbert.connection import stay_offline
 from modernbert.errors import BadOption, DiskFull, Interrupted, MbertError, Stopped, UnknownName
-from modernbert.network import stay_offline
 from modernbert.places import NO_SPACE, NOT_WRITABLE
 from modernbert.signals import Ended, on_signals
 from modernbert.version import __version__

@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test works in its own folder, offline, with its own run store."""
-    from modernbert.network import network
+    from modernbert.connection import connection
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBERT_OFFLINE", "1")
@@ -33,7 +33,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MBERT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
-    network.cache_clear()
+    connection.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ from modernbert.files import write_json
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.backends import choose_backend
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = Path(__file__).parent / "results" / "gpu.json"
 WORKS = ("short", "mix", "512", "2048", "8192")

@@ -31,7 +31,7 @@ from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
 from modernbert.settings.sections import LoraConfig
-from modernbert.versions import versions
+from modernbert.version import versions
 
 Mode = Literal["inference", "training", "lora"]
 MODES: tuple[Mode, ...] = ("inference", "training", "lora")

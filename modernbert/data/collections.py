@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.activity import phase
+from modernbert.connection import connection
 from modernbert.data.bundle import verify
 from modernbert.data.collection import (
     Collection,
@@ -32,7 +33,6 @@ from modernbert.data.splits import hash_split, text_key
 from modernbert.data.task import own_name
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_data
-from modernbert.network import network
 from modernbert.records.data import Split
 
 VALIDATION_SHARE = 0.1
@@ -118,7 +118,7 @@ def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Pa
         queries = _hub_rows(source, f"{prefix}queries", "queries", split)
         judged = _hub_rows(source, f"{prefix}qrels" if prefix else "default", split)
     except NotAvailable as error:
-        reached = network()
+        reached = connection()
         missing = f"the Hub does not give it ({error.what})" if reached.online else "the Hub is out of reach"
         raise NotAvailable(
             f"{task.name} ({split}) is not on this machine and {missing}\n"

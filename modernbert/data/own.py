@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.connection import connection
 from modernbert.data.choices import rarer_class, usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
@@ -18,7 +19,6 @@ from modernbert.data.targets import is_own_data
 from modernbert.data.task import FileData, Kind, Task, own_name
 from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
-from modernbert.network import network
 from modernbert.wording import counted
 
 VALIDATION_SHARE = 0.1
@@ -152,7 +152,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
     except NotAvailable as error:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
-            f"  Hub: {network().reason}",
+            f"  Hub: {connection().reason}",
             fix=did_you_mean(repo, (task.name for task in all_tasks()))
             + "The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None

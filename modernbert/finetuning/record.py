@@ -24,7 +24,7 @@ from modernbert.training.checkpoint import Progress
 from modernbert.training.inputs import Inputs, Sheet
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
 from modernbert.training.state import Fit
-from modernbert.versions import versions
+from modernbert.version import versions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,15 +103,15 @@ def commands(target: str, model: str, runs):
     from modernbert.api import evaluate
     from modernbert.benchmark.bench import BenchRequest, bench
     from modernbert.data.own import OwnData
+    from modernbert.data_check import data_report
     from modernbert.finetuning.study import plan_study
-    from modernbert.inspection import inspect_data
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request
 
     store = RunStore(runs)
     own = OwnData(path=target)
     yield "finetune", lambda: plan_study(Request(target=target, model=model), [target], 1, store)
-    yield "check", lambda: inspect_data(own, model=None, max_length=0, data_dir=None, store=store)
+    yield "check", lambda: data_report(own, model=None, max_length=0, data_dir=None, store=store)
     yield "eval", lambda: evaluate(target, model, runs_dir=runs)
     yield "bench", lambda: bench(BenchRequest(model=model, target=target, lengths=(8,), rounds=1), store)
 
