@@ -106,7 +106,7 @@ def _quarters(by: str, values_N: np.ndarray, shown: str) -> list[tuple[str, str,
     return parts
 
 
-def texts_of(outcome: Outcome) -> list[str] | None:
+def example_texts(outcome: Outcome) -> list[str] | None:
     """Return the text of every example (or query) in the outcome's order; None if it cannot be had any more.
 
     Data that has changed since counts as gone: rows are found by number.

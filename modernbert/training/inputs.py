@@ -78,7 +78,7 @@ class Request:
         return cls(**{name: getattr(stored, name) for name in known})
 
 
-class Sheet(Protocol):
+class TaskSheet(Protocol):
     """What a run keeps about its task: a `Task` or a `RetrievalTask`."""
 
     @property
@@ -145,7 +145,7 @@ class Inputs(ABC):
     """A checked request, ready to train; nothing is written yet."""
 
     request: Request
-    task: Sheet
+    task: TaskSheet
     source: ModelSource
     start: ModelSource
     tokenizer: Any
