@@ -18,7 +18,7 @@ from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
     from modernbert.evaluation.evaluate import Scorer
-    from modernbert.evaluation.stream import Predicted
+    from modernbert.evaluation.predict_file import Predicted
 
 
 @with_verbose
@@ -116,7 +116,7 @@ def predict(
         elif out is None:
             _put_rows(scorer, file, text=columns, prefix=prefix or "", **shown)
         else:
-            from modernbert.evaluation.stream import predict_file
+            from modernbert.evaluation.predict_file import predict_file
 
             assert file is not None
             result = predict_file(scorer, file, out, text=columns, prefix=prefix or "", **shown)

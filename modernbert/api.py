@@ -20,9 +20,9 @@ from modernbert.evaluation.evaluate import (
     evaluate_model,
     trained_length,
 )
+from modernbert.evaluation.predict_file import Predicted, predict_file
 from modernbert.evaluation.retrieval_record import RetrievalResult
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
-from modernbert.evaluation.stream import Predicted, predict_file
 from modernbert.evaluation.temperature import require_temperature
 from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache

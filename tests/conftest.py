@@ -101,6 +101,17 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer) -> Path:
     return _saved(model, tiny_tokenizer, tmp_path_factory.mktemp("tiny") / "tiny-bert")
 
 
+@pytest.fixture(scope="module")
+def embedder(tiny_modernbert: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The tiny ModernBERT, giving vectors on the CPU."""
+    from modernbert.evaluation.embed import Embedder
+    from modernbert.model.locate import locate_model
+    from modernbert.runs import RunStore
+
+    store = RunStore(tmp_path_factory.mktemp("none"))
+    return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
+
+
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
     """A CSV file of 120 toy reviews."""

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from collections_toy import write_collection
 from helpers import FAST, toy_rows, write_csv
 
 from modernbert.wording import one_line
@@ -25,11 +24,6 @@ def refused(mbert, tmp_path):
         return one_line(err)
 
     return run
-
-
-@pytest.fixture
-def toy(tmp_path) -> Path:
-    return write_collection(tmp_path / "toy")
 
 
 @pytest.fixture

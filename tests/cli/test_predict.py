@@ -16,7 +16,7 @@ from helpers import request_of, toy_rows, write_csv
 from pyarrow import parquet
 
 import modernbert
-from modernbert.evaluation import stream
+from modernbert.evaluation import predict_file
 from modernbert.evaluation.evaluate import Scorer
 from modernbert.finetuning.finetune import finetune
 from modernbert.runs import RunStore
@@ -188,7 +188,7 @@ def stopped_at(monkeypatch, call: int) -> list[int]:
         answered.append(len(texts))
         return logits(self, texts)
 
-    monkeypatch.setattr(stream, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 16)
     monkeypatch.setattr(Scorer, "logits", counted)
     return answered
 
