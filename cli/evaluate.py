@@ -199,7 +199,7 @@ def evaluate(
                 options.refuse(context, OF_OWN_FILES, why)
             if submit:
                 options.refuse(context, ("split", "max_length"), "has no effect with --submit")
-                written = write_submission(task, source, store, submit, **common)
+                written = write_submission(task, source, submit, **common)
                 show = partial(_show_submission, written, as_json=json)
             else:
                 result = evaluate_model(task, source, store, split=split, max_length=length, **common)

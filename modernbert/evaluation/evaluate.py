@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import auto_max_length, measure, tokenize
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.predict import decide, predict_logits
-from modernbert.evaluation.scoring import example_rows, readable_prediction, score_split
+from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes, were_seen
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.evaluation.trained_task import as_trained
@@ -94,23 +94,6 @@ class Scorer:
         budget = MAX_TOKENS[self.machine.device]
         logits_NC = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
         return logits_NC[:, self.order]
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A loaded classifier."""
-
-    scorer: Scorer
-
-    def predict(self, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
-        """Return, for each text or pair of texts, the `prediction` and `probabilities` of the labels."""
-        rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        found = self.scorer.logits(rows) if rows else ()
-        return [readable_prediction(self.scorer.task, logits_C) for logits_C in found]
-
-    def logits(self, texts: Sequence[str | tuple[str, ...]]) -> np.ndarray:
-        """Return logits, fp32, shape (N, C), in the order of the task's labels."""
-        return self.scorer.logits([(t,) if isinstance(t, str) else tuple(t) for t in texts])
 
 
 def splits_to_score(task: Task, asked: str | None) -> tuple[str, ...]:
@@ -239,7 +222,6 @@ def _record(
 def write_submission(
     task: Task,
     source: ModelSource,
-    store: RunStore,
     folder: Path,
     *,
     data_dir: Path | None = None,
