@@ -110,7 +110,7 @@ def predict_rows(
         records: row number and row.
         origin: where they are from, for messages.
         put: is given each line, and says whether anybody still reads.
-        text, prefix, top, calibrated: as in `stream.predict_file`.
+        text, prefix, top, calibrated: as in `predict_file.predict_file`.
 
     Raises:
         BadData: there are no rows; one has no text, or holds what JSON cannot. Rows before it were put.
