@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,10 @@ from modernbert.wording import counted
 from . import options, output, values
 from .early import check_columns, check_model
 from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.evaluation.evaluate import Scorer
+    from modernbert.evaluation.predict_file import Predicted
 
 
 @with_verbose
@@ -112,7 +116,7 @@ def predict(
         elif out is None:
             _put_rows(scorer, file, text=columns, prefix=prefix or "", **shown)
         else:
-            from modernbert.evaluation.stream import predict_file
+            from modernbert.evaluation.predict_file import predict_file
 
             assert file is not None
             result = predict_file(scorer, file, out, text=columns, prefix=prefix or "", **shown)
@@ -146,7 +150,7 @@ def _require_one(
                         fix="Redirect what is printed (> out.jsonl), or name a file.")  # fmt: skip
 
 
-def _put_rows(scorer: Any, file: Path | None, **more: Any) -> None:
+def _put_rows(scorer: Scorer, file: Path | None, **more: Any) -> None:
     """Print JSON lines as rows are predicted."""
     from modernbert.data.readers import iter_rows
     from modernbert.evaluation.predict_rows import STDIN as NAME
@@ -170,7 +174,7 @@ def _show_prediction(found: dict[str, Any], *, as_json: bool) -> None:
         output.print_table("", ("label", "probability"), rows, right=("probability",))
 
 
-def _show_written(result: Any, *, as_json: bool, replaced: bool) -> None:
+def _show_written(result: Predicted, *, as_json: bool, replaced: bool) -> None:
     if as_json:
         told = {"output": str(result.output), "rows": result.rows, "text": result.text}
         return output.print_json({**told, "truncated": result.truncated, "kept": result.kept})
@@ -180,6 +184,6 @@ def _show_written(result: Any, *, as_json: bool, replaced: bool) -> None:
         output.print_line(f"{result.kept:,} of them had been scored before the last stop")
 
 
-def _truncated(scorer: Any) -> str:
+def _truncated(scorer: Scorer) -> str:
     length = scorer.max_length or scorer.context
     return f"{counted(scorer.truncated, 'text')} longer than {length} tokens: truncated"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from modernbert.errors import BadData, BadOption
 from modernbert.index.paths import KINDS
@@ -19,6 +19,10 @@ from .early import check_columns, check_model
 from .hits import show_hits
 from .progress import watch, with_verbose
 from .screen import one_line
+
+if TYPE_CHECKING:
+    from modernbert.evaluation.embed import Embedder
+    from modernbert.index.build import Indexed
 
 # Heads in their help.
 INDEX, SEARCH = "Index", "Search"
@@ -87,7 +91,7 @@ def index(
     output.print_line(f"Next: mbert search 'what you look for'{where}")
 
 
-def _warn_of(done: Any) -> None:
+def _warn_of(done: Indexed) -> None:
     """Say what was repaired, and what is not in the index."""
     if done.repaired:
         output.print_warning(done.repaired)
@@ -194,7 +198,7 @@ def _embedder(
     runs_dir: Path | None,
     device: str,
     precision: str,
-) -> Any:
+) -> Embedder:
     from modernbert.evaluation.embed import Embedder
     from modernbert.model.locate import locate_model
     from modernbert.runs import RunStore

@@ -19,8 +19,8 @@ from modernbert.data.rows import Rows
 from modernbert.data.task import Task
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.predict_file import require_top, text_columns
 from modernbert.evaluation.scoring import readable_prediction, require_numbers
-from modernbert.evaluation.stream import require_top, text_columns
 from modernbert.evaluation.trained_task import require_as_trained, task_of_head, task_of_run
 from modernbert.evaluation.written_rows import plain
 from modernbert.model.locate import ModelSource

@@ -9,13 +9,13 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from modernbert.connection import connection
 from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums, sha256
 from modernbert.hub import cache_folder, hub_model
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
-from modernbert.network import network
 from modernbert.places import beside
 from modernbert.reading import read_object
 from modernbert.records.record import FinetuneRecord, TrainingRecord
@@ -213,7 +213,7 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
             f"the model '{checkpoint.alias}' is not on this machine and the Hub is out of reach\n"
             f"  bundle folder: {folder or 'none given (--data-dir or MBERT_DATA)'}\n"
             f"  cache:         {cache_folder()} ({checkpoint.hub_id})\n"
-            f"  Hub:           {network().reason}",
+            f"  Hub:           {connection().reason}",
             fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle\n"
             f"A small model that comes with mbert and needs no network: --model {EMBEDDED} "
             "(`mbert demo` shows it)",
