@@ -174,10 +174,7 @@ def _absolute(target: str) -> str:
 def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
     if there:
         return there[0].record.task.kind == "retrieval"
-    try:
-        return resolve(target).is_retrieval
-    except UnknownName:
-        return False
+    return resolve(target).is_retrieval
 
 
 def _seeds(there: Sequence[Outcome]) -> list[int]:

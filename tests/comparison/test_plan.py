@@ -232,3 +232,10 @@ def test_a_file_of_pairs_is_searched(store, tmp_path):
     wanted = Wanted(baselines=("bm25", "tfidf"), models=("minilm",), tasks=(str(pairs),))
     (planned,) = plan_runs(store, [], wanted)
     assert (planned.task, planned.model, planned.is_evaluation) == ("own/faq", "minilm", True)
+
+
+def test_a_task_that_nothing_is_called_is_told_before_anything_is_planned(store):
+    with pytest.raises(UnknownName, match="'glue/rt'"):
+        plan_runs(store, [], Wanted(("tfidf",), ("glue/rt",)))
+    with pytest.raises(UnknownName, match="'retrieval/scifat'"):
+        plan_runs(store, [], Wanted(("bm25",), ("retrieval/scifat",), ("modernbert-nano",)))
