@@ -106,7 +106,8 @@ def fit_words(model: Any, pieces: Pieces, targets: Targets, check_stop: Callable
             states_VD = encoder.final_norm(encoder.embeddings.norm(weight_VD))
             distance, others = losses(F.normalize(means(states_VD, pieces, numbers)), targets.of(numbers))
             optimizer.zero_grad()
-            ((distance + NEIGHBOURS * others) / len(numbers)).backward()
+            loss = (distance + NEIGHBOURS * others) / len(numbers)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             now.advance(len(numbers))
