@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,12 @@ from modernbert.ranges import Range
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.evaluation.evaluate import Scorer
+    from modernbert.evaluation.predict_file import Predicted
 
 
 @with_verbose
@@ -84,6 +89,8 @@ def predict(
     _require_one(context, file, text, out, model)
     columns = tuple(text_col or ())
     replaced = out is not None and out.exists()
+    check_model(model, runs_dir)
+    check_columns(file, columns)
     with watch(quiet=json):
         from modernbert.model.locate import locate_model
         from modernbert.model.tagger import is_tagger
@@ -143,8 +150,8 @@ class _Given:
 def _classify(source: Any, given: _Given, *, top: int, calibrated: bool) -> tuple[Any, Any]:
     """Predict labels of texts; return the loaded model, and the prediction or what was written."""
     from modernbert.evaluation.evaluate import Scorer, trained_length
+    from modernbert.evaluation.predict_file import predict_file
     from modernbert.evaluation.predict_rows import predict_rows, predict_texts, task_of_texts
-    from modernbert.evaluation.stream import predict_file
     from modernbert.evaluation.temperature import require_temperature
     from modernbert.evaluation.trained_task import task_to_predict
 
@@ -216,7 +223,7 @@ def _show_entities(entities: list[dict[str, Any]]) -> None:
     output.print_table("", columns, rows, right=("start", "end", "confidence"))
 
 
-def _show_written(result: Any, *, as_json: bool, replaced: bool) -> None:
+def _show_written(result: Predicted, *, as_json: bool, replaced: bool) -> None:
     if as_json:
         told = {"output": str(result.output), "rows": result.rows, "text": result.text}
         return output.print_json({**told, "truncated": result.truncated, "kept": result.kept})
@@ -226,6 +233,6 @@ def _show_written(result: Any, *, as_json: bool, replaced: bool) -> None:
         output.print_line(f"{result.kept:,} of them had been scored before the last stop")
 
 
-def _truncated(scorer: Any) -> str:
+def _truncated(scorer: Scorer) -> str:
     length = scorer.max_length or scorer.context
     return f"{counted(scorer.truncated, 'text')} longer than {length} tokens: truncated"

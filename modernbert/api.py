@@ -11,26 +11,24 @@ from modernbert.comparison.results import Comparison
 from modernbert.data.targets import resolve
 from modernbert.data.task import Kind
 from modernbert.errors import BadOption
-from modernbert.evaluation.classifier import Classifier
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.embed_file import Embedded, embed_file
 from modernbert.evaluation.evaluate import EvaluationResult, Scorer, evaluate_model, trained_length
+from modernbert.evaluation.loaded import Classifier, load_model
+from modernbert.evaluation.predict_file import Predicted, predict_file
 from modernbert.evaluation.retrieval_record import RetrievalResult
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
-from modernbert.evaluation.stream import Predicted, predict_file
 from modernbert.evaluation.tag_file import tag_file
 from modernbert.evaluation.tagging import Tagger, evaluate_tagger
 from modernbert.evaluation.temperature import require_temperature
-from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
+from modernbert.evaluation.trained_task import task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.finetuning.finetune import TrainedRun
 from modernbert.finetuning.finetune import finetune as train
 from modernbert.finetuning.prepare import require_settings
-from modernbert.model.locate import ModelSource, locate_model
-from modernbert.model.pretrained import load_config
+from modernbert.model.locate import locate_model
 from modernbert.model.tagger import is_tagger
-from modernbert.records.record import TrainingRecord
-from modernbert.runs import RunStore, read_run
+from modernbert.runs import RunStore
 from modernbert.settings.forms import given_settings
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Observe
@@ -126,15 +124,15 @@ def evaluate(
     Raises:
         MbertError: the labels are hidden, the model has no head for the task, or the data cannot be read.
     """
-    store = _store(runs_dir)
+    store, tasks, named = _store(runs_dir), retrieval_tasks(str(target)), resolve(str(target), hub=False)
+    if (text or label or cluster) and (tasks or not named.is_own):
+        what = "is searched" if tasks else "has columns of its own"
+        raise BadOption(f"text, label and cluster are for labelled files of your own, and {target} {what}")
     source = locate_model(model, store=store, data_dir=_path(data_dir))
     common: dict[str, Any] = {"data_dir": _path(data_dir), "device": device, "precision": precision}
-    if tasks := retrieval_tasks(str(target)):
-        if text or label or cluster:
-            raise BadOption(f"text, label and cluster are for labelled texts, and {target} is searched")
+    if tasks:
         search = SearchOptions(max_length=max_length, cache=VectorCache.default())
         return evaluate_tasks(tasks, source, store, search, split=split, **common)
-    named = resolve(str(target), hub=False)
     if named.is_own and (named.form == "tagged" or is_tagger(source)):
         if split or cluster:
             raise BadOption(f"split and cluster are for labelled texts, and {target} is of tagged words")
@@ -278,20 +276,7 @@ def load(
         MbertError: the model cannot be found or read.
     """
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
-    if is_tagger(source):
-        return Tagger(source, max_length=max_length, device=device, precision=precision)
-    if not _has_labels(source):
-        return Embedder(source, max_length=max_length, device=device, precision=precision)
-    task = task_of_run(read_run(source.run)) if source.run else task_of_head(source, text=("text",))
-    length = max_length or trained_length(source)
-    return Classifier(Scorer(source, task, max_length=length, device=device, precision=precision))
-
-
-def _has_labels(source: ModelSource) -> bool:
-    if source.run and isinstance(record := read_run(source.run), TrainingRecord):
-        return record.task.kind in ("single_label", "multi_label", "regression")
-    made = load_config(source.folder).architectures or [""]
-    return str(made[0]).endswith("ForSequenceClassification")
+    return load_model(source, max_length=max_length, device=device, precision=precision)
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def _quarters(by: str, values_N: np.ndarray, shown: str) -> list[tuple[str, str,
     return parts
 
 
-def texts_of(outcome: Outcome) -> list[str] | None:
+def example_texts(outcome: Outcome) -> list[str] | None:
     """Return the text of every example (or query) in the outcome's order; None if it cannot be had any more.
 
     Data that has changed since counts as gone: rows are found by number.
@@ -158,8 +158,7 @@ def _queries(outcome: Outcome) -> dict[str, str] | None:
     request, kept = _request(outcome), outcome.record.data.splits[outcome.split]
     if outcome.record.kind == "finetune":
         return _held_out(request, outcome.split, kept.fingerprint)
-    kind, _, place = kept.found_in.partition(" ")
-    target = place if kind in ("folder", "file") else request.target
+    target = kept.place if kept.place != kept.found_in else request.target
     folder = Path(request.data_dir) if request.data_dir else None
     for task in retrieval_tasks(target):
         loaded = load_collection(task, outcome.split, folder)

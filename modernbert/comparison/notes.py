@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from modernbert.comparison.agreement import selection
+from modernbert.comparison.comparability import selection
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import ModelScores
 from modernbert.evaluation.metrics import METRICS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.connection import connection
 from modernbert.data.choices import rarer_class, usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
@@ -14,10 +15,10 @@ from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
 from modernbert.data.splits import hash_split
-from modernbert.data.task import FileData, Kind, Task
+from modernbert.data.targets import is_own_data
+from modernbert.data.task import FileData, Kind, Task, own_name
 from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
-from modernbert.network import network
 from modernbert.wording import counted
 
 VALIDATION_SHARE = 0.1
@@ -40,16 +41,6 @@ class OwnData:
     kind: Kind | None = None
     cluster: str | None = None
     fold: tuple[int, int] | None = None
-
-
-def is_own_data(target: str) -> bool:
-    """Is `target` a file, a folder, or a name with a suffix that mbert reads, not a task's name?"""
-    return Path(target).exists() or Path(target).suffix.lower() in SUFFIXES
-
-
-def own_name(path: str) -> str:
-    """Return the name of the task that a file or folder makes."""
-    return f"own/{Path(path).stem}"
 
 
 def own_task(data: OwnData) -> tuple[Task, list[str]]:
@@ -83,7 +74,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
             + (", or train for search with --kind retrieval." if len(columns.text) == 2 else "."),
         )
     task = Task(
-        name=own_name(data.path),
+        name=own_name(Path(data.path)),
         summary=f"own data from {data.path}",
         kind=found.kind,
         text=columns.text,
@@ -122,7 +113,7 @@ def read_own(data: OwnData) -> dict[str, Rows]:
     path = Path(data.path)
     if path.is_dir():
         splits = _read_folder(path)
-    elif path.exists() or path.suffix.lower() in SUFFIXES:
+    elif is_own_data(data.path):
         splits = {"train": read_rows(path)}
     else:
         splits = read_hub_data(data.path)
@@ -164,7 +155,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
     except NotAvailable as error:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
-            f"  Hub: {network().reason}",
+            f"  Hub: {connection().reason}",
             fix=did_you_mean(repo, (task.name for task in all_tasks()))
             + "The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None

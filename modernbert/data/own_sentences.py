@@ -9,11 +9,12 @@ from typing import Any
 
 from modernbert.data.conll import SUFFIXES as CONLL
 from modernbert.data.entities import every_tag
-from modernbert.data.own import SPLIT_NAMES, VALIDATION_SHARE, OwnData, own_name, read_own, split_file
+from modernbert.data.own import SPLIT_NAMES, VALIDATION_SHARE, OwnData, read_own, split_file
 from modernbert.data.readers import iter_rows
 from modernbert.data.rows import Rows
 from modernbert.data.sentences import Form, Sentences, TokenTask, form_of, is_span, labels_in, read_sentences
 from modernbert.data.splits import hash_split, split_keys
+from modernbert.data.task import own_name
 from modernbert.errors import BadData, BadOption
 from modernbert.wording import counted
 
@@ -70,7 +71,7 @@ def token_task(data: OwnData) -> tuple[TokenTask, list[str]]:
         splits, notes = made | {n: r for n, r in splits.items() if n != "train"}, [*notes, note]
     ordered = {name: splits[name] for name in SPLIT_NAMES if name in splits}
     task = TokenTask(
-        name=own_name(data.path),
+        name=own_name(Path(data.path)),
         summary=f"own data from {data.path}",
         text=text,
         label=label,

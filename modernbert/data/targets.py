@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from modernbert.data.collection import is_collection
-from modernbert.data.own import is_own_data
 from modernbert.data.own_sentences import is_tagged
 from modernbert.data.pairs import is_pairs_file
+from modernbert.data.readers import SUFFIXES
 from modernbert.data.registry import AnyTask, families, find_tasks
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.task import Task
@@ -98,6 +98,11 @@ def resolve(name: str, *, kind: str | None = None, hub: bool = True) -> Target:
             raise BadOption(f"--kind tokens is for files and folders, and there is none called {name}")
         return Target(name, "hub")
     return Target(name, "tasks", tuple(find_tasks(name)))
+
+
+def is_own_data(name: str) -> bool:
+    """Is `name` a file or a folder, there or gone, not a task's name?"""
+    return Path(name).exists() or Path(name).suffix.lower() in SUFFIXES
 
 
 def _form_of(path: Path, kind: str | None) -> Form:

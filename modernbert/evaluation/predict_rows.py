@@ -19,8 +19,8 @@ from modernbert.data.rows import Rows
 from modernbert.data.task import Task
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.predict_file import require_top, text_columns
 from modernbert.evaluation.scoring import readable_prediction, require_numbers
-from modernbert.evaluation.stream import require_top, text_columns
 from modernbert.evaluation.trained_task import require_as_trained, task_of_head, task_of_run
 from modernbert.evaluation.written_rows import plain
 from modernbert.model.locate import ModelSource
@@ -113,7 +113,7 @@ def predict_rows(
         records: row number and row.
         origin: where they are from, for messages.
         put: is given each line, and says whether anybody still reads.
-        text, prefix, top, calibrated: as in `stream.predict_file`.
+        text, prefix, top, calibrated: as in `predict_file.predict_file`.
 
     Raises:
         BadData: there are no rows; one has no text, or holds what JSON cannot. Rows before it were put.

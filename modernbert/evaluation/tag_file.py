@@ -17,15 +17,15 @@ from modernbert.data.rows import Rows
 from modernbert.data.sentences import Sentence, read_sentences
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.kept_logits import KeptLogits
+from modernbert.evaluation.predict_file import CHUNK_ROWS, Predicted
 from modernbert.evaluation.predict_rows import CHUNK_ROWS as FEW_ROWS
 from modernbert.evaluation.predict_rows import line_of
 from modernbert.evaluation.rows import Unchanged, chunks_of_rows, find_columns, require_other_file
-from modernbert.evaluation.stream import CHUNK_ROWS, Predicted
 from modernbert.evaluation.tagging import PREDICTION, Tagger
 from modernbert.evaluation.written_rows import JsonLines
 from modernbert.files import atomic_file
 from modernbert.runs import read_run
-from modernbert.versions import versions
+from modernbert.version import versions
 
 
 def tag_rows(

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from modernbert.data.entities import OUTSIDE, as_iob2
-from modernbert.data.own import own_name
 from modernbert.data.own_sentences import columns_of
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.sentences import Sentence, Sentences, TokenTask, labels_in, read_sentences
 from modernbert.data.tagged_check import check_sentences
+from modernbert.data.task import own_name
 from modernbert.data.word_tokens import WordTokens, tokenize_words
 from modernbert.errors import BadOption
 from modernbert.evaluation.entities import Entities, entities_of, entity_rows, score_entities
@@ -37,7 +37,7 @@ from modernbert.records.scores import SplitScores
 from modernbert.records.settings import ScoringSettings
 from modernbert.records.training import StoredMachine
 from modernbert.runs import RunStore, read_run, write_run
-from modernbert.versions import versions
+from modernbert.version import versions
 
 SPLIT = "test"
 # The new column of a prediction; its cells are lists of these.
@@ -158,7 +158,7 @@ def _task_of(source: ModelSource, path: Path, text: tuple[str, ...], label: str 
     else:
         columns = columns_of(rows, text, label)
     return TokenTask(
-        name=own_name(str(path)),
+        name=own_name(path),
         summary=f"own data from {path}",
         text=columns[0],
         label=columns[1],

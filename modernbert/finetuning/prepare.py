@@ -30,9 +30,10 @@ from modernbert.settings.config import (
 )
 from modernbert.settings.sections import RetrievalConfig
 from modernbert.training.classification import prepare_labelled
-from modernbert.training.inputs import Inputs, Request, limited, require_context, settle
+from modernbert.training.inputs import Inputs, Request, limited, require_context
 from modernbert.training.resolve import load_training_splits, own_data, resolve_task
 from modernbert.training.retrieval import RetrievalInputs
+from modernbert.training.setup import set_up
 from modernbert.training.tagging import is_tagging, prepare_tagging
 from modernbert.wording import counted
 
@@ -146,7 +147,7 @@ def prepare_retrieval(
         ids = list(train.queries)
         train = train.only([ids[i] for i in limited(len(ids), request.limit)])
         notes = [*notes, f"training on {counted(len(train.queries), 'query', 'queries')} only (--limit)"]
-    settings, more = settle(
+    settings, more = set_up(
         request, task.name, source, store, train_rows=len(train.queries), base=RetrievalTrainingConfig()
     )
     config = settings.config

@@ -14,7 +14,7 @@ from torch import nn
 from modernbert.data.entities import OUTSIDE, is_tag
 from modernbert.errors import BadModel
 from modernbert.model import pretrained
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.encoder import base_of, is_modernbert, modernbert_hidden, padded_inputs
 from modernbert.model.loading import HEAD_NAMES, LoadedClassifier
 from modernbert.model.locate import ModelSource
@@ -33,7 +33,7 @@ class PackedTagger(nn.Module):
     a padded batch.
     """
 
-    def __init__(self, model: Any, attention: Choice | None = None) -> None:
+    def __init__(self, model: Any, attention: ChosenBackend | None = None) -> None:
         """Wrap a model; `attention` is chosen by device and precision when not given."""
         super().__init__()
         self.model = model

@@ -45,6 +45,11 @@ class Split(Part):
     documents: Count | None = None
 
     @property
+    def place(self) -> str:
+        """Where own data lay: a path (retrieval's follows a word); else `found_in`."""
+        return self.found_in.removeprefix("folder ").removeprefix("file ")
+
+    @property
     def part_of_rows(self) -> str:
         """How many rows were used, of how many; empty when all were."""
         return "" if self.used in (None, self.rows) else f"{self.used} of {self.rows}"

@@ -10,7 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from modernbert.comparison.analysis import Group, confidence_of, disagreement, extremes, is_right, texts_of
+from modernbert.comparison.analysis import (
+    Group,
+    confidence_of,
+    disagreement,
+    example_texts,
+    extremes,
+    is_right,
+)
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import Contrast
 from modernbert.comparison.tables import Table
@@ -56,7 +63,7 @@ def wrongness(outcome: Outcome) -> np.ndarray:
 
 def error_section(outcomes: Sequence[Outcome], *, texts: bool = True) -> Section:
     """Return the worst answers of a run, or of each of its ways of searching, the worst first."""
-    known = texts_of(outcomes[0]) if texts else None
+    known = example_texts(outcomes[0]) if texts else None
     order = ORDER[outcomes[0].record.task.kind]
     tables = tuple(_worst(outcome, known) for outcome in outcomes)
     return Section("Worst errors", f"{order} {_missing_texts(known)}".strip(), tables=tables)
@@ -75,7 +82,7 @@ def against(contrast: Contrast, outcomes: Mapping[str, Outcome], styles: Styles,
     """Return where one model is right and the other is not, or where it gains and loses most."""
     first, second = outcomes[contrast.model], outcomes[contrast.baseline]
     title = f"{contrast.model} against {contrast.baseline}"
-    texts = texts_of(first) if shown else None
+    texts = example_texts(first) if shown else None
     if first.record.task.kind in ("retrieval", "regression", "tokens"):
         return _gains(title, first, second, texts, styles)
     lengths = None if texts is None else np.array([len(text) for text in texts])

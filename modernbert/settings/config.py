@@ -18,20 +18,22 @@ from modernbert.settings.fields import (
     describe,
     require,
 )
-from modernbert.settings.sections import (
-    ClassesConfig,
-    DataConfig,
-    EvaluationConfig,
-    LoraConfig,
+from modernbert.settings.pretraining import (
     MaskingConfig,
-    MemoryConfig,
-    ModelConfig,
-    OptimizerConfig,
     PretrainingDataConfig,
     PretrainingEvaluationConfig,
     PretrainingModelConfig,
     PretrainingOptimizerConfig,
     PretrainingScheduleConfig,
+)
+from modernbert.settings.sections import (
+    ClassesConfig,
+    DataConfig,
+    EvaluationConfig,
+    LoraConfig,
+    MemoryConfig,
+    ModelConfig,
+    OptimizerConfig,
     RetrievalConfig,
     RunConfig,
     ScheduleConfig,

@@ -39,10 +39,11 @@ from modernbert.records.data import Data, Split, StoredReport
 from modernbert.records.scores import SplitScores
 from modernbert.runs import RunStore
 from modernbert.settings.config import TokenTrainingConfig, TrainingConfig
-from modernbert.training.inputs import Inputs, Job, Request, limited, require_context, settle, trainable
+from modernbert.training.inputs import Inputs, Job, Request, limited, require_context, trainable
 from modernbert.training.objectives import IGNORED, PerExample, token_cross_entropy
 from modernbert.training.reports import Evaluation
 from modernbert.training.resolve import own_data
+from modernbert.training.setup import set_up
 from modernbert.training.signals import StopRequest
 from modernbert.wording import counted
 
@@ -134,7 +135,7 @@ def prepare_tagging(request: Request, store: RunStore) -> TaggingInputs:
     if request.limit:
         train = sentences["train"] = train.take(limited(len(train), request.limit))
         notes.append(f"training on {counted(len(train), 'row')} only (--limit)")
-    settings, more = settle(
+    settings, more = set_up(
         request, task.name, source, store, train_rows=len(train), base=TokenTrainingConfig()
     )
     tokenizer = load_tokenizer(source)

@@ -31,7 +31,7 @@ from modernbert.training.tagging import is_tagging, longest_of
 COUNTED_WITH = f"tokens are counted with the tokenizer of {EMBEDDED}; --model names another"
 
 
-def inspect_data(
+def data_report(
     own: OwnData, *, model: str | None, max_length: int, data_dir: Path | None, store: RunStore
 ) -> tuple[DataReport, list[str]]:
     """Return the report and what was guessed.
