@@ -14,7 +14,7 @@ from modernbert.comparison.comparability import HANDLING
 from modernbert.comparison.identity import LORA, LORA_SETTINGS, METHOD_SETTINGS, RANDOM, ModelId, is_named
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.own_data import is_on, task_name
-from modernbert.data.own_sentences import is_tagged
+from modernbert.data.tagged_files import is_tagged
 from modernbert.data.targets import is_own_data, resolve
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS

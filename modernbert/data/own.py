@@ -14,6 +14,7 @@ from modernbert.data.folds import FOLD, keys_and_strata, split_fold
 from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
+from modernbert.data.split_files import SPLIT_NAMES, split_file
 from modernbert.data.splits import hash_split
 from modernbert.data.targets import is_own_data
 from modernbert.data.task import FileData, Kind, Task, own_name
@@ -22,11 +23,6 @@ from modernbert.hub import hub_data
 from modernbert.wording import counted
 
 VALIDATION_SHARE = 0.1
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,15 +117,6 @@ def read_own(data: OwnData) -> dict[str, Rows]:
         if extra is not None:
             splits[name] = read_rows(extra)
     return splits
-
-
-def split_file(folder: Path, split: str) -> Path | None:
-    """Return a folder's file of a split, if it has one. Raises BadData for two."""
-    names = SPLIT_NAMES[split]
-    found = [p for p in sorted(folder.iterdir()) if p.stem in names and p.suffix.lower() in SUFFIXES]
-    if len(found) > 1:
-        raise BadData(f"two files for '{split}': {found[0].name} and {found[1].name}", where=str(folder))
-    return found[0] if found else None
 
 
 def _read_folder(folder: Path) -> dict[str, Rows]:

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from modernbert.data.conll import SUFFIXES as CONLL
 from modernbert.data.entities import every_tag
-from modernbert.data.own import SPLIT_NAMES, VALIDATION_SHARE, OwnData, read_own, split_file
-from modernbert.data.readers import iter_rows
+from modernbert.data.own import VALIDATION_SHARE, OwnData, read_own
 from modernbert.data.rows import Rows
-from modernbert.data.sentences import Form, Sentences, TokenTask, form_of, is_span, labels_in, read_sentences
+from modernbert.data.sentences import Sentences, TokenTask, form_of, labels_in, read_sentences
+from modernbert.data.split_files import SPLIT_NAMES
 from modernbert.data.splits import hash_split, split_keys
+from modernbert.data.tagged_files import USUAL, usual_columns
 from modernbert.data.task import own_name
 from modernbert.errors import BadData, BadOption
 from modernbert.wording import counted
-
-# Usual names of columns, by what the first one holds.
-USUAL: dict[Form, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "words": (("tokens", "words"), ("tags", "ner_tags", "labels")),
-    "text": (("text", "sentence"), ("spans", "entities")),
-}
-# Rows of a file that are looked at, to tell what it is.
-LOOKED_AT = 1_000
-
-
-def is_tagged(path: Path) -> bool:
-    """Does a file (or a folder's training file) hold words with tags or texts with spans, by its columns?"""
-    file = split_file(path, "train") if path.is_dir() else path
-    if file is None or not file.is_file():
-        return False
-    if file.suffix.lower() in CONLL:
-        return True
-    if file.suffix.lower() not in (".jsonl", ".parquet"):
-        return False
-    records = iter_rows(file)
-    first = list(itertools.islice(records, 1))
-    if not any(_has_usual(row, form) for _, row in first for form in USUAL):
-        return False
-    rows = Rows.from_records([*first, *itertools.islice(records, LOOKED_AT)], str(file))
-    return _usual_columns(rows) is not None
 
 
 def token_task(data: OwnData) -> tuple[TokenTask, list[str]]:
@@ -103,7 +77,7 @@ def columns_of(rows: Rows, text: Sequence[str] = (), label: str | None = None) -
         raise BadOption("tagged words have one text column", fix="Give --text-col once.")
     if text and label:
         return text[0], label
-    found = _usual_columns(rows)
+    found = usual_columns(rows)
     if found is None and not (text or label):
         raise BadData(
             f"no columns of tagged words; the columns are {', '.join(rows.columns)}",
@@ -120,26 +94,6 @@ def text_column(columns: Mapping[str, Sequence[Any]], trained: str) -> str | Non
     """Return the column to tag: the one that the model was trained on, else one of a usual name."""
     usual = (*USUAL["words"][0], *USUAL["text"][0])
     return next((name for name in (trained, *usual) if name in columns), None)
-
-
-def _has_usual(columns: Iterable[str], form: Form) -> bool:
-    return all({*columns} & {*names} for names in USUAL[form])
-
-
-def _usual_columns(rows: Rows) -> tuple[str, str] | None:
-    for form, (texts, labels) in USUAL.items():
-        text = next((name for name in texts if name in rows.columns), None)
-        label = next((name for name in labels if name in rows.columns), None)
-        if text and label and all(form_of(cell) == form for cell in rows.columns[text]):
-            cells = rows.columns[label]
-            if all(isinstance(cell, list) for cell in cells) and (form == "words" or _any_span(cells)):
-                return text, label
-    return None
-
-
-def _any_span(cells: Iterable[Any]) -> bool:
-    """Is any item of these lists a span? Lists of names are labels of whole texts."""
-    return any(is_span(one) or (isinstance(one, dict) and "start" in one) for cell in cells for one in cell)
 
 
 def _hold_out(train: Sentences) -> tuple[dict[str, Rows], str]:

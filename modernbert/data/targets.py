@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from modernbert.data.collection import is_collection
-from modernbert.data.own_sentences import is_tagged
 from modernbert.data.pairs import is_pairs_file
 from modernbert.data.readers import SUFFIXES
 from modernbert.data.registry import AnyTask, families, find_tasks
 from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.tagged_files import is_tagged
 from modernbert.data.task import Task
 from modernbert.errors import BadOption
 from modernbert.places import no_such_file

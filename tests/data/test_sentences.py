@@ -12,9 +12,10 @@ from pyarrow import parquet
 from modernbert.data.conll import iter_conll
 from modernbert.data.entities import Span, as_iob2, spans_of, tags_of
 from modernbert.data.own import OwnData
-from modernbert.data.own_sentences import is_tagged, token_task
+from modernbert.data.own_sentences import token_task
 from modernbert.data.rows import Rows
 from modernbert.data.sentences import read_sentences, words_of
+from modernbert.data.tagged_files import is_tagged
 from modernbert.data.targets import resolve
 from modernbert.errors import BadData, BadOption
 
