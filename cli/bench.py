@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,6 +14,9 @@ from modernbert.ranges import Range
 
 from . import options, output, values
 from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.benchmark.bench import BenchResult
 
 BAR = 30
 WIDTH = 120
@@ -96,7 +99,7 @@ def bench(
         output.print_written(svg, "picture", replaced=replaced)
 
 
-def _facts(result: Any) -> dict[str, object]:
+def _facts(result: BenchResult) -> dict[str, object]:
     machine = result.machine
     facts: dict[str, object] = {}
     facts["model"] = f"{result.model} ({result.parameters / 1e6:.1f} million parameters)"
@@ -113,7 +116,7 @@ def _facts(result: Any) -> dict[str, object]:
     return facts
 
 
-def picture(result: Any) -> RenderableType:
+def picture(result: BenchResult) -> RenderableType:
     """Return throughput as bars, and beside them speed-up and memory."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, right in (
@@ -156,7 +159,7 @@ def bar(share: float) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def to_svg(result: Any) -> str:
+def to_svg(result: BenchResult) -> str:
     """Return the picture as an SVG that asks the network for nothing (rich's own fetches a font)."""
     svg = output.svg(picture(result), f"mbert bench: {result.model}", WIDTH)
     return re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)

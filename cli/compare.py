@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from modernbert.activity import phase
 from modernbert.errors import BadOption
@@ -11,6 +11,11 @@ from modernbert.ranges import Range
 
 from . import options, output, values
 from .progress import Training, watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.comparison.plan import Wanted
+    from modernbert.comparison.results import Comparison
+    from modernbert.runs import RunStore
 
 RECIPES = ("default", "paper")
 # Of a difference in a metric that may be in the unit of prices.
@@ -137,7 +142,7 @@ def compare(
             raise BadOption(f"{name} is a model's folder, and runs are compared", fix=fix)
     with watch(quiet=json):
         from modernbert.comparison.compare import compare as compare_runs
-        from modernbert.comparison.missing import Wanted
+        from modernbert.comparison.plan import Wanted
         from modernbert.model.device import choose_machine
 
         choose_machine(device, precision)  # a wrong name is told also when nothing needs a device
@@ -165,26 +170,26 @@ def compare(
     show_comparison(found, seeds=show_seeds)
 
 
-def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[str]:
+def _make_missing(store: RunStore, wanted: Wanted, *, yes: bool, quiet: bool) -> list[str]:
     """Say what is missing and how long it will take, ask, and make it."""
-    from modernbert.comparison.collection import collect
-    from modernbert.comparison.filling import fill
-    from modernbert.comparison.missing import missing_cells, one_at_a_time, total_minutes, up_to_date
+    from modernbert.comparison.collect import collect
+    from modernbert.comparison.execute import execute
+    from modernbert.comparison.plan import one_at_a_time, plan_runs, total_minutes, up_to_date
 
     with watch(quiet=quiet), phase("looking for missing runs"):
         known = store.names()
-        cells = missing_cells(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
-    if not cells:
+        plan = plan_runs(store, collect(store, wanted.runs, wanted.baselines)[0], wanted)
+    if not plan:
         return []
     rows = [
-        (cell.task, cell.model, cell.seed, "unknown" if cell.minutes is None else f"{cell.minutes:.1f}")
-        for cell in cells
+        (run.task, run.model, run.seed, "unknown" if run.minutes is None else f"{run.minutes:.1f}")
+        for run in plan
     ]
-    minutes, unknown = total_minutes(cells)
+    minutes, unknown = total_minutes(plan)
     more = f", and {unknown} of unknown duration" if unknown else ""
     if not quiet:
         output.print_table("missing runs", ("task", "model", "seed", "minutes"), rows, right=("minutes",))
-    output.print_line(f"missing runs: {len(cells)}, about {minutes:.0f} min{more}", error=True)
+    output.print_line(f"missing runs: {len(plan)}, about {minutes:.0f} min{more}", error=True)
     otherwise = "Add --yes to make them, or --finished to compare what there is."
     output.ask("Make them now?", yes=yes, otherwise=otherwise)
     names: list[str] = []
@@ -195,21 +200,21 @@ def _make_missing(store: Any, wanted: Any, *, yes: bool, quiet: bool) -> list[st
         )
 
     with one_at_a_time(store, on_wait), watch(quiet=quiet) as watched:
-        for number, cell in enumerate(cells, start=1):
-            seed = "" if cell.seed is None else f", seed {cell.seed}"
-            now = up_to_date(cell, store, [*known, *names])
+        for number, planned in enumerate(plan, start=1):
+            seed = "" if planned.seed is None else f", seed {planned.seed}"
+            now = up_to_date(planned, store, [*known, *names])
             there = f": {now} exists already" if isinstance(now, str) else ""
-            said = f"\n{number} of {len(cells)}: {cell.task}, {cell.model}{seed}{there}"
+            said = f"\n{number} of {len(plan)}: {planned.task}, {planned.model}{seed}{there}"
             output.print_line(said, error=True)
             if isinstance(now, str):
                 names.append(now)
                 continue
-            with phase(f"{cell.task}, {cell.model}{seed}"):
-                names.append(fill(now, store, Training(watched).observe))
+            with phase(f"{planned.task}, {planned.model}{seed}"):
+                names.append(execute(now, store, Training(watched).observe))
     return names
 
 
-def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> None:
+def _write(found: Comparison, store: RunStore, out: Path, *, seeds: bool, texts: bool) -> None:
     import json
 
     from modernbert.comparison.tables import write_tables
@@ -227,7 +232,7 @@ def _write(found: Any, store: Any, out: Path, *, seeds: bool, texts: bool) -> No
         file.write(text)
 
 
-def show_comparison(found: Any, *, seeds: bool) -> None:
+def show_comparison(found: Comparison, *, seeds: bool) -> None:
     """Print all tables of a comparison, each with its notes."""
     from modernbert.comparison.tables import comparison_tables
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from modernbert.errors import BadOption
 
 from . import options, output, values
 from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.data.check import DataReport
+    from modernbert.label_errors import LabelErrors
 
 app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 
@@ -67,7 +71,7 @@ def check(
         raise BadOption("--max-length applies only with --model")
     with watch(quiet=json):
         from modernbert.data.own import OwnData
-        from modernbert.inspection import inspect_data
+        from modernbert.data_check import data_report
         from modernbert.runs import RunStore
 
         own = OwnData(
@@ -79,7 +83,7 @@ def check(
             kind=kind,  # type: ignore[arg-type]
         )
         store = RunStore.at(runs_dir)
-        report, notes = inspect_data(
+        report, notes = data_report(
             own, model=model, max_length=max_length or 0, data_dir=data_dir, store=store
         )
         errors = None
@@ -101,7 +105,7 @@ def check(
 SHOWN, LONGEST_TEXT = 10, 60
 
 
-def show_label_errors(errors: Any, out: Path | None) -> None:
+def show_label_errors(errors: LabelErrors, out: Path | None) -> None:
     """Print the likeliest label errors."""
     title = f"\n{len(errors.found):,} of {errors.rows:,} labels are likely wrong, by {errors.by}"
     rows = [
@@ -124,7 +128,7 @@ def show_label_errors(errors: Any, out: Path | None) -> None:
         output.print_line(f"{len(errors.found) - SHOWN:,} more: write all to a file with -o labels.csv")
 
 
-def show_report(report: Any, notes: list[str]) -> None:
+def show_report(report: DataReport, notes: list[str]) -> None:
     """Print a data report."""
     for note in notes:
         output.print_line(note)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from modernbert.evaluation.shown import interval_text
 from modernbert.wording import counted
 
 from . import options, output
 from .progress import Training, watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.demo import DemoResult
 
 
 @with_verbose
@@ -25,7 +28,7 @@ def demo(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
     show_demo(found)
 
 
-def show_demo(found: Any) -> None:
+def show_demo(found: DemoResult) -> None:
     """Print what the trained model finds beside the others, and what to do next."""
     rows = []
     for system in found.systems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,8 +15,15 @@ from modernbert.ranges import LENGTHS
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
 from .scores import show_scores
+
+if TYPE_CHECKING:
+    from modernbert.data.retrieval_task import RetrievalTask
+    from modernbert.evaluation.embed import Estimate
+    from modernbert.evaluation.evaluate import EvaluationResult
+    from modernbert.evaluation.retrieval_record import RetrievalResult
 
 # What retrieval is evaluated with when no model is named: the catalogue's ModernBERT that was made for it.
 FOR_RETRIEVAL = "gte-modernbert-base"
@@ -142,13 +149,17 @@ def evaluate(
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
     from modernbert.data.targets import resolve
 
-    named = resolve(target, hub=False)  # a wrong name is told before torch is imported, which takes seconds
+    named = resolve(target, hub=False)
+    check_model(model, runs_dir)
+    check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import evaluate_model, write_submission
         from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+        from modernbert.evaluation.tagging import evaluate_tagger
         from modernbert.evaluation.trained_task import task_to_score
         from modernbert.evaluation.vectors import VectorCache
         from modernbert.model.locate import locate_model
+        from modernbert.model.tagger import is_tagger
         from modernbert.runs import RunStore
 
         store = RunStore.at(runs_dir)
@@ -182,15 +193,20 @@ def evaluate(
             if model is None:
                 raise BadOption("which model? Give one that was fine-tuned", fix="Give --model RUN.")
             source = locate_model(model, store=store, data_dir=data_dir)
-            if task is None:
-                columns: dict[str, Any] = {"text": tuple(text_col or ()), "label": label_col}
-                task = task_to_score(source, Path(target), cluster=cluster, **columns)
-            else:
+            if task is not None:
                 why = f"applies only to your own files, and {target} has columns of its own"
                 options.refuse(context, OF_OWN_FILES, why)
+            columns: dict[str, Any] = {"text": tuple(text_col or ()), "label": label_col}
+            if task is None and (named.form == "tagged" or is_tagger(source)):
+                options.refuse(context, ("split", "submit", "cluster"), "has no effect on tagged words")
+                columns |= {"device": device, "precision": precision, "max_length": length}
+                result = evaluate_tagger(source, Path(target), store, **columns)
+                return show_evaluation(result, as_json=json)
+            if task is None:
+                task = task_to_score(source, Path(target), cluster=cluster, **columns)
             if submit:
                 options.refuse(context, ("split", "max_length"), "has no effect with --submit")
-                written = write_submission(task, source, store, submit, **common)
+                written = write_submission(task, source, submit, **common)
                 show = partial(_show_submission, written, as_json=json)
             else:
                 result = evaluate_model(task, source, store, split=split, max_length=length, **common)
@@ -198,7 +214,7 @@ def evaluate(
     show()
 
 
-def _tell_time(task: str, estimate: Any) -> None:
+def _tell_time(task: str, estimate: Estimate) -> None:
     if estimate.seconds > WORTH_TELLING:
         output.print_line(f"{task}: {estimate}", error=True)
 
@@ -209,7 +225,9 @@ def _show_submission(written: Sequence[Path], *, as_json: bool) -> None:
     output.print_line("written: " + ", ".join(map(str, written)))
 
 
-def show_retrievals(tasks: Any, results: Any, *, as_json: bool) -> None:
+def show_retrievals(
+    tasks: Sequence[RetrievalTask], results: Sequence[RetrievalResult], *, as_json: bool
+) -> None:
     """Print the scores on every collection, and their means over a family."""
     from modernbert.evaluation.averages import averages
 
@@ -224,7 +242,7 @@ def show_retrievals(tasks: Any, results: Any, *, as_json: bool) -> None:
             output.print_line(f"{mean}, {system}: {value:.4f}", style="bold")
 
 
-def show_retrieval(result: Any) -> None:
+def show_retrieval(result: RetrievalResult) -> None:
     """Print every system's scores: the main one with its interval, the others beside it."""
     names = [score.metric for score in result.systems[0].ranking.scores]
     rows = []
@@ -247,7 +265,7 @@ def show_retrieval(result: Any) -> None:
         output.print_note(note)
 
 
-def show_evaluation(result: Any, *, as_json: bool) -> None:
+def show_evaluation(result: EvaluationResult, *, as_json: bool) -> None:
     """Print the scores of an evaluation."""
     if as_json:
         return output.print_json(result.as_dict())

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from modernbert.ranges import Range
 from modernbert.settings.config import FineTuningConfig
 
 from . import options, values
+from .early import check_columns, check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
+
+if TYPE_CHECKING:
+    from modernbert.finetuning.study import StudyResult
+    from modernbert.training.inputs import Request
 
 # How many seeds one command runs.
 SEEDS = Range(1, 1_000)
@@ -92,7 +97,9 @@ def finetune(
     """Fine-tune a model on a task or on your own data, score it and keep the run."""
     from modernbert.data.targets import expand_targets
 
-    expand_targets(targets)  # a wrong name is told before torch is imported, which takes seconds
+    check_model(model, runs_dir)
+    for target in expand_targets(targets):
+        check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json) as watched:
         from modernbert.training.inputs import Request
 
@@ -120,8 +127,8 @@ def finetune(
 
 
 def _run(
-    request: Any, targets: list[str], seeds: int, folds: int, runs_dir: Path | None, shown: Training
-) -> Any:
+    request: Request, targets: list[str], seeds: int, folds: int, runs_dir: Path | None, shown: Training
+) -> StudyResult:
     from modernbert.finetuning.finetune import finetune as run
     from modernbert.finetuning.study import Study, plan_study, run_study, summarize
     from modernbert.runs import RunStore

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import output
 from .screen import one_line, visible
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from modernbert.index.hits import Hit
 
 # Characters of a row's value that are shown; --json has all of it.
 LONGEST_VALUE = 300
 
 
-def show_hits(hits: list[Any], query: str, *, as_json: bool) -> None:
+def show_hits(hits: list[Hit], query: str, *, as_json: bool) -> None:
     """Print hits: lines of files, or rows of a table with their columns."""
     from modernbert.index.hits import as_dict
 
@@ -24,7 +29,7 @@ def show_hits(hits: list[Any], query: str, *, as_json: bool) -> None:
         output.print_line("nothing found")
 
 
-def show_lines(hit: Any, query: str) -> None:
+def show_lines(hit: Hit, query: str) -> None:
     """Print those lines of a hit that hold most of the query's words, and where they stand."""
     from rich.syntax import Syntax
     from rich.text import Text
@@ -41,11 +46,12 @@ def show_lines(hit: Any, query: str) -> None:
     output.show("")
 
 
-def show_row(hit: Any, query: str) -> None:
+def show_row(hit: Hit, query: str) -> None:
     """Print a row's columns, long values cut."""
     from rich.text import Text
 
     lines = []
+    assert hit.columns is not None
     for name, value in hit.columns.items():
         if value is None or value == "":
             continue
@@ -59,7 +65,7 @@ def show_row(hit: Any, query: str) -> None:
     output.show("")
 
 
-def _title(place: str, hit: Any) -> Any:
+def _title(place: str, hit: Hit) -> Text:
     from rich.text import Text
 
     title = Text(one_line(place), style="bold cyan")
@@ -68,6 +74,6 @@ def _title(place: str, hit: Any) -> Any:
     return title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
 
 
-def _mark(text: Any, query: str) -> None:
+def _mark(text: Text, query: str) -> None:
     words = {word for word in re.findall(r"\w+", query.lower()) if len(word) > 2}
     text.highlight_words(sorted(words), "reverse", case_sensitive=False)

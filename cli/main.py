@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from modernbert.connection import stay_offline
 from modernbert.errors import BadOption, DiskFull, Interrupted, MbertError, Stopped, UnknownName
-from modernbert.network import offline_by_choice
 from modernbert.places import NO_SPACE, NOT_WRITABLE
 from modernbert.signals import Ended, on_signals
 from modernbert.version import __version__
@@ -98,10 +98,7 @@ def _global_options(
     ] = False,
     offline: Annotated[bool, options.flag("--offline", "Never use the network.")] = False,
 ) -> None:
-    if offline:
-        os.environ["MBERT_OFFLINE"] = "1"
-    if offline_by_choice():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the Hub's library when it is imported
+    stay_offline(offline)
 
 
 TRAIN, MEASURE, USE, MACHINE = "Train", "Measure", "Use", "Data and machine"

@@ -202,7 +202,7 @@ Validation = Annotated[
     Path | None, option("--validation", values.source, "Validation file, for your own data.", DATA)
 ]
 Test = Annotated[Path | None, option("--test", values.source, "Test file, for your own data.", DATA)]
-KINDS = ("single_label", "multi_label", "regression", "retrieval")
+KINDS = ("single_label", "multi_label", "regression", "retrieval", "tokens")
 Kind = Annotated[
     str | None,
     option("--kind", values.one_of(*KINDS), f"Kind of task, for your own data: {', '.join(KINDS)}.", DATA),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,12 @@ from modernbert.ranges import Range
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.evaluation.evaluate import Scorer
+    from modernbert.evaluation.predict_file import Predicted
 
 
 @with_verbose
@@ -83,40 +89,26 @@ def predict(
     _require_one(context, file, text, out, model)
     columns = tuple(text_col or ())
     replaced = out is not None and out.exists()
+    check_model(model, runs_dir)
+    check_columns(file, columns)
     with watch(quiet=json):
-        from modernbert.evaluation.evaluate import Scorer, trained_length
-        from modernbert.evaluation.predict_rows import task_of_texts
-        from modernbert.evaluation.trained_task import task_to_predict
         from modernbert.model.locate import locate_model
+        from modernbert.model.tagger import is_tagger
         from modernbert.runs import RunStore
 
         assert model is not None
         source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-        if file is None or file == STDIN:
-            task = task_of_texts(source, columns, number=len(text or ()) or 1)
+        given = _Given(file, text, out, columns, prefix or "", {"device": device, "precision": precision})
+        if is_tagger(source):
+            why = "applies only to labels of whole texts, and this model tags words"
+            options.refuse(context, ("top", "calibrated"), why)
+            scorer, found = _tag(source, given)
         else:
-            task = task_to_predict(source, file, columns)
-        if calibrated:
-            from modernbert.evaluation.temperature import require_temperature
-
-            require_temperature(task, model)
-        shown: dict[str, Any] = {"top": top, "calibrated": calibrated}
-        scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
-        if text:
-            from modernbert.evaluation.predict_rows import predict_texts
-
-            found = predict_texts(scorer, [tuple(text)], **shown)[0]
-        elif out is None:
-            _put_rows(scorer, file, text=columns, prefix=prefix or "", **shown)
-        else:
-            from modernbert.evaluation.stream import predict_file
-
-            assert file is not None
-            result = predict_file(scorer, file, out, text=columns, prefix=prefix or "", **shown)
+            scorer, found = _classify(source, given, top=top, calibrated=calibrated)
     if text:
         _show_prediction(found, as_json=json)
     elif out is not None:
-        _show_written(result, as_json=json, replaced=replaced)
+        _show_written(found, as_json=json, replaced=replaced)
     if scorer.truncated and not json:
         output.print_warning(_truncated(scorer))
 
@@ -143,22 +135,78 @@ def _require_one(
                         fix="Redirect what is printed (> out.jsonl), or name a file.")  # fmt: skip
 
 
-def _put_rows(scorer: Any, file: Path | None, **more: Any) -> None:
-    """Print JSON lines as rows are predicted."""
+@dataclass(frozen=True)
+class _Given:
+    """What is predicted, and where to."""
+
+    file: Path | None
+    text: list[str] | None
+    out: Path | None
+    columns: tuple[str, ...]
+    prefix: str
+    machine: dict[str, Any]
+
+
+def _classify(source: Any, given: _Given, *, top: int, calibrated: bool) -> tuple[Any, Any]:
+    """Predict labels of texts; return the loaded model, and the prediction or what was written."""
+    from modernbert.evaluation.evaluate import Scorer, trained_length
+    from modernbert.evaluation.predict_file import predict_file
+    from modernbert.evaluation.predict_rows import predict_rows, predict_texts, task_of_texts
+    from modernbert.evaluation.temperature import require_temperature
+    from modernbert.evaluation.trained_task import task_to_predict
+
+    file, columns = given.file, given.columns
+    if file is None or file == STDIN:
+        task = task_of_texts(source, columns, number=len(given.text or ()) or 1)
+    else:
+        task = task_to_predict(source, file, columns)
+    if calibrated:
+        require_temperature(task, source.name)
+    shown: dict[str, Any] = {"top": top, "calibrated": calibrated}
+    scorer = Scorer(source, task, max_length=trained_length(source), **given.machine)
+    if given.text:
+        return scorer, predict_texts(scorer, [tuple(given.text)], **shown)[0]
+    shown |= {"text": columns, "prefix": given.prefix}
+    if given.out is None:
+        return scorer, predict_rows(scorer, *_rows(file, task.text), output.put_line, **shown)
+    assert file is not None
+    return scorer, predict_file(scorer, file, given.out, **shown)
+
+
+def _tag(source: Any, given: _Given) -> tuple[Any, Any]:
+    """Find entities in texts; return as `_classify`."""
+    from modernbert.evaluation.tag_file import tag_file, tag_rows
+    from modernbert.evaluation.tagging import Tagger
+
+    if len(given.columns) > 1 or len(given.text or ()) > 1:
+        raise BadOption(f"{source.name} tags the words of one text at a time", fix="Name one text.")
+    tagger = Tagger(source, **given.machine)
+    if given.text:
+        return tagger, tagger.predict(given.text)[0]
+    shown: dict[str, Any] = {"text": next(iter(given.columns), None), "prefix": given.prefix}
+    if given.out is None:
+        return tagger, tag_rows(tagger, *_rows(given.file, ("text",)), output.put_line, **shown)
+    assert given.file is not None
+    return tagger, tag_file(tagger, given.file, given.out, **shown)
+
+
+def _rows(file: Path | None, text: tuple[str, ...]) -> tuple[Any, str]:
+    """Return the rows of a file or of standard input, and what they are called in messages."""
     from modernbert.data.readers import iter_rows
     from modernbert.evaluation.predict_rows import STDIN as NAME
-    from modernbert.evaluation.predict_rows import predict_rows, rows_of_stream
+    from modernbert.evaluation.predict_rows import rows_of_stream
 
     if file is None or file == STDIN:
-        predict_rows(scorer, rows_of_stream(sys.stdin.buffer, scorer.task), NAME, output.put_line, **more)
-    else:
-        predict_rows(scorer, iter_rows(file), str(file), output.put_line, **more)
+        return rows_of_stream(sys.stdin.buffer, text), NAME
+    return iter_rows(file), str(file)
 
 
 def _show_prediction(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         return output.print_json(found)
     answer = found["prediction"]
+    if isinstance(answer, list) and all(isinstance(one, dict) for one in answer):
+        return _show_entities(answer)
     output.print_line(", ".join(answer) if isinstance(answer, list) else str(answer), style="bold")
     shares = {best["label"]: best["probability"] for best in found.get("top", ())}
     shares = shares or dict(sorted(found.get("probabilities", {}).items(), key=lambda item: -item[1]))
@@ -167,7 +215,15 @@ def _show_prediction(found: dict[str, Any], *, as_json: bool) -> None:
         output.print_table("", ("label", "probability"), rows, right=("probability",))
 
 
-def _show_written(result: Any, *, as_json: bool, replaced: bool) -> None:
+def _show_entities(entities: list[dict[str, Any]]) -> None:
+    if not entities:
+        return output.print_line("no entities")
+    columns = ("text", "label", "start", "end", "confidence")
+    rows = [(*(one[name] for name in columns[:4]), f"{one['confidence']:.4f}") for one in entities]
+    output.print_table("", columns, rows, right=("start", "end", "confidence"))
+
+
+def _show_written(result: Predicted, *, as_json: bool, replaced: bool) -> None:
     if as_json:
         told = {"output": str(result.output), "rows": result.rows, "text": result.text}
         return output.print_json({**told, "truncated": result.truncated, "kept": result.kept})
@@ -177,6 +233,6 @@ def _show_written(result: Any, *, as_json: bool, replaced: bool) -> None:
         output.print_line(f"{result.kept:,} of them had been scored before the last stop")
 
 
-def _truncated(scorer: Any) -> str:
+def _truncated(scorer: Scorer) -> str:
     length = scorer.max_length or scorer.context
     return f"{counted(scorer.truncated, 'text')} longer than {length} tokens: truncated"

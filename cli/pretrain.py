@@ -9,6 +9,7 @@ from modernbert.ranges import Range
 from modernbert.settings.config import PretrainingConfig
 
 from . import options, values
+from .early import check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
@@ -77,6 +78,8 @@ def pretrain(
     precision: options.Precision = "auto",
 ) -> None:
     """Train a masked-language model on your own text and code: further, or from scratch."""
+    check_model(model, runs_dir)
+    check_model(teacher, runs_dir)
     with watch(quiet=json) as watched:
         from modernbert.finetuning.finetune import finetune
         from modernbert.finetuning.study import Study, summarize

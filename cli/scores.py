@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
+from modernbert.evaluation.shown import SHOWN, interval_text, label_columns, macro_average
 
 from . import output
 
@@ -43,9 +43,10 @@ def memory_text(peak: Mapping[str, float]) -> str:
 
 
 def _show_labels(split: str, labels: Sequence[LabelScore]) -> None:
-    numbers = ("n", "threshold", "precision", "recall", "f1", "average_precision")
+    numbers, means = label_columns(labels), macro_average(labels)
     rows = [(label.label, *(_number(getattr(label, name)) for name in numbers)) for label in labels]
-    rows.append(("macro average", "", "", *map(_number, macro_average(labels).values())))
+    averages = (_number(means[name]) if name in means else "" for name in numbers)
+    rows.append(("macro average", *averages))
     output.print_table(f"\n{split}, label by label", ("label", *numbers), rows, right=numbers)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from modernbert.errors import BadData, BadOption
 from modernbert.index.paths import KINDS
@@ -15,9 +15,14 @@ from modernbert.ranges import Range
 from modernbert.wording import counted
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .hits import show_hits
 from .progress import watch, with_verbose
 from .screen import one_line
+
+if TYPE_CHECKING:
+    from modernbert.evaluation.embed import Embedder
+    from modernbert.index.build import Indexed
 
 # Heads in their help.
 INDEX, SEARCH = "Index", "Search"
@@ -54,6 +59,8 @@ def index(
     excludes. A new one takes modernbert-nano, which comes with mbert, unless --model names another:
     gte-modernbert-base is larger and better.
     """
+    check_model(model, runs_dir)
+    check_columns(path, text_col or ())
     with watch(quiet=json):
         from modernbert.index.build import build_index
         from modernbert.index.record import FOLDER, default_folder, model_of
@@ -84,7 +91,7 @@ def index(
     output.print_line(f"Next: mbert search 'what you look for'{where}")
 
 
-def _warn_of(done: Any) -> None:
+def _warn_of(done: Indexed) -> None:
     """Say what was repaired, and what is not in the index."""
     if done.repaired:
         output.print_warning(done.repaired)
@@ -191,7 +198,7 @@ def _embedder(
     runs_dir: Path | None,
     device: str,
     precision: str,
-) -> Any:
+) -> Embedder:
     from modernbert.evaluation.embed import Embedder
     from modernbert.model.locate import locate_model
     from modernbert.runs import RunStore
@@ -225,6 +232,8 @@ def embed(
     Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
     """
     replaced = ", replaced" if out.exists() else ""
+    check_model(model, runs_dir)
+    check_columns(file, (text_col,))
     with watch(quiet=json):
         from modernbert.evaluation.embed_file import embed_file
 

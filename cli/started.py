@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modernbert.finetuning.record import Started
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.locate import UNTRAINED
 from modernbert.training.inputs import Inputs
 
@@ -31,7 +31,7 @@ def show_started(started: Started) -> None:
         "parameters": f"{started.trained:,} trained, {started.frozen:,} frozen "
         f"({started.trained / total:.1%} trained)",
         "machine": f"{inputs.machine.device}, {inputs.machine.precision} ({inputs.machine.precision_reason})",
-        "attention": str(Choice(started.attention, started.attention_reason)),
+        "attention": str(ChosenBackend(started.attention, started.attention_reason)),
         "disk": f"up to {started.checkpoint_bytes / 2**20:,.0f} MiB of checkpoints while it runs",
         "recipe": f"{inputs.recipe.name}: {inputs.recipe.source}",
         "settings": _wrapped(inputs.config.by_name()),

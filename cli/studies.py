@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import output
 from .scores import memory_text, show_scores
 
+if TYPE_CHECKING:
+    from modernbert.finetuning.finetune import RunResult, TrainedRun
+    from modernbert.finetuning.study import StudyResult
 
-def show_study(result: Any, *, as_json: bool) -> None:
+
+def show_study(result: StudyResult, *, as_json: bool) -> None:
     """Print every run's scores, then the summary over seeds and tasks."""
+    from modernbert.finetuning.finetune import TrainedRun
     from modernbert.finetuning.study import as_dict
 
     if as_json:
         return output.print_json(as_dict(result))
     for run in result.runs:
-        if run.record.kind == "evaluate":
-            show_folds(run)
-        else:
-            show_run_scores(run)
+        show_run_scores(run) if isinstance(run, TrainedRun) else show_folds(run)
     if len(result.runs) > 1:
         show_summaries(result)
 
 
-def show_folds(run: Any) -> None:
+def show_folds(run: RunResult) -> None:
     """Print the scores of all rows of a cross-validation, and what is left of it."""
     show_scores(f"\n{run.name}", run.splits)
     for note in (*run.record.notes, *(note for split in run.splits for note in split.notes)):
         output.print_note(note)
 
 
-def show_run_scores(run: Any) -> None:
+def show_run_scores(run: TrainedRun) -> None:
     """Print one run's scores with n and interval, its cost and its notes."""
     show_scores(f"\n{run.name}", run.splits)
     from modernbert.evaluation.thresholds import tuned_thresholds
 
     found = tuned_thresholds(run.record)
     training, keep = run.record.training, run.record.config.evaluation.keep
+    assert training is not None, "a finished training has its times"
     memory = memory_text(training.peak_memory_mib)
     output.print_line(
         f"{training.minutes:.1f} min, {training.tokens_per_second:,.0f} tokens/s, peak {memory}; "
@@ -49,7 +52,7 @@ def show_run_scores(run: Any) -> None:
         output.print_note(note)
 
 
-def _use_of(run: Any) -> str:
+def _use_of(run: TrainedRun) -> str:
     if run.record.kind == "pretrain":
         return f"mbert finetune TASK --model {run.name}, mbert pretrain FILES --model {run.name}"
     head = run.record.config.head
@@ -61,7 +64,7 @@ def _use_of(run: Any) -> str:
     return f"mbert eval COLLECTION --model {run.name}{more}"
 
 
-def show_summaries(result: Any) -> None:
+def show_summaries(result: StudyResult) -> None:
     """Print mean and standard deviation over seeds, each seed, and the benchmark's average."""
     rows = [
         (

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from modernbert.comparison.compare import compare as compare_runs
 from modernbert.comparison.results import Comparison
@@ -17,20 +14,21 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.embed_file import Embedded, embed_file
 from modernbert.evaluation.evaluate import EvaluationResult, Scorer, evaluate_model, trained_length
+from modernbert.evaluation.loaded import Classifier, load_model
+from modernbert.evaluation.predict_file import Predicted, predict_file
 from modernbert.evaluation.retrieval_record import RetrievalResult
 from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
-from modernbert.evaluation.scoring import readable_prediction
-from modernbert.evaluation.stream import Predicted, predict_file
+from modernbert.evaluation.tag_file import tag_file
+from modernbert.evaluation.tagging import Tagger, evaluate_tagger
 from modernbert.evaluation.temperature import require_temperature
-from modernbert.evaluation.trained_task import task_of_head, task_of_run, task_to_predict, task_to_score
+from modernbert.evaluation.trained_task import task_to_predict, task_to_score
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.finetuning.finetune import TrainedRun
 from modernbert.finetuning.finetune import finetune as train
 from modernbert.finetuning.prepare import require_settings
-from modernbert.model.locate import ModelSource, locate_model
-from modernbert.model.pretrained import load_config
-from modernbert.records.record import TrainingRecord
-from modernbert.runs import RunStore, read_run
+from modernbert.model.locate import locate_model
+from modernbert.model.tagger import is_tagger
+from modernbert.runs import RunStore
 from modernbert.settings.forms import given_settings
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Observe
@@ -49,7 +47,7 @@ def finetune(
     text: str | Sequence[str] = (),
     label: str | None = None,
     cluster: str | None = None,
-    kind: Kind | Literal["retrieval"] | None = None,
+    kind: Kind | Literal["retrieval", "tokens"] | None = None,
     limit: int = 0,
     name: str | None = None,
     tags: Sequence[str] = (),
@@ -116,7 +114,8 @@ def evaluate(
     """Score a model on held-out data and keep the scores as a run, as `mbert eval` does.
 
     Args:
-        target: a task, or a labelled file; for retrieval a task, a family of tasks, or a collection's folder.
+        target: a task, a labelled file, or one of tagged words; for retrieval a task, a family of tasks, or a
+            collection's folder.
         max_length: longest text in tokens; 0 for the length that the model was trained with.
 
     Returns:
@@ -125,15 +124,20 @@ def evaluate(
     Raises:
         MbertError: the labels are hidden, the model has no head for the task, or the data cannot be read.
     """
-    store = _store(runs_dir)
+    store, tasks, named = _store(runs_dir), retrieval_tasks(str(target)), resolve(str(target), hub=False)
+    if (text or label or cluster) and (tasks or not named.is_own):
+        what = "is searched" if tasks else "has columns of its own"
+        raise BadOption(f"text, label and cluster are for labelled files of your own, and {target} {what}")
     source = locate_model(model, store=store, data_dir=_path(data_dir))
     common: dict[str, Any] = {"data_dir": _path(data_dir), "device": device, "precision": precision}
-    if tasks := retrieval_tasks(str(target)):
-        if text or label or cluster:
-            raise BadOption(f"text, label and cluster are for labelled texts, and {target} is searched")
+    if tasks:
         search = SearchOptions(max_length=max_length, cache=VectorCache.default())
         return evaluate_tasks(tasks, source, store, search, split=split, **common)
-    named = resolve(str(target), hub=False)
+    if named.is_own and (named.form == "tagged" or is_tagger(source)):
+        if split or cluster:
+            raise BadOption(f"split and cluster are for labelled texts, and {target} is of tagged words")
+        columns: dict[str, Any] = {"text": _names(text), "label": label, "max_length": max_length}
+        return evaluate_tagger(source, Path(target), store, **columns, device=device, precision=precision)
     if named.is_own:
         task = task_to_score(source, Path(target), text=_names(text), label=label, cluster=cluster)
     else:
@@ -196,7 +200,7 @@ def predict(
     A call that was stopped goes on where it was when it is made again.
 
     Args:
-        output: .jsonl, .csv or .parquet; all input columns are kept.
+        output: .jsonl, .csv or .parquet (of a model that tags words .jsonl); all input columns are kept.
         top: how many of the most probable labels to name, instead of all; 0 for all.
         calibrated: show probabilities with the temperature that the run fitted on its validation split.
         on_progress: told the number of rows done.
@@ -205,6 +209,14 @@ def predict(
         MbertError: the model is no classifier, or a row cannot be read; nothing is written.
     """
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
+    if is_tagger(source):
+        if top or calibrated or len(_names(text)) > 1:
+            raise BadOption(
+                f"top, calibrated and pairs are for labels of whole texts, and {model} tags words"
+            )
+        tagger = Tagger(source, device=device, precision=precision)
+        column = next(iter(_names(text)), None)
+        return tag_file(tagger, Path(file), Path(output), text=column, prefix=prefix, on_progress=on_progress)
     task = task_to_predict(source, Path(file), _names(text))
     scorer = Scorer(source, task, max_length=trained_length(source), device=device, precision=precision)
     paths = Path(file), Path(output)
@@ -244,23 +256,6 @@ def embed(
     return embed_file(embedder, Path(file), Path(output), column=text, kind=kind, on_progress=on_progress)
 
 
-@dataclass(frozen=True)
-class Classifier:
-    """A loaded classifier."""
-
-    scorer: Scorer
-
-    def predict(self, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
-        """Return, for each text or pair of texts, the `prediction` and `probabilities` of the labels."""
-        rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        found = self.scorer.logits(rows) if rows else ()
-        return [readable_prediction(self.scorer.task, logits_C) for logits_C in found]
-
-    def logits(self, texts: Sequence[str | tuple[str, ...]]) -> np.ndarray:
-        """Return logits, fp32, shape (N, C), in the order of the task's labels."""
-        return self.scorer.logits([(t,) if isinstance(t, str) else tuple(t) for t in texts])
-
-
 def load(
     model: str,
     *,
@@ -269,7 +264,7 @@ def load(
     runs_dir: PathLike | None = None,
     device: str = "auto",
     precision: str = "auto",
-) -> Classifier | Embedder:
+) -> Classifier | Tagger | Embedder:
     """Load a model for texts in memory.
 
     Args:
@@ -277,24 +272,14 @@ def load(
         max_length: longest text in tokens; 0 for the length that the model was trained with.
 
     Returns:
-        A `Classifier` (`predict`) for a model with a head for labels, else an `Embedder` (`encode`).
+        A `Classifier` (`predict`) for a model with a head for labels, a `Tagger` (`predict`) for one that
+        tags words, else an `Embedder` (`encode`).
 
     Raises:
         MbertError: the model cannot be found or read.
     """
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
-    if not _has_labels(source):
-        return Embedder(source, max_length=max_length, device=device, precision=precision)
-    task = task_of_run(read_run(source.run)) if source.run else task_of_head(source, text=("text",))
-    length = max_length or trained_length(source)
-    return Classifier(Scorer(source, task, max_length=length, device=device, precision=precision))
-
-
-def _has_labels(source: ModelSource) -> bool:
-    if source.run and isinstance(record := read_run(source.run), TrainingRecord):
-        return record.task.kind in ("single_label", "multi_label", "regression")
-    made = load_config(source.folder).architectures or [""]
-    return str(made[0]).endswith("ForSequenceClassification")
+    return load_model(source, max_length=max_length, device=device, precision=precision)
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from modernbert.connection import connection
 from modernbert.hub import cache_folder
+from modernbert.model.backends import choose_backend
 from modernbert.model.catalogue import CHECKPOINTS
-from modernbert.model.choice import choose
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.network import network
 from modernbert.runs import RunStore
-from modernbert.versions import versions
+from modernbert.version import versions
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Diagnosis:
 
 def diagnose(store: RunStore) -> Diagnosis:
     """Look at this machine; the network is asked once, for at most a few seconds."""
-    machine, hub = choose_machine(), network()
-    attention = choose(torch.device(machine.device), machine.dtype)
+    machine, hub = choose_machine(), connection()
+    attention = choose_backend(torch.device(machine.device), machine.dtype)
     hardware = {key: str(value) for key, value in describe_hardware().items() if value is not None}
     facts = {
         "versions": {name: version or "not installed" for name, version in versions().items()},

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from modernbert.connection import connection, show_downloads_on_terminals_only
 from modernbert.errors import MbertError, NotAvailable
 from modernbert.files import sha256
 from modernbert.locks import lock_alone
-from modernbert.network import network, show_downloads_on_terminals_only
 from modernbert.patience import http, patiently
 from modernbert.places import no_space_is_an_error
+from modernbert.wording import one_line
 
 # What a model's folder is fetched for, besides its weights.
 PLAIN_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
@@ -52,7 +53,7 @@ def hub_file(repo: str, file: str, revision: str | None, *, repo_type: str) -> P
         return Path(
             hf_hub_download(repo, file, revision=revision, repo_type=repo_type, local_files_only=True)
         )
-    return _fetch(repo, file, revision, repo_type) if network().online else None
+    return _fetch(repo, file, revision, repo_type) if connection().online else None
 
 
 def hub_model(repo: str, revision: str | None) -> Path | None:
@@ -71,7 +72,7 @@ def hub_model(repo: str, revision: str | None) -> Path | None:
         cached = Path(snapshot_download(repo, revision=revision, local_files_only=True))
         if _has_weights(cached):
             return cached
-    if not network().online:
+    if not connection().online:
         return None
     commit, wanted = _listed(repo, revision)
     paths = [_fetch(repo, file, revision, "model") for file in wanted]
@@ -122,7 +123,7 @@ def hub_data(repo: str, config: str | None, revision: str | None) -> dict[str, A
     """
     import datasets
 
-    online = network().online
+    online = connection().online
     show_downloads_on_terminals_only()
     blobs = Path(cache_folder()) / _folder_name(repo, "dataset") / "blobs"
     before = set(blobs.glob("*"))
@@ -201,7 +202,7 @@ def _reason(error: BaseException) -> str:
 
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
     plain = isinstance(error, (OSError, http().HTTPError, HFValidationError))
     return shown if plain else f"what it answers makes no sense ({shown})"

@@ -1,13 +1,18 @@
-"""Folders in mbert's cache: made once, by one process at a time, and checked whenever they are taken up."""
+"""Folders and arrays in mbert's cache: made once, and taken up by whoever needs the same again."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from modernbert.errors import BadData
-from modernbert.files import atomic_folder, checksums, write_json
+from modernbert.files import atomic_file, atomic_folder, checksums, write_json
 from modernbert.places import make_folder
 from modernbert.reading import checked, read_json
 from modernbert.temporary import held, remove, sweep
@@ -53,3 +58,24 @@ def _is_whole(folder: Path) -> bool:
         return False
     found.pop(CHECKSUMS, None)
     return found == written
+
+
+def kept_array(folder: Path, key: Any, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return an array that is kept in `folder` under a hash of `key`; made if it is not there.
+
+    Args:
+        folder: of arrays of this kind.
+        key: everything that the array depends on, as JSON can hold it.
+        make: returns the array.
+
+    Raises:
+        BadOption, DiskFull: it cannot be written.
+    """
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = folder / f"{digest[:32]}.npy"
+    make_folder(folder)
+    if not path.is_file():
+        made = make()
+        with atomic_file(path, binary=True) as file:
+            np.save(file, made)
+    return np.asarray(np.load(path))

@@ -1,6 +1,11 @@
-"""How numbers are written beside words."""
+"""How numbers are written beside words, and texts on one line."""
 
 from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """Return a text with one blank for each run of blanks and line breaks, and none at its ends."""
+    return " ".join(text.split())
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test works in its own folder, offline, with its own run store."""
-    from modernbert.network import network
+    from modernbert.connection import connection
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBERT_OFFLINE", "1")
@@ -33,7 +33,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MBERT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
-    network.cache_clear()
+    connection.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +99,17 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer) -> Path:
     )
     model = BertModel(config)
     return _saved(model, tiny_tokenizer, tmp_path_factory.mktemp("tiny") / "tiny-bert")
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_modernbert: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The tiny ModernBERT, giving vectors on the CPU."""
+    from modernbert.evaluation.embed import Embedder
+    from modernbert.model.locate import locate_model
+    from modernbert.runs import RunStore
+
+    store = RunStore(tmp_path_factory.mktemp("none"))
+    return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
 
 
 @pytest.fixture

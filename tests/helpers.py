@@ -235,3 +235,28 @@ def made_run(store, name: str, model: str, right: np.ndarray, *, seed: int | Non
         for i, (label, prediction) in enumerate(zip(labels, predictions, strict=True))
     ]
     (folder / "scores.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+
+
+def toy_sentences(count: int, seed: int = 0) -> list[tuple[list[str], list[str]]]:
+    """Return words with their tags: one or two good words in a row are PLUS, one or two bad ones MINUS."""
+    draw = random.Random(seed)
+    sentences = []
+    for _ in range(count):
+        words, tags = [], []
+        for _ in range(draw.randint(1, 4)):
+            label, known = draw.choice([("PLUS", GOOD), ("MINUS", BAD)])
+            size = draw.randint(1, 2)
+            words += draw.choices(known, k=size)
+            tags += [f"B-{label}", f"I-{label}"][:size]
+            between = draw.randint(1, 4)
+            words += draw.choices(FILLER, k=between)
+            tags += ["O"] * between
+        sentences.append((words, tags))
+    return sentences
+
+
+def write_conll(path: Path, sentences: list[tuple[list[str], list[str]]]) -> Path:
+    """Write a CoNLL file: a word and its tag a line, a blank line after each sentence."""
+    blocks = ("".join(f"{w}\t{t}\n" for w, t in zip(*one, strict=True)) for one in sentences)
+    path.write_text("\n".join(blocks), encoding="utf-8")
+    return path

@@ -91,3 +91,5 @@ def test_mistakes_are_told(tiny_bert, reviews, tmp_path):
         modernbert.finetune(reviews, str(tiny_bert), epoch=2)
     with pytest.raises(BadOption, match="is searched"):
         modernbert.evaluate(write_collection(tmp_path / "toy"), str(tiny_bert), label="label")
+    with pytest.raises(BadOption, match="has columns of its own"):
+        modernbert.evaluate("glue/sst2", str(tiny_bert), label="label")

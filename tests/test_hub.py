@@ -13,8 +13,8 @@ import pytest
 from hub import serve
 
 from modernbert import hub
+from modernbert.connection import connection
 from modernbert.errors import BadOption, NotAvailable
-from modernbert.network import network
 from modernbert.patience import LEAST, Watch, hub_timeout
 
 PATIENCE = 0.4
@@ -60,7 +60,7 @@ def online(served, tmp_path, monkeypatch):
         monkeypatch.setattr(datasets.config, "HF_ENDPOINT", address)
         template = address + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        network.cache_clear()
+        connection.cache_clear()
         return tmp_path / "hub"
 
     yield start
@@ -182,7 +182,7 @@ def test_a_slow_hub_is_waited_for_and_one_that_drips_is_not():
 def test_everything_comes_through_one_door():
     """Whoever fetched past it would wait for ever, and keep what nobody checked."""
     fetching = {"hf_hub_download", "snapshot_download", "HfApi", "HfFileSystem", "load_dataset", "urlopen"}
-    doors = {"hub.py": fetching - {"urlopen"}, "network.py": {"urlopen"}}
+    doors = {"hub.py": fetching - {"urlopen"}, "connection.py": {"urlopen"}}
     root = Path(hub.__file__).parent
     files = [*root.rglob("*.py"), *(root.parent / "cli").glob("*.py"), *(root.parent / "tasks").glob("*.py")]
     for file in files:

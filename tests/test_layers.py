@@ -108,9 +108,9 @@ def test_every_folder_with_code_is_packaged():
 
 
 def test_files_stay_short():
-    for folder in ("modernbert", "cli", "tasks"):
+    for folder in ("modernbert", "cli", "tasks", "tests", "examples"):
         for path in files(folder):
-            assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+            assert len(path.read_text(encoding="utf-8").splitlines()) < 300, path
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["finetune", "--help"], ["--version"], ["runs", "--help"]])

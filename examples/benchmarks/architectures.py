@@ -32,7 +32,7 @@ from modernbert.benchmark.measure import measure
 from modernbert.benchmark.workloads import of_lengths
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "architectures.json"
 VOCABULARY = 30_000  # every model's vocabulary is larger

@@ -14,8 +14,7 @@ mbert and Trainer start from the same checkpoint and have the same rows, optimis
 maximum length, precision, seed, epochs and choice of the epoch. scikit-learn has TF-IDF of words and word
 pairs with ridge, logistic regression or one-vs-rest, its strength chosen by cross-validation. Scores are of
 test rows that nothing was chosen on (rte: of each fold). Differences are paired: the interval is of 1,000
-bootstrap samples of the test rows, and holds nothing of how another seed would come out. Minutes are of the
-processor, on one thread.
+bootstrap samples of the test rows; other seeds are not in it. Minutes are of the processor, on one thread.
 """
 
 import argparse
@@ -193,8 +192,9 @@ def labels_of(name: str, request, store) -> np.ndarray:
 
 def measured(name: str, path: Path, settings: dict, model: str, tool: str) -> dict:
     """Return the record of one tool: its answers to the test rows, their score, and minutes."""
-    from modernbert.runs import RunStore
     from modernbert.versions import versions
+
+    from modernbert.runs import RunStore
 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder))

@@ -30,7 +30,7 @@ from simulated import LEVELS, Law, classes, laws
 from modernbert.evaluation.statistics import ENOUGH, difference, interval
 from modernbert.evaluation.sums import BOUNDS, sums_of
 from modernbert.model.device import describe_hardware
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "coverage.json"
 EXAMPLES = (30, 100, 300, 1000)

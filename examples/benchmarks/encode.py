@@ -24,7 +24,7 @@ import modernbert
 from modernbert.benchmark.workloads import named
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.versions import versions
+from modernbert.version import versions
 
 WORK = ("short", "pairs", "mix", "512")
 OUTPUT = RESULTS / "encode.json"

@@ -132,7 +132,7 @@ def table(records: list[dict]) -> str:
 
 def run(folder: Path, precision: str, rounds: int) -> dict:
     from modernbert.model.device import describe_hardware
-    from modernbert.versions import versions
+    from modernbert.version import versions
 
     runs = [{tool: measure(folder, tool, precision) for tool in TOOLS} for _ in range(rounds)]
     tools = {

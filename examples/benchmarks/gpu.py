@@ -43,9 +43,9 @@ from modernbert.benchmark.measure import matmul_rate
 from modernbert.benchmark.workloads import Workload, named, of_lengths
 from modernbert.files import write_json
 from modernbert.memory import prepare_cpu_memory
-from modernbert.model.choice import choose
+from modernbert.model.backends import choose_backend
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = Path(__file__).parent / "results" / "gpu.json"
 WORKS = ("short", "mix", "512", "2048", "8192")
@@ -179,7 +179,7 @@ def table(found: dict[str, Any]) -> str:
 def facts_of(bench: Bench) -> dict[str, Any]:
     facts = {"hardware": describe_hardware(), "versions": versions(), "device": str(bench.device)}
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    facts["attention"] = {name: asdict(choose(bench.device, kind)) for name, kind in types.items()}
+    facts["attention"] = {name: asdict(choose_backend(bench.device, kind)) for name, kind in types.items()}
     facts["tf32"] = torch.backends.cuda.matmul.allow_tf32
     if bench.device.type == "cuda":
         name, free = torch.cuda.get_device_properties(0), torch.cuda.mem_get_info()

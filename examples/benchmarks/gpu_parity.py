@@ -12,7 +12,7 @@ import torch
 from modernbert.benchmark.workloads import Workload, of_lengths
 from modernbert.model import varlen
 from modernbert.model.attention import BACKENDS
-from modernbert.model.choice import TOLERANCE, Choice, self_test
+from modernbert.model.backends import TOLERANCE, ChosenBackend, self_test
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.packing import pack
 
@@ -68,7 +68,7 @@ def parity(bench: Bench, record: Record, until: float) -> None:
 
 
 def compare(bench: Bench, model: Any, work: Workload, backend: str, precision: str, exact: Any) -> dict:
-    packed = PackedClassifier(copy.deepcopy(model), Choice(backend, "asked for"))
+    packed = PackedClassifier(copy.deepcopy(model), ChosenBackend(backend, "asked for"))
     batch = pack(work.tokens, range(len(work.tokens))).to(bench.device)
     with torch.autocast(bench.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = packed(batch)

@@ -36,7 +36,7 @@ def work(tool: str, precision: str, tokens: int, layers: int, device: str) -> No
     from modernbert.benchmark.workloads import of_length
     from modernbert.memory import prepare_cpu_memory, working_memory
     from modernbert.model.device import choose_machine, describe_hardware
-    from modernbert.versions import versions
+    from modernbert.version import versions
 
     machine = replace(choose_machine(device), precision=precision)
     if machine.device == "cpu":

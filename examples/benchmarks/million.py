@@ -30,7 +30,7 @@ from modernbert.index.write import with_graph, write_chunks
 from modernbert.memory import peak_memory, start_measuring_memory
 from modernbert.model.device import describe_hardware
 from modernbert.reading import checked
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "million.json"
 SIZE, INNER, PART, QUERIES = 384, 24, 10_000, 200

@@ -21,7 +21,7 @@ from modernbert.model.device import describe_hardware
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "nano.json"
 SETTINGS = {

@@ -27,7 +27,7 @@ from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretrainin
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.training.signals import StopRequest
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "nano_pretraining.json"
 HELD_OUT = 0.005

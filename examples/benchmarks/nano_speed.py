@@ -20,7 +20,7 @@ from modernbert.benchmark.workloads import of_length
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.pretraining.architectures import ARCHITECTURES
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "nano_speed.json"
 NAMES = {"mbert": "nano", "bert": "bert-nano"}

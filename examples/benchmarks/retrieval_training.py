@@ -173,7 +173,7 @@ def measure_one(tool: str, task: str, seed: int, data_dir: str, keep: Path | Non
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request
-    from modernbert.versions import versions
+    from modernbert.version import versions
 
     made_here = task == "codesearch/stdlib"
     target = task if made_here else str(Path(data_dir) / task)

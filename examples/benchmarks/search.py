@@ -31,7 +31,7 @@ from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import describe_hardware
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "search.json"
 QUERIES = 200

@@ -42,7 +42,7 @@ from modernbert.model.device import choose_machine, describe_hardware
 from modernbert.model.lora import add_lora
 from modernbert.model.packing import pack
 from modernbert.settings.sections import LoraConfig
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OTHERS = ("transformers", "transformers sorted", "accelerate", "onnxruntime", "openvino")
 

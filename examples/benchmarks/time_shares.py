@@ -24,7 +24,7 @@ from modernbert.benchmark.measure import linear_operations, matmul_rate
 from modernbert.benchmark.workloads import MIXES, named
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.versions import versions
+from modernbert.version import versions
 
 OUTPUT = RESULTS / "time_shares-cpu.json"
 LINEAR = ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise")

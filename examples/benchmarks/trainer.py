@@ -128,7 +128,7 @@ def measure_one(tool: str, task: str, method: str, seed: int, data_dir: str) -> 
     from modernbert.model.device import describe_hardware
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request
-    from modernbert.versions import versions
+    from modernbert.version import versions
 
     request = Request(
         target=f"glue/{task}", model=MODEL, data_dir=data_dir, settings=settings(task, method, seed)

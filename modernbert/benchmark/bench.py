@@ -23,7 +23,7 @@ from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import TokenLengths, tokenize
 from modernbert.errors import BadOption
 from modernbert.memory import prepare_cpu_memory
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
 from modernbert.model.encoder import attention_of
 from modernbert.model.loading import context_length, load_classifier, load_config, load_tokenizer
@@ -31,7 +31,7 @@ from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
 from modernbert.settings.sections import LoraConfig
-from modernbert.versions import versions
+from modernbert.version import versions
 
 Mode = Literal["inference", "training", "lora"]
 MODES: tuple[Mode, ...] = ("inference", "training", "lora")
@@ -82,7 +82,7 @@ class BenchResult:
     parameters: int
     mode: Mode
     machine: Machine
-    attention: Choice
+    attention: ChosenBackend
     quantiles: dict[str, int]
     points: tuple[Measurement, ...]
     notes: tuple[str, ...]

@@ -15,7 +15,10 @@ from modernbert.comparison.outcomes import Outcome
 from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_examples, to_texts
 from modernbert.data.folds import FOLD
+from modernbert.data.own_sentences import token_task
+from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
+from modernbert.data.sentences import read_sentences
 from modernbert.data.sources import bundle_folder, load_split
 from modernbert.data.task import Task
 from modernbert.errors import MbertError
@@ -24,7 +27,7 @@ from modernbert.evaluation.retrieve import retrieval_tasks
 from modernbert.finetuning.folds import all_rows, fingerprint_of
 from modernbert.finetuning.prepare import retrieval_task, train_and_held_out
 from modernbert.training.inputs import Request
-from modernbert.training.resolve import resolve_task
+from modernbert.training.resolve import own_data, resolve_task
 
 # Groups of a number (length, confidence): quarters.
 QUARTERS = 4
@@ -110,7 +113,7 @@ def _quarters(by: str, values_N: np.ndarray, shown: str) -> list[tuple[str, str,
     return parts
 
 
-def texts_of(outcome: Outcome) -> list[str] | None:
+def example_texts(outcome: Outcome) -> list[str] | None:
     """Return the text of every example (or query) in the outcome's order; None if it cannot be had any more.
 
     Data that has changed since counts as gone: rows are found by number.
@@ -131,6 +134,8 @@ def _request(outcome: Outcome) -> Request:
 
 def _rows(outcome: Outcome) -> dict[str, str] | None:
     request = _request(outcome)
+    if outcome.record.task.kind == "tokens":
+        return _sentences(outcome, request)
     folder = bundle_folder(Path(request.data_dir) if request.data_dir else None)
     if count := len(outcome.record.folds):
         return _rows_of_folds(outcome, replace(request, fold=(1, count)), folder)
@@ -156,12 +161,24 @@ def _named_texts(outcome: Outcome, task: Task, rows: Rows) -> dict[str, str]:
     return {f"{outcome.split}/{n}": text for n, text in zip(rows.numbers, texts, strict=True)}
 
 
+def _sentences(outcome: Outcome, request: Request) -> dict[str, str] | None:
+    """Return the texts of tagged words; of an evaluation, those of the file that was scored."""
+    kept, columns = outcome.record.data.splits[outcome.split], outcome.record.data
+    if outcome.record.request:
+        rows = token_task(own_data(request))[0].splits[outcome.split]
+    else:
+        rows = read_rows(Path(kept.found_in))
+    if rows.fingerprint((*columns.text, columns.label)) != kept.fingerprint:
+        return None
+    texts = read_sentences(rows, *columns.text).texts
+    return {f"{outcome.split}/{n}": text for n, (text,) in zip(rows.numbers, texts, strict=True)}
+
+
 def _queries(outcome: Outcome) -> dict[str, str] | None:
     request, kept = _request(outcome), outcome.record.data.splits[outcome.split]
     if outcome.record.kind == "finetune":
         return _held_out(request, outcome.split, kept.fingerprint)
-    kind, _, place = kept.found_in.partition(" ")
-    target = place if kind in ("folder", "file") else request.target
+    target = kept.place if kept.place != kept.found_in else request.target
     folder = Path(request.data_dir) if request.data_dir else None
     for task in retrieval_tasks(target):
         loaded = load_collection(task, outcome.split, folder)

@@ -36,7 +36,7 @@ from modernbert.records.training import Effort, Model, StoredRequest
 from modernbert.runs import RunStore, write_run
 from modernbert.training.inputs import Request, limited
 from modernbert.training.resolve import load_training_splits, resolve_task
-from modernbert.versions import versions
+from modernbert.version import versions
 
 NAMES = ("majority", "tfidf")
 # Of regularisation (`C`, or ridge's `alpha`), to choose from.

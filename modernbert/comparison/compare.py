@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
-from modernbert.comparison.agreement import (
+from modernbert.comparison.analysis import answers_of, is_right
+from modernbert.comparison.averages import average_contrasts, average_scores
+from modernbert.comparison.collect import collect, meant
+from modernbert.comparison.comparability import (
     IMPOSSIBLE,
     Differing,
     between_models,
     between_seeds,
     shown,
 )
-from modernbert.comparison.analysis import answers_of, is_right
-from modernbert.comparison.averages import average_contrasts, average_scores
-from modernbert.comparison.collection import collect, meant
 from modernbert.comparison.cost import cost_of, speed_notes, with_front
 from modernbert.comparison.identity import ModelId, family_of
 from modernbert.comparison.notes import collapse_notes, collapsed_seeds, interval_notes, selection_notes

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from modernbert.comparison.agreement import selection
+from modernbert.comparison.comparability import selection
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import ModelScores
 from modernbert.evaluation.metrics import METRICS
@@ -54,6 +54,8 @@ def _floor(run: Outcome) -> float | None:
     labels = run.labels
     if labels is None:
         return 0.0
+    if run.record.task.kind == "tokens":
+        return 0.0  # no entity anywhere
     if run.metric in OF_THE_MEAN:
         return 0.0 if run.metric == "r2" else None
     if run.record.task.kind == "regression":

@@ -13,7 +13,9 @@ import numpy as np
 from modernbert.comparison.identity import ModelId
 from modernbert.comparison.rows import metrics_of, read_rows
 from modernbert.comparison.systems import System, start_in, system_of
+from modernbert.data.entities import Span
 from modernbert.errors import BadRun
+from modernbert.evaluation.entities import entity_sums
 from modernbert.evaluation.metrics import measured
 from modernbert.evaluation.sums import Clusters, Sums, by_cluster, sums_of
 from modernbert.records.record import RunRecord
@@ -37,9 +39,9 @@ class Outcome:
         training: how the model was trained; None where it came as it is.
         trained: could another training come out differently? BM25 or a model as it came cannot.
         ids: of the examples or queries, sorted.
-        labels: (N,) or (N, C); None for retrieval.
+        labels: (N,) or (N, C); of tagged words an object each, the tuple of its entities; None for retrieval.
         predictions: alike; for retrieval each query's score.
-        logits: (N, C), of labelled tasks.
+        logits: (N, C), of labelled texts.
         clusters: which cluster each example belongs to; None where each stands for itself.
         record: everything that the run keeps about itself.
     """
@@ -69,6 +71,9 @@ class Outcome:
     @property
     def sums(self) -> Sums:
         """The metric as sums over examples."""
+        if self.record.task.kind == "tokens":
+            assert self.labels is not None
+            return entity_sums(self.metric, self.labels.tolist(), self.predictions.tolist())
         return by_cluster(sums_of(self.metric, *self.measured(self.predictions)), self.clusters)
 
     @property
@@ -178,8 +183,9 @@ def _changed(what: str, path: Path) -> BadRun:
 def _of_rows(
     name: str, record: RunRecord, result: SplitScores, system: System, rows: list[dict[str, Any]]
 ) -> Outcome:
-    labelled = record.task.kind != "retrieval"
+    labelled, words = record.task.kind != "retrieval", record.task.kind == "tokens"
     metric = result.scores[0].metric
+    column = _entities if words else np.array
     return Outcome(
         run=name,
         id=system.id,
@@ -192,11 +198,19 @@ def _of_rows(
         training=system.training,
         trained=system.trained,
         ids=tuple(row["id"] for row in rows),
-        labels=np.array([row["label"] for row in rows]) if labelled else None,
-        predictions=np.array([row["prediction" if labelled else metric] for row in rows]),
-        logits=np.array([row["logits"] for row in rows]) if labelled else None,
+        labels=column([row["label"] for row in rows]) if labelled else None,
+        predictions=column([row["prediction" if labelled else metric] for row in rows]),
+        logits=np.array([row["logits"] for row in rows]) if labelled and not words else None,
         record=record,
         clusters=[row.get("cluster", row["id"]) for row in rows]
         if any("cluster" in r for r in rows)
         else None,
     )
+
+
+def _entities(column: list[Any]) -> np.ndarray:
+    """Return each row's entities as one object, a sorted tuple."""
+    found = np.empty(len(column), object)
+    for place, spans in enumerate(column):
+        found[place] = tuple(sorted(Span(*span) for span in spans))
+    return found

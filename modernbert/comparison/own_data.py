@@ -9,21 +9,16 @@ from pathlib import Path
 from modernbert.comparison.baselines import NAMES
 from modernbert.comparison.identity import is_named, tell_apart
 from modernbert.comparison.outcomes import Outcome
-from modernbert.data.collection import is_collection
-from modernbert.data.collections import folder_task
 from modernbert.data.folds import FOLD
-from modernbert.data.own import is_own_data, own_name
+from modernbert.data.targets import is_own_data
+from modernbert.data.task import OWN, own_name
 from modernbert.errors import BadOption
 from modernbert.records.data import Split
-
-OWN = "own/"
 
 
 def task_name(target: str) -> str:
     """Return what runs call the task that a target names: a name, a file or a folder."""
-    if is_own_data(target):
-        return folder_task(Path(target)).name if is_collection(Path(target)) else own_name(target)
-    return target
+    return own_name(Path(target)) if is_own_data(target) else target
 
 
 def data_of(outcome: Outcome) -> tuple[str, str]:
@@ -40,11 +35,6 @@ def is_cross_validation(outcome: Outcome) -> bool:
 
 def _split(outcome: Outcome) -> Split:
     return outcome.record.data.splits[outcome.split]
-
-
-def place_of(outcome: Outcome) -> str:
-    """Return where its data lay, as its run recorded it: a path, or a data set's name on the Hub."""
-    return _split(outcome).found_in.removeprefix("folder ").removeprefix("file ")
 
 
 def with_own_tasks(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]:
@@ -84,9 +74,9 @@ def _told_by(
 
 # What two data sets of one name may differ in, the most telling first.
 DETAILS: tuple[Callable[[Outcome], str], ...] = (
-    lambda o: Path(place_of(o)).parent.name,
-    lambda o: str(Path(place_of(o)).parent),
-    lambda o: Path(place_of(o)).name,
+    lambda o: Path(_split(o).place).parent.name,
+    lambda o: str(Path(_split(o).place).parent),
+    lambda o: Path(_split(o).place).name,
     lambda o: o.split,
     lambda o: f"data {_split(o).fingerprint[:8]}",
 )
@@ -100,7 +90,7 @@ def is_on(outcome: Outcome, target: str) -> bool:
     name = outcome.record.task.name
     if not is_own_data(target):
         return target in (outcome.task, name)
-    place = Path(place_of(outcome))
+    place = Path(_split(outcome).place)
     return name == task_name(target) and (not place.exists() or place.resolve() == Path(target).resolve())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field, FiniteFloat
+from pydantic import BeforeValidator, Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from modernbert.data.choices import OF_POSITIVE
@@ -42,6 +42,13 @@ class LabelsRow(Row):
     logits: list[FiniteFloat]
 
 
+# Begin, end (excluded) and label.
+Entity = Annotated[
+    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)], Text],
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
+]
+
+
 class NumberRow(Row):
     """One example with a number."""
 
@@ -50,15 +57,29 @@ class NumberRow(Row):
     logits: list[FiniteFloat]
 
 
+class EntitiesRow(Row):
+    """One sentence: its entities, and those that were found; in characters."""
+
+    label: list[Entity]
+    prediction: list[Entity]
+
+
 # What can be computed of each kind's labels.
 METRICS = {
     "single_label": {"accuracy", "macro_f1", "matthews", *OF_POSITIVE},
     "multi_label": {"micro_f1", "macro_f1", "exact_match"},
     "regression": {"r2", "mean_absolute_error", "root_mean_squared_error", "pearson", "spearman"},
+    "tokens": {"f1", "precision", "recall"},
+}
+KINDS = {
+    "single_label": ClassRow,
+    "multi_label": LabelsRow,
+    "regression": NumberRow,
+    "retrieval": Row,
+    "tokens": EntitiesRow,
 }
 # What each query scores.
 RETRIEVAL_METRICS = {"ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100"}
-KINDS = {"single_label": ClassRow, "multi_label": LabelsRow, "regression": NumberRow, "retrieval": Row}
 
 
 def read_rows(path: Path, record: RunRecord, split: str) -> list[dict[str, Any]]:
@@ -99,6 +120,8 @@ def _require_fitting(row: dict[str, Any], kind: str, labels: int, metrics: set[s
     if kind == "retrieval":
         for metric in metrics:
             row[metric] = checked(FiniteFloat, row.get(metric), where=f"{where}, {metric}", error=BadRun)
+        return
+    if kind == "tokens":
         return
     outputs = 1 if kind == "regression" else labels
     sizes = {len(row["logits"])}

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modernbert.comparison.agreement import shown
+from modernbert.comparison.comparability import shown
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.evaluation.shown import interval_text
 from modernbert.wording import counted

@@ -6,13 +6,14 @@ import unicodedata
 from collections.abc import Iterable
 
 from modernbert.data.cells import as_number, whole_number
+from modernbert.wording import one_line
 
 TRUTH = {"true": "1", "false": "0"}
 
 
 def alike_key(name: str) -> str:
     """Return what two labels share that differ in blanks, letter case, or how a number is written alone."""
-    plain = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    plain = one_line(unicodedata.normalize("NFKC", name)).casefold()
     number = as_number(plain)
     if number is None:
         return TRUTH.get(plain, plain)

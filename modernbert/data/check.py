@@ -88,10 +88,14 @@ def check_data(
 
 
 def truncation_warnings(
-    reports: Sequence[SplitReport], max_length: int | None, what: str = "texts"
+    reports: Sequence[SplitReport],
+    max_length: int | None,
+    what: str = "texts",
+    *,
+    least: float = TRUNCATION_WARNING,
 ) -> list[str]:
-    """Return one warning for all splits of which many texts are truncated."""
-    cut = {r.split: r.truncated for r in reports if (r.truncated or 0.0) > TRUNCATION_WARNING}
+    """Return one warning for all splits of which more texts than this share are truncated."""
+    cut = {r.split: r.truncated for r in reports if (r.truncated or 0.0) > least}
     shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items())
     return [f"{what} longer than {max_length} tokens are truncated: {shares}"] if cut else []
 

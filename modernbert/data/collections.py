@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.activity import phase
+from modernbert.connection import connection
 from modernbert.data.bundle import verify
 from modernbert.data.collection import (
     Collection,
@@ -29,9 +30,9 @@ from modernbert.data.retrieval_task import (
 )
 from modernbert.data.sources import bundle_folder
 from modernbert.data.splits import hash_split, text_key
+from modernbert.data.task import own_name
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_data
-from modernbert.network import network
 from modernbert.records.data import Split
 
 VALIDATION_SHARE = 0.1
@@ -61,7 +62,7 @@ def folder_task(folder: Path) -> RetrievalTask:
     splits = splits_of(folder)
     validation = next((name for name in ("validation", "valid", "dev") if name in splits), None)
     return RetrievalTask(
-        name=f"own/{folder.resolve().name}",
+        name=own_name(folder),
         summary=f"collection in {folder}",
         source=FolderCollection(folder),
         train="train" if "train" in splits else None,
@@ -117,7 +118,7 @@ def _from_hub(task: RetrievalTask, source: HubCollection, split: str, looked: Pa
         queries = _hub_rows(source, f"{prefix}queries", "queries", split)
         judged = _hub_rows(source, f"{prefix}qrels" if prefix else "default", split)
     except NotAvailable as error:
-        reached = network()
+        reached = connection()
         missing = f"the Hub does not give it ({error.what})" if reached.online else "the Hub is out of reach"
         raise NotAvailable(
             f"{task.name} ({split}) is not on this machine and {missing}\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from modernbert.data.collection import Collection, Documents
 from modernbert.data.splits import hash_split, near_duplicates
+from modernbert.wording import one_line
 
 # A shorter first paragraph ("Close.") says too little to search by.
 MIN_WORDS = 3
@@ -85,7 +86,7 @@ def _snippets(
 ) -> Iterator[Snippet]:
     for name, node in found:
         docstring = ast.get_docstring(node) or ""
-        summary = " ".join(re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0].split())
+        summary = one_line(re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0])
         first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
         kept = [lines[n] for n in range(first, (node.end_lineno or first) + 1) if n in lines]
         if len(summary.split()) >= MIN_WORDS and len(kept) >= MIN_LINES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert.connection import connection
 from modernbert.data.choices import rarer_class, usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import guess_columns
@@ -13,22 +14,18 @@ from modernbert.data.folds import FOLD, keys_and_strata, split_fold
 from modernbert.data.readers import SUFFIXES, read_rows
 from modernbert.data.registry import all_tasks
 from modernbert.data.rows import Rows
+from modernbert.data.split_files import SPLIT_NAMES, split_file
 from modernbert.data.splits import hash_split
-from modernbert.data.task import FileData, Kind, Task
+from modernbert.data.targets import is_own_data
+from modernbert.data.task import FileData, Kind, Task, own_name
 from modernbert.errors import BadData, BadOption, NotAvailable, did_you_mean
 from modernbert.hub import hub_data
-from modernbert.network import network
 from modernbert.wording import counted
 
 # Of a file without splits, the share that is held out for validation, and as much again for a test where
 # there are so many different rows.
 HELD_OUT_SHARE = 0.1
 ENOUGH_FOR_TEST = 1_000
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +40,6 @@ class OwnData:
     kind: Kind | None = None
     cluster: str | None = None
     fold: tuple[int, int] | None = None
-
-
-def is_own_data(target: str) -> bool:
-    """Is `target` a file, a folder, or a name with a suffix that mbert reads, not a task's name?"""
-    return Path(target).exists() or Path(target).suffix.lower() in SUFFIXES
-
-
-def own_name(path: str) -> str:
-    """Return the name of the task that a file or folder makes."""
-    return f"own/{Path(path).stem}"
 
 
 def own_task(data: OwnData) -> tuple[Task, list[str]]:
@@ -86,7 +73,7 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
             + (", or train for search with --kind retrieval." if len(columns.text) == 2 else "."),
         )
     task = Task(
-        name=own_name(data.path),
+        name=own_name(Path(data.path)),
         summary=f"own data from {data.path}",
         kind=found.kind,
         text=columns.text,
@@ -127,7 +114,7 @@ def read_own(data: OwnData) -> dict[str, Rows]:
     path = Path(data.path)
     if path.is_dir():
         splits = _read_folder(path)
-    elif path.exists() or path.suffix.lower() in SUFFIXES:
+    elif is_own_data(data.path):
         splits = {"train": read_rows(path)}
     else:
         splits = read_hub_data(data.path)
@@ -138,13 +125,7 @@ def read_own(data: OwnData) -> dict[str, Rows]:
 
 
 def _read_folder(folder: Path) -> dict[str, Rows]:
-    splits = {}
-    for split, names in SPLIT_NAMES.items():
-        found = [p for p in sorted(folder.iterdir()) if p.stem in names and p.suffix.lower() in SUFFIXES]
-        if len(found) > 1:
-            raise BadData(f"two files for '{split}': {found[0].name} and {found[1].name}", where=str(folder))
-        if found:
-            splits[split] = read_rows(found[0])
+    splits = {name: read_rows(file) for name in SPLIT_NAMES if (file := split_file(folder, name))}
     if "train" not in splits:
         raise BadData(
             f"no training file (train{', train'.join(SUFFIXES)})",
@@ -166,7 +147,7 @@ def read_hub_data(repo: str) -> dict[str, Rows]:
     except NotAvailable as error:
         raise NotAvailable(
             f"'{repo}' is no file here, no task, and no data set that can be loaded ({error.what})\n"
-            f"  Hub: {network().reason}",
+            f"  Hub: {connection().reason}",
             fix=did_you_mean(repo, (task.name for task in all_tasks()))
             + "The code of a data set's author is never run: convert such a set to Parquet, or give files.",
         ) from None

@@ -12,6 +12,7 @@ from modernbert.data.cells import as_number
 from modernbert.data.collection import Collection, Documents, checked_collection
 from modernbert.data.readers import SUFFIXES, iter_rows
 from modernbert.data.retrieval_task import MadeCollection, RetrievalTask, guess_analyser
+from modernbert.data.task import own_name
 from modernbert.errors import BadData
 from modernbert.reading import parse_json
 from modernbert.wording import counted
@@ -99,7 +100,7 @@ def pairs_task(
             made[split], note = read_pairs(file, split, text=text)
             notes = notes or [note]
     task = RetrievalTask(
-        name=f"own/{path.stem}",
+        name=own_name(path),
         summary=f"own pairs from {path}",
         source=MadeCollection(lambda: made, lambda: f"file {path.absolute()}"),
         train="train",
@@ -114,7 +115,7 @@ def pairs_to_search(path: Path) -> RetrievalTask:
     """Return the task of finding each query's document among all of a file's documents, without training."""
     found, _ = read_pairs(path, "test")
     return RetrievalTask(
-        name=f"own/{path.stem}",
+        name=own_name(path),
         summary=f"own pairs from {path}",
         source=MadeCollection(lambda: {"test": found}, lambda: f"file {path.absolute()}"),
         analyser=guess_analyser(found.documents.texts),
@@ -151,7 +152,7 @@ def read_pairs(path: Path, split: str, *, text: Sequence[str] = ()) -> tuple[Col
             teacher.setdefault(query, {}).update(_scores(row.get(roles.scores), ids, where))
     texts = list(documents)
     collection = checked_collection(
-        f"own/{path.stem}",
+        own_name(path),
         split,
         Documents(list(documents.values()), [""] * len(texts), texts),
         {identifier: text for text, identifier in queries.items()},

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from modernbert.data import conll
 from modernbert.data.lines import lines_of
 from modernbert.data.rows import Rows
 from modernbert.data.tables import check_header, iter_table
@@ -16,11 +17,12 @@ from modernbert.reading import parse_json
 
 Record = tuple[int, dict[str, Any]]
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (*TABLES, *conll.SUFFIXES)
 
 
 def read_rows(path: Path) -> Rows:
-    """Read a whole CSV, TSV, JSONL or Parquet file.
+    """Read a whole CSV, TSV, JSONL, Parquet or CoNLL file.
 
     Raises:
         BadData: the file is missing, empty, in another encoding than UTF-8, or malformed.
@@ -40,6 +42,7 @@ def iter_rows(path: Path) -> Iterator[Record]:
     if not path.is_file():
         raise no_such_file(path)
     readers = {".csv": iter_table, ".tsv": iter_table, ".jsonl": _iter_jsonl, ".parquet": _iter_parquet}
+    readers |= dict.fromkeys(conll.SUFFIXES, conll.iter_conll)
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise BadData(

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from modernbert.activity import phase
+from modernbert.connection import connection
 from modernbert.data.bundle import verify
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, FoldData, HubData, PackageData, Task
 from modernbert.errors import BadData, NotAvailable
 from modernbert.hub import cache_folder, hub_file
-from modernbert.network import network
 from modernbert.places import no_such_file
 from modernbert.records.data import Data, Split, StoredCells
 from modernbert.temporary import sweep_below
@@ -116,7 +116,7 @@ def _from_hub(task: Task, source: HubData, split: str, looked: Path | None) -> L
             f"{task.name} ({split}) is not on this machine and the Hub is out of reach\n"
             f"  bundle folder: {looked or 'none given (--data-dir or MBERT_DATA)'}\n"
             f"  cache:         {cache_folder()}\n"
-            f"  Hub:           {network().reason}",
+            f"  Hub:           {connection().reason}",
             fix=f"On a machine with network: mbert download {task.name} --to bundle; "
             "then here: --data-dir bundle.\n"
             "Without any network: mbert demo, or mbert finetune codesearch/stdlib --model modernbert-nano.",

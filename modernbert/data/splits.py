@@ -7,6 +7,8 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
+from modernbert.wording import one_line
+
 
 def text_key(parts: Sequence[str]) -> str:
     """Return what two texts must share to count as the same: all but letter case and spaces.
@@ -44,7 +46,7 @@ def joined_keys(*kinds: Sequence[str]) -> list[str]:
 
 
 def _spaced(parts: Sequence[str]) -> str:
-    return "\x1f".join(" ".join(part.split()) for part in parts)
+    return "\x1f".join(map(one_line, parts))
 
 
 def hash_split(

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Literal
 
 from modernbert.data.collection import is_collection
-from modernbert.data.own import is_own_data
 from modernbert.data.pairs import is_pairs_file
+from modernbert.data.readers import SUFFIXES
 from modernbert.data.registry import AnyTask, families, find_tasks
 from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.tagged_files import is_tagged
 from modernbert.data.task import Task
 from modernbert.errors import BadOption
 from modernbert.places import no_such_file
 
-Form = Literal["tasks", "collection", "pairs", "labelled", "hub"]
+Form = Literal["tasks", "collection", "pairs", "tagged", "labelled", "hub"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Target:
 
     Attributes:
         name: as it was written.
-        form: `tasks` by their name; of own data, a `collection` in BEIR's layout, a file of `pairs`, or
-            `labelled` texts in a file or a folder; or a data set on the `hub`.
+        form: `tasks` by their name; of own data, a `collection` in BEIR's layout, a file of `pairs`, `tagged`
+            words or `labelled` texts in a file or a folder; or a data set on the `hub`.
         tasks: what a name stands for; empty for data.
     """
 
@@ -45,7 +46,7 @@ class Target:
     @property
     def is_own(self) -> bool:
         """Is it a file or a folder?"""
-        return self.form in ("collection", "pairs", "labelled")
+        return self.form in ("collection", "pairs", "tagged", "labelled")
 
     @property
     def is_retrieval(self) -> bool:
@@ -68,10 +69,9 @@ class Target:
         """Return the task of labelled texts that a name stands for. Raises BadOption for anything else."""
         task = None if self.is_own else self.one_task()
         if not isinstance(task, Task):
-            what = {"collection": "a collection", "pairs": "a file of pairs"}.get(
-                self.form, "a retrieval task"
-            )
-            raise BadOption(f"{self.name} is {what}: it has no labels to predict")
+            what = {"collection": "a collection", "pairs": "a file of pairs", "tagged": "of tagged words"}
+            said = f"{self.name} is {what.get(self.form, 'a retrieval task')}"
+            raise BadOption(f"{said}: it has no labels of whole texts")
         return task
 
 
@@ -80,8 +80,8 @@ def resolve(name: str, *, kind: str | None = None, hub: bool = True) -> Target:
 
     Args:
         name: what the user wrote.
-        kind: how own data is read, if the user says so: `retrieval` makes any file one of pairs, another
-            kind makes it labelled.
+        kind: how own data is read, if the user says so: `retrieval` makes any file one of pairs, `tokens` one
+            of tagged words, another kind makes it labelled.
         hub: may it be a data set on the Hub?
 
     Raises:
@@ -94,16 +94,27 @@ def resolve(name: str, *, kind: str | None = None, hub: bool = True) -> Target:
             raise no_such_file(path)
         return Target(name, _form_of(path, kind))
     if hub and _may_be_on_hub(name):
+        if kind == "tokens":
+            raise BadOption(f"--kind tokens is for files and folders, and there is none called {name}")
         return Target(name, "hub")
     return Target(name, "tasks", tuple(find_tasks(name)))
+
+
+def is_own_data(name: str) -> bool:
+    """Is `name` a file or a folder, there or gone, not a task's name?"""
+    return Path(name).exists() or Path(name).suffix.lower() in SUFFIXES
 
 
 def _form_of(path: Path, kind: str | None) -> Form:
     if is_collection(path):
         return "collection"
+    if kind == "tokens":
+        return "tagged"
     if kind == "retrieval" and path.is_file():
         return "pairs"
-    return "pairs" if kind in (None, "retrieval") and is_pairs_file(path) else "labelled"
+    if kind in (None, "retrieval") and is_pairs_file(path):
+        return "pairs"
+    return "tagged" if kind is None and is_tagged(path) else "labelled"
 
 
 def _may_be_on_hub(name: str) -> bool:

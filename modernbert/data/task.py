@@ -12,6 +12,12 @@ from modernbert.data.rows import Rows
 from modernbert.records.data import StoredTask
 
 Kind = Literal["single_label", "multi_label", "regression"]
+OWN = "own/"
+
+
+def own_name(path: Path) -> str:
+    """Return the name of the task that own data makes: `own/x` of the file x.csv or the folder x."""
+    return f"{OWN}{path.resolve().name if path.is_dir() else path.stem}"
 
 
 @dataclass(frozen=True)

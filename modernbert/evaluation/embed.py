@@ -22,7 +22,7 @@ from modernbert.evaluation.vectors import VectorCache
 from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, choose_machine
-from modernbert.model.embedding import Kind, PackedEmbedder, Pooling, embedding_settings
+from modernbert.model.embedding import PackedEmbedder, Pooling, TextKind, embedding_settings
 from modernbert.model.encoder import attention_of
 from modernbert.model.inference import prepare_inference
 from modernbert.model.late_interaction import is_late_interaction
@@ -119,18 +119,18 @@ class Embedder:
         require_vectors(self.source)
         return PackedEmbedder(load_encoder(self.source), self.settings)
 
-    def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:
+    def encode(self, texts: Sequence[str], kind: TextKind = "document") -> np.ndarray:
         """Return vectors in the order of the texts, fp32, shape (N, D)."""
         return np.concatenate([self._chunk(texts[i : i + CHUNK], kind) for i in range(0, len(texts), CHUNK)])
 
-    def _chunk(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
+    def _chunk(self, texts: Sequence[str], kind: TextKind) -> np.ndarray:
         tokens = tokenize(self.tokenizer, self._prompted(texts, kind), self.settings.max_length)
         budget = MAX_TOKENS[self.machine.device]
         vectors_ND = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
         require_finite(vectors_ND, self.source)
         return vectors_ND
 
-    def _prompted(self, texts: Sequence[str], kind: Kind) -> list[tuple[str]]:
+    def _prompted(self, texts: Sequence[str], kind: TextKind) -> list[tuple[str]]:
         return [(self.settings.read(text, kind),) for text in texts]
 
     def encode_cached(

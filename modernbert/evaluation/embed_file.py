@@ -19,7 +19,7 @@ from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.rows import Unchanged, require_other_file
 from modernbert.evaluation.tables import open_table
 from modernbert.files import atomic_file
-from modernbert.model.embedding import Kind
+from modernbert.model.embedding import TextKind
 
 CHUNK_ROWS = 4096
 VECTOR = "vector"
@@ -41,7 +41,7 @@ def embed_file(
     output: Path,
     *,
     column: str | None = None,
-    kind: Kind = "document",
+    kind: TextKind = "document",
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Embedded:
     """Embed every row of a file, in order; the output appears whole or not at all.

@@ -36,7 +36,7 @@ from modernbert.records.scores import SplitScores
 from modernbert.records.settings import ScoringSettings
 from modernbert.records.training import StoredMachine
 from modernbert.runs import RunStore, read_run, write_run
-from modernbert.versions import versions
+from modernbert.version import versions
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,6 @@ def _record(
 def write_submission(
     task: Task,
     source: ModelSource,
-    store: RunStore,
     folder: Path,
     *,
     data_dir: Path | None = None,

@@ -1,6 +1,6 @@
 """Logits of a file's rows, kept beside the output until it is whole: a stopped prediction goes on from them.
 
-Shape suffixes: N rows of a chunk, C outputs.
+Shape suffixes: N rows of a chunk (or words, of tagged words), C outputs.
 """
 
 from __future__ import annotations
@@ -77,8 +77,13 @@ class KeptLogits:
         self._file.truncate()
         self._file.flush()
 
-    def next(self, size: int) -> tuple[np.ndarray, int] | None:
-        """Return the logits (N, C) of the next `size` rows and how many texts were truncated, if kept."""
+    def next(self, size: int, *, rows: int | None = None) -> tuple[np.ndarray, int] | None:
+        """Return the logits (N, C) of the next chunk and how many texts were truncated, if kept.
+
+        Args:
+            size: N.
+            rows: of the chunk, where that is not N.
+        """
         if self._handle is None:
             return None
         place = self._file.tell()
@@ -87,7 +92,7 @@ class KeptLogits:
             self._file.seek(place)
             self._cut()
             return None
-        self.rows += size
+        self.rows += size if rows is None else rows
         return found
 
     def add(self, logits_NC: np.ndarray, truncated: int) -> None:

@@ -19,15 +19,15 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.embed import CHUNK, Embedder, require_finite
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.model.device import MAX_TOKENS
-from modernbert.model.embedding import Kind
+from modernbert.model.embedding import TextKind
 from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import (
     PackedTokenEmbedder,
     load_token_embedder,
     max_sim,
     pad_rows,
+    recorded_length,
     split_rows,
-    trained_length,
 )
 from modernbert.model.packing import pack
 
@@ -36,11 +36,11 @@ class LateEmbedder(Embedder):
     """A loaded model with a vector for each token."""
 
     def _load(self) -> PackedTokenEmbedder:
-        length = min(self.settings.max_length, trained_length(self.source.folder))
+        length = min(self.settings.max_length, recorded_length(self.source.folder))
         self.settings = replace(self.settings, max_length=length, tuned=True)
         return load_token_embedder(self.source)
 
-    def encode(self, texts: Sequence[str], kind: Kind = "document") -> np.ndarray:
+    def encode(self, texts: Sequence[str], kind: TextKind = "document") -> np.ndarray:
         """Return the vectors of all tokens of all texts, one text after another, in half precision."""
         return np.concatenate(self.rows(texts))
 

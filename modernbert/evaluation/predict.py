@@ -19,7 +19,7 @@ from modernbert.model.encoder import pads
 from modernbert.model.packing import pack
 
 
-def _never_stop() -> None:
+def never_stop() -> None:
     """Nobody asks to stop."""
 
 
@@ -29,7 +29,7 @@ def predict_logits(
     *,
     max_tokens: int,
     accelerator: Any,
-    check_stop: Callable[[], None] = _never_stop,
+    check_stop: Callable[[], None] = never_stop,
 ) -> np.ndarray:
     """Return logits in the order of the texts, fp32, shape (N, C).
 

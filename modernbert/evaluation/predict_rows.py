@@ -19,8 +19,8 @@ from modernbert.data.rows import Rows
 from modernbert.data.task import Task
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.predict_file import require_top, text_columns
 from modernbert.evaluation.scoring import readable_prediction, require_numbers
-from modernbert.evaluation.stream import require_top, text_columns
 from modernbert.evaluation.trained_task import require_as_trained, task_of_head, task_of_run
 from modernbert.evaluation.written_rows import plain
 from modernbert.model.locate import ModelSource
@@ -70,10 +70,13 @@ def predict_texts(
     return [readable(logits_C) for logits_C in logits_NC]
 
 
-def rows_of_stream(stream: BinaryIO, task: Task) -> Iterator[Record]:
+def rows_of_stream(stream: BinaryIO, text: tuple[str, ...]) -> Iterator[Record]:
     """Yield (1-based row number, row) of lines that are all JSON objects, or all texts.
 
     The first line decides. An empty line of text is a text: outputs stay beside their inputs.
+
+    Args:
+        text: what the columns of the text are called, one or a pair.
 
     Raises:
         BadData: a line is not UTF-8, or not as the first one; the model reads pairs, and the lines are texts.
@@ -84,12 +87,12 @@ def rows_of_stream(stream: BinaryIO, task: Task) -> Iterator[Record]:
     if first.lstrip().startswith("{"):
         yield from json_rows(STDIN, whole)
         return
-    if len(task.text) == 2:
-        example = json.dumps(dict.fromkeys(task.text, "..."))
+    if len(text) == 2:
+        example = json.dumps(dict.fromkeys(text, "..."))
         raise BadData("the model reads pairs of texts, and a line is one text", where=STDIN,
                       fix=f"Give a JSON object a line: {example}.")  # fmt: skip
     for number, line in enumerate(whole, start=1):
-        yield number, {task.text[0]: line.rstrip("\r\n")}
+        yield number, {text[0]: line.rstrip("\r\n")}
 
 
 def predict_rows(
@@ -110,7 +113,7 @@ def predict_rows(
         records: row number and row.
         origin: where they are from, for messages.
         put: is given each line, and says whether anybody still reads.
-        text, prefix, top, calibrated: as in `stream.predict_file`.
+        text, prefix, top, calibrated: as in `predict_file.predict_file`.
 
     Raises:
         BadData: there are no rows; one has no text, or holds what JSON cannot. Rows before it were put.
@@ -126,7 +129,7 @@ def predict_rows(
         require_numbers(f"{origin}, rows {chunk[0][0]:,} to {chunk[-1][0]:,}", logits_NC)
         for (number, row), logits_C in zip(chunk, logits_NC, strict=True):
             new = readable_prediction(scorer.task, logits_C, top=top, calibrated=calibrated)
-            if not put(_line(row, {prefix + n: v for n, v in new.items()}, f"{origin}, row {number}")):
+            if not put(line_of(row, {prefix + n: v for n, v in new.items()}, f"{origin}, row {number}")):
                 return done
             done += 1
     if not done:
@@ -134,7 +137,8 @@ def predict_rows(
     return done
 
 
-def _line(row: Row, new: Row, where: str) -> str:
+def line_of(row: Row, new: Row, where: str) -> str:
+    """Return a row with its new columns as a line of JSON. Raises BadOption where it has one already."""
     if taken := [name for name in new if name in row]:
         raise BadOption(f"the row has a column '{taken[0]}' already", where=where,
                         fix="Rename new ones with --prefix.")  # fmt: skip

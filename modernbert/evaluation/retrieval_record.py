@@ -19,7 +19,7 @@ from modernbert.records.scores import SearchPart, SplitScores
 from modernbert.records.settings import SearchSettings
 from modernbert.records.training import StoredAttention, StoredMachine
 from modernbert.runs import RunStore, write_run
-from modernbert.versions import versions
+from modernbert.version import versions
 
 MEASURED = {*MEASURES, MRR}
 

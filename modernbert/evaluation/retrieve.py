@@ -12,6 +12,7 @@ from modernbert.data.collections import LoadedCollection, folder_task, load_coll
 from modernbert.data.pairs import pairs_to_search
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.targets import resolve
+from modernbert.data.task import OWN
 from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25
 from modernbert.evaluation.embed import Embedder, Estimate
@@ -230,7 +231,7 @@ def _identical(collection: Collection) -> Iterator[str]:
     have = counted(count, "query has", "queries have")
     if collection.ignore_identical:
         yield f"{have} the id of a document: each one's own was left out of its results"
-    elif collection.name.startswith("own/"):
+    elif collection.name.startswith(OWN):
         yield (
             f"{have} the id of a document, and were free to find it. If it is the query "
             "itself, as in ArguAna or Quora, --ignore-identical-ids leaves it out"

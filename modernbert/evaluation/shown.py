@@ -21,6 +21,13 @@ SHOWN = (
 AVERAGED = ("precision", "recall", "f1", "average_precision")
 
 
+def label_columns(labels: Sequence[LabelScore]) -> tuple[str, ...]:
+    """Return which figures labels have: entities have neither a threshold nor an average precision."""
+    if all(label.threshold is None for label in labels):
+        return "n", "precision", "recall", "f1"
+    return "n", "threshold", "precision", "recall", "f1", "average_precision"
+
+
 def macro_average(labels: Sequence[LabelScore]) -> dict[str, float | None]:
     """Return the mean of each figure over the labels that have it; None where none has."""
     found = {name: [getattr(label, name) for label in labels] for name in AVERAGED}

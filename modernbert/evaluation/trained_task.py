@@ -14,10 +14,9 @@ from modernbert.data.choices import usual_metrics
 from modernbert.data.clusters import require_clusters
 from modernbert.data.columns import check_text_columns, guess_columns, guess_text
 from modernbert.data.labels import read_label_column
-from modernbert.data.own import own_name
 from modernbert.data.readers import read_rows
 from modernbert.data.rows import Rows
-from modernbert.data.task import FileData, Task
+from modernbert.data.task import FileData, Task, own_name
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.rows import CHUNK_ROWS, chunks_of_rows
 from modernbert.model.labels import Head, head_of, spelt_as_in
@@ -30,7 +29,7 @@ def task_of_run(record: RunRecord) -> Task:
     """Return the task of a run's record, with no data attached.
 
     Raises:
-        BadOption: the run was trained for retrieval, or on text alone.
+        BadOption: the run was trained for retrieval, to tag words, or on text alone.
     """
     kept = record.task
     if kept.kind == "retrieval":
@@ -42,6 +41,11 @@ def task_of_run(record: RunRecord) -> Task:
         raise BadOption(
             "the run was trained on text alone: it predicts no labels",
             fix="Fine-tune it: mbert finetune TASK --model RUN.",
+        )
+    if kept.kind == "tokens":
+        raise BadOption(
+            f"the run tags words ({kept.name}): it predicts no labels of whole texts",
+            fix="Score it on tagged words: mbert eval words.conll --model RUN.",
         )
     cells = record.data.cells
     return Task(
@@ -128,7 +132,7 @@ def task_to_score(
                        fix="Give the model's config.json an id2label of these.")  # fmt: skip
     return replace(
         task_of_head(source, replace(head, labels=labels), text=columns.text),
-        name=own_name(str(path)),
+        name=own_name(path),
         label=columns.label,
         cluster=cluster or "",
         cells=columns.found.cells,
@@ -195,7 +199,7 @@ def task_of_file(
     if trained.kind == "multi_label" and record.data.cells is None and column in rows.columns:
         cells = read_label_column(rows, column, trained.kind).cells  # an older version's run does not say
     return Task(
-        name=own_name(str(path)),
+        name=own_name(path),
         summary=f"own data from {path}",
         kind=trained.kind,
         text=text or trained.text,

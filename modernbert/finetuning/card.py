@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from modernbert.evaluation.shown import SHOWN, interval_text, macro_average
+from modernbert.evaluation.shown import SHOWN, interval_text, label_columns, macro_average
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
 from modernbert.records.record import TrainingRecord
@@ -21,10 +21,12 @@ HUB_TASKS = {
     "multi_label": "text-classification",
     "regression": "text-classification",
     "retrieval": "sentence-similarity",
+    "tokens": "token-classification",
     "pretraining": "fill-mask",
 }
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
     "fill-mask": "AutoModelForMaskedLM",
 }
 
@@ -116,18 +118,23 @@ def _scores(record: TrainingRecord) -> str:
 
 
 def _labels(results: Sequence[SplitScores]) -> list[str]:
-    """Return the figures of each label, of a task with several a text."""
-    names = ("n", "threshold", "precision", "recall", "f1", "average_precision")
+    """Return the figures of each label, of a task with several a text or of entities."""
     lines = []
     for result in (r for r in results if r.labels):
-        lines += [f"{result.split}: a label is given where its probability is above its threshold.", ""]
-        lines += [f"| label | {' | '.join(names)} |", "|---" * 7 + "|"]
+        names = label_columns(result.labels)
+        if "threshold" in names:
+            said = "a label is given where its probability is above its threshold."
+        else:
+            said = "an entity is right where its bounds and its label are; n counts the true ones."
+        lines += [f"{result.split}: {said}", ""]
+        lines += [f"| label | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
         for label in result.labels:
             numbers = (_number(getattr(label, name)) for name in names)
             name = label.label.replace("|", "\\|")
             lines.append(f"| {name} | {' | '.join(numbers)} |")
-        means = map(_number, macro_average(result.labels).values())
-        lines += [f"| macro average | | | {' | '.join(means)} |", ""]
+        means = macro_average(result.labels)
+        numbers = (_number(means[name]) if name in means else "" for name in names)
+        lines += [f"| macro average | {' | '.join(numbers)} |", ""]
     return lines
 
 
@@ -162,7 +169,7 @@ def _use(record: TrainingRecord, name: str) -> str:
     note: list[str] = []
     if task == "sentence-similarity":
         code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
-    elif record.config.lora.enabled and task == "text-classification":
+    elif record.config.lora.enabled and task in ("text-classification", "token-classification"):
         note, code = _use_adapters(record, name)
     else:
         kind = CLASSES.get(task, "AutoModelForSequenceClassification")
@@ -193,9 +200,9 @@ def _use_adapters(record: TrainingRecord, name: str) -> tuple[list[str], list[st
     """Return a note and the code for adapters: a base that is not on the Hub must be named by the reader."""
     # The adapters were trained on fp32 weights, whatever the base's file holds.
     outputs = f'num_labels={max(1, len(record.task.labels))}, dtype="float32"'
-    start = record.start
+    start, whole = record.start, CLASSES[_hub_task(record)]
     if hub_id_of(start.name, start.found_in):
-        kind = "AutoPeftModelForSequenceClassification"
+        kind = whole.replace("Auto", "AutoPeft")
         return [], [f"from peft import {kind}", "", f'{kind}.from_pretrained("{name}", {outputs})']
     if start.name == EMBEDDED:
         note = f"The adapters lie on `{EMBEDDED}`, which comes with mbert and is not on the Hub."
@@ -208,10 +215,10 @@ def _use_adapters(record: TrainingRecord, name: str) -> tuple[list[str], list[st
     code = [
         *first,
         "from peft import PeftModel",
-        "from transformers import AutoModelForSequenceClassification",
+        f"from transformers import {whole}",
         "",
         base,
-        f"model = AutoModelForSequenceClassification.from_pretrained(base, {outputs})",
+        f"model = {whole}.from_pretrained(base, {outputs})",
         f'PeftModel.from_pretrained(model, "{name}")',
     ]
     return [note, ""], code

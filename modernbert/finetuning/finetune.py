@@ -43,7 +43,7 @@ from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
 from modernbert.training.reports import Notice, Observe
 from modernbert.training.signals import StopRequest, stop_on_signals
-from modernbert.training.state import Fit
+from modernbert.training.state import TrainState
 
 # A reloaded model must give the same logits; folding adapters into the weights moves the last digits.
 RELOAD_TOLERANCE = 1e-4
@@ -206,7 +206,7 @@ def _train(
     inputs = started.inputs
     checkpoints = CheckpointStore(folder / "checkpoints")
     make_folder(checkpoints.root)
-    work = Fit(
+    state = TrainState(
         model=job.network,
         objective=job.objective,
         data=job.data,
@@ -219,7 +219,7 @@ def _train(
         new_head=bool(started.new_tensors),
     )
     try:
-        progress = fit(work, resume=resume)
+        progress = fit(state, resume=resume)
         with phase("saving"):
             _save(folder, job, observe)
         if job.trained_texts:
@@ -232,7 +232,7 @@ def _train(
         raise
     scored = record.with_values(
         results=splits,
-        training=training_record(work, progress),
+        training=training_record(state, progress),
         inference=dict(job.inference),
         **job.decision,
         notes=(*job.notes, *run_notes(inputs, splits, progress)),

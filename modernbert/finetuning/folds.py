@@ -42,6 +42,8 @@ def require_folds(request: Request, targets: Sequence[str]) -> None:
     """Raise BadOption for what cannot be cross-validated, or would let a fold choose for its own score."""
     for target in targets:
         found = resolve(target, kind=request.kind)
+        if found.form == "tagged":
+            raise BadOption(f"--folds is for labels of whole texts, and {target} is of tagged words")
         if found.form not in ("labelled", "hub"):
             found.labelled_task()  # refuses what has no labels
     if request.validation:

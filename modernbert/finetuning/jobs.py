@@ -13,10 +13,12 @@ from modernbert.training.late_interaction import LateInteractionJob
 from modernbert.training.reranking import RerankingJob
 from modernbert.training.retrieval import RetrievalJob
 from modernbert.training.signals import StopRequest
+from modernbert.training.tagging import TaggingJob
 
 # By `Inputs.job`.
 JOBS: Mapping[str, Callable[[Any, Any, StopRequest], Job]] = {
     "classifier": ClassificationJob,
+    "tagger": TaggingJob,
     "bi-encoder": RetrievalJob,
     "late interaction": LateInteractionJob,
     "reranker": RerankingJob,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modernbert.data.collection import Collection
 from modernbert.data.collections import LoadedCollection, folder_task, hold_out, load_collection
+from modernbert.data.own_sentences import token_task
 from modernbert.data.pairs import pairs_task
 from modernbert.data.retrieval_task import RetrievalTask
 from modernbert.data.sources import bundle_folder
@@ -21,12 +22,19 @@ from modernbert.model.locate import ModelSource, locate_model
 from modernbert.pretraining.inputs import PretrainingRequest, prepare_pretraining
 from modernbert.records.training import StoredPretrainingRequest, StoredRequest
 from modernbert.runs import RunStore
-from modernbert.settings.config import PretrainingConfig, RetrievalTrainingConfig, TrainingConfig
+from modernbert.settings.config import (
+    PretrainingConfig,
+    RetrievalTrainingConfig,
+    TokenTrainingConfig,
+    TrainingConfig,
+)
 from modernbert.settings.sections import RetrievalConfig
 from modernbert.training.classification import prepare_labelled
-from modernbert.training.inputs import Inputs, Request, limited, require_context, settle
-from modernbert.training.resolve import load_training_splits, resolve_task
+from modernbert.training.inputs import Inputs, Request, limited, require_context
+from modernbert.training.resolve import load_training_splits, own_data, resolve_task
 from modernbert.training.retrieval import RetrievalInputs
+from modernbert.training.setup import set_up
+from modernbert.training.tagging import is_tagging, prepare_tagging
 from modernbert.wording import counted
 
 # Of a model that does not say how long its texts are: what retrieval's passages need, not its context.
@@ -39,6 +47,8 @@ def prepare(request: Request, store: RunStore) -> Inputs:
     """Find and check everything a run needs. Raises an MbertError for the first thing that is wrong."""
     if isinstance(request, PretrainingRequest):
         return prepare_pretraining(request, store)
+    if is_tagging(request):
+        return prepare_tagging(request, store)
     found = retrieval_task(request)
     return prepare_retrieval(request, *found, store) if found else prepare_labelled(request, store)
 
@@ -70,6 +80,8 @@ def require_settings(request: Request) -> None:
     base: TrainingConfig = TrainingConfig()
     if isinstance(request, PretrainingRequest):
         base = PretrainingConfig()
+    elif is_tagging(request):
+        base = TokenTrainingConfig()
     elif retrieval_task(request):
         base = RetrievalTrainingConfig()
     base.with_values(request.settings, source=request.target).require_effect(request.settings)
@@ -78,7 +90,9 @@ def require_settings(request: Request) -> None:
 def require_data(request: Request) -> None:
     """Look for everything that a request trains and scores on. Raises NotAvailable or BadData."""
     data_dir = Path(request.data_dir) if request.data_dir else None
-    if found := retrieval_task(request):
+    if is_tagging(request):
+        token_task(own_data(request))
+    elif found := retrieval_task(request):
         for split in found[0].splits:
             load_collection(found[0], split, data_dir)
     else:
@@ -133,7 +147,7 @@ def prepare_retrieval(
         ids = list(train.queries)
         train = train.only([ids[i] for i in limited(len(ids), request.limit)])
         notes = [*notes, f"training on {counted(len(train.queries), 'query', 'queries')} only (--limit)"]
-    settings, more = settle(
+    settings, more = set_up(
         request, task.name, source, store, train_rows=len(train.queries), base=RetrievalTrainingConfig()
     )
     config = settings.config

@@ -21,10 +21,10 @@ from modernbert.records.scores import SplitScores
 from modernbert.records.settings import Settings
 from modernbert.records.training import Model, StoredStudy, Training
 from modernbert.training.checkpoint import Progress
-from modernbert.training.inputs import Inputs, Sheet
+from modernbert.training.inputs import Inputs, TaskSheet
 from modernbert.training.reports import EvaluationReport, Notice, Observe, StepReport
-from modernbert.training.state import Fit
-from modernbert.versions import versions
+from modernbert.training.state import TrainState
+from modernbert.version import versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +87,18 @@ def first_record(started: Started, study: StoredStudy | None) -> TrainingRecord:
     )
 
 
-def _task_record(task: Sheet) -> StoredTask:
+def _task_record(task: TaskSheet) -> StoredTask:
     if isinstance(task, Task):
         return task.record()
     return StoredTask(name=task.name, kind=task.kind, labels=task.labels, metrics=task.metrics)
 
 
-def training_record(job: Fit, progress: Progress) -> Training:
+def training_record(state: TrainState, progress: Progress) -> Training:
     """Return what training took: steps, minutes, tokens, memory, and every evaluation."""
     return Training.model_validate(
         {
             "steps": progress.step,
-            "planned_steps": job.total,
+            "planned_steps": state.total,
             "best_step": progress.best_step,
             "history": tuple(progress.history),
             "minutes": round(progress.seconds / 60, 3),

@@ -27,7 +27,7 @@ from modernbert.index.record import (
 from modernbert.index.store import open_store
 from modernbert.index.table import Table, is_table, table_of
 from modernbert.reading import checked
-from modernbert.versions import versions
+from modernbert.version import versions
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from modernbert.wording import one_line
+
 # Characters of a definition's dotted name; nested deep, it is cut.
 LONGEST_NAME = 200
 
@@ -131,4 +133,4 @@ def _text(node: Any | None) -> str:
     text = node.text.decode(errors="replace")
     if "operator" not in text:
         text = re.split(r"[(<]", text)[0]
-    return " ".join(text.split()).strip("'\"`")
+    return one_line(text).strip("'\"`")

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from modernbert.model.blocked import BlockedAttention
+from modernbert.model.cpu_attention import BlockedAttention
 from modernbert.model.layout import Layout, near
 from modernbert.model.rotary import Rotary, rotated
 from modernbert.model.varlen import flash, varlen
@@ -94,7 +94,7 @@ def blocked(
     """
     assert not dropout, "torch's kernel for the CPU has no dropout"
     attend = cast("Callable[..., torch.Tensor]", BlockedAttention.apply)
-    return attend(qkv_T3HD, rotary, layout.pieces(window))
+    return attend(qkv_T3HD, rotary, layout.tiles(window))
 
 
 BACKENDS: dict[str, Attend] = {

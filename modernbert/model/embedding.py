@@ -32,7 +32,7 @@ from modernbert.model.pretrained import quiet_transformers
 from modernbert.reading import checked, read_json
 
 Pooling = Literal["mean", "cls"]
-Kind = Literal["query", "document"]
+TextKind = Literal["query", "document"]
 
 
 class Module(TypedDict):
@@ -80,7 +80,7 @@ class EmbeddingSettings:
     lower_case: bool = False
     tuned: bool = False
 
-    def read(self, text: str, kind: Kind = "document") -> str:
+    def read(self, text: str, kind: TextKind = "document") -> str:
         """Return what the tokenizer gets to see of a text, as sentence-transformers does it."""
         whole = (self.query_prompt if kind == "query" else self.document_prompt) + text
         return whole.lower() if self.lower_case else whole

@@ -15,12 +15,12 @@ from torch import nn
 from modernbert.activity import explain
 from modernbert.errors import BadModel
 from modernbert.model.attention import backend_for
-from modernbert.model.choice import Choice, choose
+from modernbert.model.backends import ChosenBackend, choose_backend
 from modernbert.model.device import Machine
 from modernbert.model.layout import Layout
-from modernbert.model.lean import feed_forward, linear_after
 from modernbert.model.packing import PackedBatch
 from modernbert.model.rotary import Rotary
+from modernbert.model.selective_recompute import feed_forward, linear_after
 
 
 class PackedClassifier(nn.Module):
@@ -30,7 +30,7 @@ class PackedClassifier(nn.Module):
     on a padded batch, at its best: without a mask when nothing is padded.
     """
 
-    def __init__(self, model: Any, attention: Choice | None = None) -> None:
+    def __init__(self, model: Any, attention: ChosenBackend | None = None) -> None:
         """Wrap a model; `attention` is chosen by device and precision when not given."""
         super().__init__()
         self.model = model
@@ -43,19 +43,21 @@ class PackedClassifier(nn.Module):
         return padded_logits(self.model, batch)
 
 
-def attention_of(model: Any, machine: Machine) -> Choice:
+def attention_of(model: Any, machine: Machine) -> ChosenBackend:
     """Return which attention a model will run with on a machine, and why."""
     if is_modernbert(model):
-        choice = choose(torch.device(machine.device), machine.dtype)
+        choice = choose_backend(torch.device(machine.device), machine.dtype)
     else:
         choice = _of_transformers(model)
     explain("attention", str(choice))
     return choice
 
 
-def _of_transformers(model: Any) -> Choice:
+def _of_transformers(model: Any) -> ChosenBackend:
     kind = (base_of(model).config._attn_implementation or "eager").removeprefix("mbert_")
-    return Choice(kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length")
+    return ChosenBackend(
+        kind, f"transformers' own forward for {model.config.model_type}, batches sorted by length"
+    )
 
 
 def base_of(model: Any) -> Any:
@@ -91,7 +93,7 @@ def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, torch.Tensor]:
     return inputs
 
 
-def modernbert_logits(model: Any, batch: PackedBatch, attention: Choice | None = None) -> torch.Tensor:
+def modernbert_logits(model: Any, batch: PackedBatch, attention: ChosenBackend | None = None) -> torch.Tensor:
     """Run ModernBERT and its classification head without padding; logits of shape (N, C)."""
     hidden_TD = modernbert_hidden(model.model, batch, attention)
     if model.config.classifier_pooling == "cls":
@@ -109,14 +111,16 @@ def mean_by_sequence(hidden_TD: torch.Tensor, batch: PackedBatch) -> torch.Tenso
     return (sums_ND / batch.starts_N1.diff()[:, None]).to(hidden_TD.dtype)
 
 
-def modernbert_hidden(encoder: Any, batch: PackedBatch, attention: Choice | None = None) -> torch.Tensor:
+def modernbert_hidden(
+    encoder: Any, batch: PackedBatch, attention: ChosenBackend | None = None
+) -> torch.Tensor:
     """Run a transformers `ModernBertModel` over packed tokens; hidden states of shape (T, D)."""
     check_length(encoder, batch)
     hidden_TD = encoder.embeddings(input_ids=batch.ids_T[None])[0]
     layout = Layout(batch)
     kinds = set(encoder.config.layer_types)
     rotary = {kind: Rotary.of(encoder, hidden_TD, batch.positions_T, kind) for kind in kinds}
-    backend = (attention or choose(hidden_TD.device, _computing_dtype(hidden_TD))).backend
+    backend = (attention or choose_backend(hidden_TD.device, _computing_dtype(hidden_TD))).backend
     for layer in encoder.layers:
         run = partial(_layer, layer, rotary=rotary[layer.attention_type], layout=layout, backend=backend)
         if layer.gradient_checkpointing and layer.training and torch.is_grad_enabled():

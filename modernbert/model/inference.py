@@ -1,4 +1,4 @@
-"""A model that will only be asked and never trained: its weights are rounded and laid out once.
+"""A model for inference alone: its weights are rounded and laid out once.
 
 Shape suffixes: N texts or tokens, I input size, O output size.
 """
@@ -39,7 +39,7 @@ class PackedLinear(nn.Module):
 
 
 def prepare_inference(model: nn.Module, machine: Machine) -> None:
-    """Make a model ready to be asked, in place; it must not be trained or saved afterwards.
+    """Make a model ready for inference, in place; it must not be trained or saved afterwards.
 
     In bf16, linear layers hold weights that are rounded once and not for every batch: the same bits as
     autocast gives.

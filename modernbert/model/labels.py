@@ -11,6 +11,7 @@ from modernbert.data.task import Kind, Task
 from modernbert.errors import BadModel
 from modernbert.model.locate import ModelSource
 from modernbert.model.pretrained import load_config
+from modernbert.wording import one_line
 
 # transformers' names for kinds of tasks.
 PROBLEM_TYPES: dict[Kind, str] = {
@@ -131,4 +132,4 @@ def _order_of(have: Sequence[str], wanted: Sequence[str]) -> tuple[int, ...] | N
 
 def _folded(name: str) -> str:
     """Return a name without case, and with one blank for every `-`, `_` and run of blanks."""
-    return re.sub(r"[-_\s]+", " ", name.strip().casefold())
+    return one_line(re.sub(r"[-_]", " ", name)).casefold()

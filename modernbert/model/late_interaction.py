@@ -99,7 +99,7 @@ def save_token_embedder(model: PackedTokenEmbedder, tokenizer: Any, max_length: 
         write_json(temporary / RECORD, {"size": model.projection.out_features, "max_length": max_length})
 
 
-def trained_length(folder: Path) -> int:
+def recorded_length(folder: Path) -> int:
     """Return the length in tokens that a model was trained to read."""
     return _record(folder)["max_length"]
 

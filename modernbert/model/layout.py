@@ -10,17 +10,17 @@ from functools import cached_property
 
 import torch
 
+from modernbert.model.attention_tiles import Tile, cut
 from modernbert.model.packing import PackedBatch
-from modernbert.model.pieces import Piece, cut
 
 
 class Layout:
-    """Bounds, parts, masks and pieces of a batch; each is made when it is first asked for."""
+    """Bounds, parts, masks and tiles of a batch; each is made when it is first asked for."""
 
     def __init__(self, batch: PackedBatch) -> None:
         self.batch = batch
         self._masks: dict[int | None, torch.Tensor | None] = {}
-        self._pieces: dict[int | None, list[Piece]] = {}
+        self._tiles: dict[int | None, list[Tile]] = {}
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
@@ -63,11 +63,11 @@ class Layout:
             self._masks[window] = self._make_mask(window)
         return self._masks[window]
 
-    def pieces(self, window: int | None) -> list[Piece]:
+    def tiles(self, window: int | None) -> list[Tile]:
         """Return the kernel calls of the blocked backend."""
-        if window not in self._pieces:
-            self._pieces[window] = cut([end - start for start, end in self.bounds], window)
-        return self._pieces[window]
+        if window not in self._tiles:
+            self._tiles[window] = cut([end - start for start, end in self.bounds], window)
+        return self._tiles[window]
 
     def _make_mask(self, window: int | None) -> torch.Tensor | None:
         batch = self.batch

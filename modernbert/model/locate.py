@@ -9,13 +9,13 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from modernbert.connection import connection
 from modernbert.data.bundle import verify
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadModel, BadRun, NotAvailable, UnknownName
 from modernbert.files import model_checksums, sha256
 from modernbert.hub import cache_folder, hub_model
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
-from modernbert.network import network
 from modernbert.places import beside
 from modernbert.reading import read_object
 from modernbert.records.record import FinetuneRecord, TrainingRecord
@@ -116,13 +116,26 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
         within = folder.absolute().parent
         is_of_run = folder.absolute().name == "model" and (within / "run.json").is_file()
         return _from_run(within, store, data_dir) if is_of_run else _from_folder(folder)
-    if name.count("/") == 1 and not name.startswith((".", "/")):
+    if _is_hub_id(name):
         return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
+    require_known(name, store)
+    raise AssertionError(name)
+
+
+def require_known(name: str, store: RunStore) -> None:
+    """Raise UnknownName unless `name` is a run, a folder, a short name or like a Hub id. Nothing is read."""
+    folder = Path(name)
+    if name in CHECKPOINTS or store.has(name) or os.path.isdir(folder) or _is_hub_id(name):  # noqa: PTH112
+        return
     folders = (str(folder.with_name(other)) for other in beside(folder) if folder.with_name(other).is_dir())
     known = [*CHECKPOINTS, *store.names(), *folders]
     raise UnknownName.among(
         "model", name, known, fix="`mbert models` and `mbert runs` list them; a Hub id is `owner/name`."
     )
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/"))
 
 
 def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSource:
@@ -200,7 +213,7 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
             f"the model '{checkpoint.alias}' is not on this machine and the Hub is out of reach\n"
             f"  bundle folder: {folder or 'none given (--data-dir or MBERT_DATA)'}\n"
             f"  cache:         {cache_folder()} ({checkpoint.hub_id})\n"
-            f"  Hub:           {network().reason}",
+            f"  Hub:           {connection().reason}",
             fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle\n"
             f"A small model that comes with mbert and needs no network: --model {EMBEDDED} "
             "(`mbert demo` shows it)",

@@ -40,7 +40,7 @@ def add_lora(model: Any, config: LoraConfig, *, head: bool = True) -> Any:
     """Freeze the encoder and add adapters.
 
     Args:
-        model: a transformers sequence classifier, or an encoder without a head.
+        model: a transformers classifier, of texts or of words, or an encoder without a head.
         config: the adapters; without targets, the architecture's preset is taken.
         head: has the model a head, which is trained whole?
 
@@ -56,7 +56,7 @@ def add_lora(model: Any, config: LoraConfig, *, head: bool = True) -> Any:
             f"there is no LoRA preset for '{kind}' models", fix="Name layers with --lora-targets."
         )
     adapters = peft.LoraConfig(
-        task_type=peft.TaskType.SEQ_CLS if head else peft.TaskType.FEATURE_EXTRACTION,
+        task_type=_task_type(model) if head else peft.TaskType.FEATURE_EXTRACTION,
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
@@ -68,6 +68,13 @@ def add_lora(model: Any, config: LoraConfig, *, head: bool = True) -> Any:
             return peft.get_peft_model(model, adapters)
     except ValueError as error:
         raise BadOption(f"LoRA targets do not fit the model: {str(error).splitlines()[0]}") from None
+
+
+def _task_type(model: Any) -> Any:
+    import peft
+
+    words = type(model).__name__.endswith("ForTokenClassification")
+    return peft.TaskType.TOKEN_CLS if words else peft.TaskType.SEQ_CLS
 
 
 def name_base(folder: Path, base: ModelSource) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modernbert.data.folders import files_in
-from modernbert.data.readers import SUFFIXES as TABLES
-from modernbert.data.readers import iter_rows
+from modernbert.data.readers import TABLES, iter_rows
 from modernbert.errors import BadData
 from modernbert.places import no_such_file
 

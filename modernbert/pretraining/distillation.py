@@ -29,8 +29,10 @@ from modernbert.model.packing import PackedBatch
 from modernbert.pretraining.inputs import PretrainingInputs
 from modernbert.pretraining.job import QUICK_TOKENS, PretrainingData, PretrainingJob, joined
 from modernbert.pretraining.masking import MaskedBatch
+from modernbert.pretraining.neighbours import NEIGHBOURS, losses
 from modernbert.pretraining.network import PackedMaskedLM, padded_hidden
 from modernbert.pretraining.teacher import Targets, teach
+from modernbert.pretraining.words import start_from_words
 from modernbert.records.scores import SplitScores
 from modernbert.training.objectives import Sums
 from modernbert.training.reports import Evaluation
@@ -39,8 +41,6 @@ from modernbert.training.signals import StopRequest
 # Of the parts of a batch, the share that is also read with tokens masked, and the weight of their loss:
 # enough to keep the words. At weight 1 it is ten times the vectors' loss and drowns it.
 MASKED_PARTS, MASKED_WEIGHT = 0.25, 0.1
-# Of the texts' similarities, and the weight of their divergence beside the cosines.
-TEMPERATURE, NEIGHBOURS = 0.05, 1.0
 
 
 class Student(PackedMaskedLM):
@@ -104,7 +104,9 @@ class Distillation:
         total, tokens = torch.zeros((), device=accelerator.device), 0
         for part in split_by_tokens(numbers, pieces.lengths, max_tokens, padded=False):
             batch = joined(pieces, part)
-            distance, others = self._of_vectors(network, batch, data.targets.of(part), accelerator)
+            with accelerator.autocast():
+                vectors_ND = network(batch.to(accelerator.device))
+            distance, others = losses(vectors_ND, data.targets.of(part).to(accelerator.device))
             accelerator.backward(distance + NEIGHBOURS * others)
             if self.masked and float(torch.rand(())) < MASKED_PARTS:
                 words = self._of_words(network, batch, data, accelerator)
@@ -114,15 +116,6 @@ class Distillation:
             tokens += batch.num_tokens
         return Sums(total, len(numbers), tokens)
 
-    def _of_vectors(
-        self, network: nn.Module, batch: PackedBatch, targets_ND: torch.Tensor, accelerator: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return 1 minus the cosine to the teacher and the divergence from it, each summed over texts."""
-        with accelerator.autocast():
-            vectors_ND = network(batch.to(accelerator.device))
-        targets_ND = targets_ND.to(accelerator.device)
-        return (1 - (vectors_ND * targets_ND).sum(dim=1)).sum(), divergence(vectors_ND, targets_ND)
-
     def _of_words(
         self, network: nn.Module, batch: PackedBatch, data: Lessons, accelerator: Any
     ) -> torch.Tensor:
@@ -131,50 +124,6 @@ class Distillation:
         with accelerator.autocast():
             logits_MV = network(masked.to(accelerator.device))
         return F.cross_entropy(logits_MV.float(), targets_M.to(accelerator.device))
-
-
-def divergence(vectors_ND: torch.Tensor, targets_ND: torch.Tensor) -> torch.Tensor:
-    """Return how far each text's similarities to the others are from the teacher's, summed over texts.
-
-    The Kullback-Leibler divergence of two softmax distributions over the other texts (as in Tejankar et al.
-    2021, arXiv:2010.14713, but within the batch). A cosine weighs every direction alike; this one weighs what
-    decides a search: which texts are near.
-
-    Args:
-        vectors_ND: the student's, of length 1.
-        targets_ND: the teacher's, of length 1.
-    """
-
-    def log_shares(of_ND: torch.Tensor) -> torch.Tensor:
-        similarities_NN = of_ND @ of_ND.T / TEMPERATURE
-        # Not minus infinity: its share times its difference would be no number.
-        return F.log_softmax(similarities_NN.fill_diagonal_(-1e4), dim=1)
-
-    return F.kl_div(log_shares(vectors_ND), log_shares(targets_ND), reduction="sum", log_target=True)
-
-
-def start_from_words(model: Any, teacher: Embedder, tokenizer: Any, projection_SD: np.ndarray) -> None:
-    """Let a ModernBERT with random weights begin as a bag of the teacher's words, in place.
-
-    Each token's embedding becomes what the teacher gives its text, as in model2vec's static models. Every
-    layer begins by adding nothing: what it computes goes through a matrix of zeros.
-
-    Args:
-        model: with a masked-language head; its vectors have D numbers.
-        teacher: gives vectors of S numbers.
-        tokenizer: the model's.
-        projection_SD: from the teacher's space to the model's.
-    """
-    texts = [tokenizer.decode([number]).strip() or " " for number in range(len(tokenizer))]
-    vectors_VS = teacher.encode(texts)
-    vectors_VD = (vectors_VS - vectors_VS.mean(axis=0)) @ projection_SD
-    vectors_VD /= np.linalg.norm(vectors_VD, axis=1, keepdims=True) + 1e-6
-    scale = model.config.initializer_range * model.config.hidden_size**0.5
-    with torch.no_grad():
-        model.get_input_embeddings().weight[: len(texts)] = torch.from_numpy(vectors_VD * scale)
-        for layer in model.base_model.layers:
-            layer.attn.Wo.weight.zero_()
-            layer.mlp.Wo.weight.zero_()
 
 
 class DistillationJob(PretrainingJob):
@@ -204,8 +153,9 @@ class DistillationJob(PretrainingJob):
             interrupted.fix = "The teacher's vectors are kept: run the command again."
             raise
         if inputs.source.revision == UNTRAINED and self.model.config.model_type == "modernbert":
-            start_from_words(self.model, teacher, inputs.tokenizer, targets["train"].projection_SD)
-            self.new_tensors = ("layers: random weights; token vectors: the teacher's",)
+            taught = (self.words.pieces, targets["train"], inputs.folder.name)
+            start_from_words(self.model, teacher, inputs.tokenizer, *taught, self.stop.raise_if_requested)
+            self.new_tensors = ("layers: random weights; token vectors: fitted to the teacher's",)
         return targets
 
     def evaluate(self, network: nn.Module) -> Evaluation:

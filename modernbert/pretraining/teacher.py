@@ -6,7 +6,6 @@ Shape suffixes: N pieces, S the teacher's vector size, D the student's.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -18,8 +17,8 @@ from torch.nn import functional as F
 from modernbert.activity import phase
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.vectors import SHARD, VectorCache
-from modernbert.files import atomic_file
-from modernbert.places import make_folder, own_cache
+from modernbert.kept import kept_array
+from modernbert.places import own_cache
 from modernbert.pretraining.store import Pieces
 
 # Vectors that the directions are found from: each direction has hundreds of them.
@@ -122,10 +121,5 @@ def projection(vectors_NS: np.ndarray, size: int) -> np.ndarray:
 def _kept_projection(shards: Sequence[np.ndarray], size: int, key: dict[str, Any]) -> np.ndarray:
     """Return the projection. It is kept: a run that is resumed must find the same bits."""
     sample_NS = np.concatenate(shards[: -(-SAMPLE // SHARD)])
-    content = json.dumps([size, key], sort_keys=True).encode() + np.ascontiguousarray(sample_NS).tobytes()
-    path = own_cache() / "projections" / f"{hashlib.sha256(content).hexdigest()[:32]}.npy"
-    make_folder(path.parent)
-    if not path.is_file():
-        with atomic_file(path, binary=True) as file:
-            np.save(file, projection(sample_NS, size))
-    return np.asarray(np.load(path))
+    content = hashlib.sha256(np.ascontiguousarray(sample_NS).tobytes()).hexdigest()
+    return kept_array(own_cache() / "projections", [size, key, content], lambda: projection(sample_NS, size))

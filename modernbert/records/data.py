@@ -8,13 +8,14 @@ from pydantic import Field, FiniteFloat
 
 from modernbert.records.base import Amount, Count, Part, Text
 
-TaskKind = Literal["single_label", "multi_label", "regression", "retrieval", "pretraining"]
+TaskKind = Literal["single_label", "multi_label", "regression", "retrieval", "tokens", "pretraining"]
 
 
 class StoredTask(Part):
     """What is predicted, and how it is scored.
 
     Attributes:
+        labels: of texts; of tagged words every tag, O first.
         positive: of two classes, the one that precision, recall and F1 are of.
     """
 
@@ -42,6 +43,11 @@ class Split(Part):
     revision: str = ""
     used: Count | None = None
     documents: Count | None = None
+
+    @property
+    def place(self) -> str:
+        """Where own data lay: a path (retrieval's follows a word); else `found_in`."""
+        return self.found_in.removeprefix("folder ").removeprefix("file ")
 
     @property
     def part_of_rows(self) -> str:

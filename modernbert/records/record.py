@@ -116,7 +116,7 @@ class RunRecord(Part):
             for key in self.finished_with:
                 _require(key in self.model_fields_set, f"{key}: field required")
             _require(self.results, "results: there are none")
-        labelled = self.task.kind in ("single_label", "multi_label")
+        labelled = self.task.kind in ("single_label", "multi_label", "tokens")
         _require(
             labelled == bool(self.task.labels),
             f"task: kind {self.task.kind} with {counted(len(self.task.labels), 'label')}",

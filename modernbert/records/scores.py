@@ -30,23 +30,23 @@ class Score(Part):
 
 
 class LabelScore(Part):
-    """One label's figures on one split, of several labels a text.
+    """One label's figures on one split, of several labels a text or of tagged words.
 
     Attributes:
         label: its name.
-        n: texts that have it.
-        threshold: the label is given where its probability is greater.
+        n: texts that have it, or entities of it.
+        threshold: the label is given where its probability is greater; None of entities.
         precision, recall, f1: at that threshold.
-        average_precision: over all thresholds; None where no text has the label.
+        average_precision: over all thresholds; None where no text has the label, and of entities.
     """
 
     label: str
     n: Count
-    threshold: FiniteFloat
+    threshold: FiniteFloat | None = None
     precision: FiniteFloat
     recall: FiniteFloat
     f1: FiniteFloat
-    average_precision: FiniteFloat | None
+    average_precision: FiniteFloat | None = None
 
 
 SearchPart = Literal["encoder", "bm25", "reranker"]
@@ -59,7 +59,7 @@ class SplitScores(Part):
         split: its name.
         scores: one for each metric, the main one first.
         mean: for numbers, what predicting the training labels' mean for every text scores.
-        labels: for several labels a text, the figures of each.
+        labels: for several labels a text and for tagged words, the figures of each.
         calibration: for one label a text, whether the model is right as often as it says.
         calibrated: the same with the task's temperature; empty where none was fitted.
         notes: what a reader should know of them.

@@ -115,7 +115,7 @@ class StoredRequest(Part):
     text: tuple[str, ...]
     label: str | None
     cluster: str | None = None
-    kind: Literal["single_label", "multi_label", "regression", "retrieval"] | None
+    kind: Literal["single_label", "multi_label", "regression", "retrieval", "tokens"] | None
     device: str
     precision: str
     fold: tuple[Count, Count] | None = None

@@ -36,6 +36,7 @@ def answer_sections(outcomes: Sequence[Outcome], styles: Styles) -> list[Section
     single = [o for o in labelled if o.record.task.kind == "single_label"]
     several = [o for o in labelled if o.record.task.kind == "multi_label"]
     numbers = [o for o in labelled if o.record.task.kind == "regression"]
+    words = [o for o in labelled if o.record.task.kind == "tokens"]
     sections = []
     if single:
         sections.append(Section("By class", tables=tuple(map(_by_class, single))))
@@ -47,6 +48,9 @@ def answer_sections(outcomes: Sequence[Outcome], styles: Styles) -> list[Section
         text = "A label is given where its probability is greater than its threshold."
         sections.append(Section("By label", text, tables=tuple(map(_by_label, several))))
         sections += label_curves(several, styles)
+    if words:
+        text = "An entity is right where its bounds and its label are. Support counts the true ones."
+        sections.append(Section("By label", text, tables=tuple(map(_by_entity, words))))
     return sections + [_numbers(o, styles) for o in numbers]
 
 
@@ -69,13 +73,28 @@ def _by_class(outcome: Outcome) -> Table:
     return Table(f"{outcome.model}, {outcome.split}", ("class", *NUMBERS), tuple(rows), NUMBERS, notes)
 
 
+def _by_entity(outcome: Outcome) -> Table:
+    rows = tuple(
+        (
+            label.label,
+            *(f"{number:.4f}" for number in (label.precision, label.recall, label.f1)),
+            f"{label.n:,}",
+        )
+        for label in outcome.result.labels
+    )
+    return Table(f"{outcome.model}, {outcome.split}", ("label", *NUMBERS), rows, NUMBERS)
+
+
 def _by_label(outcome: Outcome) -> Table:
     """Show the figures that the run itself keeps."""
     numbers = ("threshold", *NUMBERS, "average precision")
     rows = tuple(
         (
             label.label,
-            *(f"{number:.4f}" for number in (label.threshold, label.precision, label.recall, label.f1)),
+            *(
+                f"{number:.4f}"
+                for number in (label.threshold or 0.0, label.precision, label.recall, label.f1)
+            ),
             f"{label.n:,}",
             "none" if label.average_precision is None else f"{label.average_precision:.4f}",
         )

@@ -10,7 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from modernbert.comparison.analysis import Group, confidence_of, disagreement, extremes, is_right, texts_of
+from modernbert.comparison.analysis import (
+    Group,
+    confidence_of,
+    disagreement,
+    example_texts,
+    extremes,
+    is_right,
+)
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import Contrast
 from modernbert.comparison.tables import Table
@@ -27,6 +34,7 @@ ORDER = {
     "multi_label": "Rows with a wrong label, the one that is furthest from the truth first.",
     "regression": "The largest distance from the truth first.",
     "retrieval": "The lowest score first.",
+    "tokens": "The most entities missed or wrongly found first.",
 }
 
 
@@ -34,13 +42,17 @@ def wrongness(outcome: Outcome) -> np.ndarray:
     """Return how wrong each answer is, shape (N,); 0 for a right one.
 
     One label: the wrong answer's probability. Several: the largest distance of a wrong label's probability
-    from the truth. Numbers: the distance from the truth. Search: what the query lacks of a score of 1.
+    from the truth. Numbers: the distance from the truth. Search: what the query lacks of a score of 1. Tagged
+    words: how many entities are missed or wrongly found.
     """
     kind = outcome.record.task.kind
     if outcome.labels is None:
         return np.asarray(1 - outcome.predictions)
     if kind == "regression":
         return np.asarray(np.abs(outcome.labels - outcome.predictions))
+    if kind == "tokens":
+        pairs = zip(outcome.labels, outcome.predictions, strict=True)
+        return np.array([float(len({*truth} ^ {*found})) for truth, found in pairs])
     if kind == "multi_label":
         assert outcome.logits is not None
         far_NC = np.abs(probabilities(outcome.logits, kind) - outcome.labels)
@@ -51,7 +63,7 @@ def wrongness(outcome: Outcome) -> np.ndarray:
 
 def error_section(outcomes: Sequence[Outcome], *, texts: bool = True) -> Section:
     """Return the worst answers of a run, or of each of its ways of searching, the worst first."""
-    known = texts_of(outcomes[0]) if texts else None
+    known = example_texts(outcomes[0]) if texts else None
     order = ORDER[outcomes[0].record.task.kind]
     tables = tuple(_worst(outcome, known) for outcome in outcomes)
     return Section("Worst errors", f"{order} {_missing_texts(known)}".strip(), tables=tables)
@@ -61,7 +73,7 @@ def _worst(outcome: Outcome, texts: list[str] | None) -> Table:
     wrong_N = wrongness(outcome)
     places = [i for i in extremes(wrong_N, SHOWN) if wrong_N[i] > 0 or outcome.labels is None]
     table = _examples(f"Worst of {outcome.model}", [outcome], places, texts)
-    if not outcome.record.task.kind.endswith("label"):
+    if outcome.record.task.kind not in ("single_label", "multi_label", "tokens"):
         return table
     return replace(table, notes=(f"{(wrong_N > 0).sum():,} of {len(wrong_N):,} rows are wrong",))
 
@@ -70,8 +82,8 @@ def against(contrast: Contrast, outcomes: Mapping[str, Outcome], styles: Styles,
     """Return where one model is right and the other is not, or where it gains and loses most."""
     first, second = outcomes[contrast.model], outcomes[contrast.baseline]
     title = f"{contrast.model} against {contrast.baseline}"
-    texts = texts_of(first) if shown else None
-    if first.record.task.kind in ("retrieval", "regression"):
+    texts = example_texts(first) if shown else None
+    if first.record.task.kind in ("retrieval", "regression", "tokens"):
         return _gains(title, first, second, texts, styles)
     lengths = None if texts is None else np.array([len(text) for text in texts])
     tables = (
@@ -91,7 +103,12 @@ def _only_one_right(right: Outcome, wrong: Outcome, texts: list[str] | None) -> 
 
 def _gains(title: str, first: Outcome, second: Outcome, texts: list[str] | None, styles: Styles) -> Section:
     gain_N = wrongness(second) - wrongness(first)
-    metric = first.metric if first.labels is None else "distance from the truth (more is better)"
+    far = (
+        "entities missed or wrongly found"
+        if first.record.task.kind == "tokens"
+        else "distance from the truth"
+    )
+    metric = first.metric if first.labels is None else f"{far} (more is better)"
     tables = (
         _examples("Largest gains", [first, second], extremes(gain_N, SHOWN), texts),
         _examples("Largest losses", [first, second], extremes(-gain_N, SHOWN), texts),
@@ -123,11 +140,12 @@ def _examples(
     rows = tuple(
         (
             outcomes[0].ids[i],
-            *([_shown(outcomes[0], outcomes[0].labels[i])] if outcomes[0].labels is not None else []),
-            *(_answer(o, i) for o in outcomes),
-            "" if texts is None else texts[i][:LONGEST_TEXT] + ("…" if len(texts[i]) > LONGEST_TEXT else ""),
+            *([_shown(outcomes[0], outcomes[0].labels[i], text)] if outcomes[0].labels is not None else []),
+            *(_answer(o, i, text) for o in outcomes),
+            text[:LONGEST_TEXT] + ("…" if len(text) > LONGEST_TEXT else ""),
         )
         for i in places
+        for text in ("" if texts is None else texts[i],)
     )
     return Table(title if rows else f"{title}: none", columns, rows)
 
@@ -136,9 +154,9 @@ def _answer_column(outcome: Outcome) -> str:
     return outcome.model if outcome.labels is not None else f"{outcome.model}, {outcome.metric}"
 
 
-def _answer(outcome: Outcome, i: int) -> str:
+def _answer(outcome: Outcome, i: int, text: str) -> str:
     """Return an answer with how sure the model is of it, or how far it is from the truth."""
-    said, kind = _shown(outcome, outcome.predictions[i]), outcome.record.task.kind
+    said, kind = _shown(outcome, outcome.predictions[i], text), outcome.record.task.kind
     if outcome.labels is None:
         return said
     if kind == "regression":
@@ -154,10 +172,12 @@ def _answer(outcome: Outcome, i: int) -> str:
     return f"{said} (wrong: {told})" if told else said
 
 
-def _shown(outcome: Outcome, value: np.ndarray) -> str:
+def _shown(outcome: Outcome, value: np.ndarray, text: str) -> str:
     kind, names = outcome.record.task.kind, outcome.record.task.labels
     if kind == "single_label":
         return str(names[int(value)])
     if kind == "multi_label":
         return ", ".join(name for name, on in zip(names, value, strict=True) if on) or "none"
+    if kind == "tokens":
+        return ", ".join(f"{text[a:b] or f'{a} to {b}'} ({label})" for a, b, label in value) or "none"
     return f"{float(value):.3f}"

@@ -10,6 +10,7 @@ from modernbert.comparison.notes import score_of_constant
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.results import TaskComparison
 from modernbert.comparison.tables import Table
+from modernbert.data.entities import labels_of
 from modernbert.evaluation.shown import interval_text
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.records.data import Split
@@ -25,6 +26,7 @@ KINDS = {
     "multi_label": "several labels a text",
     "regression": "a number for each text",
     "retrieval": "search",
+    "tokens": "entities",
 }
 # Constant answers that are tried: so many of the most frequent classes, and sets of labels.
 TRIED, TRIED_SETS = 5, 20
@@ -40,7 +42,7 @@ def constant_answer(outcome: Outcome) -> tuple[str, float] | None:
     together, or the most frequent ones.
     """
     labels, kind = outcome.labels, outcome.record.task.kind
-    if labels is None or kind == "regression":
+    if labels is None or kind in ("regression", "tokens"):
         return None
     names = outcome.record.task.labels
     tried = _classes(labels) if kind == "single_label" else _sets(labels)
@@ -92,6 +94,8 @@ def _beside(outcomes: Sequence[Outcome]) -> list[str]:
         answer, value = found
         said = f"The same answer for every text, at best “{answer}”, scores {value:.4f}."
         return [f"{said} {_against(score, value)}"]
+    if first.record.task.kind == "tokens":
+        return []
     if first.metric in CORRELATIONS:
         return [f"The same answer for every text has no correlation (0). {_against(score, 0.0)}"]
     if means := first.result.mean:
@@ -145,7 +149,8 @@ def _trainings(record: RunRecord) -> str:
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     task, model = record.task, record.model
-    classes = f", {counted(len(task.labels), 'label')}" if task.labels else ""
+    labels = labels_of(task.labels) if task.kind == "tokens" else task.labels
+    classes = f", {counted(len(labels), 'label')}" if labels else ""
     rows = ", ".join(f"{split} {_size(part)}" for split, part in record.data.splits.items())
     start = "" if record.init == "plain" else f", starting from {record.init.found_in}"
     found = f" ({model.found_in})" if model.found_in else ""

@@ -14,24 +14,27 @@ from modernbert.settings.fields import (
     CLASSIFICATION,
     PRETRAINING,
     RETRIEVAL,
+    TOKENS,
     Setting,
     describe,
     require,
+)
+from modernbert.settings.pretraining import (
+    MaskingConfig,
+    PretrainingDataConfig,
+    PretrainingEvaluationConfig,
+    PretrainingModelConfig,
+    PretrainingOptimizerConfig,
+    PretrainingScheduleConfig,
 )
 from modernbert.settings.sections import (
     ClassesConfig,
     DataConfig,
     EvaluationConfig,
     LoraConfig,
-    MaskingConfig,
     MemoryConfig,
     ModelConfig,
     OptimizerConfig,
-    PretrainingDataConfig,
-    PretrainingEvaluationConfig,
-    PretrainingModelConfig,
-    PretrainingOptimizerConfig,
-    PretrainingScheduleConfig,
     RetrievalConfig,
     RunConfig,
     ScheduleConfig,
@@ -116,6 +119,13 @@ class RetrievalTrainingConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenTrainingConfig(TrainingConfig):
+    """The settings of a training to tag words."""
+
+    task: ClassVar[str] = TOKENS
+
+
+@dataclass(frozen=True, kw_only=True)
 class FineTuningConfig(RetrievalTrainingConfig):
     """The settings of any fine-tuning, before it is known what is trained: those that options are made of."""
 
@@ -136,7 +146,12 @@ class PretrainingConfig(TrainingConfig):
     masking: MaskingConfig = MaskingConfig()
 
 
-CONFIGS: tuple[type[TrainingConfig], ...] = (TrainingConfig, RetrievalTrainingConfig, PretrainingConfig)
+CONFIGS: tuple[type[TrainingConfig], ...] = (
+    TrainingConfig,
+    RetrievalTrainingConfig,
+    TokenTrainingConfig,
+    PretrainingConfig,
+)
 
 
 def _described(config: type[TrainingConfig]) -> dict[str, Setting]:

@@ -17,7 +17,8 @@ from modernbert.ranges import Range
 
 # Kinds of training.
 CLASSIFICATION, RETRIEVAL, PRETRAINING = "classification and regression", "retrieval", "pretraining"
-FINE_TUNING = (CLASSIFICATION, RETRIEVAL)
+TOKENS = "token classification"
+FINE_TUNING = (CLASSIFICATION, RETRIEVAL, TOKENS)
 TASKS = (*FINE_TUNING, PRETRAINING)
 _TYPES = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 

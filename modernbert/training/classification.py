@@ -43,11 +43,12 @@ from modernbert.records.data import Data, StoredReport
 from modernbert.records.scores import SplitScores
 from modernbert.runs import RunStore
 from modernbert.training.class_weights import class_weights
-from modernbert.training.inputs import Inputs, Job, Request, limited, settle, trainable, with_max_length
+from modernbert.training.inputs import Inputs, Job, Request, limited, trainable, with_max_length
 from modernbert.training.objectives import LOSSES, PerExample, weighted_loss
 from modernbert.training.reports import Evaluation
 from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.scale import Scale
+from modernbert.training.setup import set_up
 from modernbert.training.signals import StopRequest
 from modernbert.training.soft_labels import Teacher, find_teacher
 from modernbert.wording import counted
@@ -156,7 +157,7 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
         train = to_examples(task, train.rows.take(limited(len(train), request.limit)))
         examples[task.train] = train
         notes.append(f"training on {counted(len(train), 'row')} only (--limit)")
-    settings, more = settle(request, task.name, source, store, train_rows=len(train))
+    settings, more = set_up(request, task.name, source, store, train_rows=len(train))
     assert train.labels is not None
     weights = class_weights(task, settings.config.classes.weights, train.labels)
     teacher = find_teacher(task, settings.config.distillation, examples, request, store)

@@ -15,7 +15,7 @@ from modernbert.model.late_interaction import PackedTokenEmbedder, load_token_em
 from modernbert.model.lora import merged
 from modernbert.model.packing import pack
 from modernbert.training.contrastive import SCORE_LOSSES, LateInteraction
-from modernbert.training.retrieval import RESULTS, RetrievalJob, Searched, scored
+from modernbert.training.retrieval import RESULTS, RetrievalJob, TokenizedCollection, scored
 
 
 class LateInteractionJob(RetrievalJob):
@@ -27,7 +27,7 @@ class LateInteractionJob(RetrievalJob):
         self.new_tensors = ("projection.weight",)
         self.objective = LateInteraction(SCORE_LOSSES[config.loss], config.temperature)
 
-    def _search(self, network: nn.Module, searched: Searched) -> tuple[RankingScores, list[str]]:
+    def _search(self, network: nn.Module, tokenized: TokenizedCollection) -> tuple[RankingScores, list[str]]:
         found = [
             token_vectors(
                 network,
@@ -36,10 +36,10 @@ class LateInteractionJob(RetrievalJob):
                 accelerator=self.accelerator,
                 check_stop=self.stop.raise_if_requested,
             )
-            for tokens in (searched.queries, searched.documents)
+            for tokens in (tokenized.queries, tokenized.documents)
         ]
-        hits = max_sim_search(found[0], found[1], depth(searched.collection, RESULTS))
-        return scored(searched.collection, hits), []
+        hits = max_sim_search(found[0], found[1], depth(tokenized.collection, RESULTS))
+        return scored(tokenized.collection, hits), []
 
     def save(self, folder: Path) -> float:
         """Save encoder and map, adapters folded in; compare a few tokens' vectors."""

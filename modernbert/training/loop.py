@@ -13,15 +13,15 @@ from modernbert.data.batching import BatchPlan
 from modernbert.errors import Interrupted, TrainingFailed
 from modernbert.training.checkpoint import Progress
 from modernbert.training.reports import EvaluationReport, StepReport
-from modernbert.training.state import Fit, put_best, restore, save, weights
+from modernbert.training.state import TrainState, put_best, restore, save, weights
 from modernbert.training.step import train_step
 
 
-def fit(work: Fit, *, resume: bool = False) -> Progress:
+def fit(state: TrainState, *, resume: bool = False) -> Progress:
     """Train until the last step or until patience ends, and leave the kept weights in the model.
 
     Args:
-        work: what to train, on what, and how.
+        state: what to train, on what, and how.
         resume: go on from the newest checkpoint, if there is one.
 
     Returns:
@@ -34,45 +34,45 @@ def fit(work: Fit, *, resume: bool = False) -> Progress:
         BadRun: the checkpoint to resume from is damaged.
     """
     if resume:
-        restore(work)
-    work.clock = time.perf_counter()
+        restore(state)
+    state.clock = time.perf_counter()
     try:
-        with phase("training", work.total, "steps") as now:
-            _run(work, now)
+        with phase("training", state.total, "steps") as now:
+            _run(state, now)
     except Interrupted as interrupted:
-        save(work)
-        interrupted.what += f" at step {work.progress.step} of {work.total}; everything is saved"
+        save(state)
+        interrupted.what += f" at step {state.progress.step} of {state.total}; everything is saved"
         raise
-    if work.config.evaluation.keep == "best" and work.progress.best_step != work.progress.step:
-        put_best(work)
-    return work.progress
+    if state.config.evaluation.keep == "best" and state.progress.best_step != state.progress.step:
+        put_best(state)
+    return state.progress
 
 
-def _run(work: Fit, now: Phase) -> None:
-    progress = work.progress
+def _run(state: TrainState, now: Phase) -> None:
+    progress = state.progress
     now.reach(progress.step)
-    batches = _batches_from(work.data.plan, progress.step)
-    meter = _Meter(work)
+    batches = _batches_from(state.data.plan, progress.step)
+    meter = _Meter(state)
     saved_at = time.monotonic()
     while True:
-        if _evaluation_is_due(work) and not progress.evaluated():
+        if _evaluation_is_due(state) and not progress.evaluated():
             meter.flush()
-            _evaluate(work)
+            _evaluate(state)
             meter.restart()
             saved_at = time.monotonic()
-        if progress.step >= work.total or _patience_ended(work):
+        if progress.step >= state.total or _patience_ended(state):
             return
-        if work.stop.signal_number is not None:
+        if state.stop.signal_number is not None:
             meter.flush()  # never save weights that are not finite
-            work.stop.raise_if_requested()
-        meter.add(*train_step(work, next(batches)))
+            state.stop.raise_if_requested()
+        meter.add(*train_step(state, next(batches)))
         progress.step += 1
         now.reach(progress.step)
-        if progress.step % work.config.run.log_every == 0:
+        if progress.step % state.config.run.log_every == 0:
             meter.flush()
-        if time.monotonic() - saved_at >= work.config.run.checkpoint_minutes * 60:
+        if time.monotonic() - saved_at >= state.config.run.checkpoint_minutes * 60:
             meter.flush()
-            save(work)
+            save(state)
             saved_at = time.monotonic()
 
 
@@ -84,20 +84,20 @@ def _batches_from(plan: BatchPlan, step: int) -> Iterator[np.ndarray]:
             step += 1
 
 
-def _evaluation_is_due(work: Fit) -> bool:
-    every = work.config.evaluation.eval_every or work.data.plan.steps_per_epoch
-    return work.progress.step % every == 0 or work.progress.step == work.total
+def _evaluation_is_due(state: TrainState) -> bool:
+    every = state.config.evaluation.eval_every or state.data.plan.steps_per_epoch
+    return state.progress.step % every == 0 or state.progress.step == state.total
 
 
-def _patience_ended(work: Fit) -> bool:
-    return 0 < work.config.evaluation.patience <= work.progress.since_best
+def _patience_ended(state: TrainState) -> bool:
+    return 0 < state.config.evaluation.patience <= state.progress.since_best
 
 
 class _Meter:
     """Collects what the progress lines show, without asking the device between them."""
 
-    def __init__(self, work: Fit) -> None:
-        self.work = work
+    def __init__(self, state: TrainState) -> None:
+        self.state = state
         self.restart()
 
     def restart(self) -> None:
@@ -110,62 +110,62 @@ class _Meter:
         self.losses.append(loss)
         self.norm = norm
         self.tokens += tokens
-        self.work.progress.tokens += tokens
-        self.work.progress.examples += examples
+        self.state.progress.tokens += tokens
+        self.state.progress.examples += examples
 
     def flush(self) -> None:
         """Report the mean since the last time; stop if it is not finite. Synchronises with the device."""
         if not self.losses or self.norm is None:
             return
-        work, progress = self.work, self.work.progress
+        state, progress = self.state, self.state.progress
         loss, norm = float(torch.stack(self.losses).mean()), float(self.norm)
         if not np.isfinite(loss) or not np.isfinite(norm):
-            raise _not_finite(work, loss, norm)
+            raise _not_finite(state, loss, norm)
         seconds = time.perf_counter() - self.started
-        work.tick()
+        state.tick()
         per_step = seconds / len(self.losses)
-        work.observe(
+        state.observe(
             StepReport(
                 step=progress.step,
-                total=work.total,
-                epoch=progress.step / work.data.plan.steps_per_epoch,
+                total=state.total,
+                epoch=progress.step / state.data.plan.steps_per_epoch,
                 loss=loss,
-                rate=work.rate(progress.step - 1),
+                rate=state.rate(progress.step - 1),
                 gradient_norm=norm,
                 tokens_per_second=self.tokens / seconds,
-                seconds_left=per_step * (work.total - progress.step),
+                seconds_left=per_step * (state.total - progress.step),
             )
         )
         self.restart()
 
 
-def _not_finite(work: Fit, loss: float, norm: float) -> TrainingFailed:
-    last = work.checkpoints.last()
+def _not_finite(state: TrainState, loss: float, norm: float) -> TrainingFailed:
+    last = state.checkpoints.last()
     kept = f" The checkpoint {last.name} from before is intact." if last else ""
     return TrainingFailed(
-        f"the loss ({loss}) or its gradient ({norm}) is not finite around step {work.progress.step}.{kept}",
+        f"the loss ({loss}) or its gradient ({norm}) is not finite around step {state.progress.step}.{kept}",
         fix="Likely causes: a learning rate that is too high "
-        f"(now {work.config.optimizer.learning_rate:g}; try a third), too short a warm-up "
-        f"(now {work.config.schedule.warmup:g}), or half precision (try --precision fp32).",
+        f"(now {state.config.optimizer.learning_rate:g}; try a third), too short a warm-up "
+        f"(now {state.config.schedule.warmup:g}), or half precision (try --precision fp32).",
     )
 
 
-def _evaluate(work: Fit) -> None:
-    progress = work.progress
-    work.model.eval()
+def _evaluate(state: TrainState) -> None:
+    progress = state.progress
+    state.model.eval()
     with phase("evaluating"):
-        evaluation = work.evaluate(work.model)
+        evaluation = state.evaluate(state.model)
     # Before the first step a new head is noise: whatever it scores, it is not kept.
-    is_best = evaluation.main > progress.best_score and not (work.new_head and progress.step == 0)
+    is_best = evaluation.main > progress.best_score and not (state.new_head and progress.step == 0)
     if is_best:
         progress.best_step, progress.best_score = progress.step, evaluation.main
     # The untrained model at step 0 shows where training starts from; it costs no patience.
     progress.since_best = 0 if is_best or progress.step == 0 else progress.since_best + 1
     progress.history.append({"step": progress.step, "metrics": dict(evaluation.metrics)})
     if is_best:
-        work.checkpoints.save_best(progress.step, weights(work))
+        state.checkpoints.save_best(progress.step, weights(state))
     if progress.step > 0:
-        save(work)
-        work.checkpoints.drop_worse(progress.best_step)
-    work.tick()
-    work.observe(EvaluationReport(progress.step, work.total, evaluation, is_best))
+        save(state)
+        state.checkpoints.drop_worse(progress.best_step)
+    state.tick()
+    state.observe(EvaluationReport(progress.step, state.total, evaluation, is_best))

@@ -1,6 +1,6 @@
 """How a batch becomes gradients. Losses return (sum, count): the loop divides once, after accumulation.
 
-Shape suffixes: N sequences, C outputs.
+Shape suffixes: N sequences, T tokens of all sequences, C outputs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from modernbert.model.encoder import pads
 # Of examples that weigh as they like, the count is the sum of their weights, on the device.
 Count = float | torch.Tensor
 Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Count]]
+# The target of a token from which nothing is learnt.
+IGNORED = -100
 
 
 def cross_entropy(logits_NC: torch.Tensor, labels_N: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -32,6 +34,13 @@ def binary_cross_entropy(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> tu
     """Multi-label classification; labels are zeros and ones. The mean runs over every label."""
     loss = F.binary_cross_entropy_with_logits(logits_NC.float(), labels_NC, reduction="sum")
     return loss, labels_NC.numel()
+
+
+def token_cross_entropy(logits_TC: torch.Tensor, targets_T: torch.Tensor) -> tuple[torch.Tensor, Count]:
+    """Tagging words; targets are places of tags, or `IGNORED`. The mean runs over the words."""
+    loss = F.cross_entropy(logits_TC.float(), targets_T, ignore_index=IGNORED, reduction="sum")
+    # A batch of sentences without words has a mean of 0, not of 0 by 0.
+    return loss, (targets_T != IGNORED).sum().clamp(min=1e-9)
 
 
 def weighted_loss(kind: Kind, weights_C: torch.Tensor) -> Loss:

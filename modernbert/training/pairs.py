@@ -14,7 +14,7 @@ from modernbert.settings.config import RetrievalTrainingConfig
 from modernbert.training.contrastive import PairData
 
 
-def texts_of(collection: Collection, settings: EmbeddingSettings) -> tuple[list[str], list[str]]:
+def prompted_texts(collection: Collection, settings: EmbeddingSettings) -> tuple[list[str], list[str]]:
     """Return queries and documents as a model reads them: prompts first, titles before texts."""
     queries = [settings.read(text, "query") for text in collection.queries.values()]
     documents = [settings.read(text) for text in collection.documents.with_titles()]
@@ -29,7 +29,7 @@ def pair_data(
     A document judged above 0 makes a pair; one judged 0 is a negative of its query.
     """
     collection = collection.to_learn_from()
-    every_query, every_document = texts_of(collection, settings)
+    every_query, every_document = prompted_texts(collection, settings)
     judged = {document for grades in collection.judgements.values() for document in grades}
     texts = {
         identifier: text

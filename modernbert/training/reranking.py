@@ -131,12 +131,14 @@ class RerankingJob(Job):
         )
         first, *_ = inputs.held_out.values()
         self.quick = first.only(list(first.queries)[:QUICK_QUERIES])
-        self.found = {id(self.quick): _candidates(self.quick, inputs.task.analyser)}
+        self.quick_candidates = _candidates(self.quick, inputs.task.analyser)
 
     def _tokens(self, pairs: Sequence[tuple[str, str]]) -> Tokens:
         return tokenize(self.inputs.tokenizer, pairs, self.inputs.config.data.max_length)
 
-    def _ranked(self, network: nn.Module, collection: Collection, read: int) -> RankingScores:
+    def _ranked(
+        self, network: nn.Module, collection: Collection, candidates: np.ndarray, read: int
+    ) -> RankingScores:
         def score(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
             return predict_logits(
                 network,
@@ -146,19 +148,18 @@ class RerankingJob(Job):
                 check_stop=self.stop.raise_if_requested,
             )[:, 0]
 
-        candidates = self.found.get(id(collection))
         found = rerank(
             score,
             list(collection.queries.values()),
             collection.documents.with_titles(),
-            _candidates(collection, self.inputs.task.analyser) if candidates is None else candidates,
+            candidates,
             depth=read,
         )
         return score_hits(collection, found)
 
     def evaluate(self, network: nn.Module) -> Evaluation:
         """Order BM25's best documents of some validation queries."""
-        scores = self._ranked(network, self.quick, QUICK_CANDIDATES)
+        scores = self._ranked(network, self.quick, self.quick_candidates, QUICK_CANDIDATES)
         return Evaluation({score.metric: score.value for score in scores.scores}, scores.main.value)
 
     def save(self, folder: Path) -> float:
@@ -179,7 +180,8 @@ class RerankingJob(Job):
         results: list[SplitScores] = []
         rows: list[dict[str, Any]] = []
         for split, collection in self.inputs.held_out.items():
-            scores = self._ranked(self.network.eval(), collection, CANDIDATES)
+            candidates = _candidates(collection, self.inputs.task.analyser)
+            scores = self._ranked(self.network.eval(), collection, candidates, CANDIDATES)
             notes = (
                 f"BM25's best {CANDIDATES} documents of each query, reranked",
                 bm25_note(collection, self.inputs.task.analyser, scores.main.value),

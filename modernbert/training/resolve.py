@@ -32,19 +32,9 @@ def resolve_task(request: Request) -> tuple[Task, list[str]]:
 def _named_or_own(request: Request) -> tuple[Task, list[str]]:
     if request.kind == "retrieval":
         raise BadOption(f"{request.target} is no file of pairs: --kind retrieval needs one")
-    own = OwnData(
-        path=request.target,
-        validation=Path(request.validation) if request.validation else None,
-        test=Path(request.test) if request.test else None,
-        text=request.text,
-        label=request.label,
-        kind=request.kind,
-        cluster=request.cluster,
-        fold=request.fold,
-    )
     target = resolve(request.target, kind=request.kind)
     if target.form in ("labelled", "hub"):
-        return own_task(own)
+        return own_task(own_data(request))
     task = target.labelled_task()
     given = [n for n in ("validation", "test", "text", "label", "kind", "cluster") if getattr(request, n)]
     if given:
@@ -67,6 +57,21 @@ def _folded(task: Task, fold: tuple[int, int], data_dir: Path | None) -> tuple[T
     left = ", ".join(f"'{split}'" for split in task.scored_splits)
     note = f"{note}; the folds are of its training rows, and its own {left} is not used"
     return replace(task, train="train", validation=(FOLD,), test=(), source=source), note
+
+
+def own_data(request: Request) -> OwnData:
+    """Return what a request says of the user's own data."""
+    assert request.kind != "retrieval", "pairs are read elsewhere"
+    return OwnData(
+        path=request.target,
+        validation=Path(request.validation) if request.validation else None,
+        test=Path(request.test) if request.test else None,
+        text=request.text,
+        label=request.label,
+        kind=None if request.kind == "tokens" else request.kind,
+        cluster=request.cluster,
+        fold=request.fold,
+    )
 
 
 def load_training_splits(task: Task, data_dir: Path | None) -> dict[str, LoadedSplit]:

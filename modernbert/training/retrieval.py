@@ -35,7 +35,7 @@ from modernbert.settings.config import RetrievalTrainingConfig
 from modernbert.training.contrastive import SCORE_LOSSES, Contrastive
 from modernbert.training.inputs import Inputs, Job, trainable
 from modernbert.training.negatives import mine
-from modernbert.training.pairs import pair_data, texts_of
+from modernbert.training.pairs import pair_data, prompted_texts
 from modernbert.training.reports import Evaluation
 from modernbert.training.signals import StopRequest
 from modernbert.wording import counted
@@ -118,7 +118,7 @@ class RetrievalInputs(Inputs):
 
 
 @dataclass(frozen=True)
-class Searched:
+class TokenizedCollection:
     """A held-out collection, tokenised."""
 
     collection: Collection
@@ -148,10 +148,10 @@ class RetrievalJob(Job):
         self.new_tensors = ()
         self.objective = Contrastive(SCORE_LOSSES[config.loss], config.temperature, config.dims)
 
-    def _tokenized(self, collection: Collection) -> Searched:
-        queries, documents = texts_of(collection, self.inputs.settings)
+    def _tokenized(self, collection: Collection) -> TokenizedCollection:
+        queries, documents = prompted_texts(collection, self.inputs.settings)
         length = self.inputs.config.data.max_length
-        return Searched(
+        return TokenizedCollection(
             collection,
             tokenize(self.inputs.tokenizer, [(text,) for text in queries], length),
             tokenize(self.inputs.tokenizer, [(text,) for text in documents], length),
@@ -167,7 +167,7 @@ class RetrievalJob(Job):
         )
         return replace(train, judgements=judgements)
 
-    def _vectors(self, network: nn.Module, searched: Searched) -> tuple[np.ndarray, np.ndarray]:
+    def _vectors(self, network: nn.Module, tokenized: TokenizedCollection) -> tuple[np.ndarray, np.ndarray]:
         """Return unit vectors of queries and documents."""
         found = [
             predict_logits(
@@ -177,7 +177,7 @@ class RetrievalJob(Job):
                 accelerator=self.accelerator,
                 check_stop=self.stop.raise_if_requested,
             )
-            for tokens in (searched.queries, searched.documents)
+            for tokens in (tokenized.queries, tokenized.documents)
         ]
         return unit(found[0]), unit(found[1])
 
@@ -211,10 +211,10 @@ class RetrievalJob(Job):
             rows += scores.rows(split)
         return tuple(results), rows
 
-    def _search(self, network: nn.Module, searched: Searched) -> tuple[RankingScores, list[str]]:
+    def _search(self, network: nn.Module, tokenized: TokenizedCollection) -> tuple[RankingScores, list[str]]:
         """Return the scores of an exact search, and those of smaller vectors in words."""
-        collection = searched.collection
-        queries_QD, documents_ND = self._vectors(network, searched)
+        collection = tokenized.collection
+        queries_QD, documents_ND = self._vectors(network, tokenized)
         results = depth(collection, RESULTS)
         scores = scored(collection, exact_search(queries_QD, [documents_ND], results))
         notes = []

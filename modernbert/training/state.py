@@ -1,4 +1,4 @@
-"""The state of a fit: what it works with, and how that is saved and restored to the bit."""
+"""The state of a training: what it works with, and how that is saved and restored to the bit."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from modernbert.training.signals import StopRequest
 
 
 @dataclass
-class Fit:
-    """Everything one fit works with; `fit` is the only entry."""
+class TrainState:
+    """Everything one training works with; `loop.fit` is the only entry."""
 
     model: nn.Module
     objective: Objective
@@ -68,25 +68,25 @@ class Fit:
         return {name: p for name, p in bare.named_parameters() if p.requires_grad}
 
 
-def save(work: Fit) -> None:
+def save(state: TrainState) -> None:
     """Write a checkpoint from which training goes on to the bit. Raises DiskFull."""
-    state = {"weights": weights(work), "optimizer": work.optimizer.state_dict(), "random": random_state()}
-    work.checkpoints.save_state(work.progress, state)
+    saved = {"weights": weights(state), "optimizer": state.optimizer.state_dict(), "random": random_state()}
+    state.checkpoints.save_state(state.progress, saved)
 
 
-def restore(work: Fit) -> None:
+def restore(state: TrainState) -> None:
     """Go back to the newest checkpoint, if there is one. Raises BadRun when it is damaged."""
-    folder = work.checkpoints.last()
+    folder = state.checkpoints.last()
     if folder is None:
         return
-    work.progress, state = work.checkpoints.load_state(folder)
+    state.progress, saved = state.checkpoints.load_state(folder)
     with _foreign_is_an_error(folder):
-        put_weights(work, state["weights"])
-        work.optimizer.load_state_dict(state["optimizer"])
-        _require_moments(work.optimizer)
-        set_random_state(state["random"])
-    left = work.total - work.progress.step
-    work.observe(Notice(f"resuming at step {work.progress.step} of {work.total}, {left} left"))
+        put_weights(state, saved["weights"])
+        state.optimizer.load_state_dict(saved["optimizer"])
+        _require_moments(state.optimizer)
+        set_random_state(saved["random"])
+    left = state.total - state.progress.step
+    state.observe(Notice(f"resuming at step {state.progress.step} of {state.total}, {left} left"))
 
 
 @contextlib.contextmanager
@@ -111,21 +111,21 @@ def _require_moments(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError(f"{name} of shape {tuple(value.shape)} for {tuple(parameter.shape)}")
 
 
-def weights(work: Fit) -> dict[str, torch.Tensor]:
+def weights(state: TrainState) -> dict[str, torch.Tensor]:
     """Return the trained parameters, on the CPU."""
-    return {name: p.detach().cpu() for name, p in work.trainable().items()}
+    return {name: p.detach().cpu() for name, p in state.trainable().items()}
 
 
-def put_best(work: Fit) -> None:
+def put_best(state: TrainState) -> None:
     """Overwrite the trained parameters with the best ones. Raises BadRun when they are damaged."""
-    best = work.checkpoints.load_best(work.progress.best_step)
-    with _foreign_is_an_error(work.checkpoints.root):
-        put_weights(work, best)
+    best = state.checkpoints.load_best(state.progress.best_step)
+    with _foreign_is_an_error(state.checkpoints.root):
+        put_weights(state, best)
 
 
-def put_weights(work: Fit, weights: dict[str, torch.Tensor]) -> None:
+def put_weights(state: TrainState, weights: dict[str, torch.Tensor]) -> None:
     """Overwrite the trained parameters. Raises ValueError unless they are these, in these shapes."""
-    own = work.trainable()
+    own = state.trainable()
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     if shapes != {name: tuple(parameter.shape) for name, parameter in own.items()}:
         raise ValueError("other tensors, or other shapes")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
+from collections_toy import write_collection
 from helpers import FAST
 from modernbert.cli.main import main
 
@@ -33,3 +35,9 @@ def trained(mbert, reviews, tiny_modernbert) -> str:
     code, _, err = mbert("finetune", reviews, "--model", tiny_modernbert, *FAST, "--name", "toy")
     assert code == 0, err
     return "toy"
+
+
+@pytest.fixture
+def toy(tmp_path) -> Path:
+    """A small collection for search."""
+    return write_collection(tmp_path / "toy")

@@ -11,6 +11,7 @@ from modernbert.cli.main import app
 
 import modernbert
 from modernbert.errors import did_you_mean
+from modernbert.wording import one_line
 
 ROOT = Path(modernbert.__file__).parents[1]
 COMMANDS = typer.main.get_command(app).commands
@@ -59,7 +60,7 @@ def test_the_nearest_name_is_offered(arguments, meant, here, mbert):
     (here / "comparison.json").write_text("{}")
     code, _, err = mbert(*arguments)
     assert code == 2
-    assert f"Did you mean {meant}? " in " ".join(err.split()) + " ", err
+    assert f"Did you mean {meant}? " in one_line(err) + " ", err
 
 
 @pytest.mark.parametrize(

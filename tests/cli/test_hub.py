@@ -14,6 +14,7 @@ from helpers import FAST, toy_rows
 from hub import serve
 
 from modernbert.data.registry import find_task
+from modernbert.wording import one_line
 
 # Every call is a process of its own, seconds each.
 pytestmark = pytest.mark.slow
@@ -84,5 +85,5 @@ def test_what_was_fetched_once_is_in_the_cache(command, hub):
 def test_what_the_hub_does_not_have_is_one_sentence(command, arguments, part):
     done = command("finetune", *arguments)
     assert done.returncode == 2
-    assert part in " ".join(done.stderr.split())
+    assert part in one_line(done.stderr)
     assert "Traceback" not in done.stderr

@@ -9,6 +9,8 @@ import typer
 from commands import ALWAYS, NEEDED
 from modernbert.cli.main import app, wants_json
 
+from modernbert.wording import one_line
+
 
 def commands(group, path=()):
     """Yield every command with the words that call it."""
@@ -28,7 +30,7 @@ def error_of(result: tuple[int, str, str], code: int = 2) -> dict:
     assert found == code, err
     told = json.loads(out)
     assert list(told) == ["error"] and list(told["error"]) == FIELDS
-    assert told["error"]["message"] in " ".join(err.split()) or "\n" in told["error"]["message"]
+    assert told["error"]["message"] in one_line(err) or "\n" in told["error"]["message"]
     return told["error"]
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from helpers import FAST, toy_rows, write_csv
 
+from modernbert.wording import one_line
+
 
 def refused(result: tuple[int, str, str], *parts: str) -> None:
     code, _, err = result
-    shown = " ".join(err.split())
+    shown = one_line(err)
     assert code == 2, shown
     assert "Traceback" not in shown
     for part in parts:

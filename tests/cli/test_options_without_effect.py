@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from collections_toy import write_collection
 from helpers import FAST, toy_rows, write_csv
+
+from modernbert.wording import one_line
 
 
 @pytest.fixture
@@ -20,14 +21,9 @@ def refused(mbert, tmp_path):
         assert code == 2 and not out, (arguments, out, err)
         assert "Traceback" not in err and len(err.strip().splitlines()) <= 3, err
         assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
-        return " ".join(err.split())
+        return one_line(err)
 
     return run
-
-
-@pytest.fixture
-def toy(tmp_path) -> Path:
-    return write_collection(tmp_path / "toy")
 
 
 @pytest.fixture

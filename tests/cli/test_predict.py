@@ -16,10 +16,11 @@ from helpers import request_of, toy_rows, write_csv
 from pyarrow import parquet
 
 import modernbert
-from modernbert.evaluation import stream
+from modernbert.evaluation import predict_file
 from modernbert.evaluation.evaluate import Scorer
 from modernbert.finetuning.finetune import finetune
 from modernbert.runs import RunStore
+from modernbert.wording import one_line
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_an_empty_line_of_text_keeps_its_place(mbert, trained, monkeypatch):
 def test_what_standard_input_cannot_hold(mbert, trained, monkeypatch, typed_in, message):
     typed(monkeypatch, typed_in)
     code, _, err = mbert("predict", "-", "-m", trained)
-    assert code == 2 and message in " ".join(err.split()), err
+    assert code == 2 and message in one_line(err), err
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_what_standard_input_cannot_hold(mbert, trained, monkeypatch, typed_in, 
 )
 def test_inputs_and_outputs_that_do_not_go_together(mbert, trained, expected, arguments, message):
     code, _, err = mbert("predict", *arguments, "-m", trained)
-    assert code == 2 and message in " ".join(err.split()), err
+    assert code == 2 and message in one_line(err), err
 
 
 def test_the_most_probable_labels_come_first(mbert, trained, expected):
@@ -187,7 +188,7 @@ def stopped_at(monkeypatch, call: int) -> list[int]:
         answered.append(len(texts))
         return logits(self, texts)
 
-    monkeypatch.setattr(stream, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 16)
     monkeypatch.setattr(Scorer, "logits", counted)
     return answered
 

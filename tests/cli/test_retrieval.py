@@ -13,11 +13,6 @@ from modernbert.data.retrieval_task import MadeCollection, RetrievalTask
 from modernbert.evaluation.embed import Estimate
 
 
-@pytest.fixture
-def toy(tmp_path):
-    return write_collection(tmp_path / "toy")
-
-
 def test_every_system_is_scored_and_the_run_kept(mbert, toy, tiny_modernbert):
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--json", "--precision", "fp32")
     assert code == 0, err

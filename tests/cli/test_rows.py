@@ -90,7 +90,7 @@ def test_rows_with_other_columns(mbert, trained, tmp_path):
 
 
 def test_a_text_that_a_late_row_lacks_is_named(mbert, trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("modernbert.evaluation.stream.CHUNK_ROWS", 16)
+    monkeypatch.setattr("modernbert.evaluation.predict_file.CHUNK_ROWS", 16)
     path = write_rows(tmp_path / "new.jsonl", *['{"body": "x"}'] * 10)
     code, _, err = mbert("predict", path, "-m", trained, "-o", "o.csv")
     assert code == 2 and "row 41" in err and "'text' holds nothing" in err, err

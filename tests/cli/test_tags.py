@@ -10,6 +10,7 @@ from modernbert.cli import output
 from modernbert.cli.screen import Screen
 
 from modernbert.runs import RunStore
+from modernbert.wording import one_line
 
 
 def names(shown: str) -> list[str]:
@@ -39,7 +40,7 @@ def test_what_is_no_tag(mbert, tag):
         ["runs", "tag", "a", tag],
     ):
         code, _, err = mbert(*arguments)
-        assert code == 2 and "must be a word of at most 50 characters" in " ".join(err.split())
+        assert code == 2 and "must be a word of at most 50 characters" in one_line(err)
 
 
 COLUMNS = ("run", "status", "score", "when", "tags")

@@ -13,7 +13,7 @@ from helpers import keep_run, request_of, toy_rows, write_csv
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
-from modernbert.comparison.collection import collect
+from modernbert.comparison.collect import collect
 from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadRun

@@ -63,4 +63,5 @@ def test_two_baselines_are_two_families(searches):
     found = compare(searches, [], ["bm25", "one trained"])
     for names in ({"bm25 (code)", "bm25 (english)"}, {"one trained"}):
         own = [c for task in found.tasks for c in task.contrasts if c.baseline in names]
+        assert own
         assert [c.p_corrected for c in own] == pytest.approx(stepwise([c.difference.p for c in own]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import made_run
 
-from modernbert.comparison.collection import collect
+from modernbert.comparison.collect import collect
 from modernbert.comparison.compare import compare
 from modernbert.comparison.identity import ModelId, names_of
 from modernbert.errors import BadOption

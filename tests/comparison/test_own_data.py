@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from helpers import made_run
 
-from modernbert.comparison.collection import collect
+from modernbert.comparison.collect import collect
 from modernbert.comparison.compare import compare
-from modernbert.comparison.missing import Wanted, missing_cells
+from modernbert.comparison.plan import Wanted, plan_runs
 from modernbert.errors import BadRun
 
 
@@ -85,12 +85,12 @@ def test_what_is_missing_is_so_for_one_file(two_files, tmp_path):
     other.write_text("text,label\n")
     outcomes, _ = collect(two_files, [])
     wanted = {"baselines": ("tfidf",), "models": ("minilm",), "seeds": 1}
-    cells = missing_cells(two_files, outcomes, Wanted(tasks=(str(other),), **wanted))
-    assert [(cell.model, cell.request.target) for cell in cells] == [
+    plan = plan_runs(two_files, outcomes, Wanted(tasks=(str(other),), **wanted))
+    assert [(planned.model, planned.request.target) for planned in plan] == [
         ("minilm", str(other)), ("tfidf", str(other))
     ]  # fmt: skip
-    known = missing_cells(two_files, outcomes, Wanted(baselines=("other",), seeds=3))
-    assert {(cell.task, cell.seed) for cell in known} == {
+    known = plan_runs(two_files, outcomes, Wanted(baselines=("other",), seeds=3))
+    assert {(planned.task, planned.seed) for planned in known} == {
         (f"own/reviews ({folder})", seed) for folder in ("shop", "forum") for seed in (42, 43, 44)
     }
 

@@ -9,10 +9,10 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from modernbert import hub as door
+from modernbert.connection import Connection
 from modernbert.data.registry import all_tasks, find_task, find_tasks
 from modernbert.data.sources import load_split
 from modernbert.errors import BadData, NotAvailable, UnknownName
-from modernbert.network import Network
 
 TASK = find_task("glue/rte")
 
@@ -34,7 +34,7 @@ def hub(tmp_path, monkeypatch):
         return str(tmp_path / "file.parquet")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    monkeypatch.setattr(door, "network", lambda: Network(True, "answers"))
+    monkeypatch.setattr(door, "connection", lambda: Connection(True, "answers"))
     return asked
 
 

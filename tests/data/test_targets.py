@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from modernbert.data.targets import expand_targets, resolve
+from modernbert.data.task import own_name
 from modernbert.errors import BadData, BadOption, MbertError, UnknownName
 
 PAIR = {"query": "what is red", "positive": "red is a colour"}
@@ -101,15 +103,15 @@ def commands(target: str, model: str, runs):
     from modernbert.api import evaluate
     from modernbert.benchmark.bench import BenchRequest, bench
     from modernbert.data.own import OwnData
+    from modernbert.data_check import data_report
     from modernbert.finetuning.study import plan_study
-    from modernbert.inspection import inspect_data
     from modernbert.runs import RunStore
     from modernbert.training.inputs import Request
 
     store = RunStore(runs)
     own = OwnData(path=target)
     yield "finetune", lambda: plan_study(Request(target=target, model=model), [target], 1, store)
-    yield "check", lambda: inspect_data(own, model=None, max_length=0, data_dir=None, store=store)
+    yield "check", lambda: data_report(own, model=None, max_length=0, data_dir=None, store=store)
     yield "eval", lambda: evaluate(target, model, runs_dir=runs)
     yield "bench", lambda: bench(BenchRequest(model=model, target=target, lengths=(8,), rounds=1), store)
 
@@ -141,3 +143,12 @@ def test_commands_that_take_one_task_say_so_of_a_family(here, tiny_bert):
                 work()
             told.add(error.value.fix)
     assert told == {"Name one: glue/cola, glue/sst2, glue/mrpc, ..."}
+
+
+def test_the_working_folder_gives_its_own_name(tmp_path, monkeypatch):
+    folder = tmp_path / "reviews.v2"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    names = (".", "../reviews.v2", str(folder))
+    assert {own_name(Path(name)) for name in names} == {"own/reviews.v2"}
+    assert own_name(Path("reviews.csv")) == "own/reviews"

@@ -15,7 +15,7 @@ from modernbert.data.rows import Rows
 from modernbert.data.task import FileData, Task
 from modernbert.errors import BadModel
 from modernbert.evaluation.evaluate import Scorer, evaluate_model, trained_length
-from modernbert.evaluation.stream import predict_file
+from modernbert.evaluation.predict_file import predict_file
 from modernbert.evaluation.trained_task import task_to_predict, task_to_score
 from modernbert.finetuning.finetune import finetune
 from modernbert.model.labels import Head, head_of, spelt_as_in

@@ -51,7 +51,7 @@ def test_an_output_that_is_the_input_is_refused_under_any_name(link, tmp_path):
 @pytest.mark.parametrize("command", ["predict", "embed"])
 def test_the_commands_keep_their_input(command, tmp_path, tiny_modernbert, store):
     from modernbert.evaluation.embed_file import embed_file
-    from modernbert.evaluation.stream import predict_file
+    from modernbert.evaluation.predict_file import predict_file
 
     output = tmp_path / ("a.jsonl" if command == "predict" else "a.parquet")
     output.write_text('{"text": "good"}\n')

@@ -49,10 +49,10 @@ def test_nothing_is_unpickled():
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Import):
-                    # pretrained.py names pickle's error, and loads nothing with it; filling.py speaks with
+                    # pretrained.py names pickle's error, and loads nothing with it; execute.py speaks with
                     # a process that it started itself, through a pipe that nobody else has.
                     names = {alias.name for alias in node.names} & PICKLES
-                    assert not names or path.name in ("pretrained.py", "filling.py"), path
+                    assert not names or path.name in ("pretrained.py", "execute.py"), path
                 if isinstance(node, ast.ImportFrom):
                     assert node.module not in PICKLES, path
 

@@ -15,7 +15,6 @@ from forks import fork, status_of
 
 from modernbert import files, temporary
 from modernbert.errors import BadData, DiskFull
-from modernbert.evaluation.embed import Embedder
 from modernbert.files import sha256
 from modernbert.index import build, nearest, record, write
 from modernbert.index.build import build_index
@@ -23,8 +22,6 @@ from modernbert.index.made import Made
 from modernbert.index.query import Searcher, find_index
 from modernbert.index.record import CHUNKS_NAME, MADE, RECORD, read_record
 from modernbert.index.store import IndexStore
-from modernbert.model.locate import locate_model
-from modernbert.runs import RunStore
 
 FOLDER = ".mbert-index"
 # What an index does to the disk, one after another: killed before any of these, it must survive.
@@ -34,12 +31,6 @@ STEPS = [
     (build, "switch_to"), (record, "write_json"), (record, "remove"), (build, "tidy"), (Path, "replace"),
     (Path, "unlink"), (os, "fsync"), (temporary, "_lock"),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny_modernbert, tmp_path_factory):
-    store = RunStore(tmp_path_factory.mktemp("none"))
-    return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
 
 
 @pytest.fixture(params=["small", pytest.param("large", marks=pytest.mark.slow)])
@@ -199,14 +190,8 @@ DAMAGES = {
     **{f"flipped at {i}/6": lambda path, i=i: flipped(path, i / 6) for i in range(6)},
 }
 OTHERS = [
-    {"format": 2},
-    {"key": None},
-    {"model": 3},
-    {"root": 3},
-    {"chunks": "../x"},
-    {"graph": "x"},
-    {"key": {}},
-]
+    {"format": 2}, {"key": None}, {"model": 3}, {"root": 3}, {"chunks": "../x"}, {"graph": "x"}, {"key": {}},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("which", ["record", "chunks", "graph", "everything"])

@@ -187,7 +187,7 @@ def test_the_record_and_the_card_say_how_many_rows_were_used(reviews, store, tin
 def test_rare_labels_are_predicted_by_thresholds_that_the_run_keeps(tmp_path, store, tiny_bert, monkeypatch):
     """None of them reaches a probability of 0.5 in a short training: at 0.5 nothing would be predicted."""
     from modernbert.evaluation.evaluate import Scorer
-    from modernbert.evaluation.stream import predict_file
+    from modernbert.evaluation.predict_file import predict_file
     from modernbert.evaluation.trained_task import task_of_run
 
     rows = [

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import FILLER, request_of, toy_rows, write_csv
+from modernbert.comparison.collection import collect
+from modernbert.comparison.missing import Wanted, missing_cells
 from sklearn import metrics as sk
 from sklearn.model_selection import StratifiedKFold
 
-from modernbert.comparison.collection import collect
 from modernbert.comparison.compare import compare
-from modernbert.comparison.missing import Wanted, missing_cells
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.data.own import OwnData, own_task
 from modernbert.data.splits import hash_folds

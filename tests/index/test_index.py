@@ -20,12 +20,6 @@ from modernbert.runs import RunStore
 from modernbert.temporary import held
 
 
-@pytest.fixture(scope="module")
-def embedder(tiny_modernbert, tmp_path_factory):
-    store = RunStore(tmp_path_factory.mktemp("none"))
-    return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
-
-
 def opened(folder):
     return open_store(checked_chunks(folder, read_record(folder)))
 

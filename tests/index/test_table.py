@@ -11,22 +11,13 @@ from helpers import write_csv
 
 from modernbert.data.readers import read_rows
 from modernbert.errors import BadData, BadOption
-from modernbert.evaluation.embed import Embedder
 from modernbert.index.build import build_index
 from modernbert.index.chunks import LARGEST
 from modernbert.index.query import Searcher, find_index
 from modernbert.index.record import default_folder
 from modernbert.index.table import cut_table, table_of
-from modernbert.model.locate import locate_model
-from modernbert.runs import RunStore
 
 ROWS = [{"id": f"x{i}", "title": f"good w{i}", "text": f"w{i} w{i + 1}", "n": str(i)} for i in range(8)]
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny_modernbert, tmp_path_factory):
-    store = RunStore(tmp_path_factory.mktemp("none"))
-    return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
 
 
 def written(path, rows):

@@ -12,7 +12,6 @@ import pytest
 
 from modernbert.errors import BadData
 from modernbert.evaluation.bm25 import Bm25
-from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.fusion import DEPTH, fuse
 from modernbert.evaluation.hits import unit
 from modernbert.evaluation.search import exact_search
@@ -23,16 +22,8 @@ from modernbert.index.query import Searcher
 from modernbert.index.record import RECORD, checked_chunks, model_of, read_record
 from modernbert.index.store import open_store
 from modernbert.index.words import ANALYSER
-from modernbert.model.locate import locate_model
-from modernbert.runs import RunStore
 
 QUERIES = ("good w1", "w3 w4 w4 w9", "readFile", "f7.txt", "the", "w11 w12 fine bad_w2")
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny_modernbert, tmp_path_factory):
-    store = RunStore(tmp_path_factory.mktemp("none"))
-    return Embedder(locate_model(str(tiny_modernbert), store=store), device="cpu", precision="fp32")
 
 
 @pytest.fixture

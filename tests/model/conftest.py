@@ -8,7 +8,7 @@ import kernels
 import pytest
 import torch.nn.attention.varlen
 
-from modernbert.model import choice, varlen
+from modernbert.model import backends, varlen
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,4 +27,4 @@ def gpu_kernels():
 def exact_products():
     """On a GPU fp32 means fp32: no TF32."""
     torch.backends.cuda.matmul.allow_tf32 = False
-    choice.choose.cache_clear()
+    backends.choose_backend.cache_clear()

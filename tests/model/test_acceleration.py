@@ -12,7 +12,7 @@ from helpers import tiny_modernbert_config
 
 import modernbert
 from modernbert.errors import BadModel
-from modernbert.model import acceleration, attention, choice, encoder
+from modernbert.model import acceleration, attention, backends, encoder
 from modernbert.model.acceleration import AccelerationReport
 from modernbert.model.loading import recompute_layers
 
@@ -196,9 +196,9 @@ def test_a_backend_that_fails_its_self_test_is_not_taken(fault, monkeypatch):
         return attention.reference(*arguments) * 1.01
 
     monkeypatch.setitem(attention.BACKENDS, "blocked", broken)
-    choice.choose.cache_clear()
-    chosen = choice.choose(torch.device("cpu"), torch.float32)
-    choice.choose.cache_clear()
+    backends.choose_backend.cache_clear()
+    chosen = backends.choose_backend(torch.device("cpu"), torch.float32)
+    backends.choose_backend.cache_clear()
     assert chosen.backend == "padded"
     assert ("no such kernel" if fault == "raises" else "differs from the reference") in chosen.reason
 
@@ -207,6 +207,6 @@ def test_inference_mode(monkeypatch):
     model, inputs = make(), padded_inputs()
     with torch.inference_mode():
         before = model(**inputs).logits
-        choice.choose.cache_clear()
+        backends.choose_backend.cache_clear()
         after = modernbert.accelerate(model)(**inputs).logits
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)

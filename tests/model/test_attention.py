@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modernbert.model import half
+from modernbert.model import bf16_attention
 from modernbert.model.attention import BACKENDS
+from modernbert.model.attention_tiles import cut, group_lengths
 from modernbert.model.layout import Layout
 from modernbert.model.packing import PackedBatch
-from modernbert.model.pieces import cut, group_lengths
 from modernbert.model.rotary import Rotary
 
 HEADS, SIZE, WINDOW = 2, 16, 64
@@ -78,8 +78,8 @@ def test_blocks_of_any_window(lengths, window):
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=10))
 def test_pieces_hold_every_query_once(lengths):
     marks = torch.zeros(sum(lengths), 1, 1)
-    for piece in cut(lengths, WINDOW):
-        piece.queries.of(marks).add_(1)
+    for tile in cut(lengths, WINDOW):
+        tile.queries.of(marks).add_(1)
     assert (marks == 1).all()
 
 
@@ -105,11 +105,11 @@ def test_groups_are_runs_of_equal_lengths():
     assert list(group_lengths([5, 5, 2, 5])) == [(0, 2, 5), (10, 1, 2), (12, 1, 5)]
 
 
-@pytest.mark.parametrize("scores", [half.MAX_SCORES, 33 * 700])
+@pytest.mark.parametrize("scores", [bf16_attention.MAX_SCORES, 33 * 700])
 @pytest.mark.parametrize("window", [None, WINDOW])
 def test_training_in_bf16_is_about_as_close_to_fp32_as_torchs_own(window, scores, monkeypatch):
     """Outputs and gradients, through one block of scores and through many."""
-    monkeypatch.setattr(half, "MAX_SCORES", scores)
+    monkeypatch.setattr(bf16_attention, "MAX_SCORES", scores)
     lengths = [5, 128, 700, 300, 300]
     exact = run("reference", lengths, window)
     ours, torchs = (run(name, lengths, window, torch.bfloat16) for name in ("blocked", "reference"))
@@ -119,11 +119,11 @@ def test_training_in_bf16_is_about_as_close_to_fp32_as_torchs_own(window, scores
         assert (found.float() - true).abs().max() < 0.02 * true.abs().max()
 
 
-@pytest.mark.parametrize("scores", [half.MAX_SCORES, 33 * 700])
+@pytest.mark.parametrize("scores", [bf16_attention.MAX_SCORES, 33 * 700])
 @pytest.mark.parametrize("window", [None, WINDOW])
 def test_asking_in_bf16_is_nearly_as_close_to_fp32_as_torchs_own(window, scores, monkeypatch):
     """Scores are rounded too, which torch's fused kernel does not do; of a whole model, see test_parity."""
-    monkeypatch.setattr(half, "MAX_SCORES", scores)
+    monkeypatch.setattr(bf16_attention, "MAX_SCORES", scores)
     qkv, rotary, layout = values([5, 128, 700, 300, 300])
     with torch.no_grad():
         exact = BACKENDS["reference"](qkv, rotary, layout, window, 0.0)
@@ -154,9 +154,9 @@ def test_a_planted_leak_between_texts_is_noticed(monkeypatch):
     from modernbert.model import layout
 
     def leaking(lengths, window):
-        *pieces, last, second = cut(lengths, window)
+        *tiles, last, second = cut(lengths, window)
         longer = replace(last.keys, length=last.keys.length + 1)
-        return [*pieces, replace(last, keys=longer, mask_QK=None), second]
+        return [*tiles, replace(last, keys=longer, mask_QK=None), second]
 
     monkeypatch.setattr(layout, "cut", leaking)
     with pytest.raises(AssertionError, match="not close"):

@@ -16,7 +16,7 @@ from modernbert.data.tokens import Tokens
 from modernbert.errors import BadModel
 from modernbert.model import attention
 from modernbert.model.attention import BACKENDS
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.encoder import PackedClassifier, mean_by_sequence, modernbert_hidden
 from modernbert.model.packing import pack
 
@@ -34,7 +34,7 @@ MODEL = make_model()
 
 
 def packed_logits(model, tokens: Tokens, backend: str) -> torch.Tensor:
-    classifier = PackedClassifier(model, Choice(backend, "the test asks for it"))
+    classifier = PackedClassifier(model, ChosenBackend(backend, "the test asks for it"))
     return classifier(pack(tokens, range(len(tokens))))
 
 
@@ -154,7 +154,7 @@ def test_mean_pooling_averages_each_sequence():
 
 def test_hidden_states_keep_the_order_of_the_tokens():
     tokens = tokens_of_lengths([4, 6])
-    choice = Choice("reference", "oracle")
+    choice = ChosenBackend("reference", "oracle")
     with torch.no_grad():
         both = modernbert_hidden(MODEL.model, pack(tokens, [0, 1]), choice)
         second = modernbert_hidden(MODEL.model, pack(tokens, [1]), choice)

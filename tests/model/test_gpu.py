@@ -12,9 +12,9 @@ from helpers import tiny_modernbert_config, tokens_of_lengths
 from transformers import ModernBertForSequenceClassification
 
 import modernbert
-from modernbert.model import choice, varlen
+from modernbert.model import backends, varlen
 from modernbert.model.attention import BACKENDS
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.layout import Layout
 from modernbert.model.packing import PackedBatch, pack
@@ -78,12 +78,12 @@ def test_attention_is_as_close_to_the_reference_as_rounding_allows(backend, dtyp
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_backends_pass_their_self_test(backend, dtype):
     needs(backend, dtype)
-    assert choice.self_test(backend, DEVICE, dtype) == ""
+    assert backends.self_test(backend, DEVICE, dtype) == ""
 
 
 def test_half_precision_runs_packed_and_fp32_padded():
-    assert choice.choose(DEVICE, torch.bfloat16).backend in KERNELS
-    assert choice.choose(DEVICE, torch.float32).backend == "padded"
+    assert backends.choose_backend(DEVICE, torch.bfloat16).backend in KERNELS
+    assert backends.choose_backend(DEVICE, torch.float32).backend == "padded"
 
 
 def make(kind: str):
@@ -135,7 +135,7 @@ def test_the_whole_model_in_fp32(kind, lengths):
 def test_the_whole_model_in_bf16_is_no_further_from_fp32_than_transformers_own(backend, lengths):
     needs(backend)
     tokens = tokens_of_lengths(lengths)
-    packed = PackedClassifier(make("sdpa"), Choice(backend, "the test asks for it"))
+    packed = PackedClassifier(make("sdpa"), ChosenBackend(backend, "the test asks for it"))
     with torch.autocast(DEVICE.type, torch.bfloat16):
         found = packed(pack(tokens, range(len(tokens))).to(DEVICE)).float()
     peer, exact = make("sdpa"), make("sdpa")

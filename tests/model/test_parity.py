@@ -14,7 +14,7 @@ from transformers import ModernBertForSequenceClassification
 from modernbert.benchmark.engines import CPU, Setting, Transformers
 from modernbert.data.tokens import Tokens
 from modernbert.model.attention import BACKENDS
-from modernbert.model.choice import Choice
+from modernbert.model.backends import ChosenBackend
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.packing import pack
 
@@ -44,7 +44,7 @@ def gradients(model) -> torch.Tensor:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_logits_and_gradients_at_lengths_around_every_edge(backend):
     ours, theirs, tokens = make(), make(), tokens_of_lengths(LENGTHS)
-    packed = PackedClassifier(ours, Choice(backend, "the test asks for it"))
+    packed = PackedClassifier(ours, ChosenBackend(backend, "the test asks for it"))
     found = packed(pack(tokens, range(len(tokens))))
     expected = one_by_one(theirs, tokens)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

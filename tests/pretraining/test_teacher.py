@@ -16,7 +16,6 @@ import torch
 from helpers import request_of, tiny_modernbert_config
 from modernbert.cli.main import app
 from safetensors.torch import load_file, save_file
-from transformers import ModernBertForMaskedLM
 from typer.testing import CliRunner
 
 from modernbert.errors import BadData, BadModel, BadOption, BadRun, Interrupted
@@ -25,10 +24,9 @@ from modernbert.evaluation.vectors import SHARD
 from modernbert.finetuning.finetune import finetune
 from modernbert.finetuning.study import resume_any
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
-from modernbert.model.locate import locate_model
 from modernbert.pretraining.corpus import Corpus
-from modernbert.pretraining.distillation import TEMPERATURE, divergence, start_from_words
 from modernbert.pretraining.inputs import PretrainingRequest
+from modernbert.pretraining.neighbours import TEMPERATURE, divergence
 from modernbert.pretraining.store import SHORTEST_TAUGHT, Pieces, build
 from modernbert.pretraining.teacher import PieceTexts, Targets, projection
 from modernbert.pretraining.tokenizer import train_tokenizer
@@ -231,27 +229,6 @@ def test_a_model_from_scratch_can_be_taught(corpus, teacher, store, tmp_path):
     config.write_text(tiny_modernbert_config().to_json_string())
     request = replace(taught(corpus, "unused", teacher), scratch=str(config), vocabulary=600)
     assert finetune(request, store).record.model.revision == "untrained"
-
-
-def test_a_model_from_scratch_begins_as_a_bag_of_the_teachers_words(teacher, tiny_tokenizer, store):
-    """Each token's vector is the teacher's of its text, and no token knows of its neighbours yet."""
-    from sentence_transformers import SentenceTransformer
-
-    torch.manual_seed(0)
-    model = ModernBertForMaskedLM(tiny_modernbert_config())
-    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((32, 24)))[0].T.astype(np.float32)
-    start_from_words(model, embed.Embedder(locate_model(str(teacher), store=store)), tiny_tokenizer, rotation)
-    words = [tiny_tokenizer.decode([number]).strip() or " " for number in range(len(tiny_tokenizer))]
-    wanted = SentenceTransformer(str(teacher), device="cpu").encode(words)
-    wanted = (wanted - wanted.mean(axis=0)) @ rotation
-    ids = torch.tensor([[5, 20, 33]])
-    with torch.inference_mode():
-        alone, among = (model.model(part).last_hidden_state[0] for part in (ids[:, 1:2], ids))
-        torch.testing.assert_close(alone[0], among[1])
-        normed_VD = torch.nn.functional.layer_norm(torch.from_numpy(wanted), (32,))
-    cosines_V = torch.nn.functional.cosine_similarity(alone, normed_VD)
-    # Not 1: the other library reads the names of special tokens as such, which moves the mean.
-    assert cosines_V[20] > 0.98
 
 
 def test_teachers_without_sentence_vectors_are_refused(

@@ -11,7 +11,7 @@ from modernbert.errors import BadOption
 from modernbert.settings.config import CONFIGS, TrainingConfig, every_setting
 from modernbert.settings.fields import Setting
 
-LABELS, SEARCH, CORPUS = CONFIGS
+LABELS, SEARCH, WORDS, CORPUS = CONFIGS
 # What each kind of training may be told first, in every combination that makes a difference.
 STATES = [
     (LABELS, {}),
@@ -23,6 +23,8 @@ STATES = [
         for head in ("vectors", "tokens", "reranker")
         for lora in (False, True)
     ),
+    (WORDS, {}),
+    (WORDS, {"lora": True}),
     (CORPUS, {"schedule": "trapezoidal"}),
     (CORPUS, {"schedule": "cosine"}),
 ]
@@ -103,6 +105,7 @@ def test_a_setting_is_taken_or_refused_with_the_reason(name):
         (LABELS, {"lora_rank": 4}, "--lora-rank applies only with --lora"),
         (LABELS, {"temperature": 1.0}, "--temperature applies only to retrieval"),
         (LABELS, {"mine": True}, "--mine applies only to retrieval"),
+        (WORDS, {"metric": "f1"}, "--metric applies only to classification and regression"),
         (CORPUS, {"lora": True}, "--lora applies only to fine-tuning"),
         (LABELS, {"mask": 0.2}, "--mask applies only to pretraining"),
         (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import made_run
 
-from modernbert.comparison.agreement import between_seeds
+from modernbert.comparison.comparability import between_seeds
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.errors import BadOption
 from modernbert.records.record import FORMAT

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from modernbert.comparison.outcomes import read_outcomes
 from modernbert.evaluation import temperature
 from modernbert.evaluation.evaluate import Scorer, evaluate_model
-from modernbert.evaluation.stream import predict_file
+from modernbert.evaluation.predict_file import predict_file
 from modernbert.evaluation.trained_task import task_of_run, task_to_score
 from modernbert.finetuning.card import model_card
 from modernbert.finetuning.finetune import finetune

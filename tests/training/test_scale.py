@@ -19,7 +19,7 @@ from modernbert.data.registry import find_task
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData, Interrupted
 from modernbert.evaluation.evaluate import Scorer, evaluate_model
-from modernbert.evaluation.stream import predict_file
+from modernbert.evaluation.predict_file import predict_file
 from modernbert.evaluation.trained_task import task_of_file, task_of_run
 from modernbert.finetuning.finetune import finetune, resume
 from modernbert.finetuning.jobs import load_job

@@ -17,7 +17,7 @@ from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.objectives import PerExample, cross_entropy
 from modernbert.training.reports import Evaluation, StepReport
 from modernbert.training.signals import StopRequest
-from modernbert.training.state import Fit
+from modernbert.training.state import TrainState
 
 
 class Bag(nn.Module):
@@ -64,7 +64,7 @@ def config_of(**values) -> TrainingConfig:
     return TrainingConfig().with_values({**base, **values})
 
 
-def work_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None, stop=None) -> Fit:
+def state_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None, stop=None) -> TrainState:
     config = config or config_of()
     data = Toy.make(config)
     torch.manual_seed(config.run.seed)
@@ -75,7 +75,7 @@ def work_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None
             share = float((model(batch).argmax(1) == labels).float().mean())
         return Evaluation({"accuracy": share}, share)
 
-    return Fit(
+    return TrainState(
         model=model or Bag(),
         objective=PerExample(loss),
         data=data,
@@ -88,8 +88,8 @@ def work_of(folder, config=None, *, model=None, loss=cross_entropy, observe=None
     )
 
 
-def weights(work: Fit) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in work.trainable().items()}
+def weights(state: TrainState) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in state.trainable().items()}
 
 
 def stop_at(step: int, stop: StopRequest):

@@ -3,7 +3,7 @@
 Sequences of equal length that stand side by side are one call without a copy, and so is a long sequence's
 local attention, over overlapping blocks of keys.
 
-Shape suffixes: T tokens of all sequences, B pieces side by side, H heads, Q queries, K keys, D head size.
+Shape suffixes: T tokens of all sequences, B tiles side by side, H heads, Q queries, K keys, D head size.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Tile:
     """One call of the kernel: which queries see which keys; `mask_QK` is added to the scores."""
 
     queries: Span
@@ -63,24 +63,24 @@ def group_lengths(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
             start, position = start + count * length, i + 1
 
 
-def cut(lengths: Sequence[int], window: int | None) -> list[Piece]:
+def cut(lengths: Sequence[int], window: int | None) -> list[Tile]:
     """Cut a batch into kernel calls; `window` is how far a token sees to each side (None: everything)."""
-    pieces = []
+    tiles: list[Tile] = []
     for start, count, length in group_lengths(lengths):
         whole = Span(start, length, count, length)
         if window is None or length <= window + 1:
-            pieces.append(Piece(whole, whole, None))
+            tiles.append(Tile(whole, whole, None))
         elif length <= 4 * window:
-            pieces.append(Piece(whole, whole, band(window)[:length, :length]))
+            tiles.append(Tile(whole, whole, band(window)[:length, :length]))
         else:
-            pieces += _blocks(start, count, length, window)
-    return pieces
+            tiles += _blocks(start, count, length, window)
+    return tiles
 
 
-def _blocks(start: int, count: int, length: int, window: int) -> Iterator[Piece]:
+def _blocks(start: int, count: int, length: int, window: int) -> Iterator[Tile]:
     """Cut `count` sequences of one length into blocks of `window` queries: first, middle ones, last two."""
     mask = band(window)
-    yield Piece(
+    yield Tile(
         Span(start, length, count, window),
         Span(start, length, count, 2 * window),
         mask[:window, : 2 * window],
@@ -89,10 +89,10 @@ def _blocks(start: int, count: int, length: int, window: int) -> Iterator[Piece]
     for first in range(start, start + count * length, length):
         queries = Span(first + window, window, middle, window)
         keys = Span(first, window, middle, 3 * window)
-        yield Piece(queries, keys, mask[window : 2 * window, : 3 * window])
+        yield Tile(queries, keys, mask[window : 2 * window, : 3 * window])
     done = (middle + 1) * window
     rest, seen = length - done, length - done + window
-    yield Piece(
+    yield Tile(
         Span(start + done, length, count, rest),
         Span(start + done - window, length, count, seen),
         mask[window : window + rest, :seen],

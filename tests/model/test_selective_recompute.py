@@ -7,7 +7,7 @@ import torch
 from helpers import tiny_modernbert_config, tokens_of_lengths
 from transformers import ModernBertForSequenceClassification
 
-from modernbert.model import lean
+from modernbert.model import selective_recompute
 from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import PackedClassifier
 from modernbert.model.loading import recompute_layers
@@ -19,7 +19,7 @@ TOKENS = tokens_of_lengths([40, 3])
 @pytest.fixture
 def long(monkeypatch):
     """A batch of 43 tokens counts as long."""
-    monkeypatch.setitem(lean.MAX_TOKENS, "cpu", 42)
+    monkeypatch.setitem(selective_recompute.MAX_TOKENS, "cpu", 42)
 
 
 def step(dropout: float = 0.0, prepare=lambda model: None) -> tuple[torch.Tensor, int]:
@@ -43,7 +43,7 @@ def step(dropout: float = 0.0, prepare=lambda model: None) -> tuple[torch.Tensor
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_the_same_bits_from_less(dropout, prepare, monkeypatch):
     usual, all_bytes = step(dropout, prepare)
-    monkeypatch.setitem(lean.MAX_TOKENS, "cpu", 42)
+    monkeypatch.setitem(selective_recompute.MAX_TOKENS, "cpu", 42)
     found, bytes_kept = step(dropout, prepare)
     assert torch.equal(found, usual)
     assert bytes_kept < 0.8 * all_bytes
@@ -80,5 +80,5 @@ def test_a_wrapped_layer_runs_as_usual(long):
 
     for linear, times in ((torch.nn.Linear(4, 2), 2), (Wrapped(4, 2), 1)):
         seen.clear()
-        lean.linear_after(cheap, linear, x_TD, random=False).sum().backward()
+        selective_recompute.linear_after(cheap, linear, x_TD, random=False).sum().backward()
         assert len(seen) == times

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 2.5
 
 
 @dataclass(frozen=True)
-class Network:
+class Connection:
     """Whether the Hub answers, and the reason to show."""
 
     online: bool
@@ -35,20 +35,31 @@ def offline_by_choice() -> str | None:
     )
 
 
+def stay_offline(chosen: bool) -> None:
+    """Never use the network in this process if that is `chosen`, or if the environment says so.
+
+    To be called before the Hub's own library is imported, which reads `HF_HUB_OFFLINE` only then.
+    """
+    if chosen:
+        os.environ["MBERT_OFFLINE"] = "1"
+    if offline_by_choice():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 @cache
-def network() -> Network:
+def connection() -> Connection:
     """Ask the Hub once per process; offline by choice needs no asking.
 
     Name look-ups and proxies have time-outs of their own, so the question is asked in a thread that is
     left behind when it does not answer in time.
     """
     if variable := offline_by_choice():
-        return Network(False, f"offline, as {variable} says")
-    answer: list[Network] = []
+        return Connection(False, f"offline, as {variable} says")
+    answer: list[Connection] = []
     thread = threading.Thread(target=lambda: answer.append(_ask(endpoint())), daemon=True)
     thread.start()
     thread.join(TIMEOUT_SECONDS)
-    return answer[0] if answer else Network(False, f"{endpoint()} did not answer in {TIMEOUT_SECONDS} s")
+    return answer[0] if answer else Connection(False, f"{endpoint()} did not answer in {TIMEOUT_SECONDS} s")
 
 
 def show_downloads_on_terminals_only() -> None:
@@ -61,13 +72,13 @@ def show_downloads_on_terminals_only() -> None:
             sys.modules["datasets"].disable_progress_bars()
 
 
-def _ask(address: str) -> Network:
+def _ask(address: str) -> Connection:
     try:
         request = urllib.request.Request(address, method="HEAD")
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            return Network(True, f"{address} answers")
+            return Connection(True, f"{address} answers")
     except urllib.error.HTTPError as error:
         # A proxy that refuses also answers in HTTP; the Hub itself serves its front page.
-        return Network(error.code < 400, f"{address} answers with HTTP {error.code}")
+        return Connection(error.code < 400, f"{address} answers with HTTP {error.code}")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return Network(False, f"{address} cannot be reached ({getattr(error, 'reason', error)})")
+        return Connection(False, f"{address} cannot be reached ({getattr(error, 'reason', error)})")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
-from modernbert.comparison.agreement import one_result, scored_under
+from modernbert.comparison.comparability import one_result, scored_under
 from modernbert.comparison.identity import is_named, names_of
 from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.own_data import data_of, is_on, with_own_tasks

@@ -1,9 +1,9 @@
 """Attention in bf16 on the CPU, unmasked: plain matrix products over blocks of scores.
 
 torch's fused kernel for the CPU computes in fp32 whatever its inputs are. oneDNN's bf16 products are so much
-faster that scores which go through memory, in blocks that stay in the cache, still win. When a model is
-asked, scores are rounded to bf16, as in transformers' eager attention. For gradients they are not: a score of
-20 is off by up to 0.06 then, a weight by 6 %, and its gradient with it.
+faster that scores which go through memory, in blocks that stay in the cache, still win. In inference, scores
+are rounded to bf16, as in transformers' eager attention. For gradients they are not: a score of 20 is off by
+up to 0.06 then, a weight by 6 %, and its gradient with it.
 
 Shape suffixes: B sequences side by side, H heads, G sequences times heads, Q queries, K keys, D head size,
 E head size and the columns that take the softmax's part of the gradient.
@@ -22,7 +22,7 @@ MAX_SCORES = 2**20
 MIN_KEYS = 128
 
 
-def attend_half(q_BHQD: torch.Tensor, k_BHKD: torch.Tensor, v_BHKD: torch.Tensor) -> torch.Tensor:
+def attend_bf16(q_BHQD: torch.Tensor, k_BHKD: torch.Tensor, v_BHKD: torch.Tensor) -> torch.Tensor:
     """Attend without a mask.
 
     Returns:
@@ -39,7 +39,7 @@ def attend_half(q_BHQD: torch.Tensor, k_BHKD: torch.Tensor, v_BHKD: torch.Tensor
     return out_GQD.view(q_BHQD.shape)
 
 
-def differentiate_half(
+def differentiate_bf16(
     grad_BHQD: torch.Tensor,
     out_BHQD: torch.Tensor,
     q_BHQD: torch.Tensor,

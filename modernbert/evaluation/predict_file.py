@@ -25,7 +25,7 @@ from modernbert.evaluation.scoring import readable_prediction, require_numbers
 from modernbert.evaluation.trained_task import require_as_trained
 from modernbert.evaluation.written_rows import WRITERS, JsonLines
 from modernbert.files import atomic_file
-from modernbert.versions import versions
+from modernbert.version import versions
 from modernbert.wording import counted
 
 # Rows in memory at once; sorted by length among themselves. What a stop may lose.

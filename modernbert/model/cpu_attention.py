@@ -1,9 +1,9 @@
 """Attention on the CPU: no padding, and local layers that look only at their neighbourhood.
 
-torch's fused kernel for the CPU takes the pieces' strided views as they are. It computes in fp32 whatever its
-inputs are; in bf16 `half` replaces it where sequences are long enough: for asking, and backwards.
+torch's fused kernel for the CPU takes the tiles' strided views as they are. It computes in fp32 whatever its
+inputs are; in bf16 `bf16_attention` replaces it where sequences are long enough: in inference, and backwards.
 
-Shape suffixes: T tokens of all sequences, B pieces side by side, H heads, Q queries, K keys, D head size.
+Shape suffixes: T tokens of all sequences, B tiles side by side, H heads, Q queries, K keys, D head size.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from modernbert.model import half
-from modernbert.model.pieces import Piece
+from modernbert.model import bf16_attention
+from modernbert.model.attention_tiles import Tile
 from modernbert.model.rotary import Rotary
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -29,24 +29,24 @@ class BlockedAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, qkv_T3HD: torch.Tensor, rotary: Rotary, pieces: list[Piece]) -> torch.Tensor:
+    def forward(ctx: Any, qkv_T3HD: torch.Tensor, rotary: Rotary, tiles: list[Tile]) -> torch.Tensor:
         """Attend."""
         q_THD, k_THD, v_THD = _rotated(qkv_T3HD, rotary)
         out_THD, sums = q_THD.new_empty(q_THD.shape, dtype=qkv_T3HD.dtype), []
-        products, fused = _divide(pieces, qkv_T3HD.dtype)
+        products, fused = _divide(tiles, qkv_T3HD.dtype)
 
-        def views(piece: Piece) -> tuple[torch.Tensor, ...]:
-            return piece.queries.of(q_THD), piece.keys.of(k_THD), piece.keys.of(v_THD)
+        def views(tile: Tile) -> tuple[torch.Tensor, ...]:
+            return tile.queries.of(q_THD), tile.keys.of(k_THD), tile.keys.of(v_THD)
 
-        for piece in products:
+        for tile in products:
             if ctx.needs_input_grad[0]:
-                out_BHQD, _ = _flash(*views(piece), attn_mask=piece.mask)
+                out_BHQD, _ = _flash(*views(tile), attn_mask=tile.mask)
             else:
-                out_BHQD = half.attend_half(*views(piece))
-            piece.queries.of(out_THD).copy_(out_BHQD)
-        for piece in fused:
-            out_BHQD, sums_BHQ = _flash(*views(piece), attn_mask=piece.mask)
-            piece.queries.of(out_THD).copy_(out_BHQD)
+                out_BHQD = bf16_attention.attend_bf16(*views(tile))
+            tile.queries.of(out_THD).copy_(out_BHQD)
+        for tile in fused:
+            out_BHQD, sums_BHQ = _flash(*views(tile), attn_mask=tile.mask)
+            tile.queries.of(out_THD).copy_(out_BHQD)
             sums.append(sums_BHQ)
         ctx.rotary, ctx.products, ctx.fused = rotary, products, fused
         ctx.save_for_backward(qkv_T3HD, out_THD, *sums)
@@ -60,35 +60,35 @@ class BlockedAttention(torch.autograd.Function):
         q_THD, k_THD, v_THD = _rotated(qkv_T3HD, ctx.rotary)
         total = _Gradients(q_THD, ctx.products + ctx.fused)
 
-        def views(piece: Piece) -> tuple[torch.Tensor, ...]:
-            of_q, of_k = piece.queries.of, piece.keys.of
+        def views(tile: Tile) -> tuple[torch.Tensor, ...]:
+            of_q, of_k = tile.queries.of, tile.keys.of
             return of_q(grad_THD), of_q(out_THD), of_q(q_THD), of_k(k_THD), of_k(v_THD)
 
-        for piece in ctx.products:
-            total.add(piece, half.differentiate_half(*views(piece)))
-        for piece, sums_BHQ in zip(ctx.fused, sums, strict=True):
-            grad_BHQD, out_BHQD, *inputs = (view.to(q_THD.dtype) for view in views(piece))
+        for tile in ctx.products:
+            total.add(tile, bf16_attention.differentiate_bf16(*views(tile)))
+        for tile, sums_BHQ in zip(ctx.fused, sums, strict=True):
+            grad_BHQD, out_BHQD, *inputs = (view.to(q_THD.dtype) for view in views(tile))
             rest = out_BHQD, sums_BHQ, 0.0, False
-            total.add(piece, _flash_backward(grad_BHQD, *inputs, *rest, attn_mask=piece.mask))
+            total.add(tile, _flash_backward(grad_BHQD, *inputs, *rest, attn_mask=tile.mask))
         return total.turned_back(ctx.rotary, torch.empty_like(qkv_T3HD)), None, None
 
 
 class _Gradients:
-    """The sums over pieces of the gradients of turned queries and keys, and of values."""
+    """The sums over tiles of the gradients of turned queries and keys, and of values."""
 
-    def __init__(self, like_THD: torch.Tensor, pieces: list[Piece]) -> None:
-        self.overlap = any(piece.keys.length > piece.queries.length for piece in pieces)
+    def __init__(self, like_THD: torch.Tensor, tiles: list[Tile]) -> None:
+        self.overlap = any(tile.keys.length > tile.queries.length for tile in tiles)
         new = torch.zeros_like if self.overlap else torch.empty_like
         self.q_THD, self.k_THD, self.v_THD = torch.empty_like(like_THD), new(like_THD), new(like_THD)
 
-    def add(self, piece: Piece, gradients: Sequence[torch.Tensor]) -> None:
+    def add(self, tile: Tile, gradients: Sequence[torch.Tensor]) -> None:
         q_BHQD, *others = gradients
-        piece.queries.of(self.q_THD).copy_(q_BHQD)
+        tile.queries.of(self.q_THD).copy_(q_BHQD)
         for total_THD, part_BHKD in zip((self.k_THD, self.v_THD), others, strict=True):
             if self.overlap:
-                piece.keys.add(total_THD, part_BHKD)
+                tile.keys.add(total_THD, part_BHKD)
             else:
-                piece.keys.of(total_THD).copy_(part_BHKD)
+                tile.keys.of(total_THD).copy_(part_BHKD)
 
     def turned_back(self, rotary: Rotary, out_T3HD: torch.Tensor) -> torch.Tensor:
         """Write the gradients of queries, keys and values, as they were before the rotation, to `out`."""
@@ -98,15 +98,15 @@ class _Gradients:
         return out_T3HD
 
 
-def _divide(pieces: list[Piece], dtype: torch.dtype) -> tuple[list[Piece], list[Piece]]:
-    """Return the pieces that products are faster for, and those for the fused kernel alone."""
+def _divide(tiles: list[Tile], dtype: torch.dtype) -> tuple[list[Tile], list[Tile]]:
+    """Return the tiles that products are faster for, and those for the fused kernel alone."""
 
-    def long(piece: Piece) -> bool:
-        return piece.mask_QK is None and piece.keys.length >= half.MIN_KEYS
+    def long(tile: Tile) -> bool:
+        return tile.mask_QK is None and tile.keys.length >= bf16_attention.MIN_KEYS
 
     if dtype != torch.bfloat16:
-        return [], pieces
-    return [piece for piece in pieces if long(piece)], [piece for piece in pieces if not long(piece)]
+        return [], tiles
+    return [tile for tile in tiles if long(tile)], [tile for tile in tiles if not long(tile)]
 
 
 def _rotated(qkv_T3HD: torch.Tensor, rotary: Rotary) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from modernbert.network import network
+from modernbert.connection import connection
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def asking(monkeypatch):
 
     def ask(address):
         monkeypatch.setenv("HF_ENDPOINT", address)
-        network.cache_clear()
+        connection.cache_clear()
         started = time.monotonic()
-        found = network()
+        found = connection()
         assert time.monotonic() - started < 3
         return found
 
@@ -34,8 +34,8 @@ def asking(monkeypatch):
 def test_offline_by_choice_asks_nobody(monkeypatch, variable):
     monkeypatch.delenv("MBERT_OFFLINE")
     monkeypatch.setenv(variable, "1")
-    network.cache_clear()
-    assert network().reason == f"offline, as {variable} says"
+    connection.cache_clear()
+    assert connection().reason == f"offline, as {variable} says"
 
 
 def test_a_host_that_never_answers_is_offline(asking):

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from modernbert.activity import Phase, watched_by
 from modernbert.comparison.compare import collect
-from modernbert.comparison.filling import fill
-from modernbert.comparison.missing import (
-    Cell,
+from modernbert.comparison.execute import execute
+from modernbert.comparison.plan import (
+    PlannedRun,
     Wanted,
-    missing_cells,
     one_at_a_time,
+    plan_runs,
     total_minutes,
     up_to_date,
 )
@@ -33,39 +33,42 @@ RIGHT = np.arange(100) < 80
 
 
 def lacking(store, **wanted):
-    return missing_cells(store, collect(store, [])[0], Wanted(**wanted))
+    return plan_runs(store, collect(store, [])[0], Wanted(**wanted))
 
 
 def test_every_missing_seed_is_named_with_its_time(store):
     made_run(store, "a", "minilm-l12", RIGHT, seed=42)
-    cells = lacking(store, baselines=("bert-base", "tfidf"), seeds=2)
-    assert [(cell.model, cell.seed) for cell in cells] == [
+    plan = lacking(store, baselines=("bert-base", "tfidf"), seeds=2)
+    assert [(planned.model, planned.seed) for planned in plan] == [
         ("minilm-l12", 43),
         ("bert-base", 42),
         ("bert-base", 43),
         ("tfidf", None),
     ]
-    assert cells[0].minutes == 2.0
-    assert cells[1].minutes == pytest.approx(2.0 * 110 / 33)  # by size
-    assert total_minutes(cells)[1] == 0
+    assert plan[0].minutes == 2.0
+    assert plan[1].minutes == pytest.approx(2.0 * 110 / 33)  # by size
+    assert total_minutes(plan)[1] == 0
 
 
 def test_new_runs_are_made_as_the_old_ones_were(store):
     made_run(store, "a", "minilm", RIGHT, settings={"epochs": 9.0, "log_every": 3})
-    (cell,) = lacking(store, baselines=("bert-base lora",))
-    assert cell.request.settings == {"epochs": 9.0, "lora": True}
-    assert (cell.request.model, cell.request.target, cell.seed) == ("bert-base", "glue/sst2", 42)
-    (cell,) = lacking(
+    (planned,) = lacking(store, baselines=("bert-base lora",))
+    assert planned.request.settings == {"epochs": 9.0, "lora": True}
+    assert (planned.request.model, planned.request.target, planned.seed) == ("bert-base", "glue/sst2", 42)
+    (planned,) = lacking(
         store, baselines=("bert-base",), changes={"settings": {"epochs": 1.0}, "recipe": "paper"}
     )
-    assert (cell.request.settings, cell.request.recipe) == ({"epochs": 1.0}, "paper")
+    assert (planned.request.settings, planned.request.recipe) == ({"epochs": 1.0}, "paper")
 
 
 def test_random_weights_are_a_model_of_their_own(store):
     """What pretraining is worth: the same settings, and no name shared with the pretrained model's runs."""
     made_run(store, "a", "minilm", RIGHT, settings={"epochs": 9.0})
-    (cell,) = lacking(store, baselines=("minilm random",))
-    assert (cell.request.model, cell.request.settings) == ("minilm", {"epochs": 9.0, "random_weights": True})
+    (planned,) = lacking(store, baselines=("minilm random",))
+    assert (planned.request.model, planned.request.settings) == (
+        "minilm",
+        {"epochs": 9.0, "random_weights": True},
+    )
     made_run(store, "b", "minilm", RIGHT, random=True, settings={"epochs": 9.0, "random_weights": True})
     assert [outcome.model for outcome in collect(store, [])[0]] == ["minilm", "minilm random"]
     assert lacking(store, baselines=("minilm", "minilm random")) == []
@@ -85,8 +88,8 @@ def test_what_was_trained_to_retrieve_is_not_what_it_came_from(store):
     for seed in (42, 43):
         made_run(store, f"s{seed}", "minilm", RIGHT, kind="retrieval", head="vectors", seed=seed,
                  task="codesearch/stdlib")  # fmt: skip
-    (cell,) = lacking(store, baselines=("minilm",))
-    assert (cell.model, cell.is_evaluation) == ("minilm", True)
+    (planned,) = lacking(store, baselines=("minilm",))
+    assert (planned.model, planned.is_evaluation) == ("minilm", True)
     assert lacking(store, baselines=("minilm trained", "bm25")) == []
 
 
@@ -97,19 +100,19 @@ def test_nothing_is_missing_when_all_is_there(store):
 
 
 def test_what_does_not_fit_the_task_is_not_missing(store):
-    cells = lacking(
+    plan = lacking(
         store,
         baselines=("bm25", "tfidf"),
         models=("minilm", "minilm lora"),
         tasks=("retrieval/scifact", "glue/rte"),
     )
-    assert [(cell.task, cell.model, cell.is_evaluation) for cell in cells] == [
+    assert [(planned.task, planned.model, planned.is_evaluation) for planned in plan] == [
         ("retrieval/scifact", "minilm", True),
         ("glue/rte", "minilm", False),
         ("glue/rte", "minilm lora", False),
         ("glue/rte", "tfidf", False),
     ]
-    assert total_minutes(cells) == (1.0, 3)
+    assert total_minutes(plan) == (1.0, 3)
 
 
 def test_unknown_names_are_told(store):
@@ -120,7 +123,7 @@ def test_unknown_names_are_told(store):
         lacking(store, baselines=("b",))
     assert lacking(store, baselines=("a",)) == []  # a run: it is there
     with pytest.raises(BadOption, match="no task to compare on"):
-        missing_cells(store, [], Wanted(baselines=("tfidf",)))
+        plan_runs(store, [], Wanted(baselines=("tfidf",)))
 
 
 def test_an_interrupted_error_passes_between_processes():
@@ -132,19 +135,19 @@ def test_an_interrupted_error_passes_between_processes():
 
 def test_what_another_process_made_meanwhile_is_taken(store):
     made_run(store, "a", "minilm", RIGHT)
-    cells = lacking(store, baselines=("bert-base",), seeds=2)
+    plan = lacking(store, baselines=("bert-base",), seeds=2)
     known = store.names()
-    assert [up_to_date(cell, store, known) for cell in cells] == cells
+    assert [up_to_date(planned, store, known) for planned in plan] == plan
     made_run(store, "b", "bert-base", RIGHT, seed=43)
-    keep_run(store, "c", running_record() | {"request": cells[0].request.as_dict(), "seed": 43,
+    keep_run(store, "c", running_record() | {"request": plan[0].request.as_dict(), "seed": 43,
                                              "config": in_sections(SETTINGS | {"seed": 43})})  # fmt: skip
-    now = [up_to_date(cell, store, known) for cell in cells]
-    assert [(cell.model, cell.seed) for cell in cells] == [
+    now = [up_to_date(planned, store, known) for planned in plan]
+    assert [(planned.model, planned.seed) for planned in plan] == [
         ("minilm", 43),
         ("bert-base", 42),
         ("bert-base", 43),
     ]
-    assert now == [replace(cells[0], interrupted="c"), cells[1], "b"]
+    assert now == [replace(plan[0], interrupted="c"), plan[1], "b"]
 
 
 def test_one_process_at_a_time_makes_runs(store):
@@ -152,7 +155,7 @@ def test_one_process_at_a_time_makes_runs(store):
     with one_at_a_time(store, lambda: told.append("waits")):
         assert told == []
         code = (
-            "from pathlib import Path; from modernbert.comparison.missing import one_at_a_time\n"
+            "from pathlib import Path; from modernbert.comparison.plan import one_at_a_time\n"
             "from modernbert.runs import RunStore\n"
             f"with one_at_a_time(RunStore(Path({str(store.root)!r})), lambda: print('waits', flush=True)):\n"
             "    print('goes on')"
@@ -182,10 +185,10 @@ def test_missing_runs_are_made_by_command(tmp_path, store, tiny_modernbert):
 
 def test_a_run_that_cannot_be_made_says_why(store, tmp_path):
     made_run(store, "a", "minilm", RIGHT)
-    (cell,) = lacking(store, baselines=("bert-base",))
-    assert isinstance(cell, Cell)
+    (planned,) = lacking(store, baselines=("bert-base",))
+    assert isinstance(planned, PlannedRun)
     with pytest.raises(MbertError, match="not on this machine"):
-        fill(cell, store)
+        execute(planned, store)
 
 
 def test_what_a_run_in_another_process_does_is_told_here(store, reviews, tiny_bert):
@@ -199,7 +202,7 @@ def test_what_a_run_in_another_process_does_is_told_here(store, reviews, tiny_be
         explained=lambda name, reason: events.append(("explained", name)),
     )
     with watched_by(watcher):
-        name = fill(Cell("own/reviews", str(tiny_bert), 42, request), store)
+        name = execute(PlannedRun("own/reviews", str(tiny_bert), 42, request), store)
     steps = store.read(name).training.planned_steps
     assert ("advanced", "training", steps, steps) in events
     assert ("explained", "device") in events
@@ -227,5 +230,12 @@ def test_a_file_of_pairs_is_searched(store, tmp_path):
     pairs = tmp_path / "faq.jsonl"
     pairs.write_text('{"query": "q", "positive": "p"}\n')
     wanted = Wanted(baselines=("bm25", "tfidf"), models=("minilm",), tasks=(str(pairs),))
-    (cell,) = missing_cells(store, [], wanted)
-    assert (cell.task, cell.model, cell.is_evaluation) == ("own/faq", "minilm", True)
+    (planned,) = plan_runs(store, [], wanted)
+    assert (planned.task, planned.model, planned.is_evaluation) == ("own/faq", "minilm", True)
+
+
+def test_a_task_that_nothing_is_called_is_told_before_anything_is_planned(store):
+    with pytest.raises(UnknownName, match="'glue/rt'"):
+        plan_runs(store, [], Wanted(("tfidf",), ("glue/rt",)))
+    with pytest.raises(UnknownName, match="'retrieval/scifat'"):
+        plan_runs(store, [], Wanted(("bm25",), ("retrieval/scifat",), ("modernbert-nano",)))

@@ -10,9 +10,12 @@ from modernbert.data.collection import Collection
 from modernbert.data.collections import load_collection
 from modernbert.data.examples import to_examples
 from modernbert.data.own import OwnData
+from modernbert.data.own_sentences import token_task
 from modernbert.data.retrieval_task import RetrievalTask
+from modernbert.data.sentences import read_sentences
 from modernbert.data.sources import load_split
 from modernbert.data.special_tokens import special_token_warnings
+from modernbert.data.tagged_check import check_sentences
 from modernbert.data.tokens import auto_max_length, measure
 from modernbert.errors import BadOption
 from modernbert.finetuning.prepare import retrieval_task, shared_queries
@@ -22,12 +25,13 @@ from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
-from modernbert.training.resolve import resolve_task
+from modernbert.training.resolve import own_data, resolve_task
+from modernbert.training.tagging import is_tagging, longest_of
 
 COUNTED_WITH = f"tokens are counted with the tokenizer of {EMBEDDED}; --model names another"
 
 
-def inspect_data(
+def data_report(
     own: OwnData, *, model: str | None, max_length: int, data_dir: Path | None, store: RunStore
 ) -> tuple[DataReport, list[str]]:
     """Return the report and what was guessed.
@@ -47,6 +51,8 @@ def inspect_data(
         label=own.label,
         kind=own.kind,
     )
+    if is_tagging(request):
+        return _inspect_words(request, model, max_length, data_dir, store)
     if found := retrieval_task(request):
         return _inspect_retrieval(*found, model, max_length, data_dir, store)
     task, notes = resolve_task(request)
@@ -64,6 +70,21 @@ def inspect_data(
     length = max_length or auto_max_length(lengths[task.train], context)
     report = check_data(task, examples, lengths=lengths, max_length=length, tokenizer=tokenizer)
     return report, notes
+
+
+def _inspect_words(
+    request: Request, model: str | None, max_length: int, data_dir: Path | None, store: RunStore
+) -> tuple[DataReport, list[str]]:
+    """Report on each split's sentences and entities."""
+    task, notes = token_task(own_data(request))
+    splits = {name: read_sentences(rows, task.text, task.label) for name, rows in task.splits.items()}
+    source = locate_model(model or EMBEDDED, store=store, data_dir=data_dir)
+    tokenizer, context = load_tokenizer(source), _require_context(source, max_length)
+    lengths = {name: measure(tokenizer, part.texts) for name, part in splits.items()}
+    if model is None:
+        return check_sentences(task, splits, lengths), [*notes, COUNTED_WITH]
+    length = max_length or longest_of(lengths, context)
+    return check_sentences(task, splits, lengths, max_length=length, tokenizer=tokenizer), notes
 
 
 def _require_context(source: ModelSource, max_length: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modernbert.model import choice, varlen
+from modernbert.model import backends, varlen
 from modernbert.model.attention import BACKENDS, backend_for, padded
 
 CUDA = torch.device("cuda")
@@ -13,14 +13,14 @@ CUDA = torch.device("cuda")
 
 @pytest.fixture(autouse=True)
 def no_memory():
-    choice.choose.cache_clear()
+    backends.choose_backend.cache_clear()
     yield
-    choice.choose.cache_clear()
+    backends.choose_backend.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_cpu_runs_blocked(dtype):
-    chosen = choice.choose(torch.device("cpu"), dtype)
+    chosen = backends.choose_backend(torch.device("cpu"), dtype)
     assert chosen.backend == "blocked"
     assert "no padding" in chosen.reason
 
@@ -28,13 +28,13 @@ def test_the_cpu_runs_blocked(dtype):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_backend_passes_its_self_test(backend, dtype):
-    assert choice.self_test(backend, torch.device("cpu"), dtype) == ""
+    assert backends.self_test(backend, torch.device("cpu"), dtype) == ""
 
 
 def test_a_first_question_from_inference_answers_for_training_too():
     """Negatives are mined before training: what is chosen then stays chosen."""
     with torch.inference_mode():
-        assert choice.choose(torch.device("cpu"), torch.float32).backend == "blocked"
+        assert backends.choose_backend(torch.device("cpu"), torch.float32).backend == "blocked"
 
 
 def test_a_leaking_backend_fails_its_self_test(monkeypatch):
@@ -45,7 +45,7 @@ def test_a_leaking_backend_fails_its_self_test(monkeypatch):
         return torch.nn.functional.scaled_dot_product_attention(*heads).transpose(0, 1)
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", leaking)
-    assert "differs from the reference" in choice.self_test("varlen", torch.device("cpu"), torch.bfloat16)
+    assert "differs from the reference" in backends.self_test("varlen", torch.device("cpu"), torch.bfloat16)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_what_the_gpu_kernels_need(dtype, capability, reason, monkeypatch):
 )
 def test_a_gpu_takes_the_first_that_proves_itself(broken, expected, monkeypatch):
     monkeypatch.setattr(varlen, "missing", lambda *arguments: "")
-    monkeypatch.setattr(choice, "self_test", lambda name, *others: "no kernel" if name in broken else "")
-    chosen = choice.choose(CUDA, torch.bfloat16)
+    monkeypatch.setattr(backends, "self_test", lambda name, *others: "no kernel" if name in broken else "")
+    chosen = backends.choose_backend(CUDA, torch.bfloat16)
     assert chosen.backend == expected
     if expected == "padded":
         assert chosen.reason.startswith("flash: failed its self-test: no kernel; varlen: failed")
@@ -83,4 +83,4 @@ def test_dropout_of_attention_weights_runs_where_a_kernel_has_it():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_this_gpu_runs_packed():
-    assert choice.choose(CUDA, torch.bfloat16).backend in ("flash", "varlen")
+    assert backends.choose_backend(CUDA, torch.bfloat16).backend in ("flash", "varlen")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.comparison import baselines
-from modernbert.comparison.agreement import HANDLING
+from modernbert.comparison.comparability import HANDLING
 from modernbert.comparison.identity import (
     LORA,
     LORA_SETTINGS,
@@ -22,8 +22,8 @@ from modernbert.comparison.identity import (
 )
 from modernbert.comparison.outcomes import Outcome
 from modernbert.comparison.own_data import is_cross_validation, is_on, require_cross_validated, task_name
-from modernbert.data.own import is_own_data
-from modernbert.data.targets import resolve
+from modernbert.data.tagged_files import is_tagged
+from modernbert.data.targets import is_own_data, resolve
 from modernbert.errors import BadOption, UnknownName
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.places import make_folder
@@ -34,7 +34,7 @@ from modernbert.training.inputs import Request
 
 FIRST_SEED = 42
 # In the run store: held by the process that makes missing runs there.
-FILLING = ".filling.lock"
+LOCK = ".filling.lock"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run that is missing.
 
     Attributes:
@@ -77,7 +77,7 @@ class Cell:
     minutes: float | None = None
 
 
-def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) -> list[Cell]:
+def plan_runs(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) -> list[PlannedRun]:
     """Return every (task, model, seed) that is wanted and not among the outcomes, task by task.
 
     Raises:
@@ -87,7 +87,7 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
     targets = wanted.tasks or tuple(dict.fromkeys(outcome.task for outcome in outcomes))
     if not targets:
         raise BadOption("no finished run and no task to compare on", fix="Name one: --task glue/rte.")
-    cells = []
+    plan = []
     for target in targets:
         there = [o for o in outcomes if is_on(o, target) and (o.task == target or not is_cross_validation(o))]
         if any(map(is_cross_validation, there)):
@@ -99,13 +99,13 @@ def missing_cells(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) 
                 continue  # a run, which is there
             if wanted.runs and not wanted.seeds and any(is_named(outcome.model, model) for outcome in there):
                 continue  # the named runs are what is compared
-            if (_is_retrieval(target, there) and model in baselines.NAMES) or model.startswith("bm25"):
-                continue  # of the other kind of task; BM25 comes with any evaluation of retrieval
+            if (model in baselines.NAMES and not _has_baselines(target, there)) or model.startswith("bm25"):
+                continue  # of another kind of task; BM25 comes with any evaluation of retrieval
             asked = _asked(model, outcomes, store)
             # What has no seed (an evaluation, TF-IDF) is there or not.
             if not any(outcome.seed is None and is_named(outcome.model, model) for outcome in there):
-                cells += _cells_of(store, target, asked, there, wanted)
-    return cells
+                plan += _planned_of(store, target, asked, there, wanted)
+    return plan
 
 
 @dataclass(frozen=True)
@@ -157,23 +157,23 @@ def _as_written(model: str) -> tuple[str, str]:
     return model.removesuffix(f" {method}") if method else model, method
 
 
-def _cells_of(
+def _planned_of(
     store: RunStore, target: str, asked: _Asked, there: Sequence[Outcome], wanted: Wanted
-) -> list[Cell]:
+) -> list[PlannedRun]:
     request = _request(target, asked, there, wanted)
     task, model = task_name(target), asked.model
     if _is_retrieval(target, there):  # nothing is trained here
         is_encoder = asked.is_made and not asked.method
-        return [Cell(task, model, None, request, is_evaluation=True)] if is_encoder else []
+        return [PlannedRun(task, model, None, request, is_evaluation=True)] if is_encoder else []
     if model in baselines.NAMES:
-        return [Cell(task, model, None, request, minutes=1.0)]
+        return [PlannedRun(task, model, None, request, minutes=1.0)]
     if not asked.is_made:
         return []
     seeds = range(FIRST_SEED, FIRST_SEED + wanted.seeds) if wanted.seeds else _seeds(there)
     minutes = _estimate(asked, there)
     own = {outcome.seed for outcome in there if is_named(outcome.model, model)}
     return [
-        Cell(task, model, seed, request, False, begun(store, request, seed), minutes)
+        PlannedRun(task, model, seed, request, False, begun(store, request, seed), minutes)
         for seed in seeds
         if seed not in own
     ]
@@ -186,10 +186,15 @@ def _absolute(target: str) -> str:
 def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
     if there:
         return there[0].record.task.kind == "retrieval"
-    try:
-        return resolve(target).is_retrieval
-    except UnknownName:
-        return False
+    return resolve(target).is_retrieval
+
+
+def _has_baselines(target: str, there: Sequence[Outcome]) -> bool:
+    """Are there labels of whole texts, which a baseline predicts?"""
+    words = (
+        there[0].record.task.kind == "tokens" if there else is_own_data(target) and is_tagged(Path(target))
+    )
+    return not words and not _is_retrieval(target, there)
 
 
 def _seeds(there: Sequence[Outcome]) -> list[int]:
@@ -236,10 +241,10 @@ def _nameless(request: Request) -> Request:
     return replace(request, settings=settings, name=None, tags=())
 
 
-def _is_of(record: RunRecord, cell: Cell) -> bool:
-    if not cell.is_evaluation:
-        return _is_made_of(record, cell.request, cell.seed)
-    same = record.task.name == cell.task and record.model.name == cell.request.model
+def _is_of(record: RunRecord, planned: PlannedRun) -> bool:
+    if not planned.is_evaluation:
+        return _is_made_of(record, planned.request, planned.seed)
+    same = record.task.name == planned.task and record.model.name == planned.request.model
     return same and record.kind == "retrieval"
 
 
@@ -247,25 +252,25 @@ def _is_of(record: RunRecord, cell: Cell) -> bool:
 def one_at_a_time(store: RunStore, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the store for one process that makes missing runs; `on_wait` is told before this waits."""
     make_folder(store.root)
-    if is_held(store.root, name=FILLING):
+    if is_held(store.root, name=LOCK):
         on_wait()
-    with held(store.root, name=FILLING):
+    with held(store.root, name=LOCK):
         yield
 
 
-def up_to_date(cell: Cell, store: RunStore, known: Collection[str]) -> Cell | str:
-    """Return the cell as it is now, or the run that another process made of it meanwhile.
+def up_to_date(planned: PlannedRun, store: RunStore, known: Collection[str]) -> PlannedRun | str:
+    """Return what is planned as it is now, or the run that another process made of it meanwhile.
 
     Args:
-        known: names of the runs that were there when the cell was found missing.
+        known: names of the runs that were there when this one was found missing.
     """
     for name, record in store.survey().records.items():
-        is_new = name not in known or name == cell.interrupted
-        if is_new and record.status == "finished" and _is_of(record, cell):
+        is_new = name not in known or name == planned.interrupted
+        if is_new and record.status == "finished" and _is_of(record, planned):
             return name
-    if cell.is_evaluation or cell.seed is None:
-        return cell
-    return replace(cell, interrupted=begun(store, cell.request, cell.seed))
+    if planned.is_evaluation or planned.seed is None:
+        return planned
+    return replace(planned, interrupted=begun(store, planned.request, planned.seed))
 
 
 def _estimate(asked: _Asked, there: Sequence[Outcome]) -> float | None:
@@ -286,6 +291,6 @@ def _size(name: str) -> float:
     return CHECKPOINTS[name].parameters if name in CHECKPOINTS else 0.0
 
 
-def total_minutes(cells: Collection[Cell]) -> tuple[float, int]:
-    """Return the sum of the estimates, and how many cells have none."""
-    return sum(cell.minutes or 0.0 for cell in cells), sum(cell.minutes is None for cell in cells)
+def total_minutes(plan: Collection[PlannedRun]) -> tuple[float, int]:
+    """Return the sum of the estimates, and how many have none."""
+    return sum(planned.minutes or 0.0 for planned in plan), sum(planned.minutes is None for planned in plan)

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from modernbert.activity import watched_by
 from modernbert.comparison import baselines
-from modernbert.comparison.missing import Cell
+from modernbert.comparison.plan import PlannedRun
 from modernbert.comparison.relay import Explained, Receiver, Sender, Told
 from modernbert.errors import Interrupted, MbertError, TrainingFailed
 from modernbert.runs import RunStore
@@ -32,7 +32,7 @@ from modernbert.training.signals import StopRequest
 CHILD = [sys.executable, "-P", "-c", f"from {__name__} import work; work()"]
 
 
-def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) -> str:
+def execute(planned: PlannedRun, store: RunStore, observe: Observe = lambda report: None) -> str:
     """Make one missing run, or go on with it, and return its name.
 
     Raises:
@@ -40,15 +40,15 @@ def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) ->
         TrainingFailed: its process ended without a word (the system killed it, say for want of memory).
         Ended: a signal came; the run has saved its state.
     """
-    if cell.model in baselines.NAMES:  # seconds, and no torch
-        return baselines.run_baseline(cell.model, cell.request, store)
+    if planned.model in baselines.NAMES:  # seconds, and no torch
+        return baselines.run_baseline(planned.model, planned.request, store)
     asked = StopRequest()
 
     def pass_on(number: int) -> None:
         asked.request(number)
         child.send_signal(number)  # the terminal may have sent it too: the child takes the two as one
 
-    with _child(cell, store) as child, on_signals(pass_on):
+    with _child(planned, store) as child, on_signals(pass_on):
         outcome = _listen(child, observe)
     if asked.signal_number is not None:
         what = outcome.what if isinstance(outcome, Interrupted) else ""
@@ -57,15 +57,15 @@ def fill(cell: Cell, store: RunStore, observe: Observe = lambda report: None) ->
         raise outcome
     if outcome is None:
         raise TrainingFailed(
-            f"the process of {cell.task} with {cell.model} ended with exit code {child.returncode}",
+            f"the process of {planned.task} with {planned.model} ended with exit code {child.returncode}",
             fix="Run it alone to see why; the same command goes on with what is finished.",
         )
     return outcome
 
 
 @contextlib.contextmanager
-def _child(cell: Cell, store: RunStore) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process that makes the cell; however the block ends, it ends too, and is waited for."""
+def _child(planned: PlannedRun, store: RunStore) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that makes the run; however the block ends, it ends too, and is waited for."""
     # The signals of its first moments wait until it can take them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -74,7 +74,7 @@ def _child(cell: Cell, store: RunStore) -> Iterator[subprocess.Popen[bytes]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert child.stdin is not None and child.stdout is not None
     try:
-        pickle.dump((cell, store.root), child.stdin)
+        pickle.dump((planned, store.root), child.stdin)
         child.stdin.flush()
         yield child
     finally:
@@ -101,24 +101,24 @@ def _listen(child: subprocess.Popen[bytes], observe: Observe) -> str | MbertErro
 
 
 def work() -> None:
-    """Be the child: read the cell from stdin, and write every report, then the run's name or the error."""
+    """Be the child: read from stdin what to make; write every report, then the run's name or the error."""
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no report
     try:
-        cell, root = pickle.load(sys.stdin.buffer)
+        planned, root = pickle.load(sys.stdin.buffer)
     except EOFError:  # the parent is gone already
         return
     with on_signals():
         threading.Thread(target=_stop_with_parent, daemon=True).start()
-        outcome = _outcome(cell, RunStore(root), reports)
+        outcome = _outcome(planned, RunStore(root), reports)
     _tell(outcome, reports)
 
 
-def _outcome(cell: Cell, store: RunStore, reports: IO[bytes]) -> str | MbertError:
+def _outcome(planned: PlannedRun, store: RunStore, reports: IO[bytes]) -> str | MbertError:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         with watched_by(Sender(lambda told: _tell(told, reports))):
-            return _make(cell, store, lambda report: _tell(report, reports))
+            return _make(planned, store, lambda report: _tell(report, reports))
     except MbertError as error:
         return error
     except Ended as ended:
@@ -141,23 +141,23 @@ def _stop_with_parent() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
-def _make(cell: Cell, store: RunStore, observe: Callable[[Any], None]) -> str:
+def _make(planned: PlannedRun, store: RunStore, observe: Callable[[Any], None]) -> str:
     from modernbert.finetuning.finetune import finetune, resume
 
-    if cell.is_evaluation:
-        return _evaluate(cell, store)
-    if cell.interrupted:
-        return resume(cell.interrupted, store, observe=observe).name
-    settings = {**cell.request.settings, "seed": cell.seed}
-    return finetune(replace(cell.request, settings=settings), store, observe=observe).name
+    if planned.is_evaluation:
+        return _evaluate(planned, store)
+    if planned.interrupted:
+        return resume(planned.interrupted, store, observe=observe).name
+    settings = {**planned.request.settings, "seed": planned.seed}
+    return finetune(replace(planned.request, settings=settings), store, observe=observe).name
 
 
-def _evaluate(cell: Cell, store: RunStore) -> str:
+def _evaluate(planned: PlannedRun, store: RunStore) -> str:
     from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
     from modernbert.evaluation.vectors import VectorCache
     from modernbert.model.locate import locate_model
 
-    request = cell.request
+    request = planned.request
     folder = Path(request.data_dir) if request.data_dir else None
     source = locate_model(request.model, store=store, data_dir=folder)
     search = SearchOptions(cache=VectorCache.default())

@@ -10,7 +10,7 @@ from helpers import made_run
 from modernbert.cli.main import app
 from typer.testing import CliRunner
 
-from modernbert.comparison.collection import collect
+from modernbert.comparison.collect import collect
 from modernbert.comparison.compare import compare
 from modernbert.errors import BadOption, BadRun
 

@@ -24,7 +24,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenBackend:
     """Which backend runs, and why."""
 
     backend: str
@@ -36,7 +36,7 @@ class Choice:
 
 
 @cache
-def choose(device: torch.device, dtype: torch.dtype) -> Choice:
+def choose_backend(device: torch.device, dtype: torch.dtype) -> ChosenBackend:
     """Choose the backend for a device and for the type that its linear layers give.
 
     A backend proves itself first, see `self_test`; where none is left it is `padded` that runs.
@@ -47,9 +47,9 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
         if not fault and (wrong := self_test(backend, device, dtype)):
             fault = f"failed its self-test: {wrong}"
         if not fault:
-            return Choice(backend, REASONS[backend])
+            return ChosenBackend(backend, REASONS[backend])
         against.append(f"{backend}: {fault}")
-    return Choice("padded", f"{'; '.join(against)}; {WITHOUT}")
+    return ChosenBackend("padded", f"{'; '.join(against)}; {WITHOUT}")
 
 
 @torch.inference_mode(False)  # whoever asks first, the answer is for training too

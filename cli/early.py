@@ -1,0 +1,28 @@
+"""What a typing mistake breaks is told before torch is imported, which takes seconds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def check_model(name: str | None, runs_dir: Path | None) -> None:
+    """Raise UnknownName for a model that nothing is called. Nothing is read or fetched."""
+    from modernbert.model.locate import require_known
+    from modernbert.runs import RunStore
+
+    if name is not None:
+        require_known(name, RunStore.at(runs_dir))
+
+
+def check_columns(target: str | Path | None, columns: Sequence[str | None]) -> None:
+    """Raise BadData if an own table lacks one of these columns. (Rows of JSON lines may each have others.)"""
+    from modernbert.data.examples import require_columns
+    from modernbert.data.readers import iter_rows
+    from modernbert.data.rows import Rows
+
+    path, named = Path(target or ""), [column for column in columns if column]
+    if named and path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        first = itertools.islice(iter_rows(path), 1)
+        require_columns(Rows.from_records(first, str(path)), named)

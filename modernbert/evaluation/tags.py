@@ -1,0 +1,84 @@
+"""Run a tagger over tokenised sentences.
+
+Shape suffixes: W words of a sentence, T tokens of a batch, C tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from modernbert.activity import RUNNING, phase
+from modernbert.data.batching import split_by_tokens
+from modernbert.data.entities import OUTSIDE
+from modernbert.data.word_tokens import NOWHERE, WordTokens
+from modernbert.errors import BadModel
+from modernbert.evaluation.predict import never_stop
+from modernbert.model.encoder import pads
+from modernbert.model.packing import pack
+from modernbert.wording import counted
+
+# The logit of every tag but O of a word that the model does not see: it is in no entity.
+UNSEEN = -100.0
+
+
+def tag_logits(
+    network: torch.nn.Module,
+    words: WordTokens,
+    tags: Sequence[str],
+    *,
+    max_tokens: int,
+    accelerator: Any,
+    check_stop: Callable[[], None] = never_stop,
+) -> list[np.ndarray]:
+    """Return each sentence's logits, fp32, shape (W, C): those of the first token of each word.
+
+    Args:
+        network: a `PackedTagger`, on the accelerator's device, in evaluation mode.
+        words: the sentences; batches are cut by length, so little is padded.
+        tags: what the outputs stand for.
+        max_tokens: tokens in one batch.
+        accelerator: device and precision.
+        check_stop: called between batches; may raise.
+
+    Raises:
+        BadModel: an answer is not a number.
+    """
+    assert not network.training, "evaluation mode"
+    tokens, found = words.tokens, [np.zeros((0, len(tags)), np.float32)] * len(words)
+    with phase(RUNNING, len(words), "sentences") as now, torch.inference_mode():
+        for part in split_by_tokens(np.arange(len(words)), tokens.lengths, max_tokens, padded=pads(network)):
+            check_stop()
+            with accelerator.autocast():
+                logits_TC = network(pack(tokens, part).to(accelerator.device))
+            ends = np.cumsum(tokens.lengths[part])[:-1]
+            for place, logits in zip(part, np.split(logits_TC.float().cpu().numpy(), ends), strict=True):
+                found[place] = _of_words(logits, words.first[place], tags)
+            now.advance(len(part))
+    return found
+
+
+def _of_words(logits_TC: np.ndarray, first_W: np.ndarray, tags: Sequence[str]) -> np.ndarray:
+    if not np.isfinite(logits_TC).all():
+        fix = "Try --precision fp32; if that is no help, its weights are broken: train it again."
+        raise BadModel("answers are not numbers (nan, infinite)", fix=fix)
+    logits_WC = np.asarray(logits_TC[first_W])
+    logits_WC[first_W == NOWHERE] = [0.0 if tag == OUTSIDE else UNSEEN for tag in tags]
+    return logits_WC
+
+
+def decide_tags(logits: Sequence[np.ndarray], tags: Sequence[str]) -> list[list[str]]:
+    """Return the likeliest tag of each word of each sentence."""
+    return [[tags[place] for place in logits_WC.argmax(axis=1)] for logits_WC in logits]
+
+
+def unseen_notes(split: str, words: WordTokens, max_length: int) -> list[str]:
+    """Say how many words were never asked for: they are answered O, so their entities are missed."""
+    if not (unseen := words.words_nowhere):
+        return []
+    cut = int((words.tokens.full.lengths > max_length).sum())
+    said = f"{split}: {counted(unseen, 'word')} lie beyond {max_length} tokens or have none"
+    return [f"{said} ({counted(cut, 'sentence')} truncated): answered O, so their entities are missed"]
