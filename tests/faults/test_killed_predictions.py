@@ -35,14 +35,14 @@ def predicting(run: str, output: Path, pause: float = 0.0) -> subprocess.Popen[s
     def work() -> None:
         from modernbert.cli.main import main
 
-        from modernbert.evaluation import stream
+        from modernbert.evaluation import predict_file
         from modernbert.evaluation.kept_logits import KeptLogits
 
         def add(self: KeptLogits, *given: object) -> None:
             kept(self, *given)
             time.sleep(pause)
 
-        kept, KeptLogits.add, stream.CHUNK_ROWS = KeptLogits.add, add, CHUNK
+        kept, KeptLogits.add, predict_file.CHUNK_ROWS = KeptLogits.add, add, CHUNK
         sys.argv = ["mbert", "predict", "new.csv", "-m", run, "-o", str(output)]
         main()
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import FILLER, request_of, toy_rows, write_csv
-from modernbert.comparison.collection import collect
-from modernbert.comparison.missing import Wanted, missing_cells
 from sklearn import metrics as sk
 from sklearn.model_selection import StratifiedKFold
 
+from modernbert.comparison.collect import collect
 from modernbert.comparison.compare import compare
 from modernbert.comparison.outcomes import read_outcomes
+from modernbert.comparison.plan import Wanted, plan_runs
 from modernbert.data.own import OwnData, own_task
 from modernbert.data.splits import hash_folds
 from modernbert.errors import BadData, BadOption, BadRun, Stopped
@@ -131,7 +131,7 @@ def test_cross_validations_of_a_named_task_are_compared_row_by_row(tmp_path, sto
     assert [o.run for o in found] == ["fast-s42"], "the newer of one model's"
     assert any("4 runs of single folds" in note for note in notes)
     with pytest.raises(BadOption, match="minilm --folds 2"):
-        missing_cells(store, found, Wanted(("minilm",)))
+        plan_runs(store, found, Wanted(("minilm",)))
 
 
 def test_a_cross_validation_is_stopped_resumed_and_scored_as_one(tmp_path, store, tiny_bert):
