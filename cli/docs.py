@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import typer
@@ -10,6 +9,7 @@ from typer.cli import get_docs_for_click
 
 from modernbert.wording import one_line
 
+from . import output
 from .examples import EXAMPLES
 from .main import app
 
@@ -31,4 +31,4 @@ def _prepare(command: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    output.put_line(page().rstrip())

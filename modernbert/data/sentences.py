@@ -208,7 +208,9 @@ def _tags_of_spans(sentence: Sentence, spans: list[Span], where: str) -> tuple[l
     for start, end, label in spans:
         said = f"the span {start} to {end} ({label})"
         if not 0 <= start < end <= len(sentence.text):
-            raise BadData(f"{said} is not within the text's {len(sentence.text)} characters", where=where)
+            raise BadData(
+                f"{said} is not within the text's {counted(len(sentence.text), 'character')}", where=where
+            )
         inside = [i for i, (first, last) in enumerate(sentence.words) if first < end and last > start]
         if not inside:
             raise BadData(f"{said} holds no word", where=where)

@@ -41,7 +41,7 @@ INSTALLABLE = "minilm"
 
 # alias, Hub id, recipe family, million parameters, context, licence
 _TABLE: tuple[tuple[str, str, str, float, int, str], ...] = (
-    (EMBEDDED, "", "nano", 5.5, 8192, "apache-2.0"),
+    (EMBEDDED, "", "nano", 9.7, 8192, "apache-2.0"),
     ("modernbert-base", "answerdotai/ModernBERT-base", "modernbert", 149, 8192, "apache-2.0"),
     ("modernbert-large", "answerdotai/ModernBERT-large", "modernbert", 395, 8192, "apache-2.0"),
     ("ettin-17m", "jhu-clsp/ettin-encoder-17m", "modernbert", 17, 8192, "mit"),
