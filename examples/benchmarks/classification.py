@@ -192,7 +192,7 @@ def labels_of(name: str, request, store) -> np.ndarray:
 
 def measured(name: str, path: Path, settings: dict, model: str, tool: str) -> dict:
     """Return the record of one tool: its answers to the test rows, their score, and minutes."""
-    from modernbert.versions import versions
+    from modernbert.version import versions
 
     from modernbert.runs import RunStore
 
