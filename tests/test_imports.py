@@ -1,4 +1,4 @@
-"""Imports inside functions and in programs written in tests name what is there: nothing else reads them early."""
+"""Imports inside functions, and in programs that tests write, name what is there."""
 
 from __future__ import annotations
 

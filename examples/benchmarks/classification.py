@@ -192,9 +192,8 @@ def labels_of(name: str, request, store) -> np.ndarray:
 
 def measured(name: str, path: Path, settings: dict, model: str, tool: str) -> dict:
     """Return the record of one tool: its answers to the test rows, their score, and minutes."""
-    from modernbert.version import versions
-
     from modernbert.runs import RunStore
+    from modernbert.version import versions
 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder))
