@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from forks import start
 from helpers import request_of, toy_rows, write_csv
 
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 @pytest.fixture
 def run(tmp_path, tiny_bert) -> str:
     """The name of a run, beside a file to predict."""
+    torch.set_num_threads(1)  # a fork would wait for ever for threads that its parent had
     write_csv(tmp_path / "new.csv", toy_rows(ROWS, seed=1))
     path = write_csv(tmp_path / "reviews.csv", toy_rows(60))
     return finetune(request_of(path, tiny_bert, epochs=1.0), RunStore(tmp_path / "runs")).name
