@@ -13,6 +13,7 @@ from rich.text import Text
 from modernbert.ranges import Range
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def bench(
     from modernbert.files import atomic_file
     from modernbert.runs import RunStore
 
+    check_model(model, runs_dir)
+    check_columns(target, text_col or ())
     with watch(quiet=json):
         from modernbert.benchmark.bench import BenchRequest
         from modernbert.benchmark.bench import bench as run

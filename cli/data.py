@@ -10,6 +10,7 @@ import typer
 from modernbert.errors import BadOption
 
 from . import options, output, values
+from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def check(
         raise BadOption("--out applies only with --label-errors")
     if max_length is not None and model is None:
         raise BadOption("--max-length applies only with --model")
+    check_model(model, runs_dir)
+    check_columns(target, (*(text_col or ()), label_col))
     with watch(quiet=json):
         from modernbert.data.own import OwnData
         from modernbert.data_check import data_report

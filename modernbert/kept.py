@@ -1,4 +1,4 @@
-"""Folders and arrays in mbert's cache: made once, and taken up by whoever needs the same again."""
+"""Folders and arrays in mbert's cache: made once, by one process at a time, checked when taken up again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from modernbert.errors import BadData
-from modernbert.files import atomic_file, atomic_folder, checksums, write_json
+from modernbert.files import atomic_folder, checksums, write_json
 from modernbert.places import make_folder
 from modernbert.reading import checked, read_json
 from modernbert.temporary import held, remove, sweep
 
-CHECKSUMS = "checksums.json"
+CHECKSUMS, ARRAY = "checksums.json", "array.npy"
 
 
 def kept_folder(
@@ -61,7 +61,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def kept_array(folder: Path, key: Any, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return an array that is kept in `folder` under a hash of `key`; made if it is not there.
+    """Return an array that is kept below `folder`, as `kept_folder` keeps; made if it is not there.
 
     Args:
         folder: of arrays of this kind.
@@ -72,10 +72,6 @@ def kept_array(folder: Path, key: Any, make: Callable[[], np.ndarray]) -> np.nda
         BadOption, DiskFull: it cannot be written.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    path = folder / f"{digest[:32]}.npy"
-    make_folder(folder)
-    if not path.is_file():
-        made = make()
-        with atomic_file(path, binary=True) as file:
-            np.save(file, made)
-    return np.asarray(np.load(path))
+    place = folder / digest[:32]
+    kept_folder(place, lambda empty: np.save(empty / ARRAY, make()))
+    return np.asarray(np.load(place / ARRAY))

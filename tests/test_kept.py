@@ -9,7 +9,7 @@ import pytest
 from damages import DAMAGES
 
 from modernbert.errors import BadData
-from modernbert.kept import CHECKSUMS, kept_folder
+from modernbert.kept import CHECKSUMS, kept_array, kept_folder
 
 
 class Maker:
@@ -67,3 +67,20 @@ def test_what_fails_leaves_nothing(tmp_path):
     with pytest.raises(BadData):
         kept_folder(tmp_path / "kept", make)
     assert [path.name for path in tmp_path.iterdir()] == [".kept.lock"]
+
+
+def test_an_array_is_made_once_and_again_where_it_was_damaged(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return np.arange(6.0).reshape(2, 3)
+
+    first = kept_array(tmp_path / "arrays", ["a", 1], make)
+    assert np.array_equal(kept_array(tmp_path / "arrays", ["a", 1], make), first)
+    assert len(made) == 1
+    (file,) = (tmp_path / "arrays").rglob("*.npy")
+    file.write_bytes(file.read_bytes()[:-4])
+    assert np.array_equal(kept_array(tmp_path / "arrays", ["a", 1], make), first)
+    kept_array(tmp_path / "arrays", ["a", 2], make)
+    assert len(made) == 3

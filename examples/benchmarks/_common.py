@@ -20,6 +20,32 @@ def write_records(records: Any, path: Path) -> None:
     path.write_text(json.dumps(records, indent=1) + "\n")
 
 
+def trainer_settings(inputs: Any, folder: str) -> dict[str, Any]:
+    """Return mbert's settings as keyword arguments of transformers' training arguments of any kind."""
+    config, machine = inputs.config, inputs.machine
+    return {
+        "output_dir": folder,
+        "num_train_epochs": config.schedule.epochs,
+        "per_device_train_batch_size": config.optimizer.batch_size,
+        "per_device_eval_batch_size": 32,
+        "learning_rate": config.optimizer.learning_rate,
+        "weight_decay": config.optimizer.weight_decay,
+        "adam_beta1": config.optimizer.beta1,
+        "adam_beta2": config.optimizer.beta2,
+        "adam_epsilon": config.optimizer.epsilon,
+        "max_grad_norm": config.optimizer.clip,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": config.schedule.warmup,
+        "optim": "adamw_torch_fused",
+        "bf16": machine.precision == "bf16",
+        "use_cpu": machine.device == "cpu",
+        "seed": config.run.seed,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "dataloader_pin_memory": False,
+    }
+
+
 def trainer_arguments(inputs: Any, folder: str, **more: Any) -> Any:
     """Return the arguments with which transformers' Trainer trains as mbert does, at its best on speed.
 
@@ -30,27 +56,5 @@ def trainer_arguments(inputs: Any, folder: str, **more: Any) -> Any:
     """
     from transformers import TrainingArguments
 
-    config, machine = inputs.config, inputs.machine
-    return TrainingArguments(
-        output_dir=folder,
-        num_train_epochs=config.schedule.epochs,
-        per_device_train_batch_size=config.optimizer.batch_size,
-        per_device_eval_batch_size=32,
-        learning_rate=config.optimizer.learning_rate,
-        weight_decay=config.optimizer.weight_decay,
-        adam_beta1=config.optimizer.beta1,
-        adam_beta2=config.optimizer.beta2,
-        adam_epsilon=config.optimizer.epsilon,
-        max_grad_norm=config.optimizer.clip,
-        lr_scheduler_type="linear",
-        warmup_steps=config.schedule.warmup,
-        optim="adamw_torch_fused",
-        bf16=machine.precision == "bf16",
-        use_cpu=machine.device == "cpu",
-        train_sampling_strategy="group_by_length",
-        seed=config.run.seed,
-        disable_tqdm=True,
-        report_to="none",
-        dataloader_pin_memory=False,
-        **more,
-    )
+    length = {"train_sampling_strategy": "group_by_length"}
+    return TrainingArguments(**trainer_settings(inputs, folder), **length, **more)

@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _common import RESULTS, read_records, write_records
+from _common import RESULTS, read_records, trainer_settings, write_records
 
 MODEL = "minilm"
 TASKS = ("codesearch/stdlib", "codesearch/so-python")
@@ -97,21 +97,7 @@ def run_sentence_transformers(inputs, store) -> dict:
         loss = CachedMultipleNegativesRankingLoss(model, scale=scale, mini_batch_size=CACHED)
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
-            output_dir=folder,
-            num_train_epochs=config.schedule.epochs,
-            per_device_train_batch_size=config.optimizer.batch_size,
-            per_device_eval_batch_size=32,
-            learning_rate=config.optimizer.learning_rate,
-            weight_decay=config.optimizer.weight_decay,
-            adam_beta1=config.optimizer.beta1,
-            adam_beta2=config.optimizer.beta2,
-            adam_epsilon=config.optimizer.epsilon,
-            max_grad_norm=config.optimizer.clip,
-            lr_scheduler_type="linear",
-            warmup_steps=config.schedule.warmup,
-            optim="adamw_torch_fused",
-            bf16=inputs.machine.precision == "bf16",
-            use_cpu=inputs.machine.device == "cpu",
+            **trainer_settings(inputs, folder),
             batch_sampler=BatchSamplers.NO_DUPLICATES,
             eval_strategy="epoch",
             save_strategy="epoch",
@@ -121,10 +107,6 @@ def run_sentence_transformers(inputs, store) -> dict:
             greater_is_better=True,
             eval_on_start=True,
             logging_steps=config.run.log_every,
-            seed=config.run.seed,
-            disable_tqdm=True,
-            report_to="none",
-            dataloader_pin_memory=False,
         )
         trainer = SentenceTransformerTrainer(
             model=model,

@@ -105,6 +105,7 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
         NotAvailable: it is not on this machine and the Hub is out of reach.
         BadModel, BadRun: the folder cannot be used.
     """
+    require_known(name, store)
     if name in CHECKPOINTS:
         return _locate_checkpoint(CHECKPOINTS[name], data_dir)
     if store.has(name):
@@ -116,10 +117,7 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
         within = folder.absolute().parent
         is_of_run = folder.absolute().name == "model" and (within / "run.json").is_file()
         return _from_run(within, store, data_dir) if is_of_run else _from_folder(folder)
-    if _is_hub_id(name):
-        return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
-    require_known(name, store)
-    raise AssertionError(name)
+    return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
 
 
 def require_known(name: str, store: RunStore) -> None:

@@ -29,9 +29,9 @@ from modernbert.model.packing import PackedBatch
 from modernbert.pretraining.inputs import PretrainingInputs
 from modernbert.pretraining.job import QUICK_TOKENS, PretrainingData, PretrainingJob, joined
 from modernbert.pretraining.masking import MaskedBatch
-from modernbert.pretraining.neighbours import NEIGHBOURS, losses
 from modernbert.pretraining.network import PackedMaskedLM, padded_hidden
 from modernbert.pretraining.teacher import Targets, teach
+from modernbert.pretraining.vector_loss import NEIGHBOURS, losses
 from modernbert.pretraining.words import start_from_words
 from modernbert.records.scores import SplitScores
 from modernbert.training.objectives import Sums

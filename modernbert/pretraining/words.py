@@ -19,14 +19,13 @@ from modernbert.activity import phase
 from modernbert.evaluation.embed import Embedder
 from modernbert.kept import kept_array
 from modernbert.places import own_cache
-from modernbert.pretraining.neighbours import NEIGHBOURS, losses
 from modernbert.pretraining.store import Pieces
 from modernbert.pretraining.teacher import Targets
+from modernbert.pretraining.vector_loss import NEIGHBOURS, TEMPERATURE, losses
 
-# Chosen on held-out text: see examples/pretrain_nano/README.md.
 EPOCHS, PIECES_AT_ONCE, LEARNING_RATE = 4, 1024, 3e-3
-# How long each word's vector begins in the dimension that says nothing, beside all others.
-SILENCE = 1.0
+# How long each word's vector begins in the sink dimension (see `fit_words`), beside all others together.
+SINK = 1.0
 
 
 def start_from_words(
@@ -63,14 +62,15 @@ def start_from_words(
         fit_words(model, pieces, targets, check_stop)
         return np.asarray(weight_VD.detach().numpy())
 
-    key = [EPOCHS, PIECES_AT_ONCE, LEARNING_RATE, list(weight_VD.shape), corpus, teacher.key]
+    chosen = [EPOCHS, PIECES_AT_ONCE, LEARNING_RATE, SINK, TEMPERATURE, NEIGHBOURS]
+    key = [*chosen, list(weight_VD.shape), corpus, teacher.key]
     kept_VD = kept_array(own_cache() / "words", key, fitted)
     with torch.no_grad():
         weight_VD.copy_(torch.from_numpy(kept_VD))
 
 
 def begin_as_bag(model: Any) -> None:
-    """Let every layer of a ModernBERT add nothing, and the final norm leave the last dimension out."""
+    """Let every layer of a ModernBERT add nothing, and the final norm leave out the last dimension."""
     with torch.no_grad():
         for layer in model.base_model.layers:
             layer.attn.Wo.weight.zero_()
@@ -91,12 +91,12 @@ def fit_words(model: Any, pieces: Pieces, targets: Targets, check_stop: Callable
     """Fit the token embeddings of a ModernBERT that is a bag of words, in place.
 
     The loss is that of the training, for the mean of a text's states. Norms give each
-    token the same length; in the last dimension, which the final norm leaves out, a token that says little
-    of what a text is about can be long, and so small in all others.
+    token the same length; the last dimension is a sink, which the final norm leaves out: a token that says
+    little of what a text is about can be long there, and so short in all others.
     """
     encoder, weight_VD = model.base_model, model.get_input_embeddings().weight
     with torch.no_grad():
-        weight_VD[:, -1] = SILENCE * weight_VD.norm(dim=1)
+        weight_VD[:, -1] = SINK * weight_VD.norm(dim=1)
     optimizer = torch.optim.Adam([weight_VD], lr=LEARNING_RATE)
     steps = EPOCHS * -(-len(pieces) // PIECES_AT_ONCE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)

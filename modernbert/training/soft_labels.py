@@ -1,6 +1,6 @@
 """Learning from a teacher: its probabilities of the training texts beside their labels.
 
-Shape suffixes: N texts, C labels, D what a text has to be learnt of.
+Shape suffixes: N texts, C labels, D what is learnt of a text: its label or labels, then C logits.
 """
 
 from __future__ import annotations

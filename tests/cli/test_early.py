@@ -18,6 +18,9 @@ TOLD_EARLY = {
     ),
     "embed": (["embed", "rows.csv", "--text-col", "txt", "-o", "a.parquet"], "'text'"),
     "index": (["index", "rows.csv", "-m", "modernbert-nan"], "modernbert-nano"),
+    "rerank": (["eval", "retrieval/scifact", "--rerank", "minlm"], "minilm"),
+    "bench": (["bench", "rows.csv", "-m", "modernbert-nan"], "modernbert-nano"),
+    "check": (["data", "check", "rows.csv", "--text-col", "txt"], "'text'"),
     "pretrain": (["pretrain", "rows.csv", "-m", "modernbert-nan"], "modernbert-nano"),
     "teacher": (["pretrain", "rows.csv", "-m", "modernbert-nano", "--teacher", "minlm"], "minilm"),
 }

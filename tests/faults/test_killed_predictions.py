@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def run(tmp_path, tiny_bert) -> str:
+def run(tmp_path, tiny_bert) -> Iterator[str]:
     """The name of a run, beside a file to predict."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)  # a fork would wait for ever for threads that its parent had
     write_csv(tmp_path / "new.csv", toy_rows(ROWS, seed=1))
     path = write_csv(tmp_path / "reviews.csv", toy_rows(60))
-    return finetune(request_of(path, tiny_bert, epochs=1.0), RunStore(tmp_path / "runs")).name
+    yield finetune(request_of(path, tiny_bert, epochs=1.0), RunStore(tmp_path / "runs")).name
+    torch.set_num_threads(before)
 
 
 def predicting(run: str, output: Path, pause: float = 0.0) -> subprocess.Popen[str]:

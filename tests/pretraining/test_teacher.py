@@ -26,10 +26,10 @@ from modernbert.finetuning.study import resume_any
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
 from modernbert.pretraining.corpus import Corpus
 from modernbert.pretraining.inputs import PretrainingRequest
-from modernbert.pretraining.neighbours import TEMPERATURE, divergence
 from modernbert.pretraining.store import SHORTEST_TAUGHT, Pieces, build
 from modernbert.pretraining.teacher import PieceTexts, Targets, projection
 from modernbert.pretraining.tokenizer import train_tokenizer
+from modernbert.pretraining.vector_loss import TEMPERATURE, divergence
 from modernbert.runs import RunStore
 from modernbert.training.reports import StepReport
 
