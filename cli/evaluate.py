@@ -151,7 +151,7 @@ def evaluate(
 
     named = resolve(target, hub=False)
     check_model(model, runs_dir)
-    check_model(rerank, runs_dir)
+    check_model(rerank if named.is_retrieval else None, runs_dir)
     check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json):
         from modernbert.evaluation.evaluate import evaluate_model, write_submission
