@@ -173,7 +173,7 @@ def evaluate_retrieval(
     with phase("ranking with BM25"):
         sparse = Bm25(documents, analyser).search(queries, depth(collection, DEPTH))
     dense, sparse = (without_identical(collection, hits, DEPTH) for hits in (dense, sparse))
-    both = fuse([dense[1], sparse[1]], DEPTH)
+    both = fuse([dense, sparse], DEPTH)
     note = "" if embedder.settings.tuned else "not made for retrieval"
     name = embedder.source.name
     found: list[tuple[str, tuple[SearchPart, ...], Hits, str]] = [

@@ -48,7 +48,7 @@ class Hit:
         start, end: its lines, counted from 1; of a table, the row's number.
         best_start, best_end: of these lines, up to eight that hold most of the query's words.
         name: of the function or class that it is, if it is one; the row's id.
-        score: cosine with the query; with `--hybrid`, the sum of reciprocal ranks.
+        score: cosine with the query; with `--hybrid`, the sum of standardised scores.
         text: its lines, or what is searched of the row.
         stale: the file has changed since it was indexed.
         row: the row's number; None in a file.

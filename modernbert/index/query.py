@@ -188,9 +188,10 @@ class Searcher:
         self.words = self.words or store.words()
         depth = max(k, DEPTH)
         found = self.nearest.find(store, vector_D, depth, kept_M)
-        near = self.words.places([number for number, _ in found])
+        near = np.array([score for _, score in found]), self.words.places([number for number, _ in found])
         by_words = self.words.find(store.database, query, depth, kept_M)
-        scores_1K, places_1K = fuse([near[None], by_words[None]], min(k, self.nearest.count))
+        rankings = [(scores_K[None], places_K[None]) for scores_K, places_K in (near, by_words)]
+        scores_1K, places_1K = fuse(rankings, min(k, self.nearest.count))
         ids = self.words.ids_N[places_1K[places_1K != NOTHING]]
         return list(zip(ids.tolist(), scores_1K[0].tolist(), strict=False))
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from modernbert.errors import BadData
 from modernbert.evaluation.bm25 import Postings, ranked, word_reader
+from modernbert.evaluation.hits import Hits
 
 # How the chunks' words are read and counted; see `modernbert.evaluation.bm25.ANALYSERS`.
 ANALYSER = "code"
@@ -106,8 +107,8 @@ class Words:
 
     def find(
         self, database: sqlite3.Connection, query: str, k: int, kept_M: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Return the places of up to `k` chunks, best first by BM25; of equals, the first in the folder.
+    ) -> Hits:
+        """Return BM25 scores and places of up to `k` chunks, best first; of equals, the first in the folder.
 
         `kept_M` are the numbers of the chunks that may be found; None for all.
         """
@@ -117,9 +118,10 @@ class Words:
             return self.places(found_P["chunk"]), found_P["count"]
 
         if kept_M is None:
-            return ranked(query, postings, self.lengths_N, ANALYSER, k)[1]
-        all_K = ranked(query, postings, self.lengths_N, ANALYSER, len(self.ids_N))[1]
-        return all_K[np.isin(self.ids_N[all_K], kept_M)][:k]
+            return ranked(query, postings, self.lengths_N, ANALYSER, k)
+        scores_K, places_K = ranked(query, postings, self.lengths_N, ANALYSER, len(self.ids_N))
+        kept_K = np.isin(self.ids_N[places_K], kept_M)
+        return scores_K[kept_K][:k], places_K[kept_K][:k]
 
 
 def _damaged() -> BadData:

@@ -70,7 +70,7 @@ def test_fusion_does_not_reward_documents_that_bm25_did_not_find():
     collection = Collection("t", "test", Documents([*documents], [""] * 50, documents), {"q": "none"}, {})
     dense = (np.linspace(1, 0, 10)[None], np.arange(40, 50)[None])
     sparse = Bm25(documents).search(["none"], 10)
-    fused = ranking_of(collection, *fuse([dense[1], sparse[1]], 10))["q"]
+    fused = ranking_of(collection, *fuse([dense, sparse], 10))["q"]
     assert list(fused) == documents[40:]
     assert score_ranking({"q": fused}, {"q": {"doc40": 1}}).main.value == 1
 

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modernbert.evaluation import search
 from modernbert.evaluation.bm25 import ANALYSERS, Bm25, word_reader, words_of
-from modernbert.evaluation.fusion import fuse
+from modernbert.evaluation.fusion import DEPTH, fuse
 from modernbert.evaluation.hits import NOTHING
 from modernbert.evaluation.ranking import score_ranking
 from modernbert.evaluation.search import exact_search
@@ -131,9 +132,14 @@ def test_bm25_of_unknown_words_and_of_empty_documents():
     assert np.isneginf(scores).all()
 
 
+def ranking(scores, numbers):
+    return np.array([scores], np.float32), np.array([numbers])
+
+
 def test_of_equals_the_first_rankings_comes_first():
-    """7 and 9 are first in one ranking and third in the other; 5 and 4 are in one alone, at rank four."""
-    scores, numbers = fuse([np.array([[9, 8, 7, 5]]), np.array([[7, 8, 9, 4]])], 5)
+    """7 and 9 are first in one ranking and third in the other; 5 and 4 are fourth in one alone."""
+    places = [5, 3, 2, 1]
+    scores, numbers = fuse([ranking(places, [9, 8, 7, 5]), ranking(places, [7, 8, 9, 4])], 5)
     assert numbers[0].tolist() == [9, 7, 8, 5, 4]
     assert np.diff(scores[0]).max() < 0
 
@@ -141,23 +147,46 @@ def test_of_equals_the_first_rankings_comes_first():
 def test_an_evaluation_orders_what_is_fused_as_a_search_shows_it():
     """trec_eval orders equals by id; whatever ids documents have, it must see the order of the fusion."""
     random = np.random.default_rng(0)
-    rankings = [np.stack([random.permutation(50)[:30] for _ in range(20)]) for _ in range(2)]
-    scores_QK, numbers_QK = fuse(rankings, 30)
-    plain, equals = [1 / (60 + np.arange(1, 31))] * 2, 0
-    for scores, numbers, *rows in zip(scores_QK, numbers_QK, *rankings, strict=True):
-        sums = {
-            n: sum(p[row == n].sum() for p, row in zip(plain, rows, strict=True)) for n in numbers.tolist()
-        }
-        equals += 30 - len({round(value, 9) for value in sums.values()})
+    levels = np.tile(np.repeat(np.arange(10, 0, -1), 3), (20, 1))
+    rankings = [(levels, np.stack([random.permutation(30) for _ in range(20)])) for _ in range(2)]
+    equals = 0
+    for scores, numbers, *rows in zip(*fuse(rankings, 30), *(r[1] for r in rankings), strict=True):
+        sums = {n: sum(levels[0][row == n].sum() for row in rows) for n in numbers.tolist()}
+        equals += 30 - len(set(sums.values()))
         ids = {n: str(random.random()) for n in numbers.tolist()}
         found = {ids[n]: float(s) for n, s in zip(numbers.tolist(), scores, strict=True)}
         in_order = sorted(found, key=lambda one: (np.float32(found[one]), one), reverse=True)
         assert in_order == [ids[n] for n in numbers.tolist()]
-        assert list(sums.values()) == pytest.approx(sorted(sums.values(), reverse=True))
+        assert list(sums.values()) == sorted(sums.values(), reverse=True)
     assert equals > 20
 
 
-def test_fusion_adds_reciprocal_ranks():
-    scores, numbers = fuse([np.array([[7, 8, 9]]), np.array([[8, 9, 5]])], 3)
-    assert numbers.tolist() == [[8, 9, 7]]
-    assert scores[0].tolist() == pytest.approx([1 / 62 + 1 / 61, 1 / 63 + 1 / 62, 1 / 61])
+def test_fusion_adds_standardised_scores():
+    """A document that BM25 did not find counts as one that it scores 0; scipy standardises."""
+    dense, sparse = ranking([0.9, 0.5, 0.4, 0.2], [7, 8, 9, 5]), ranking([12.0, 3.0], [8, 5])
+    scores, numbers = fuse([dense, sparse], 4)
+    cosines = dict(zip([7, 8, 9, 5], scipy.stats.zscore([0.9, 0.5, 0.4, 0.2]), strict=True))
+    of_8, of_5, of_none, _ = scipy.stats.zscore([12.0, 3.0, 0.0, 0.0])
+    expected = {7: cosines[7] + of_none, 8: cosines[8] + of_8, 9: cosines[9] + of_none, 5: cosines[5] + of_5}
+    assert dict(zip(numbers[0].tolist(), scores[0].tolist(), strict=True)) == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert numbers[0].tolist() == sorted(expected, key=lambda n: -expected[n])
+
+
+def test_one_document_with_a_rare_word_comes_first_among_the_alike():
+    """The only document that BM25 finds must gain by it, though its ranking has nothing to compare."""
+    dense = ranking([0.52, 0.51, 0.50, 0.1], [1, 2, 3, 4])
+    assert fuse([dense, ranking([7.5], [3])], 4)[1][0].tolist()[0] == 3
+
+
+def test_what_a_ranking_cut_off_counts_as_its_last():
+    dense = ranking([1.0, 0.9], [DEPTH, DEPTH + 1])
+    cut = ranking(np.linspace(9, 5, DEPTH), np.arange(DEPTH))
+    scores, numbers = fuse([dense, cut], DEPTH + 2)
+    found = dict(zip(numbers[0].tolist(), scores[0].tolist(), strict=True))
+    values = np.linspace(9, 5, DEPTH, dtype=np.float32)
+    by_words = scipy.stats.zscore(np.append(values, [values[-1]] * 2))
+    by_meaning = scipy.stats.zscore([1.0, 0.9, *[0.0] * DEPTH])
+    assert found[DEPTH - 1] == pytest.approx(by_words[-1] + by_meaning[-1], abs=1e-3)
+    assert found[DEPTH] == pytest.approx(by_words[-1] + by_meaning[0], abs=1e-3)

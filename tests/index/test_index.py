@@ -108,8 +108,8 @@ def test_hybrid_finds_an_exact_name(tree, tmp_path, embedder):
     assert "a.py" in [hit.path for hit in hits[:3]]
     with opened(folder) as store:
         words = store.words()
-        assert len(words.find(store.database, "goodFine", 5)) == 1, "names are split into their parts"
-        assert not len(words.find(store.database, '"; DROP TABLE chunks', 5))
+        assert len(words.find(store.database, "goodFine", 5)[0]) == 1, "names are split into their parts"
+        assert not len(words.find(store.database, '"; DROP TABLE chunks', 5)[0])
 
 
 def test_a_changed_file_is_marked(tree, tmp_path, embedder):

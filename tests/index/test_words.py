@@ -52,19 +52,20 @@ def as_documents(folder, embedder):
 
 def compare(folder, embedder, k=200):
     chunks, texts, vectors_ND = as_documents(folder, embedder)
-    _, sparse_QK = Bm25(texts, ANALYSER).search(QUERIES, DEPTH)
+    sparse = Bm25(texts, ANALYSER).search(QUERIES, DEPTH)
     queries_QD = unit(embedder.encode(QUERIES, "query"))
-    _, dense_QK = exact_search(queries_QD, [unit(vectors_ND)], DEPTH)
+    dense = exact_search(queries_QD, [unit(vectors_ND)], DEPTH)
     searcher = Searcher(folder, embedder)
     with opened(folder) as store:
-        for query, row in zip(QUERIES, sparse_QK.tolist(), strict=True):
-            found = store.words().find(store.database, query, DEPTH).tolist()
+        for query, row in zip(QUERIES, sparse[1].tolist(), strict=True):
+            found = store.words().find(store.database, query, DEPTH)[1].tolist()
             assert found == [place for place in row if place >= 0], query
     for row, query in enumerate(QUERIES):
-        scores, places = fuse([dense_QK[row : row + 1], sparse_QK[row : row + 1]], len(chunks))
+        rankings = [(scores[row : row + 1], places[row : row + 1]) for scores, places in (dense, sparse)]
+        scores, places = fuse(rankings, len(chunks))
         hits = searcher.search(query, k, hybrid=True)
         assert [hit.text for hit in hits] == [chunks[place].chunk.text for place in places[0]]
-        assert [hit.score for hit in hits] == scores[0].tolist()
+        assert [hit.score for hit in hits] == pytest.approx(scores[0].tolist(), abs=1e-5)
 
 
 def test_an_evaluation_of_the_same_texts_finds_the_same(texts, tmp_path, embedder):
