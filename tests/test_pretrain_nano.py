@@ -131,8 +131,36 @@ def test_pairs_are_docstrings_and_the_code_under_them(tmp_path, monkeypatch, cap
     (row,) = rows[1:]
     assert row["query"].endswith("of two numbers, whatever they are.")
     assert "return a + b" in row["positive"] and "Return the" not in row["positive"]
-    assert "1 titles; 1 docstrings; 3 repeat" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 titles; 0 of prose; 1 docstrings\n3 docstrings repeat" in told
     assert "| toypy | pypi | toypy.whl |" in (tmp_path / "pairs_card.md").read_text()
+
+
+PARAGRAPH = (
+    "A binding is a name of a value in a scope of a program. "
+    "It is made by an assignment or by a definition of a function. "
+    "Nothing else makes one, whatever the older manuals may say."
+)
+
+
+def test_pairs_of_prose_are_headings_and_sentences_with_their_paragraphs(tmp_path, monkeypatch):
+    """Source code gives neither; a sentence is not among what it asks for; some of each kind are held out."""
+    monkeypatch.syspath_prepend(FOLDER)
+    pairs = load("pairs")
+    code = "the sum of two values\n\ndef add(a, b):\n    return self.a + b + the_other_value + one_more"
+    (tmp_path / "train").mkdir()
+    texts = [f"Names and their values\n\n{PARAGRAPH}", code, "x = 1 + 2 + 3 + 4\n\n" + "1234567890 = " * 9]
+    write_jsonl(tmp_path / "train" / "manual.jsonl", [{"text": text} for text in texts])
+    heading, sentence = pairs.of_prose(tmp_path / "train")
+    assert (heading.summary, heading.code) == ("Names and their values", PARAGRAPH)
+    assert sentence.summary in PARAGRAPH and sentence.summary not in sentence.code
+    assert sorted(f"{sentence.summary} {sentence.code}".split()) == sorted(PARAGRAPH.split())
+
+    monkeypatch.setattr(pairs, "HELD_OUT", 1)
+    pairs.split(tmp_path, {"prose": [heading, sentence], "titles": [heading]})
+    rows = {path.stem: path.read_text().splitlines() for path in tmp_path.rglob("*.jsonl")}
+    assert len(rows["pairs"]) == len(rows["prose"]) == len(rows["titles"]) == 1
+    assert rows["pairs"] != rows["prose"]
 
 
 def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny_tokenizer):

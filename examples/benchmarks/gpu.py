@@ -94,7 +94,8 @@ class Bench:
     def __init__(self, given: argparse.Namespace) -> None:
         self.machine = replace(choose_machine(given.device), precision="bf16")
         self.device = torch.device(self.machine.device)
-        self.tiny, self.minutes = given.tiny, given.minutes
+        self.tiny, self.minutes, self.works = given.tiny, given.minutes, given.work
+        self.rounds = 1 if given.tiny else given.rounds
         self.began = time.monotonic()
 
     def model(self, kind: str = "sdpa", layers: int | None = None, nano: bool = False) -> Any:
@@ -114,10 +115,6 @@ class Bench:
             return of_lengths(name, [min(int(n), 96) for n in lengths[:6]], vocabulary)
         return of_lengths(name, [int(n) for n in np.tile(lengths, COPIES[name])], vocabulary)
 
-    @property
-    def rounds(self) -> int:
-        return 1 if self.tiny else ROUNDS
-
     def left(self) -> float:
         """Seconds of the whole limit that are left."""
         return self.minutes * 60 - (time.monotonic() - self.began)
@@ -134,7 +131,7 @@ class Bench:
 
 def sections(bench: Bench, record: Record) -> dict[str, Callable[[float], None]]:
     works = [(name, False) for name in WORKS] + [(name, True) for name in WORKS[:3]]
-    works = [("short", False), ("512", True)] if bench.tiny else works
+    works = [("short", False), ("512", True)] if bench.tiny else [w for w in works if w[0] in bench.works]
     return {
         "kernels": lambda until: gpu_parity.kernels(bench, record, until),
         "parity": lambda until: gpu_parity.parity(bench, record, until),
@@ -204,6 +201,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--minutes", type=float, default=9.0, help="of all sections together")
     parser.add_argument("--section", nargs="+", default=list(SHARES), choices=list(SHARES))
+    parser.add_argument("--work", nargs="+", default=list(WORKS), choices=WORKS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--tiny", action="store_true", help="a trial: tiny models, few texts, one round")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args()

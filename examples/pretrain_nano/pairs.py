@@ -1,12 +1,12 @@
-"""Make pairs to learn search from: docstrings and code, titles of packages and what they do.
+"""Make pairs to learn search from: docstrings and code, headings and text, sentences and their paragraphs.
 
     python examples/pretrain_nano/pairs.py CORPUS --leave-out DATA_FOLDER
 
-Reads CORPUS/train/package-descriptions.jsonl, which corpus.py makes. Writes CORPUS/pairs.jsonl and
-CORPUS/pairs_held_out.jsonl (columns query and positive), and CORPUS/pairs_card.md. A package that is there
-already is not fetched again. Left out: whatever shares 13 words in a row with an evaluation, asks what a
-test query of `codesearch/stdlib` asks, or nearly repeats one of its documents (near-duplicates are merged
-as that task merges its own).
+Reads CORPUS/train, which corpus.py makes, and fetches packages for their docstrings. Writes
+CORPUS/pairs.jsonl (columns query and positive), a thousand of each kind that are held out of it
+(CORPUS/held_out/KIND.jsonl), and CORPUS/pairs_card.md. A package that is there already is not fetched again.
+Left out: whatever shares 13 words in a row with an evaluation, asks what a test query of `codesearch/stdlib`
+asks, or nearly repeats one of its documents (near-duplicates are merged as that task merges its own).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from corpus import Package, evaluated, overlaps, table
 from modernbert.tasks.codesearch import stdlib
 from registries import REGISTRIES, licence
+from units import BLANK_LINE, NOTE, SENTENCE_END, is_language
 
 from modernbert.data.docstrings import Snippet, snippets_of
 from modernbert.data.splits import near_duplicates
@@ -32,8 +33,15 @@ from modernbert.files import atomic_file, sha256, write_json
 HERE = Path(__file__).parent
 # Of one package: variety teaches more than one author's habits.
 MOST = 1000
+# Of one source of prose: headings, and sentences with the paragraph around them.
+HEADINGS, SENTENCES = 2000, 3000
+# Characters: a shorter one says too little by itself.
+SHORTEST_SENTENCE = 40
 HELD_OUT = 1000
 TESTS = {"test", "tests", "testing"}
+# What tells code from prose.
+CODE = ("def ", "self.", "import ", " = ")
+DESCRIPTIONS = "package-descriptions"
 # One line that is no sentence.
 TITLE = re.compile(r"[^\n]{12,80}(?<![.:])")
 
@@ -55,7 +63,7 @@ def collect(name: str, target: Path, left_out: set[int]) -> Package:
 
 
 def described(path: Path) -> list[Snippet]:
-    """Return the titles of Debian's packages, each with the paragraph under it, no two alike."""
+    """Return the lines that stand alone above a longer paragraph, each with it, no two alike."""
     pairs: dict[str, Snippet] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         blocks = [block.strip() for block in json.loads(line)["text"].split("\n\n")]
@@ -64,6 +72,42 @@ def described(path: Path) -> list[Snippet]:
                 body = " ".join(body.split())
                 pairs.setdefault(body[:100], Snippet(path.stem, "", body, title))
     return list({snippet.summary.lower(): snippet for snippet in pairs.values()}.values())
+
+
+def in_context(path: Path) -> list[Snippet]:
+    """Return a sentence of each paragraph of three or more, with the rest of it (Lee et al. 2019,
+    arXiv:1906.00300, section 4)."""
+    pairs = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = json.loads(line)["text"]
+        for block in BLANK_LINE.split(NOTE.sub("", text)) if "def " not in text else ():
+            paragraph = " ".join(block.split())
+            sentences = SENTENCE_END.split(paragraph)
+            if len(sentences) < 3 or not is_language(paragraph):
+                continue
+            drawn = int.from_bytes(hashlib.sha256(paragraph.encode()).digest()[:4]) % len(sentences)
+            query = sentences.pop(drawn)
+            if len(query) >= SHORTEST_SENTENCE and is_language(query):
+                pairs.append(Snippet(path.stem, "", " ".join(sentences), query))
+    return list({snippet.summary.lower(): snippet for snippet in pairs}.values())
+
+
+def of_prose(folder: Path) -> list[Snippet]:
+    """Return the headings and the sentences of every source but the packages' descriptions."""
+    found: list[Snippet] = []
+    for path in sorted(folder.glob("*.jsonl")):
+        if path.stem != DESCRIPTIONS:
+            headings = filter(is_prose, described(path))
+            found += sorted(headings, key=order)[:HEADINGS]
+            found += sorted(in_context(path), key=order)[:SENTENCES]
+    return found
+
+
+def is_prose(heading: Snippet) -> bool:
+    """Is it a heading of two words or more above prose, not a line of code above code?"""
+    words = sum(word.isalpha() for word in heading.summary.split())
+    code = any(mark in heading.code for mark in CODE)
+    return words > 1 and not code and is_language(heading.summary) and is_language(heading.code)
 
 
 def order(snippet: Snippet) -> bytes:
@@ -76,6 +120,17 @@ def write(path: Path, snippets: list[Snippet]) -> None:
     with atomic_file(path) as out:
         for snippet in snippets:
             out.write(json.dumps({"query": snippet.summary, "positive": snippet.code}) + "\n")
+
+
+def split(corpus: Path, kinds: dict[str, list[Snippet]]) -> None:
+    """Write the pairs to train on, and those of each kind that are held out."""
+    (corpus / "held_out").mkdir(exist_ok=True)
+    trained: list[Snippet] = []
+    for kind, snippets in kinds.items():
+        ordered = sorted(snippets, key=order)
+        write(corpus / "held_out" / f"{kind}.jsonl", ordered[:HELD_OUT])
+        trained += ordered[HELD_OUT:]
+    write(corpus / "pairs.jsonl", sorted(trained, key=order))
 
 
 def without_repeats(snippets: list[Snippet]) -> list[Snippet]:
@@ -114,17 +169,20 @@ def main() -> None:
         snippets += read(target)
         print(f"{name}: {packages[-1].texts:,} pairs", flush=True)
     kept = sorted(without_repeats(snippets), key=order)
-    titles = described(options.corpus / "train" / "package-descriptions.jsonl")
-    write(options.corpus / "pairs_held_out.jsonl", kept[:HELD_OUT])
-    write(options.corpus / "pairs.jsonl", sorted(kept[HELD_OUT:] + titles, key=order))
+    titles = described(options.corpus / "train" / f"{DESCRIPTIONS}.jsonl")
+    prose = of_prose(options.corpus / "train")
+    split(options.corpus, {"docstrings": kept, "titles": titles, "prose": prose})
     with atomic_file(options.corpus / "pairs_card.md") as card:
         card.write(
             f"{len(titles):,} pairs of a Debian package's title and the paragraph under it. "
+            f"{len(prose):,} pairs of the texts above: a heading and the paragraph under it, or a "
+            "sentence and the rest of its paragraph. "
             f"{len(kept):,} pairs of a docstring's first paragraph and the code under it; "
             f"{len(snippets) - len(kept):,} that repeat another are left out.\n\n{table(packages)}"
         )
     repeated = len(snippets) - len(kept)
-    print(f"{len(titles):,} titles; {len(kept):,} docstrings; {repeated:,} repeat an earlier one or a test")
+    print(f"{len(titles):,} titles; {len(prose):,} of prose; {len(kept):,} docstrings")
+    print(f"{repeated:,} docstrings repeat an earlier one or a test, and are left out")
 
 
 if __name__ == "__main__":

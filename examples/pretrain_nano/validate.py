@@ -2,9 +2,9 @@
 
     python examples/pretrain_nano/validate.py CORPUS runs/nano/model [runs/nano-pairs/model --share 0 0.6 1]
 
-Each docstring of CORPUS/pairs_held_out.jsonl is to find its code, and each title of a Debian package its
-description, among the others. With two models, their encoders' weights are blended as ship.py blends them.
-(Titles are among the pairs of the second training, too.) Prints nDCG@10 by length and share.
+Each query of CORPUS/held_out is to find its text among the thousand of its kind: docstrings their code,
+titles of Debian packages their descriptions, headings and sentences their paragraphs. With two models, their
+encoders' weights are blended as ship.py blends them. Prints nDCG@10 by length and share.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from pairs import described, order, read
+from pairs import read
 from ship import blended
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
@@ -23,9 +23,6 @@ from modernbert.evaluation.embed import Embedder
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-
-# Of each kind.
-MOST = 1000
 
 
 def ndcg_at_10(model: Path, snippets: list[Snippet], length: int) -> float:
@@ -47,8 +44,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, nargs="+", default=[256])
     options = parser.parse_args()
     first, second = options.models[0], options.models[-1]
-    titles = sorted(described(options.corpus / "train" / "package-descriptions.jsonl"), key=order)
-    kinds = {"docstrings": read(options.corpus / "pairs_held_out.jsonl")[:MOST], "titles": titles[:MOST]}
+    kinds = {path.stem: read(path) for path in sorted((options.corpus / "held_out").glob("*.jsonl"))}
     tokenizer = AutoTokenizer.from_pretrained(first)
     for share in options.share:
         model = AutoModelForMaskedLM.from_pretrained(first)

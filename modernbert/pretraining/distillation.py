@@ -154,7 +154,8 @@ class DistillationJob(PretrainingJob):
             raise
         if inputs.source.revision == UNTRAINED and self.model.config.model_type == "modernbert":
             taught = (self.words.pieces, targets["train"], inputs.folder.name)
-            start_from_words(self.model, teacher, inputs.tokenizer, *taught, self.stop.raise_if_requested)
+            stop, device = self.stop.raise_if_requested, self.accelerator.device
+            start_from_words(self.model, teacher, inputs.tokenizer, *taught, stop, device)
             self.new_tensors = ("layers: random weights; token vectors: fitted to the teacher's",)
         return targets
 

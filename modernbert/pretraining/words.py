@@ -36,6 +36,7 @@ def start_from_words(
     targets: Targets,
     corpus: str,
     check_stop: Callable[[], None] = lambda: None,
+    device: torch.device | str = "cpu",
 ) -> None:
     """Let a ModernBERT with random weights begin as a bag of words that comes near the teacher, in place.
 
@@ -50,6 +51,7 @@ def start_from_words(
         targets: the teacher's vectors of them.
         corpus: a name that no other texts have.
         check_stop: called between batches; may raise.
+        device: where they are fitted; the model is on the CPU before and after.
     """
     weight_VD = model.get_input_embeddings().weight
     begin_as_bag(model)
@@ -59,8 +61,8 @@ def start_from_words(
         scale = model.config.initializer_range * model.config.hidden_size**0.5
         with torch.no_grad():
             weight_VD[: len(start_VD)] = torch.from_numpy(start_VD * scale)
-        fit_words(model, pieces, targets, check_stop)
-        return np.asarray(weight_VD.detach().numpy())
+        fit_words(model.to(device), pieces, targets, check_stop)
+        return np.asarray(model.to("cpu").get_input_embeddings().weight.detach().numpy())
 
     chosen = [EPOCHS, PIECES_AT_ONCE, LEARNING_RATE, SINK, TEMPERATURE, NEIGHBOURS]
     key = [*chosen, list(weight_VD.shape), corpus, teacher.key]
@@ -104,7 +106,8 @@ def fit_words(model: Any, pieces: Pieces, targets: Targets, check_stop: Callable
         for numbers in _batches(len(pieces)):
             check_stop()
             states_VD = encoder.final_norm(encoder.embeddings.norm(weight_VD))
-            distance, others = losses(F.normalize(means(states_VD, pieces, numbers)), targets.of(numbers))
+            vectors_ND = F.normalize(means(states_VD, pieces, numbers))
+            distance, others = losses(vectors_ND, targets.of(numbers).to(vectors_ND.device))
             optimizer.zero_grad()
             loss = (distance + NEIGHBOURS * others) / len(numbers)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -118,7 +121,8 @@ def means(states_VD: torch.Tensor, pieces: Pieces, numbers: np.ndarray) -> torch
     ids = [pieces[int(number)] for number in numbers]
     ids_T = torch.from_numpy(np.concatenate(ids).astype(np.int64))
     starts_N = torch.from_numpy(np.cumsum([0, *map(len, ids[:-1])]))
-    return F.embedding_bag(ids_T, states_VD, starts_N, mode="mean")
+    device = states_VD.device
+    return F.embedding_bag(ids_T.to(device), states_VD, starts_N.to(device), mode="mean")
 
 
 def _batches(count: int) -> Iterator[np.ndarray]:
