@@ -46,7 +46,8 @@ def card(taught: dict, pairs: dict, shape: Any, notes: str) -> str:
     return notes.format(
         steps=f"{training['steps']:,}",
         tokens=f"{training['tokens']:,}",
-        minutes=f"{training['minutes']:.0f}",
+        seen=f"{(training['tokens'] + search['tokens']) / 1e6:.0f}",
+        minutes=f"{training['minutes']:.1f}",
         hardware=taught["hardware"]["gpu"] or f"{taught['hardware']['cores']} CPU cores",
         texts=f"{taught['data']['splits']['train']['pieces']:,}",
         parameters=f"{sum(taught['parameters'].values()):,}",
@@ -57,7 +58,7 @@ def card(taught: dict, pairs: dict, shape: Any, notes: str) -> str:
         share=SHARE,
         pair_count=f"{search['steps'] * by_name(pairs['config'])['batch_size']:,}",
         pair_tokens=f"{search['tokens']:,}",
-        pair_minutes=f"{search['minutes']:.0f}",
+        pair_minutes=f"{search['minutes']:.1f}",
         pair_scores=scores(pairs),
         pair_curve=curve(search, {"nDCG@10": "ndcg_at_10"}),
         pair_settings=json.dumps(by_name(pairs["config"])),
