@@ -146,8 +146,9 @@ def sections(bench: Bench, record: Record) -> dict[str, Callable[[float], None]]
 
 
 def read() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(OUTPUT.read_text())
-    return found
+    """Return what all kept runs found, as one record."""
+    records = [json.loads(path.read_text()) for path in sorted(OUTPUT.parent.glob("gpu*.json"))]
+    return {name: [one for record in records for one in record[name]] for name in ("rows", "failures")}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -167,10 +168,16 @@ def table(found: dict[str, Any]) -> str:
         memory = r["working_memory_mib"]
         cells += [f"{memory[k]:,.0f}" if k in memory else "" for k in ("mbert", "transformers 32")]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    skipped = [f"{'nano' if r['nano'] else 'base'} {r['work']}" for r in found["rows"] if "skipped" in r]
+    done = {place_of(r) for r in found["rows"] if "skipped" not in r}
+    skipped = [" ".join(place_of(r)) for r in found["rows"] if "skipped" in r and place_of(r) not in done]
     lines += ["", f"No time was left for: {', '.join(skipped)}."] if skipped else []
     lines += [f"- {f['section']}, {f['what']}: {f['error'].splitlines()[0]}" for f in found["failures"]]
     return "\n".join(lines)
+
+
+def place_of(row: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what a row is of: section, model and work."""
+    return row["section"], "nano" if row.get("nano") else "base", row.get("work", "")
 
 
 def facts_of(bench: Bench) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from modernbert.data.tokens import measure, tokenize
+from modernbert.ahead import ahead
+from modernbert.data.tokens import Tokens, measure, tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.hits import unit
 from modernbert.evaluation.predict import predict_logits
@@ -121,10 +122,19 @@ class Embedder:
 
     def encode(self, texts: Sequence[str], kind: TextKind = "document") -> np.ndarray:
         """Return vectors in the order of the texts, fp32, shape (N, D)."""
-        return np.concatenate([self._chunk(texts[i : i + CHUNK], kind) for i in range(0, len(texts), CHUNK)])
+        if len(texts) <= CHUNK:
+            return self.run(self.tokens_of(texts, kind))
+        chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
+        return np.concatenate(
+            [self.run(tokens) for tokens in ahead(partial(self.tokens_of, kind=kind), chunks)]
+        )
 
-    def _chunk(self, texts: Sequence[str], kind: TextKind) -> np.ndarray:
-        tokens = tokenize(self.tokenizer, self._prompted(texts, kind), self.settings.max_length)
+    def tokens_of(self, texts: Sequence[str], kind: TextKind = "document") -> Tokens:
+        """Return texts as the model reads them."""
+        return tokenize(self.tokenizer, self._prompted(texts, kind), self.settings.max_length)
+
+    def run(self, tokens: Tokens) -> np.ndarray:
+        """Return the vectors of tokenised texts, fp32, shape (N, D)."""
         budget = MAX_TOKENS[self.machine.device]
         vectors_ND = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
         require_finite(vectors_ND, self.source)
@@ -139,7 +149,7 @@ class Embedder:
         cache: VectorCache,
     ) -> list[np.ndarray]:
         """Return documents' vectors in shards on disk; those that are there are not made again."""
-        return cache.vectors(self.key, texts, self.encode)
+        return cache.vectors(self.key, texts, self.run, prepare=self.tokens_of)
 
     def search(
         self,

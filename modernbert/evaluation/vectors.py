@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from modernbert.activity import explain, phase
+from modernbert.ahead import ahead
 from modernbert.files import atomic_file, write_json
 from modernbert.places import make_folder, own_cache
 from modernbert.temporary import held, remove, sweep_below
@@ -52,7 +53,10 @@ class VectorCache:
         self,
         key: Mapping[str, Any],
         texts: Sequence[str],
-        encode: Callable[[Sequence[str]], np.ndarray],
+        encode: Callable[[Any], np.ndarray],
+        *,
+        prepare: Callable[[Sequence[str]], Any] = list,
+        content: str = "",
     ) -> list[np.ndarray]:
         """Return the texts' vectors in shards, read from disk where they are there, and made where not.
 
@@ -61,7 +65,9 @@ class VectorCache:
         Args:
             key: everything that the vectors depend on besides the texts: model, length, prompt, precision.
             texts: of one corpus, in a fixed order.
-            encode: makes vectors of shape (N, D), fp32.
+            encode: makes vectors of shape (N, D), fp32, of what `prepare` makes of texts.
+            prepare: what can be done before, in a thread, such as tokenising.
+            content: a name that no other texts have; by default it is made of the texts themselves.
 
         Returns:
             Memory-mapped arrays of shape (N, D), in the order of the texts.
@@ -70,34 +76,41 @@ class VectorCache:
             BadOption, DiskFull: the vectors cannot be kept here.
         """
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
-        for text in texts:
+        digest.update(content.encode())
+        for text in () if content else texts:
             digest.update(hashlib.sha256(text.encode()).digest())
         folder = self.root / digest.hexdigest()[:32]
         make_folder(folder)
         sweep_below(self.root)
         if not (folder / "key.json").is_file():
             write_json(folder / "key.json", {**key, "texts": len(texts)})
-        return list(self._shards(folder, texts, encode))
+        return list(self._shards(folder, texts, encode, prepare))
 
     def _shards(
         self,
         folder: Path,
         texts: Sequence[str],
-        encode: Callable[[Sequence[str]], np.ndarray],
+        encode: Callable[[Any], np.ndarray],
+        prepare: Callable[[Sequence[str]], Any],
     ) -> Iterator[np.ndarray]:
         unusable = computed = 0
+
+        def begun(start: int) -> tuple[_Shard, int, Any]:
+            size = min(SHARD, len(texts) - start)
+            number = start // SHARD
+            shard = _Shard(folder / f"{number:06}.npy", f"{folder.name} {number} {size}".encode())
+            return shard, size, None if shard.is_whole() else prepare(texts[start : start + size])
+
         with phase("embedding", len(texts), "texts", by_text=True) as now:
-            for number, start in enumerate(range(0, len(texts), SHARD)):
-                part = texts[start : start + SHARD]
-                shard = _Shard(folder / f"{number:06}.npy", f"{folder.name} {number} {len(part)}".encode())
-                if not shard.is_whole():
+            for shard, size, ready in ahead(begun, range(0, len(texts), SHARD)):
+                if ready is not None:
                     with held(folder):  # another process may be making it
                         if not shard.is_whole():
                             unusable += os.path.lexists(shard.path)
-                            shard.write(encode(part))
-                            computed += len(part)
+                            shard.write(encode(ready))
+                            computed += size
                 yield np.load(shard.path, mmap_mode="r")
-                now.advance(len(part))
+                now.advance(size)
         explain("vector cache", f"{len(texts) - computed:,} of {len(texts):,} texts were embedded before")
         if unusable:
             self.notes.append(

@@ -148,13 +148,14 @@ class DistillationJob(PretrainingJob):
         splits = {"train": self.words.pieces, "held_out": self.held_out}
         size = self.model.config.hidden_size
         try:
-            targets = teach(teacher, splits, inputs.tokenizer, size, self.stop.raise_if_requested)
+            stop, corpus = self.stop.raise_if_requested, inputs.folder.name
+            targets = teach(teacher, splits, inputs.tokenizer, size, corpus, stop)
         except Interrupted as interrupted:
             interrupted.fix = "The teacher's vectors are kept: run the command again."
             raise
         if inputs.source.revision == UNTRAINED and self.model.config.model_type == "modernbert":
-            taught = (self.words.pieces, targets["train"], inputs.folder.name)
-            stop, device = self.stop.raise_if_requested, self.accelerator.device
+            taught = (self.words.pieces, targets["train"], corpus)
+            device = self.accelerator.device
             start_from_words(self.model, teacher, inputs.tokenizer, *taught, stop, device)
             self.new_tensors = ("layers: random weights; token vectors: fitted to the teacher's",)
         return targets

@@ -54,9 +54,8 @@ class PretrainingData:
 
 def joined(pieces: Pieces, numbers: Sequence[int] | np.ndarray) -> PackedBatch:
     """Return pieces as sequences of one batch: none attends to another."""
-    ids = [pieces[int(number)] for number in numbers]
-    batch = PackedBatch.of_lengths([len(piece) for piece in ids])
-    return batch.with_ids(torch.from_numpy(np.concatenate(ids).astype(np.int64)))
+    ids_T, lengths = pieces.take(np.asarray(numbers, np.int64))
+    return PackedBatch.of_lengths(lengths.tolist()).with_ids(torch.from_numpy(ids_T))
 
 
 @dataclass(frozen=True)

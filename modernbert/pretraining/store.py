@@ -1,7 +1,7 @@
 """A corpus as token ids on disk: tokenised once, in shards that are read through the page cache.
 
 The corpus may exceed memory: texts are read one at a time, a shard is written when it is full, and training
-maps the shards. In memory stay 8 bytes for each piece, and while the store is built a hash of each.
+maps the shards. In memory stay 16 bytes for each piece, and while the store is built a hash of each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each piece."""
         return np.diff(self.starts)
@@ -64,6 +65,18 @@ class Pieces:
         shard = int(np.searchsorted(self.firsts, start, side="right")) - 1
         first = self.firsts[shard]
         return self.shards[shard][start - first : end - first]
+
+    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the token ids of some pieces, one after another, shape (T,), and the pieces' lengths."""
+        lengths = self.lengths[numbers]
+        shift = self.starts[numbers] - (np.cumsum(lengths) - lengths)
+        places_T = np.repeat(shift, lengths) + np.arange(lengths.sum())
+        shard_T = np.searchsorted(self.firsts, places_T, side="right") - 1
+        ids_T = np.zeros(len(places_T), np.int64)
+        for shard in np.unique(shard_T):
+            own_T = shard_T == shard
+            ids_T[own_T] = self.shards[shard][places_T[own_T] - self.firsts[shard]]
+        return ids_T, lengths
 
 
 def build(

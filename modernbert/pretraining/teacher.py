@@ -6,7 +6,8 @@ Shape suffixes: N pieces, S the teacher's vector size, D the student's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -15,10 +16,12 @@ import torch
 from torch.nn import functional as F
 
 from modernbert.activity import phase
+from modernbert.data.tokens import Tokens
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.hits import unit
 from modernbert.evaluation.vectors import SHARD, VectorCache
 from modernbert.kept import kept_array
-from modernbert.places import own_cache
+from modernbert.places import make_folder, no_space_is_an_error, own_cache
 from modernbert.pretraining.store import Pieces
 
 # Vectors that the directions are found from: each direction has hundreds of them.
@@ -57,16 +60,33 @@ class PieceTexts(Sequence[str]):
 
 @dataclass(frozen=True)
 class Targets:
-    """What a student's vector of each piece should be."""
+    """What a student's vector of each piece should be; of length 1, in half precision, on disk."""
 
-    shards: Sequence[np.ndarray]
+    vectors_ND: np.ndarray
     projection_SD: np.ndarray
 
+    @classmethod
+    def projected(cls, shards: Iterable[np.ndarray], projection_SD: np.ndarray) -> Targets:
+        """Return the teacher's vectors in the student's space, in a file that lasts as long as the process.
+
+        Raises:
+            DiskFull, BadOption: the file cannot be written.
+        """
+        folder, rows = own_cache(), 0
+        make_folder(folder)
+        with no_space_is_an_error(folder / "targets"), tempfile.TemporaryFile(dir=folder) as file:
+            for vectors_NS in shards:
+                vectors_ND = unit(vectors_NS.astype(np.float32) @ projection_SD)
+                file.write(vectors_ND.astype(np.float16).tobytes())
+                rows += len(vectors_ND)
+            file.flush()
+            # The map outlives the handle, and the file lives as long as the map.
+            found_ND = np.memmap(file, np.float16, "r", shape=(rows, projection_SD.shape[1]))
+        return cls(found_ND, projection_SD)
+
     def of(self, numbers: np.ndarray) -> torch.Tensor:
-        """Return the teacher's vectors of these pieces in the student's space, of length 1, shape (N, D)."""
-        places = (divmod(int(number), SHARD) for number in numbers)
-        vectors_NS = np.stack([self.shards[shard][row] for shard, row in places])
-        return F.normalize(torch.from_numpy(vectors_NS.astype(np.float32) @ self.projection_SD), dim=1)
+        """Return the targets of these pieces, fp32, shape (N, D)."""
+        return F.normalize(torch.from_numpy(self.vectors_ND[numbers].astype(np.float32)), dim=1)
 
 
 @phase("the teacher reads the corpus")
@@ -75,6 +95,7 @@ def teach(
     splits: dict[str, Pieces],
     tokenizer: Any,
     size: int,
+    corpus: str,
     check_stop: Callable[[], None] = lambda: None,
 ) -> dict[str, Targets]:
     """Return each split's targets. The teacher's vectors are kept: what is there is not made again.
@@ -84,20 +105,22 @@ def teach(
         splits: the pieces of each split; the first one gives the projection.
         tokenizer: the student's, that made the pieces.
         size: D.
+        corpus: a name that no other texts have.
         check_stop: called between parts of the corpus; may raise.
     """
 
-    def encode(texts: Sequence[str]) -> np.ndarray:
+    def run(tokens: Tokens) -> np.ndarray:
         check_stop()
-        return teacher.encode(texts)
+        return teacher.run(tokens)
+
+    def read(split: str, pieces: Pieces) -> list[np.ndarray]:
+        texts, content = PieceTexts(pieces, tokenizer), f"{split} of {corpus}"
+        return cache.vectors(teacher.key, texts, run, prepare=teacher.tokens_of, content=content)
 
     cache = VectorCache.default()
-    shards = {
-        split: cache.vectors(teacher.key, PieceTexts(pieces, tokenizer), encode)
-        for split, pieces in splits.items()
-    }
+    shards = {split: read(split, pieces) for split, pieces in splits.items()}
     projection_SD = _kept_projection(next(iter(shards.values())), size, teacher.key)
-    return {split: Targets(vectors, projection_SD) for split, vectors in shards.items()}
+    return {split: Targets.projected(vectors, projection_SD) for split, vectors in shards.items()}
 
 
 def projection(vectors_NS: np.ndarray, size: int) -> np.ndarray:

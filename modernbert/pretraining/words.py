@@ -118,11 +118,10 @@ def fit_words(model: Any, pieces: Pieces, targets: Targets, check_stop: Callable
 
 def means(states_VD: torch.Tensor, pieces: Pieces, numbers: np.ndarray) -> torch.Tensor:
     """Return the mean of the states of each piece's tokens, shape (N, D)."""
-    ids = [pieces[int(number)] for number in numbers]
-    ids_T = torch.from_numpy(np.concatenate(ids).astype(np.int64))
-    starts_N = torch.from_numpy(np.cumsum([0, *map(len, ids[:-1])]))
-    device = states_VD.device
-    return F.embedding_bag(ids_T.to(device), states_VD, starts_N.to(device), mode="mean")
+    ids_T, lengths = pieces.take(numbers)
+    starts_N = np.cumsum(lengths) - lengths
+    ids, starts = (torch.from_numpy(one).to(states_VD.device) for one in (ids_T, starts_N))
+    return F.embedding_bag(ids, states_VD, starts, mode="mean")
 
 
 def _batches(count: int) -> Iterator[np.ndarray]:

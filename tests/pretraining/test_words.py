@@ -56,7 +56,7 @@ def bag_targets(pieces):
     words_VS = np.random.default_rng(1).standard_normal((128, 24)).astype(np.float32)
     words_VS[:10] = 0
     vectors_NS = np.stack([words_VS[pieces[n]].sum(axis=0) for n in range(len(pieces))])
-    return Targets([vectors_NS], projection(vectors_NS, SIZE))
+    return Targets.projected([vectors_NS], projection(vectors_NS, SIZE))
 
 
 def cosines(model, pieces, targets):
