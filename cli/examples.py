@@ -44,6 +44,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'mbert predict --model my-run --text "The striker scored twice." --top 3',
         "mbert predict --model my-run -   # a text a line from standard input",
     ),
+    "export": (
+        "mbert export my-run --to onnx",
+        "mbert export my-run --int8 --tolerance 0.005 --on new.csv -o my-run-int8",
+    ),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
     "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),
     "search": (

@@ -28,6 +28,7 @@ from . import (
     doctor,
     download,
     evaluate,
+    export,
     finetune,
     interrupted,
     mistakes,
@@ -118,6 +119,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     USE: {
         "predict": predict.predict,
+        "export": export.export,
         "embed": search.embed,
         "index": search.index,
         "search": search.search,

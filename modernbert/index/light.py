@@ -24,7 +24,7 @@ AGREEMENT = {"fp32": 1e-5, "bf16": 2e-2}
 
 def light_reading(embedder: Embedder) -> Light | None:
     """Return how to read a query without torch; None where that gives other tokens or another vector."""
-    light = _light(embedder)
+    light = None if embedder.source.is_export else _light(embedder)
     if light is None:
         return None
     try:

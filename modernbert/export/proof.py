@@ -1,0 +1,125 @@
+"""Is an export the same model? Its outputs beside torch's, its scores, its speed.
+
+Shape suffixes: N rows, C outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from modernbert.activity import phase
+from modernbert.data.clusters import row_clusters
+from modernbert.data.tokens import tokenize
+from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.metrics import METRICS, measured
+from modernbert.evaluation.predict import decide
+from modernbert.evaluation.statistics import difference
+from modernbert.evaluation.sums import by_cluster, sums_of
+from modernbert.export.rows import ProofRows
+from modernbert.records.export import LongText, Outputs, ProvenMetric
+
+Text = tuple[str, ...]
+# Long texts are compared at these lengths in tokens, as far as the context reaches; up to the last of them
+# also in one batch with a short text, so that it is padded.
+LENGTHS, PADDED_UPTO = (256, 512, 1024, 2048, 4096, 8192), 2048
+# Outputs in fp32 may differ by the order of summation; relative to their size where that is above 1.
+FP32_TOLERANCE = 1e-3
+# Metrics of which less is better.
+ERRORS = ("mean_absolute_error", "root_mean_squared_error")
+
+
+def compare_outputs(task_rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndarray) -> Outputs:
+    """Return how far two sets of logits are apart, and how many answers are the same.
+
+    Numbers agree when they differ by less than the tolerance of fp32.
+    """
+    far_NC, task = np.abs(torch_NC - export_NC), task_rows.task
+    if task.kind == "regression":
+        same_N = far_NC[:, 0] <= allowed(torch_NC)
+    else:
+        answers = [decide(logits, task.kind, task.thresholds) for logits in (torch_NC, export_NC)]
+        same_N = (answers[0] == answers[1]).reshape(len(far_NC), -1).all(axis=1)
+    return Outputs(
+        rows=len(far_NC), largest=float(far_NC.max()), mean=float(far_NC.mean()),
+        allowed=allowed(torch_NC), agreement=float(same_N.mean()),
+    )  # fmt: skip
+
+
+def allowed(outputs: np.ndarray) -> float:
+    """Return how far fp32 outputs of this size may be apart."""
+    return FP32_TOLERANCE * max(1.0, float(np.abs(outputs).max()))
+
+
+def compare_metrics(rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndarray) -> tuple[ProvenMetric, ...]:
+    """Return each metric of the task for both, with the paired interval of the difference."""
+    return tuple(_metric(name, rows, torch_NC, export_NC) for name in rows.task.metrics)
+
+
+def _metric(name: str, rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndarray) -> ProvenMetric:
+    task, labels = rows.task, rows.examples.labels
+    assert labels is not None, "rows to prove on are labelled"
+    clusters = row_clusters(task, rows.examples.rows)
+    pairs = [
+        measured(name, labels, decide(logits, task.kind, task.thresholds), logits, task.positive_index)
+        for logits in (torch_NC, export_NC)
+    ]
+    values = [float(METRICS[name](*pair)) for pair in pairs]
+    first, second = ([by_cluster(sums_of(name, *pair), clusters)] for pair in pairs)
+    found = difference(second, first, trained=(False, False)) if len(labels) > 1 else None
+    known = found is not None and np.isfinite([found.low, found.high]).all()
+    return ProvenMetric(
+        metric=name,
+        torch=values[0],
+        export=values[1],
+        low=found.low if found and known else None,
+        high=found.high if found and known else None,
+        n=len(labels),
+    )
+
+
+@phase("comparing long texts")
+def compare_long(scorers: Sequence[Scorer], texts: Sequence[Text]) -> tuple[LongText, ...]:
+    """Compare two scorers on texts that are joined until they are as long as the context.
+
+    Args:
+        scorers: of torch and of the export; they are left as they were.
+        texts: the task's own; a pair's first part is made longer.
+    """
+    lengths, before = [scorer.max_length for scorer in scorers], scorers[0].context
+    try:
+        return tuple(_long(scorers, texts, n) for n in LENGTHS if n <= before)
+    finally:
+        for scorer, length in zip(scorers, lengths, strict=True):
+            scorer.max_length = length
+
+
+def _long(scorers: Sequence[Scorer], texts: Sequence[Text], length: int) -> LongText:
+    for scorer in scorers:
+        scorer.max_length = length
+    tokenizer = scorers[0].tokenizer
+    joined = long_text(texts, lambda text: int(tokenize(tokenizer, [text], length).lengths[0]), length)
+    padded = length <= PADDED_UPTO
+    batch = [joined, texts[0]] if padded else [joined]
+    first, second = (scorer.logits(batch) for scorer in scorers)
+    return LongText(tokens=length, largest=float(np.abs(first - second).max()), padded=padded)
+
+
+def long_text(texts: Sequence[Text], count: Callable[[Text], int], length: int) -> Text:
+    """Return texts joined until they have `length` tokens or more (or almost so, if texts are empty)."""
+    size, joined = 1, texts[0]
+    while count(joined) < length and size < 4 * length:
+        size *= 2
+        joined = (" ".join(texts[i % len(texts)][0] for i in range(size)), *texts[0][1:])
+    return joined
+
+
+def fall(metric: ProvenMetric) -> float:
+    """Return by how much the export is worse; of an error, by how much it is larger."""
+    return metric.export - metric.torch if metric.metric in ERRORS else metric.torch - metric.export
+
+
+def allowed_fall(metric: ProvenMetric, tolerance: float) -> float:
+    """Return how much worse is tolerated; an error has a unit, so that a share of it is meant."""
+    return tolerance * metric.torch if metric.metric in ERRORS else tolerance
