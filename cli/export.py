@@ -55,8 +55,8 @@ def export(
         Path | None,
         options.option(
             "--on",
-            values.source,
-            "Labelled file to prove it on (default: the rows that scored the run).",
+            values.place,
+            "Labelled file or collection to prove it on (default: what scored the run).",
             PROOF,
         ),
     ] = None,

@@ -60,7 +60,7 @@ class Reranker:
         self.tokenizer = load_tokenizer(source)
         self.machine = machine_for(source, device, precision)
         self.accelerator = make_accelerator(self.machine)
-        network, _ = ready_network(source, self.machine, lambda: PackedClassifier(_load(source)))
+        network, _ = ready_network(source, self.machine, lambda: PackedClassifier(load_reranker(source)))
         self.model = network.to(self.accelerator.device)
 
     def estimate(self, queries: Sequence[str], documents: Sequence[str], numbers_QK: np.ndarray) -> Estimate:
@@ -82,7 +82,8 @@ class Reranker:
         return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)[:, 0]
 
 
-def _load(source: ModelSource) -> Any:
+def load_reranker(source: ModelSource) -> Any:
+    """Load a cross-encoder, in evaluation mode. Raises BadModel when it has no trained head of one number."""
     try:
         return load_trained(source, RERANKING)
     except BadModel as error:

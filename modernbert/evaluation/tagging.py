@@ -127,7 +127,7 @@ def evaluate_tagger(
         BadModel: the model does not tag words.
         MbertError: the file cannot be read.
     """
-    task = _task_of(source, path, text, label)
+    task = task_of_words(source, path, text, label)
     tagger = Tagger(source, max_length=max_length, device=device, precision=precision)
     part = read_sentences(task.splits[SPLIT], task.text, task.label)
     words = tagger.tokenize(part.all)
@@ -145,7 +145,7 @@ def evaluate_tagger(
     return EvaluationResult(folder.name, task.name, source.name, (scores,), (*unknown, *part.notes))
 
 
-def _task_of(source: ModelSource, path: Path, text: tuple[str, ...], label: str | None) -> TokenTask:
+def task_of_words(source: ModelSource, path: Path, text: tuple[str, ...], label: str | None) -> TokenTask:
     """Return the task of a file; its columns are the training's where the file has them."""
     rows, tags = read_rows(path), tags_in(source)
     record = record_of(source)

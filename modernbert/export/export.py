@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.targets import resolve
 from modernbert.errors import BadModel, BadOption
 from modernbert.export.classifier import ClassifierSubject
 from modernbert.export.graph import Signature, require_exporter
 from modernbert.export.int8 import quantise
 from modernbert.export.proof import allowed_fall, fall
+from modernbert.export.search import EmbedderSubject, RerankerSubject
 from modernbert.export.subject import ExportRequest, Subject
+from modernbert.export.tagger import TaggerSubject
 from modernbert.files import atomic_folder, replaced_folder, sha256, write_json
 from modernbert.model.device import describe_hardware
+from modernbert.model.late_interaction import is_late_interaction
+from modernbert.model.loading import load_config
 from modernbert.model.locate import ModelSource, locate_model, record_of
+from modernbert.model.tagger import is_tagger
 from modernbert.records.export import EXPORT_FILE, ExportRecord, Proof
 from modernbert.records.record import now
 from modernbert.records.training import LocatedModel
@@ -87,7 +93,23 @@ def _made(folder: Path, request: ExportRequest) -> AbstractContextManager[Path]:
 
 
 def _subject(source: ModelSource, request: ExportRequest) -> Subject:
-    return ClassifierSubject(source, request)
+    """Return what kind of model it is, with the rows of its proof."""
+    if is_late_interaction(source.folder):
+        raise BadOption(f"{source.name} has a vector for each token, and mbert exports no such model yet",
+                        fix="Export one with a vector for each text (--head vectors).")  # fmt: skip
+    if is_tagger(source):
+        return TaggerSubject(source, request)
+    made = (load_config(source).architectures or [""])[0]
+    record = record_of(source)
+    on = request.on is not None and resolve(str(request.on), hub=False).is_retrieval
+    if record is not None and record.task.kind == "retrieval":
+        reranks = record.config.by_name().get("head") == "reranker"
+        return RerankerSubject(source, request) if reranks else EmbedderSubject(source, request)
+    if record is not None and record.task.kind != "pretraining":
+        return ClassifierSubject(source, request)
+    if made.endswith("ForSequenceClassification"):
+        return RerankerSubject(source, request) if on else ClassifierSubject(source, request)
+    return EmbedderSubject(source, request)
 
 
 def _copy_files(source: ModelSource, model: Any, folder: Path) -> None:

@@ -6,18 +6,20 @@ Shape suffixes: N rows, C outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from modernbert.activity import phase
 from modernbert.data.clusters import row_clusters
 from modernbert.data.tokens import tokenize
-from modernbert.evaluation.evaluate import Scorer
 from modernbert.evaluation.metrics import METRICS, measured
 from modernbert.evaluation.predict import decide
 from modernbert.evaluation.statistics import difference
-from modernbert.evaluation.sums import by_cluster, sums_of
+from modernbert.evaluation.sums import Sums, by_cluster, sums_of
 from modernbert.export.rows import ProofRows
+from modernbert.model.loading import context_length, load_config
 from modernbert.records.export import LongText, Outputs, ProvenMetric
 
 Text = tuple[str, ...]
@@ -66,8 +68,19 @@ def _metric(name: str, rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndar
         for logits in (torch_NC, export_NC)
     ]
     values = [float(METRICS[name](*pair)) for pair in pairs]
-    first, second = ([by_cluster(sums_of(name, *pair), clusters)] for pair in pairs)
-    found = difference(second, first, trained=(False, False)) if len(labels) > 1 else None
+    first, second = (by_cluster(sums_of(name, *pair), clusters) for pair in pairs)
+    return proven_metric(name, first, second, values)
+
+
+def proven_metric(name: str, own: Sums, export: Sums, values: Sequence[float] = ()) -> ProvenMetric:
+    """Return a metric of both with the paired interval of its difference.
+
+    Args:
+        own, export: the metric as sums, in the same order of examples.
+        values: the metric as the task computes it; that of the sums if not given.
+    """
+    values = values or [own.measured, export.measured]
+    found = difference([export], [own], trained=(False, False)) if own.n > 1 else None
     known = found is not None and np.isfinite([found.low, found.high]).all()
     return ProvenMetric(
         metric=name,
@@ -75,34 +88,68 @@ def _metric(name: str, rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndar
         export=values[1],
         low=found.low if found and known else None,
         high=found.high if found and known else None,
-        n=len(labels),
+        n=own.n,
     )
 
 
+@dataclass
+class Reading:
+    """A loaded model as it is compared: texts to numbers.
+
+    Attributes:
+        run: texts to outputs, shape (N, C); of words, (W, C) for all words of all texts.
+        tokenizer: of the model.
+        context: the longest text that it can read, in tokens.
+        get_length, set_length: how many tokens of a text are read.
+        model: what was loaded.
+    """
+
+    run: Callable[[list[Text]], np.ndarray]
+    tokenizer: Any
+    context: int
+    get_length: Callable[[], int]
+    set_length: Callable[[int], None]
+    model: Any
+
+    @classmethod
+    def of(cls, model: Any, run: Callable[[list[Text]], np.ndarray]) -> Reading:
+        """Return a model that has `max_length` (0 for its context) and a tokenizer."""
+        context = context_length(load_config(model.source))
+        return cls(
+            run, model.tokenizer, context, lambda: int(model.max_length),
+            lambda length: setattr(model, "max_length", length), model,
+        )  # fmt: skip
+
+    @property
+    def length(self) -> int:
+        """How many tokens of a text are read."""
+        return self.get_length() or self.context
+
+
 @phase("comparing long texts")
-def compare_long(scorers: Sequence[Scorer], texts: Sequence[Text]) -> tuple[LongText, ...]:
-    """Compare two scorers on texts that are joined until they are as long as the context.
+def compare_long(own: Reading, export: Reading, texts: Sequence[Text]) -> tuple[LongText, ...]:
+    """Compare two readings on texts that are joined until they are as long as the context.
 
     Args:
-        scorers: of torch and of the export; they are left as they were.
+        own, export: of torch and of the export; they are left as they were.
         texts: the task's own; a pair's first part is made longer.
     """
-    lengths, before = [scorer.max_length for scorer in scorers], scorers[0].context
+    before = [reading.get_length() for reading in (own, export)]
     try:
-        return tuple(_long(scorers, texts, n) for n in LENGTHS if n <= before)
+        return tuple(_long((own, export), texts, n) for n in LENGTHS if n <= own.context)
     finally:
-        for scorer, length in zip(scorers, lengths, strict=True):
-            scorer.max_length = length
+        for reading, length in zip((own, export), before, strict=True):
+            reading.set_length(length)
 
 
-def _long(scorers: Sequence[Scorer], texts: Sequence[Text], length: int) -> LongText:
-    for scorer in scorers:
-        scorer.max_length = length
-    tokenizer = scorers[0].tokenizer
+def _long(readings: tuple[Reading, Reading], texts: Sequence[Text], length: int) -> LongText:
+    for reading in readings:
+        reading.set_length(length)
+    tokenizer = readings[0].tokenizer
     joined = long_text(texts, lambda text: int(tokenize(tokenizer, [text], length).lengths[0]), length)
     padded = length <= PADDED_UPTO
     batch = [joined, texts[0]] if padded else [joined]
-    first, second = (scorer.logits(batch) for scorer in scorers)
+    first, second = (reading.run(batch) for reading in readings)
     return LongText(tokens=length, largest=float(np.abs(first - second).max()), padded=padded)
 
 

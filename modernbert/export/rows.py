@@ -75,8 +75,13 @@ def _of_run(source: ModelSource, record: RunRecord, count: int, data_dir: Path |
 
 
 def _drawn(task: Task, data: str, split: str, rows: Rows, count: int) -> ProofRows:
-    of = len(rows)
-    if of > count:
-        chosen = np.random.default_rng(0).choice(of, count, replace=False)
-        rows = rows.take(sorted(chosen.tolist()))
-    return ProofRows(task, data, split, to_examples(task, rows), of)
+    chosen = rows.take(drawn(len(rows), count))
+    return ProofRows(task, data, split, to_examples(task, chosen), len(rows))
+
+
+def drawn(of: int, count: int) -> list[int]:
+    """Return the places of `count` rows, drawn with a fixed seed, in order; all, if there are no more."""
+    if of <= count:
+        return list(range(of))
+    found: list[int] = np.sort(np.random.default_rng(0).choice(of, count, replace=False)).tolist()
+    return found

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-from modernbert.export.graph import Signature
+import numpy as np
+
+from modernbert.benchmark.texts import Text, TextEngine, measure_texts
+from modernbert.data.tokens import tokenize
+from modernbert.export.graph import Signature, write_graph
+from modernbert.export.proof import Reading, compare_long
+from modernbert.model.device import bf16_support
+from modernbert.model.embedding import EmbeddingSettings
+from modernbert.model.loading import context_length, load_tokenizer
 from modernbert.model.locate import ModelSource
-from modernbert.records.export import ExportKind, Proof
+from modernbert.records.export import ExportKind, Outputs, Proof, ProvenMetric
+from modernbert.wording import counted
 
 # Rows that are compared, unless the user says otherwise.
 ROWS = 2000
+# Texts that are read alone, to tell how much a batch changes in int8.
+ALONE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +37,7 @@ class ExportRequest:
         output: the folder to make; None for one that is named after the model.
         int8: round the weights to 8 bits.
         tolerance: by how much the main metric may fall in int8; of an error, by which share it may rise.
-        on: labelled rows to prove it on; None for those that scored the run.
+        on: labelled rows, or a collection, to prove it on; None for those that scored the run.
         rows: how many of them at most.
         text, label: columns of `on`.
         force: replace the folder if it is there.
@@ -42,19 +55,79 @@ class ExportRequest:
     force: bool = False
 
 
-class Subject(Protocol):
-    """A model that can be exported."""
+class Subject(ABC):
+    """A model that can be exported, and the rows of its proof."""
 
-    kind: ExportKind
+    kind: ClassVar[ExportKind]
+    # How vectors are made, for a model without a head.
+    settings: EmbeddingSettings | None = None
 
+    def __init__(self, source: ModelSource, data: str, split: str, *, compared: int, of: int) -> None:
+        """Say what is exported, and what it is proven on: `compared` rows `of` so many."""
+        self.source, self.data, self.split = source, data, split
+        self.compared, self.of = compared, of
+
+    @abstractmethod
     def load(self) -> Any:
         """Return the model of transformers, in evaluation mode and fp32."""
-        ...
+
+    @abstractmethod
+    def reading(self, source: ModelSource, precision: str) -> Reading:
+        """Return a loaded model, of torch or an export, as it is compared."""
+
+    @property
+    @abstractmethod
+    def texts(self) -> Sequence[Text]:
+        """The task's texts: they are made longer, and timed."""
+
+    @abstractmethod
+    def compare(self, own: Reading, export: Reading) -> tuple[Outputs, tuple[ProvenMetric, ...]]:
+        """Compare the outputs of torch and of an export, and their scores."""
 
     def write(self, model: Any, path: Path) -> Signature:
-        """Write its graph."""
-        ...
+        """Write the model's graph."""
+        types = "token_type_ids" in load_tokenizer(self.source).model_input_names
+        context = context_length(model.config)
+        return write_graph(model, path, types=types, context=context, settings=self.settings)
 
     def prove(self, exports: Mapping[str, ModelSource]) -> dict[str, Proof]:
-        """Compare exports with torch, by name: `fp32`, `int8`."""
-        ...
+        """Compare exports (`fp32`, `int8`) with torch on the rows, on long texts and in speed."""
+        own = self.reading(self.source, "fp32")
+        found = {name: self.reading(source, "auto") for name, source in exports.items()}
+        compared = {name: self.compare(own, export) for name, export in found.items()}
+        long = {name: compare_long(own, export, self.texts) for name, export in found.items()}
+        speed = measure_texts(self._engines(own, found), self.texts)
+        return {
+            name: Proof(
+                data=self.data,
+                split=self.split,
+                outputs=compared[name][0],
+                long=long[name],
+                metrics=compared[name][1],
+                speed=speed,
+                notes=self._notes(name, found[name]),
+            )
+            for name in exports
+        }
+
+    def _engines(self, own: Reading, exports: Mapping[str, Reading]) -> list[TextEngine]:
+        found = {"torch fp32 (mbert)": own}
+        if bf16_support("cpu")[0]:
+            found["torch bf16 (mbert)"] = self.reading(self.source, "bf16")
+        found |= {f"onnxruntime {name}": export for name, export in exports.items()}
+        return [TextEngine(name, reading.run, partial(_lengths, reading)) for name, reading in found.items()]
+
+    def _notes(self, name: str, export: Reading) -> tuple[str, ...]:
+        notes = []
+        if self.compared < self.of:
+            notes.append(f"proven on {counted(self.compared, 'row')} of {self.of:,}, drawn at random")
+        if name == "int8":
+            texts = list(self.texts[:ALONE])
+            alone = np.concatenate([export.run([text]) for text in texts])
+            far = float(np.abs(alone - export.run(texts)).max())
+            notes.append(f"int8: an output differs by up to {far:.2g} with the texts that it is read with")
+        return tuple(notes)
+
+
+def _lengths(reading: Reading, texts: list[Text]) -> np.ndarray:
+    return tokenize(reading.tokenizer, texts, reading.length).lengths

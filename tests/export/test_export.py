@@ -1,0 +1,278 @@
+"""Exports of every kind of model give the same answers as torch, and say so."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from collections_toy import write_collection
+from helpers import request_of, tiny_modernbert_config, toy_rows, toy_sentences, write_conll, write_csv
+
+from modernbert.errors import BadModel, BadOption
+from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.predict_rows import predict_texts, task_of_texts
+from modernbert.model.locate import locate_model
+from modernbert.model.pretrained import quiet_transformers
+from modernbert.runs import RunStore
+
+ort = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+from modernbert.export.export import export_model  # noqa: E402 - needs both
+from modernbert.export.subject import ExportRequest  # noqa: E402
+
+
+def saved(model, tokenizer, folder):
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture(scope="module")
+def run(place, tiny_modernbert):
+    """A store with the run `tiny`, trained on 120 reviews."""
+    from modernbert.finetuning.finetune import finetune
+
+    store = RunStore(place / "runs")
+    reviews = write_csv(place / "reviews.csv", toy_rows(120))
+    finetune(replace(request_of(reviews, tiny_modernbert, epochs=2.0), name="tiny"), store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def exported(place, run):
+    return export_model(ExportRequest(model="tiny", output=place / "tiny-onnx"), run)
+
+
+def test_a_runs_export_is_proven_on_the_rows_that_scored_the_run(exported, run):
+    proof = exported.record.proof
+    record = run.read("tiny")
+    assert (proof.data, proof.split) == (record.task.name, record.results[-1].split)
+    assert proof.outputs.agreement == 1
+    assert proof.outputs.largest < 1e-4
+    scored = {score.metric: score for score in record.results[-1].scores}
+    for metric in proof.metrics:
+        assert metric.torch == pytest.approx(scored[metric.metric].value)
+        assert metric.low <= metric.export - metric.torch <= metric.high
+    assert [text.tokens for text in proof.long] == [256], "as far as the context reaches"
+    assert proof.long[0].largest < 1e-4
+    assert {speed.engine for speed in proof.speed} >= {"torch fp32 (mbert)", "onnxruntime fp32"}
+
+
+def test_local_attention_is_right_beyond_the_window(exported, run, tiny_tokenizer):
+    """Against transformers' own forward pass; without windows the outputs would be others."""
+    from transformers import ModernBertForSequenceClassification
+
+    folder = run.path("tiny") / "model"
+    ids_NL = torch.randint(5, 70, (2, 200), generator=torch.Generator().manual_seed(0))
+    mask_NL = torch.ones_like(ids_NL)
+    mask_NL[1, 90:] = 0
+    session = ort.InferenceSession(exported.folder / exported.record.graph)
+    found = session.run(None, {"input_ids": ids_NL.numpy(), "attention_mask": mask_NL.numpy()})[0]
+    far = {}
+    for name, change in {"own": {}, "without windows": {"local_attention": 1024}}.items():
+        with quiet_transformers(), torch.no_grad():
+            model = ModernBertForSequenceClassification.from_pretrained(folder, **change).eval()
+            expected = model(input_ids=ids_NL, attention_mask=mask_NL).logits.numpy()
+        far[name] = np.abs(found - expected).max()
+    assert far["own"] < 1e-5
+    assert far["without windows"] > 1e-3
+
+
+def test_predictions_of_an_export_are_the_runs(exported, run):
+    texts = [(row["text"],) for row in toy_rows(20, seed=3)]
+    found = {}
+    for name in ("tiny", str(exported.folder)):
+        source = locate_model(name, store=run)
+        scorer = Scorer(
+            source, task_of_texts(source), device="cpu", precision="auto" if source.is_export else "fp32"
+        )
+        found[name] = predict_texts(scorer, texts)
+    for own, export in zip(*found.values(), strict=True):
+        assert own["prediction"] == export["prediction"]
+        assert own["probabilities"] == pytest.approx(export["probabilities"], abs=1e-5)
+
+
+def test_the_record_names_no_path_of_this_machine(exported, place):
+    assert str(place) not in (exported.folder / "export.json").read_text()
+
+
+def test_a_changed_graph_is_refused(exported, run, tmp_path):
+    folder = shutil.copytree(exported.folder, tmp_path / "copy")
+    graph = folder / exported.record.graph
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    source = locate_model(str(folder), store=run)
+    with pytest.raises(BadModel, match="was changed"):
+        Scorer(source, task_of_texts(source))
+
+
+def test_an_export_is_not_trained_nor_exported_nor_run_elsewhere(exported, run, place):
+    from modernbert.finetuning.finetune import finetune
+
+    with pytest.raises(BadModel, match="never trained"):
+        finetune(request_of(place / "reviews.csv", exported.folder), run)
+    with pytest.raises(BadOption, match="is an export already"):
+        export_model(ExportRequest(model=str(exported.folder)), run)
+    source = locate_model(str(exported.folder), store=run)
+    with pytest.raises(BadOption, match="on the CPU"):
+        Scorer(source, task_of_texts(source), device="cuda")
+    with pytest.raises(BadOption, match="fp32"):
+        Scorer(source, task_of_texts(source), precision="bf16")
+
+
+def test_a_folder_that_is_there_stays(exported, run):
+    with pytest.raises(BadOption, match="there already"):
+        export_model(ExportRequest(model="tiny", output=exported.folder), run)
+    assert (exported.folder / "export.json").is_file()
+
+
+def test_int8_has_an_own_graph_and_an_own_proof(run, tmp_path):
+    made = export_model(ExportRequest(model="tiny", output=tmp_path / "int8", int8=True, tolerance=1.0), run)
+    assert made.record.precision == "int8"
+    assert [path.name for path in (made.folder / "onnx").iterdir()] == ["model_quantized.onnx"]
+    proof = made.record.proof
+    assert 0 < proof.outputs.largest < 1, "rounded"
+    assert {"onnxruntime fp32", "onnxruntime int8"} < {speed.engine for speed in proof.speed}
+    source = locate_model(str(made.folder), store=run)
+    assert Scorer(source, task_of_texts(source)).machine.precision == "int8"
+
+
+def test_the_data_of_a_run_that_was_changed_is_no_proof(run, place, tmp_path):
+    path, before = place / "reviews.csv", (place / "reviews.csv").read_text()
+    try:
+        path.write_text(before.replace("good", "bad"))
+        with pytest.raises(BadOption, match="not as the run read it"):
+            export_model(ExportRequest(model="tiny", output=tmp_path / "x"), run)
+    finally:
+        path.write_text(before)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_model_that_is_no_run_needs_rows(tiny_classifier_of_pairs, store):
+    with pytest.raises(BadOption, match="--on FILE"):
+        export_model(ExportRequest(model=str(tiny_classifier_of_pairs)), store)
+
+
+@pytest.fixture(scope="module")
+def tiny_classifier_of_pairs(place, tiny_tokenizer):
+    """A BERT with segments that reads two texts."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=128, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=128, pad_token_id=0,
+        id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1},
+    )  # fmt: skip
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    return saved(BertForSequenceClassification(config), tokenizer, place / "pairs")
+
+
+def test_bert_on_pairs_reads_segments(tiny_classifier_of_pairs, store, tmp_path):
+    rows = [
+        {"first": a["text"], "second": b["text"], "label": "yes" if a["label"] == b["label"] else "no"}
+        for a, b in zip(toy_rows(30), toy_rows(30, seed=1), strict=True)
+    ]
+    path = write_csv(tmp_path / "pairs.csv", rows)
+    request = ExportRequest(
+        model=str(tiny_classifier_of_pairs), output=tmp_path / "out", on=path, text=("first", "second"),
+        label="label", rows=20,
+    )  # fmt: skip
+    made = export_model(request, store)
+    assert made.record.inputs == ("input_ids", "attention_mask", "token_type_ids")
+    assert made.record.proof.outputs.agreement == 1
+    assert made.record.proof.outputs.rows == 20
+    assert "20 rows of 30" in made.record.proof.notes[0]
+
+
+def test_a_bi_encoder_gives_the_same_vectors_and_finds_the_same(tiny_modernbert, store, tmp_path):
+    from modernbert.evaluation.embed import Embedder
+
+    collection = write_collection(tmp_path / "toy")
+    made = export_model(
+        ExportRequest(model=str(tiny_modernbert), output=tmp_path / "out", on=collection), store
+    )
+    proof = made.record.proof
+    assert made.record.outputs == ("last_hidden_state", "sentence_embedding")
+    assert proof.outputs.agreement > 1 - 1e-6
+    assert proof.metrics[0].metric == "ndcg_at_10"
+    assert all(m.torch == m.export for m in proof.metrics)
+    vectors = [
+        Embedder(locate_model(str(folder), store=store), device="cpu", precision=precision).encode(
+            ["good w2 w3", ""]
+        )
+        for folder, precision in ((tiny_modernbert, "fp32"), (made.folder, "auto"))
+    ]
+    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+    assert np.linalg.norm(vectors[1], axis=1) == pytest.approx(1)
+
+
+def test_a_reranker(place, tiny_tokenizer, store, tmp_path):
+    from transformers import ModernBertForSequenceClassification
+
+    torch.manual_seed(0)
+    model = ModernBertForSequenceClassification(tiny_modernbert_config(num_labels=1))
+    folder = saved(model, tiny_tokenizer, place / "reranker")
+    made = export_model(
+        ExportRequest(model=str(folder), output=tmp_path / "out", on=write_collection(tmp_path / "toy")),
+        store,
+    )
+    assert made.record.kind == "reranker"
+    assert made.record.proof.outputs.agreement == 1
+    assert made.record.proof.outputs.largest < 1e-4
+
+
+def test_a_tagger(place, tiny_tokenizer, store, tmp_path):
+    from transformers import ModernBertForTokenClassification
+
+    from modernbert.evaluation.tagging import Tagger
+
+    torch.manual_seed(0)
+    tags = ["O", "B-PLUS", "I-PLUS", "B-MINUS", "I-MINUS"]
+    config = tiny_modernbert_config(
+        id2label=dict(enumerate(tags)), label2id={t: i for i, t in enumerate(tags)}
+    )
+    folder = saved(ModernBertForTokenClassification(config), tiny_tokenizer, place / "tagger")
+    words = write_conll(tmp_path / "words.conll", toy_sentences(20))
+    made = export_model(ExportRequest(model=str(folder), output=tmp_path / "out", on=words), store)
+    assert made.record.kind == "tagger"
+    assert made.record.proof.outputs.agreement == 1
+    texts = ["good w1 bad awful w2", "w3"]
+    own, export = (
+        Tagger(locate_model(str(f), store=store), device="cpu").predict(texts) for f in (folder, made.folder)
+    )
+    assert [[e["label"] for e in one["prediction"]] for one in own] == [
+        [e["label"] for e in one["prediction"]] for one in export
+    ]
+
+
+def test_the_command_shows_the_proof_and_predicts(exported, run, tmp_path):
+    from modernbert.cli.main import app
+    from typer.testing import CliRunner
+
+    write_csv(tmp_path / "new.csv", toy_rows(5, seed=9))
+    runs = str(run.root)
+    for model, out in (("tiny", "own.csv"), (str(exported.folder), "export.csv")):
+        done = CliRunner().invoke(
+            app,
+            ["predict", "new.csv", "-o", out, "--model", model, "--runs-dir", runs],
+            catch_exceptions=False,
+        )
+        assert done.exit_code == 0
+    rows = [
+        list(csv.DictReader((tmp_path / name).read_text().splitlines())) for name in ("own.csv", "export.csv")
+    ]
+    assert [row["prediction"] for row in rows[0]] == [row["prediction"] for row in rows[1]]
+    json.loads((exported.folder / "export.json").read_text())
