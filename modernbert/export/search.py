@@ -60,8 +60,8 @@ class _SearchSubject(Subject):
         found = []
         for name in MEASURES:
             values = [np.array([row[name] for row in score.by_query.values()]) for score in scores]
-            sums = [by_cluster(sums_of(name, value, value), clusters) for value in values]
-            found.append(proven_metric(name, *sums))
+            first, second = (by_cluster(sums_of(name, value, value), clusters) for value in values)
+            found.append(proven_metric(name, first, second))
         return tuple(found)
 
 

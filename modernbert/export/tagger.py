@@ -78,8 +78,9 @@ class TaggerSubject(Subject):
             allowed=allowed(first_WC), agreement=float(np.mean(same)),
         )  # fmt: skip
         truth = [sentence.entities for sentence in self.sentences.all]
-        sums = {name: [entity_sums(name, truth, each) for each in found] for name in self.task.metrics}
-        return outputs, tuple(proven_metric(name, *pair) for name, pair in sums.items())
+        names = self.task.metrics
+        first, second = ([entity_sums(name, truth, each) for name in names] for each in found)
+        return outputs, tuple(map(proven_metric, names, first, second))
 
 
 def _logits(tagger: Tagger, sentences: Sequence[Sentence]) -> list[np.ndarray]:
