@@ -39,6 +39,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "help": ("mbert help finetune",),
     "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
+    "migrate": (
+        "mbert migrate ./old-bert my-run --on tickets.csv --to-label label-these.csv",
+        "mbert migrate ./old-bert my-run --on tickets.csv --labels label-these.csv --report switch.html",
+    ),
     "predict": (
         "mbert predict --model my-run new.csv -o predicted.csv",
         'mbert predict --model my-run --text "The striker scored twice." --top 3',

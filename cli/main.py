@@ -31,6 +31,7 @@ from . import (
     export,
     finetune,
     interrupted,
+    migrate,
     mistakes,
     options,
     output,
@@ -116,6 +117,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "report": report.report,
         "runs": runs.app,
         "bench": bench.bench,
+        "migrate": migrate.migrate,
     },
     USE: {
         "predict": predict.predict,
