@@ -52,11 +52,11 @@ def export(
         ),
     ] = 0.01,
     on: Annotated[
-        Path | None,
+        str | None,
         options.option(
             "--on",
-            values.place,
-            "Labelled file or collection to prove it on (default: what scored the run).",
+            values.name,
+            "Labelled file, collection or task to prove it on (default: what scored the run).",
             PROOF,
         ),
     ] = None,
@@ -73,10 +73,14 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Export a model to ONNX, and prove on real rows that it gives the same answers."""
+    from modernbert.data.targets import resolve
+
     if not int8:
         options.refuse(context, ("tolerance",), "applies only with --int8")
     if on is None:
         options.refuse(context, ("text_col", "label_col"), "names columns of --on FILE")
+    if on is not None:
+        resolve(on, hub=False)
     check_model(model, runs_dir)
     check_columns(on, (*(text_col or ()), label_col))
     with watch(quiet=json):

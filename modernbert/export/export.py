@@ -80,7 +80,7 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
         signature = subject.write(model, temporary / GRAPHS["fp32"])
         record = _record(source, subject, signature, model)
         del model
-        proof = _prove(subject, record, temporary, store, int8=request.int8)[precision]
+        proof = _prove(subject, record, temporary, store, int8=request.int8)
         _require_proven(proof, precision, request.tolerance)
         if request.int8:
             _remove(temporary, "fp32")
@@ -101,7 +101,7 @@ def _subject(source: ModelSource, request: ExportRequest) -> Subject:
         return TaggerSubject(source, request)
     made = (load_config(source).architectures or [""])[0]
     record = record_of(source)
-    on = request.on is not None and resolve(str(request.on), hub=False).is_retrieval
+    on = request.on is not None and resolve(request.on, hub=False).is_retrieval
     if record is not None and record.task.kind == "retrieval":
         reranks = record.config.by_name().get("head") == "reranker"
         return RerankerSubject(source, request) if reranks else EmbedderSubject(source, request)
@@ -152,14 +152,12 @@ def _version(name: str) -> str:
     return importlib.metadata.version(name)
 
 
-def _prove(
-    subject: Subject, record: ExportRecord, folder: Path, store: RunStore, *, int8: bool
-) -> dict[str, Proof]:
-    """Prove the graph, and with `int8` the one with rounded weights beside it."""
+def _prove(subject: Subject, record: ExportRecord, folder: Path, store: RunStore, *, int8: bool) -> Proof:
+    """Prove the graph, or with `int8` the one with rounded weights; the other one is timed beside it."""
     _kept(record, folder, "fp32", None)
     exports = {"fp32": locate_model(str(folder), store=store)}
     if not int8:
-        return subject.prove(exports)
+        return subject.prove(exports, "fp32")
     with atomic_folder(folder / "int8") as rounded:
         for path in folder.iterdir():
             if path.is_file():
@@ -170,7 +168,7 @@ def _prove(
         quantise(folder / GRAPHS["fp32"], rounded / GRAPHS["int8"])
         _kept(record, rounded, "int8", None)
     exports["int8"] = locate_model(str(folder / "int8"), store=store)
-    found = subject.prove(exports)
+    found = subject.prove(exports, "int8")
     (folder / "int8" / GRAPHS["int8"]).rename(folder / GRAPHS["int8"])
     shutil.rmtree(folder / "int8")
     return found

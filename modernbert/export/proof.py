@@ -81,7 +81,8 @@ def proven_metric(name: str, own: Sums, export: Sums, values: Sequence[float] = 
     """
     values = values or [own.measured, export.measured]
     found = difference([export], [own], trained=(False, False)) if own.n > 1 else None
-    known = found is not None and np.isfinite([found.low, found.high]).all()
+    # Where no example differs, there is no variance to make an interval of.
+    known = found is not None and np.isfinite([found.low, found.high]).all() and found.low < found.high
     return ProvenMetric(
         metric=name,
         torch=values[0],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.rows import Rows
 from modernbert.data.sources import bundle_folder, load_split
+from modernbert.data.targets import resolve
 from modernbert.data.task import Task
 from modernbert.errors import BadOption
 from modernbert.evaluation.evaluate import splits_to_score
@@ -19,7 +22,7 @@ from modernbert.records.record import FinetuneRecord, RunRecord
 from modernbert.training.inputs import Request
 from modernbert.training.resolve import resolve_task
 
-GIVE_ROWS = "Give labelled rows: --on FILE."
+GIVE_ROWS = "Give labelled rows: --on FILE, or a task."
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class ProofRows:
 
 
 def proof_rows(
-    source: ModelSource, on: Path | None, count: int, *, data_dir: Path | None, **columns: object
+    source: ModelSource, on: str | None, count: int, *, data_dir: Path | None, **columns: object
 ) -> ProofRows:
     """Return the rows for a classifier or a model of numbers.
 
     Args:
-        on: a labelled file; without one, the split that scored the run last.
+        on: a labelled file or a task; without one, the split that scored the run last.
         count: the most rows, drawn with a fixed seed.
         columns: `text` and `label` of the file.
 
@@ -53,13 +56,24 @@ def proof_rows(
         MbertError: the data cannot be read.
     """
     if on is not None:
-        task = task_to_score(source, on, **columns)  # type: ignore[arg-type]
-        return _drawn(task, on.name, task.test[0], load_split(task, task.test[0]).rows, count)
+        return _named(source, on, count, data_dir, columns)
     record = record_of(source)
     if not isinstance(record, FinetuneRecord):
         raise BadOption(f"{source.name} is no run: nothing tells on which rows to prove the export",
                         fix=GIVE_ROWS)  # fmt: skip
     return _of_run(source, record, count, data_dir)
+
+
+def _named(
+    source: ModelSource, on: str, count: int, data_dir: Path | None, columns: Mapping[str, Any]
+) -> ProofRows:
+    named = resolve(on, hub=False)
+    if named.is_own:
+        task = task_to_score(source, named.path, **columns)
+        return _drawn(task, named.path.name, task.test[0], load_split(task, task.test[0]).rows, count)
+    task = as_trained(named.labelled_task(), source)
+    split = splits_to_score(task, None)[-1]
+    return _drawn(task, task.name, split, load_split(task, split, data_dir).rows, count)
 
 
 def _of_run(source: ModelSource, record: RunRecord, count: int, data_dir: Path | None) -> ProofRows:

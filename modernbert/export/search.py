@@ -176,7 +176,7 @@ class RerankerSubject(_SearchSubject):
 def _collection(source: ModelSource, request: ExportRequest) -> tuple[Collection, str]:
     """Return the collection to prove an export on, and how BM25 reads it."""
     if request.on is not None:
-        tasks = retrieval_tasks(str(request.on))
+        tasks = retrieval_tasks(request.on)
         if not tasks:
             raise BadOption(f"{request.on} is no collection and no file of pairs",
                             fix=f"{source.name} searches: give --on FOLDER.")  # fmt: skip

@@ -37,7 +37,7 @@ class ExportRequest:
         output: the folder to make; None for one that is named after the model.
         int8: round the weights to 8 bits.
         tolerance: by how much the main metric may fall in int8; of an error, by which share it may rise.
-        on: labelled rows, or a collection, to prove it on; None for those that scored the run.
+        on: a labelled file, a collection or a task to prove it on; None for what scored the run.
         rows: how many of them at most.
         text, label: columns of `on`.
         force: replace the folder if it is there.
@@ -47,7 +47,7 @@ class ExportRequest:
     output: Path | None = None
     int8: bool = False
     tolerance: float = 0.01
-    on: Path | None = None
+    on: str | None = None
     rows: int = ROWS
     text: tuple[str, ...] = ()
     label: str | None = None
@@ -90,25 +90,20 @@ class Subject(ABC):
         context = context_length(model.config)
         return write_graph(model, path, types=types, context=context, settings=self.settings)
 
-    def prove(self, exports: Mapping[str, ModelSource]) -> dict[str, Proof]:
-        """Compare exports (`fp32`, `int8`) with torch on the rows, on long texts and in speed."""
+    def prove(self, exports: Mapping[str, ModelSource], kept: str) -> Proof:
+        """Compare one of the exports (`fp32`, `int8`) with torch on rows and long texts; time all of them."""
         own = self.reading(self.source, "fp32")
         found = {name: self.reading(source, "auto") for name, source in exports.items()}
-        compared = {name: self.compare(own, export) for name, export in found.items()}
-        long = {name: compare_long(own, export, self.texts) for name, export in found.items()}
-        speed = measure_texts(self._engines(own, found), self.texts)
-        return {
-            name: Proof(
-                data=self.data,
-                split=self.split,
-                outputs=compared[name][0],
-                long=long[name],
-                metrics=compared[name][1],
-                speed=speed,
-                notes=self._notes(name, found[name]),
-            )
-            for name in exports
-        }
+        outputs, metrics = self.compare(own, found[kept])
+        return Proof(
+            data=self.data,
+            split=self.split,
+            outputs=outputs,
+            long=compare_long(own, found[kept], self.texts),
+            metrics=metrics,
+            speed=measure_texts(self._engines(own, found), self.texts),
+            notes=self._notes(kept, found[kept]),
+        )
 
     def _engines(self, own: Reading, exports: Mapping[str, Reading]) -> list[TextEngine]:
         found = {"torch fp32 (mbert)": own}

@@ -6,6 +6,7 @@ Shape suffixes: W words of all sentences, C tags.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _logits(tagger: Tagger, sentences: Sequence[Sentence]) -> list[np.ndarray]:
 
 def _task(source: ModelSource, request: ExportRequest) -> tuple[TokenTask, str]:
     if request.on is not None:
-        return task_of_words(source, request.on, request.text, request.label), SPLIT
+        return task_of_words(source, Path(request.on), request.text, request.label), SPLIT
     record = record_of(source)
     if not isinstance(record, FinetuneRecord):
         raise BadOption(f"{source.name} is no run: nothing tells on which sentences to prove the export",

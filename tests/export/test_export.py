@@ -159,7 +159,7 @@ def test_the_data_of_a_run_that_was_changed_is_no_proof(run, place, tmp_path):
 
 
 def test_a_model_that_is_no_run_needs_rows(tiny_classifier_of_pairs, store):
-    with pytest.raises(BadOption, match="--on FILE"):
+    with pytest.raises(BadOption, match="nothing tells on which rows"):
         export_model(ExportRequest(model=str(tiny_classifier_of_pairs)), store)
 
 
@@ -188,7 +188,7 @@ def test_bert_on_pairs_reads_segments(tiny_classifier_of_pairs, store, tmp_path)
     ]
     path = write_csv(tmp_path / "pairs.csv", rows)
     request = ExportRequest(
-        model=str(tiny_classifier_of_pairs), output=tmp_path / "out", on=path, text=("first", "second"),
+        model=str(tiny_classifier_of_pairs), output=tmp_path / "out", on=str(path), text=("first", "second"),
         label="label", rows=20,
     )  # fmt: skip
     made = export_model(request, store)
@@ -203,7 +203,7 @@ def test_a_bi_encoder_gives_the_same_vectors_and_finds_the_same(tiny_modernbert,
 
     collection = write_collection(tmp_path / "toy")
     made = export_model(
-        ExportRequest(model=str(tiny_modernbert), output=tmp_path / "out", on=collection), store
+        ExportRequest(model=str(tiny_modernbert), output=tmp_path / "out", on=str(collection)), store
     )
     proof = made.record.proof
     assert made.record.outputs == ("last_hidden_state", "sentence_embedding")
@@ -227,7 +227,7 @@ def test_a_reranker(place, tiny_tokenizer, store, tmp_path):
     model = ModernBertForSequenceClassification(tiny_modernbert_config(num_labels=1))
     folder = saved(model, tiny_tokenizer, place / "reranker")
     made = export_model(
-        ExportRequest(model=str(folder), output=tmp_path / "out", on=write_collection(tmp_path / "toy")),
+        ExportRequest(model=str(folder), output=tmp_path / "out", on=str(write_collection(tmp_path / "toy"))),
         store,
     )
     assert made.record.kind == "reranker"
@@ -247,7 +247,7 @@ def test_a_tagger(place, tiny_tokenizer, store, tmp_path):
     )
     folder = saved(ModernBertForTokenClassification(config), tiny_tokenizer, place / "tagger")
     words = write_conll(tmp_path / "words.conll", toy_sentences(20))
-    made = export_model(ExportRequest(model=str(folder), output=tmp_path / "out", on=words), store)
+    made = export_model(ExportRequest(model=str(folder), output=tmp_path / "out", on=str(words)), store)
     assert made.record.kind == "tagger"
     assert made.record.proof.outputs.agreement == 1
     texts = ["good w1 bad awful w2", "w3"]
