@@ -111,10 +111,10 @@ def show_export(made: Exported, *, as_json: bool) -> None:
     proof: Any = made.record.proof
     same = proof.outputs
     output.print_line(f"{made.folder}: {made.record.kind}, {made.record.precision}, {made.megabytes:,.1f} MB")
-    answers = "least cosine" if made.record.kind == "embedder" else "same answer"
+    is_share = same.agreement_is == "same answer"
     facts: dict[str, object] = {
         "proven on": f"{proof.data} ({proof.split}), {same.rows:,} rows",
-        answers: f"{same.agreement:.4%}" if answers == "same answer" else f"{same.agreement:.6f}",
+        same.agreement_is: f"{same.agreement:.2%}" if is_share else f"{same.agreement:.6f}",
         "difference": f"at most {same.largest:.2g}, on average {same.mean:.2g}",
     }
     if proof.long:

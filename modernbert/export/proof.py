@@ -20,7 +20,7 @@ from modernbert.evaluation.statistics import difference
 from modernbert.evaluation.sums import Sums, by_cluster, sums_of
 from modernbert.export.rows import ProofRows
 from modernbert.model.loading import context_length, load_config
-from modernbert.records.export import LongText, Outputs, ProvenMetric
+from modernbert.records.export import Agreement, LongText, Outputs, ProvenMetric
 
 Text = tuple[str, ...]
 # Long texts are compared at these lengths in tokens, as far as the context reaches; up to the last of them
@@ -32,20 +32,25 @@ FP32_TOLERANCE = 1e-3
 ERRORS = ("mean_absolute_error", "root_mean_squared_error")
 
 
-def compare_outputs(task_rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndarray) -> Outputs:
-    """Return how far two sets of logits are apart, and how many answers are the same.
-
-    Numbers agree when they differ by less than the tolerance of fp32.
-    """
-    far_NC, task = np.abs(torch_NC - export_NC), task_rows.task
+def compare_outputs(rows: ProofRows, torch_NC: np.ndarray, export_NC: np.ndarray) -> Outputs:
+    """Return how far two sets of logits are apart, and how many answers are the same."""
+    task = rows.task
     if task.kind == "regression":
-        same_N = far_NC[:, 0] <= allowed(torch_NC)
-    else:
-        answers = [decide(logits, task.kind, task.thresholds) for logits in (torch_NC, export_NC)]
-        same_N = (answers[0] == answers[1]).reshape(len(far_NC), -1).all(axis=1)
+        agreement = float(np.corrcoef(torch_NC[:, 0], export_NC[:, 0])[0, 1])
+        return outputs_of(torch_NC, export_NC, len(rows.examples), agreement, "correlation")
+    answers = [decide(logits, task.kind, task.thresholds) for logits in (torch_NC, export_NC)]
+    same_N = (answers[0] == answers[1]).reshape(len(torch_NC), -1).all(axis=1)
+    return outputs_of(torch_NC, export_NC, len(rows.examples), float(same_N.mean()))
+
+
+def outputs_of(
+    own: np.ndarray, export: np.ndarray, rows: int, agreement: float, agreement_is: Agreement = "same answer"
+) -> Outputs:
+    """Return how far outputs are apart, with how the answers agree that come of them."""
+    far = np.abs(own - export)
     return Outputs(
-        rows=len(far_NC), largest=float(far_NC.max()), mean=float(far_NC.mean()),
-        allowed=allowed(torch_NC), agreement=float(same_N.mean()),
+        rows=rows, largest=float(far.max()), mean=float(far.mean()), allowed=allowed(own),
+        agreement=agreement, agreement_is=agreement_is,
     )  # fmt: skip
 
 

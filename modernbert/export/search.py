@@ -24,7 +24,7 @@ from modernbert.evaluation.rerank import Reranker, load_reranker, rerank
 from modernbert.evaluation.retrieve import retrieval_tasks
 from modernbert.evaluation.search import exact_search
 from modernbert.evaluation.sums import by_cluster, sums_of
-from modernbert.export.proof import Reading, allowed, proven_metric
+from modernbert.export.proof import Reading, outputs_of, proven_metric
 from modernbert.export.rows import GIVE_ROWS, drawn
 from modernbert.export.subject import ExportRequest, Subject
 from modernbert.finetuning.prepare import retrieval_task
@@ -36,7 +36,7 @@ from modernbert.records.record import FinetuneRecord
 from modernbert.training.inputs import Request
 
 # Queries that are compared; documents are theirs, and others up to the number of rows.
-QUERIES = 200
+QUERIES, FEWEST = 200, 10
 # Documents of each query that a reranker reads, and how many results of a search are compared.
 CANDIDATES, DEPTH = 20, 100
 
@@ -44,9 +44,12 @@ CANDIDATES, DEPTH = 20, 100
 class _SearchSubject(Subject):
     """What both share: a sample of a collection."""
 
+    # How many texts are read for each query.
+    reads = 1
+
     def __init__(self, source: ModelSource, request: ExportRequest) -> None:
         whole, self.analyser = _collection(source, request)
-        self.collection = sample(whole, request.rows)
+        self.collection = sample(whole, request.rows, max(FEWEST, min(QUERIES, request.rows // self.reads)))
         self.documents = self.collection.documents.with_titles()
         self.queries = list(self.collection.queries.values())
         super().__init__(
@@ -104,12 +107,8 @@ class EmbedderSubject(_SearchSubject):
         """Compare the vectors of documents and queries, and what they find."""
         vectors = [self._vectors(reading.model) for reading in (own, export)]
         first_ND, second_ND = (np.concatenate(pair) for pair in vectors)
-        far_ND = np.abs(first_ND - second_ND)
         cosines_N = (unit(first_ND) * unit(second_ND)).sum(axis=1)
-        outputs = Outputs(
-            rows=len(first_ND), largest=float(far_ND.max()), mean=float(far_ND.mean()),
-            allowed=allowed(first_ND), agreement=float(cosines_N.min()),
-        )  # fmt: skip
+        outputs = outputs_of(first_ND, second_ND, len(first_ND), float(cosines_N.min()), "least cosine")
         hits = [self._search(own.model, *pair) for pair in vectors]
         return outputs, self._metrics(*hits)
 
@@ -127,6 +126,7 @@ class RerankerSubject(_SearchSubject):
     """A cross-encoder."""
 
     kind = "reranker"
+    reads = CANDIDATES
 
     def __init__(self, source: ModelSource, request: ExportRequest) -> None:
         """Find the collection first, and what BM25 finds in it. Raises as `EmbedderSubject`."""
@@ -157,12 +157,9 @@ class RerankerSubject(_SearchSubject):
     def compare(self, own: Reading, export: Reading) -> tuple[Outputs, tuple[ProvenMetric, ...]]:
         """Compare scores and what they order; a query agrees where the best document is the same."""
         scores = [reading.run(list(self.pairs))[:, 0] for reading in (own, export)]
-        far_N = np.abs(scores[0] - scores[1])
         hits = [self._reordered(found) for found in scores]
-        outputs = Outputs(
-            rows=len(far_N), largest=float(far_N.max()), mean=float(far_N.mean()),
-            allowed=allowed(scores[0]), agreement=float((hits[0][1][:, 0] == hits[1][1][:, 0]).mean()),
-        )  # fmt: skip
+        same = float((hits[0][1][:, 0] == hits[1][1][:, 0]).mean())
+        outputs = outputs_of(scores[0], scores[1], len(self.pairs), same)
         return outputs, self._metrics(*hits)
 
     def _reordered(self, scores_N: np.ndarray) -> Hits:
@@ -194,10 +191,10 @@ def _collection(source: ModelSource, request: ExportRequest) -> tuple[Collection
     return load_collection(task, split, Path(folder) if folder else None).collection, task.analyser
 
 
-def sample(collection: Collection, most: int) -> Collection:
-    """Return a collection of at most 200 queries, their documents, and others up to `most` documents."""
+def sample(collection: Collection, most: int, queries: int) -> Collection:
+    """Return a collection of so many queries, their documents, and others up to `most` documents."""
     ids = list(collection.queries)
-    some = collection.only([ids[i] for i in drawn(len(ids), QUERIES)]).to_learn_from()
+    some = collection.only([ids[i] for i in drawn(len(ids), queries)]).to_learn_from()
     judged = {document for grades in some.judgements.values() for document in grades}
     places = {identifier: place for place, identifier in enumerate(collection.documents.ids)}
     wanted = [places[document] for document in judged]

@@ -19,7 +19,7 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.entities import entities_of, entity_sums
 from modernbert.evaluation.tagging import SPLIT, Tagger, task_of_words
 from modernbert.evaluation.tags import decide_tags
-from modernbert.export.proof import Reading, allowed, proven_metric
+from modernbert.export.proof import Reading, outputs_of, proven_metric
 from modernbert.export.rows import GIVE_ROWS, drawn
 from modernbert.export.subject import ExportRequest, Subject
 from modernbert.model.locate import ModelSource, record_of
@@ -72,12 +72,8 @@ class TaggerSubject(Subject):
         logits = [_logits(reading.model, self.sentences.all) for reading in (own, export)]
         found = [entities_of(self.sentences, decide_tags(each, own.model.tags)) for each in logits]
         first_WC, second_WC = map(np.concatenate, logits)
-        far_WC = np.abs(first_WC - second_WC)
         same = [one == other for one, other in zip(*found, strict=True)]
-        outputs = Outputs(
-            rows=len(same), largest=float(far_WC.max()), mean=float(far_WC.mean()),
-            allowed=allowed(first_WC), agreement=float(np.mean(same)),
-        )  # fmt: skip
+        outputs = outputs_of(first_WC, second_WC, len(same), float(np.mean(same)))
         truth = [sentence.entities for sentence in self.sentences.all]
         names = self.task.metrics
         first, second = ([entity_sums(name, truth, each) for name in names] for each in found)

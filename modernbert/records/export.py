@@ -13,6 +13,7 @@ EXPORT_FILE: Final = "export.json"
 EXPORT_FORMAT: Final = 1
 # What the graph gives: labels of texts, one number of a pair, a vector of a text, tags of words.
 ExportKind = Literal["classifier", "reranker", "embedder", "tagger"]
+Agreement = Literal["same answer", "correlation", "least cosine"]
 
 
 class Outputs(Part):
@@ -22,7 +23,9 @@ class Outputs(Part):
         rows: how many were compared.
         largest, mean: absolute difference of the outputs, over all rows and outputs.
         allowed: how far outputs of this size may be apart in fp32.
-        agreement: share of rows with the same answer; of vectors, the least cosine of the two.
+        agreement: of both sides.
+        agreement_is: what that is: the share of rows with the same answer, the correlation of two numbers, or
+            the least cosine of two vectors.
     """
 
     rows: Count
@@ -30,6 +33,7 @@ class Outputs(Part):
     mean: Amount
     allowed: Amount
     agreement: FiniteFloat
+    agreement_is: Agreement
 
 
 class LongText(Part):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,3 +280,19 @@ def test_the_command_shows_the_proof_and_predicts(exported, run, tmp_path):
     ]
     assert [row["prediction"] for row in rows[0]] == [row["prediction"] for row in rows[1]]
     json.loads((exported.folder / "export.json").read_text())
+
+
+def test_the_page_runs_an_export_without_mbert(exported, run, tmp_path, monkeypatch, capsys):
+    """The code of examples/export.md gives the labels that mbert gives."""
+    page = (Path(__file__).parents[2] / "examples/export.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    texts = ["good great w1 lovely", "bad w2 awful dull w3 w4"]
+    code = code.replace('["What a lovely film", "Dull, and far too long"]', repr(texts))
+    (tmp_path / "my-run-onnx").symlink_to(exported.folder)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "export.md", "exec"), {})
+    source = locate_model("tiny", store=run)
+    scorer = Scorer(source, task_of_texts(source), device="cpu", precision="fp32")
+    expected = [row["prediction"] for row in predict_texts(scorer, [(text,) for text in texts])]
+    assert ast.literal_eval(capsys.readouterr().out) == expected
+    assert len(set(expected)) == 2, "else this tests little"
