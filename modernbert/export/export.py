@@ -81,7 +81,7 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
         record = _record(source, subject, signature, model)
         del model
         proof = _prove(subject, record, temporary, store, int8=request.int8)
-        _require_proven(proof, precision, request.tolerance)
+        require_proven(proof, precision, request.tolerance)
         if request.int8:
             _remove(temporary, "fp32")
         record = _kept(record, temporary, precision, proof)
@@ -188,7 +188,7 @@ def _remove(folder: Path, precision: str) -> None:
         path.unlink()
 
 
-def _require_proven(proof: Proof, precision: str, tolerance: float) -> None:
+def require_proven(proof: Proof, precision: str, tolerance: float) -> None:
     """Raise BadModel, with the numbers, for an export that is not the same model, or not good enough."""
     outputs = proof.outputs
     if precision == "fp32":

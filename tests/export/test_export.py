@@ -262,7 +262,38 @@ def test_a_tagger(place, tiny_tokenizer, store, tmp_path):
     ]
 
 
-def test_the_command_shows_the_proof_and_predicts(exported, run, tmp_path):
+def test_the_screen_shows_the_proof(exported, capsys):
+    from modernbert.cli.export import show_export
+
+    show_export(exported, as_json=False)
+    shown = capsys.readouterr().out
+    proof = exported.record.proof
+    assert f"same answer  {proof.outputs.agreement:.2%}" in shown
+    for metric in proof.metrics:
+        assert f"{metric.torch:.4f}  {metric.export:.4f}" in " ".join(shown.split(" ")).replace("   ", "  ")
+    assert "onnxruntime fp32" in shown
+    show_export(exported, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["proof"]["outputs"]["rows"] == proof.outputs.rows
+    assert "run" not in told
+
+
+def test_adapters_are_part_of_the_graph(run, place, tiny_modernbert, tmp_path):
+    from modernbert.finetuning.finetune import finetune
+
+    request = replace(
+        request_of(place / "reviews.csv", tiny_modernbert, epochs=2.0, lora=True, lora_rank=4), name="lora"
+    )
+    finetune(request, run)
+    made = export_model(ExportRequest(model="lora", output=tmp_path / "out"), run)
+    assert made.record.proof.outputs.agreement == 1
+    assert made.record.proof.outputs.largest < 1e-4
+    assert not list(made.folder.glob("adapter*"))
+    source = locate_model(str(made.folder), store=run)
+    assert source.labels == run.read("lora").task.labels
+
+
+def test_the_command_predicts(exported, run, tmp_path):
     from modernbert.cli.main import app
     from typer.testing import CliRunner
 
