@@ -66,6 +66,12 @@ def export(
             "--rows", values.whole(Range(2, 1_000_000)), "Number of rows to compare at most.", PROOF
         ),
     ] = 2000,
+    all_lengths: Annotated[
+        bool,
+        options.flag(
+            "--all-lengths", "Compare texts up to the context, even where each takes minutes.", PROOF
+        ),
+    ] = False,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
     data_dir: options.DataDir = None,
@@ -99,6 +105,7 @@ def export(
             label=label_col,
             data_dir=data_dir,
             force=force,
+            all_lengths=all_lengths,
         )
         made = export_model(request, RunStore.at(runs_dir))
     show_export(made, as_json=json)

@@ -74,6 +74,7 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
             "the folder is there already", where=str(folder), fix="Name another with -o, or --force."
         )
     subject = _subject(source, request)
+    subject.all_lengths = request.all_lengths
     with _made(folder, request) as temporary:
         model = subject.load()
         _copy_files(source, model, temporary)

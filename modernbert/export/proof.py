@@ -5,6 +5,7 @@ Shape suffixes: N rows, C outputs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ Text = tuple[str, ...]
 # Long texts are compared at these lengths in tokens, as far as the context reaches; up to the last of them
 # also in one batch with a short text, so that it is padded.
 LENGTHS, PADDED_UPTO = (256, 512, 1024, 2048, 4096, 8192), 2048
+# Compared in any case, and from there on as long as the next length takes no more than so many seconds.
+SURE, SECONDS = 1024, 120.0
 # Outputs in fp32 may differ by the order of summation; relative to their size where that is above 1.
 FP32_TOLERANCE = 1e-3
 # Metrics of which less is better.
@@ -133,16 +136,26 @@ class Reading:
 
 
 @phase("comparing long texts")
-def compare_long(own: Reading, export: Reading, texts: Sequence[Text]) -> tuple[LongText, ...]:
+def compare_long(
+    own: Reading, export: Reading, texts: Sequence[Text], *, seconds: float = SECONDS
+) -> tuple[LongText, ...]:
     """Compare two readings on texts that are joined until they are as long as the context.
 
     Args:
         own, export: of torch and of the export; they are left as they were.
         texts: the task's own; a pair's first part is made longer.
+        seconds: longer texts are left out where the next would take more than this (attention's work grows
+            with the square of the length).
     """
     before = [reading.get_length() for reading in (own, export)]
     try:
-        return tuple(_long((own, export), texts, n) for n in LENGTHS if n <= own.context)
+        found, started = [], time.perf_counter()
+        for length in (n for n in LENGTHS if n <= own.context):
+            found.append(_long((own, export), texts, length))
+            took, started = time.perf_counter() - started, time.perf_counter()
+            if length >= SURE and 4 * took > seconds:
+                break
+        return tuple(found)
     finally:
         for reading, length in zip((own, export), before, strict=True):
             reading.set_length(length)

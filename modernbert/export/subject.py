@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,12 +15,12 @@ import numpy as np
 from modernbert.benchmark.texts import Text, TextEngine, measure_texts
 from modernbert.data.tokens import tokenize
 from modernbert.export.graph import Signature, write_graph
-from modernbert.export.proof import Reading, compare_long
+from modernbert.export.proof import LENGTHS, SECONDS, Reading, compare_long
 from modernbert.model.device import bf16_support
 from modernbert.model.embedding import EmbeddingSettings
 from modernbert.model.loading import context_length, load_tokenizer
 from modernbert.model.locate import ModelSource
-from modernbert.records.export import ExportKind, Outputs, Proof, ProvenMetric
+from modernbert.records.export import ExportKind, LongText, Outputs, Proof, ProvenMetric
 from modernbert.wording import counted
 
 # Rows that are compared, unless the user says otherwise.
@@ -41,6 +42,7 @@ class ExportRequest:
         rows: how many of them at most.
         text, label: columns of `on`.
         force: replace the folder if it is there.
+        all_lengths: compare texts up to the context, however long that takes.
     """
 
     model: str
@@ -53,6 +55,7 @@ class ExportRequest:
     label: str | None = None
     data_dir: Path | None = None
     force: bool = False
+    all_lengths: bool = False
 
 
 class Subject(ABC):
@@ -61,6 +64,9 @@ class Subject(ABC):
     kind: ClassVar[ExportKind]
     # How vectors are made, for a model without a head.
     settings: EmbeddingSettings | None = None
+
+    # Are texts compared up to the context, however long that takes?
+    all_lengths = False
 
     def __init__(self, source: ModelSource, data: str, split: str, *, compared: int, of: int) -> None:
         """Say what is exported, and what it is proven on: `compared` rows `of` so many."""
@@ -95,14 +101,15 @@ class Subject(ABC):
         own = self.reading(self.source, "fp32")
         found = {name: self.reading(source, "auto") for name, source in exports.items()}
         outputs, metrics = self.compare(own, found[kept])
+        long = compare_long(own, found[kept], self.texts, seconds=inf if self.all_lengths else SECONDS)
         return Proof(
             data=self.data,
             split=self.split,
             outputs=outputs,
-            long=compare_long(own, found[kept], self.texts),
+            long=long,
             metrics=metrics,
             speed=measure_texts(self._engines(own, found), self.texts),
-            notes=self._notes(kept, found[kept]),
+            notes=(*self._notes(kept, found[kept]), *_length_notes(long, own.context)),
         )
 
     def _engines(self, own: Reading, exports: Mapping[str, Reading]) -> list[TextEngine]:
@@ -122,6 +129,17 @@ class Subject(ABC):
             far = float(np.abs(alone - export.run(texts)).max())
             notes.append(f"int8: an output differs by up to {far:.2g} with the texts that it is read with")
         return tuple(notes)
+
+
+def _length_notes(long: Sequence[LongText], context: int) -> tuple[str, ...]:
+    """Say so where texts as long as the context, or as 8,192 tokens, were not compared."""
+    wanted = [length for length in LENGTHS if length <= context]
+    if len(long) == len(wanted):
+        return ()
+    return (
+        f"texts of more than {long[-1].tokens:,} tokens were not compared: each would take minutes here "
+        "(--all-lengths does it)",
+    )
 
 
 def _lengths(reading: Reading, texts: list[Text]) -> np.ndarray:

@@ -55,6 +55,24 @@ def test_outputs_in_fp32_that_are_too_far_apart_are_refused(where):
         require_proven(proof("accuracy", 0.9, 0.9, **{where: 2e-3}), "fp32", 0.01)
 
 
+def test_lengths_end_where_the_next_would_take_too_long(monkeypatch):
+    """The clock says that each length takes twice as long as the one before."""
+    import numpy as np
+
+    from modernbert.export import proof as proofs
+
+    clock = iter(())
+    monkeypatch.setattr(proofs.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(
+        proofs, "_long", lambda readings, texts, n: LongText(tokens=n, largest=0.0, padded=False)
+    )
+    reading = proofs.Reading(None, None, 8192, lambda: 0, lambda length: None, None)
+    for seconds, lengths in ((0.0, 3), (20.0, 4), (1e9, 6)):
+        clock = iter(np.repeat(np.cumsum([0, *(2.0**i for i in range(10))]), 2).tolist()[1:])
+        found = proofs.compare_long(reading, reading, [("a",)], seconds=seconds)
+        assert [one.tokens for one in found] == list(proofs.LENGTHS[:lengths])
+
+
 def test_long_texts_are_made_of_the_tasks_own():
     texts = [("a b", "x"), ("c", "y")]
     made = long_text(texts, lambda text: len(text[0].split()), 7)
