@@ -39,10 +39,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "help": ("mbert help finetune",),
     "report": ("mbert report my-run", "mbert report comparison.json -o comparison.html"),
     "bench": ("mbert bench --model modernbert-nano", "mbert bench reviews.csv --model minilm"),
+    "migrate": (
+        "mbert migrate ./old-bert my-run --on tickets.csv --to-label label-these.csv",
+        "mbert migrate ./old-bert my-run --on tickets.csv --labels label-these.csv --report switch.html",
+    ),
     "predict": (
         "mbert predict --model my-run new.csv -o predicted.csv",
         'mbert predict --model my-run --text "The striker scored twice." --top 3',
         "mbert predict --model my-run -   # a text a line from standard input",
+    ),
+    "export": (
+        "mbert export my-run --to onnx",
+        "mbert export my-run --int8 --tolerance 0.005 --on new.csv -o my-run-int8",
     ),
     "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
     "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),

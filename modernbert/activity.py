@@ -83,6 +83,16 @@ def watched_by(told: Watcher) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Tell nobody of what this thread does in the block: it is timed, or repeated many times."""
+    before = _watcher.set(None)
+    try:
+        yield
+    finally:
+        _watcher.reset(before)
+
+
+@contextlib.contextmanager
 def phase(name: str, total: int | None = None, unit: str = "", *, by_text: bool = False) -> Iterator[Phase]:
     """Tell that the block, or the decorated function, takes time."""
     now, told = Phase(name, total, unit, by_text), watcher()

@@ -21,6 +21,8 @@ NEEDED = {
     "PATH": "folder",
     "QUERY": "x",
     "RUN": "toy",
+    "MODEL": "toy",
+    "OLD": "toy",
     "NAME": "toy",
     "NAMES...": "modernbert-nano",
     "COMMAND": "models",

@@ -22,10 +22,9 @@ from modernbert.evaluation.search import exact_search
 from modernbert.evaluation.vectors import VectorCache
 from modernbert.files import checksums
 from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS, choose_machine
+from modernbert.model.device import MAX_TOKENS
 from modernbert.model.embedding import PackedEmbedder, Pooling, TextKind, embedding_settings
-from modernbert.model.encoder import attention_of
-from modernbert.model.inference import prepare_inference
+from modernbert.model.exported import machine_for, ready_network
 from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import context_length, load_config, load_encoder, load_tokenizer
 from modernbert.model.locate import ModelSource
@@ -109,12 +108,10 @@ class Embedder:
         self.settings = replace(own, max_length=max_length or own.max_length, pooling=pooling or own.pooling)
         self.source = source
         self.tokenizer = load_tokenizer(source)
-        self.machine = choose_machine(device, precision)
+        self.machine = machine_for(source, device, precision)
         self.accelerator = make_accelerator(self.machine)
-        network = self._load()
-        self.attention = attention_of(network.model, self.machine)
-        prepare_inference(network.model, self.machine)
-        self.model = network.to(self.accelerator.device).eval()
+        network, self.attention = ready_network(source, self.machine, self._load)
+        self.model = network.to(self.accelerator.device)
 
     def _load(self) -> Any:
         require_vectors(self.source)
@@ -178,7 +175,7 @@ class Embedder:
     @property
     def size(self) -> int:
         """How many numbers a vector has."""
-        return int(self.model.model.config.hidden_size)
+        return int(load_config(self.source).hidden_size)
 
     @cached_property
     def key(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.evaluation.trained_task import as_trained
 from modernbert.files import atomic_file, write_jsonl
 from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
-from modernbert.model.encoder import PackedClassifier, attention_of
-from modernbert.model.inference import prepare_inference
+from modernbert.model.device import MAX_TOKENS, Machine, describe_hardware
+from modernbert.model.encoder import PackedClassifier
+from modernbert.model.exported import machine_for, ready_network
 from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
-from modernbert.model.locate import ModelSource
+from modernbert.model.locate import ModelSource, record_of
 from modernbert.reading import read_lines
 from modernbert.records.data import Data, StoredReport
 from modernbert.records.record import EvaluateRecord, RunRecord, TrainingRecord, now
@@ -75,13 +76,10 @@ class Scorer:
             raise BadOption(f"max_length {max_length} exceeds the model's context of {self.context} tokens")
         self.max_length = max_length
         self.truncated = 0
-        self.machine: Machine = choose_machine(device, precision)
+        self.machine: Machine = machine_for(source, device, precision)
         self.accelerator = make_accelerator(self.machine)
-        model = load_trained(source, task)
-        attention_of(model, self.machine)  # which it explains to whoever watches
-        prepare_inference(model, self.machine)
-        self.model = PackedClassifier(model)
-        self.model.to(self.accelerator.device).eval()
+        load = partial(_load, source, task)
+        self.model = ready_network(source, self.machine, load)[0].to(self.accelerator.device)
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:
         """Return logits of shape (N, C), in the order of the task's labels.
@@ -96,6 +94,10 @@ class Scorer:
         budget = MAX_TOKENS[self.machine.device]
         logits_NC = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
         return logits_NC[:, self.order]
+
+
+def _load(source: ModelSource, task: Task) -> PackedClassifier:
+    return PackedClassifier(load_trained(source, task))
 
 
 def splits_to_score(task: Task, asked: str | None) -> tuple[str, ...]:
@@ -197,14 +199,15 @@ def _scored_by(run: Path, record: RunRecord, rows: Rows) -> Rows:
 
 def _cluster_notes(source: ModelSource, task: Task) -> Iterator[str]:
     """Say so where a run's rows belonged together and those of this file do not say whether they do."""
-    column = read_run(source.run).data.cluster if source.run else ""
+    record = record_of(source)
+    column = record.data.cluster if record else ""
     if column and not task.cluster and isinstance(task.source, FileData):
         yield f"no column '{column}' here, by which the run was clustered: each row stands for itself"
 
 
 def trained_length(source: ModelSource) -> int:
     """Return the maximum length that a run was trained with; 0 for other models."""
-    record = read_run(source.run) if source.run else None
+    record = record_of(source)
     return record.config.data.max_length if isinstance(record, TrainingRecord) else 0
 
 

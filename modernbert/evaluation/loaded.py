@@ -13,11 +13,10 @@ from modernbert.evaluation.evaluate import Scorer, trained_length
 from modernbert.evaluation.scoring import readable_prediction
 from modernbert.evaluation.tagging import Tagger
 from modernbert.evaluation.trained_task import task_of_head, task_of_run
-from modernbert.model.locate import ModelSource
+from modernbert.model.locate import ModelSource, record_of
 from modernbert.model.pretrained import load_config
 from modernbert.model.tagger import is_tagger
 from modernbert.records.record import TrainingRecord
-from modernbert.runs import read_run
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,14 @@ def load_model(
         return Tagger(source, max_length=max_length, device=device, precision=precision)
     if not _has_labels(source):
         return Embedder(source, max_length=max_length, device=device, precision=precision)
-    task = task_of_run(read_run(source.run)) if source.run else task_of_head(source, text=("text",))
+    record = record_of(source)
+    task = task_of_run(record) if record else task_of_head(source, text=("text",))
     length = max_length or trained_length(source)
     return Classifier(Scorer(source, task, max_length=length, device=device, precision=precision))
 
 
 def _has_labels(source: ModelSource) -> bool:
-    if source.run and isinstance(record := read_run(source.run), TrainingRecord):
+    if isinstance(record := record_of(source), TrainingRecord):
         return record.task.kind in ("single_label", "multi_label", "regression")
     made = load_config(source.folder).architectures or [""]
     return str(made[0]).endswith("ForSequenceClassification")

@@ -23,8 +23,7 @@ from modernbert.evaluation.predict_file import require_top, text_columns
 from modernbert.evaluation.scoring import readable_prediction, require_numbers
 from modernbert.evaluation.trained_task import require_as_trained, task_of_head, task_of_run
 from modernbert.evaluation.written_rows import plain
-from modernbert.model.locate import ModelSource
-from modernbert.runs import read_run
+from modernbert.model.locate import ModelSource, record_of
 
 STDIN = "stdin"
 # Few, so that whoever waits at the other end of a pipe sees something.
@@ -43,8 +42,8 @@ def task_of_texts(source: ModelSource, columns: tuple[str, ...] = (), *, number:
         BadOption: the run predicts no labels, or reads another number of texts.
         BadModel: it is no classifier.
     """
-    if source.run:
-        task = task_of_run(read_run(source.run))
+    if record := record_of(source):
+        task = task_of_run(record)
         require_as_trained(task, columns)
         return replace(task, text=columns) if columns else task
     return task_of_head(source, text=columns or ("text", "text_pair")[:number])

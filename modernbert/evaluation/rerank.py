@@ -20,9 +20,9 @@ from modernbert.evaluation.embed import Estimate
 from modernbert.evaluation.hits import NOTHING, as_hits
 from modernbert.evaluation.predict import predict_logits
 from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS, choose_machine
+from modernbert.model.device import MAX_TOKENS
 from modernbert.model.encoder import PackedClassifier
-from modernbert.model.inference import prepare_inference
+from modernbert.model.exported import machine_for, ready_network
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
 
@@ -58,11 +58,10 @@ class Reranker:
         self.source = source
         self.max_length = max_length or min(context, MAX_LENGTH)
         self.tokenizer = load_tokenizer(source)
-        self.machine = choose_machine(device, precision)
+        self.machine = machine_for(source, device, precision)
         self.accelerator = make_accelerator(self.machine)
-        model = _load(source)
-        prepare_inference(model, self.machine)
-        self.model = PackedClassifier(model).to(self.accelerator.device).eval()
+        network, _ = ready_network(source, self.machine, lambda: PackedClassifier(load_reranker(source)))
+        self.model = network.to(self.accelerator.device)
 
     def estimate(self, queries: Sequence[str], documents: Sequence[str], numbers_QK: np.ndarray) -> Estimate:
         """Read one query's candidates to tell how long all will take."""
@@ -83,7 +82,8 @@ class Reranker:
         return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)[:, 0]
 
 
-def _load(source: ModelSource) -> Any:
+def load_reranker(source: ModelSource) -> Any:
+    """Load a cross-encoder, in evaluation mode. Raises BadModel when it has no trained head of one number."""
     try:
         return load_trained(source, RERANKING)
     except BadModel as error:

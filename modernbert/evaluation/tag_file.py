@@ -24,7 +24,7 @@ from modernbert.evaluation.rows import Unchanged, chunks_of_rows, find_columns, 
 from modernbert.evaluation.tagging import PREDICTION, Tagger
 from modernbert.evaluation.written_rows import JsonLines
 from modernbert.files import atomic_file
-from modernbert.runs import read_run
+from modernbert.model.locate import record_of
 from modernbert.version import versions
 
 
@@ -125,8 +125,8 @@ def _look(tagger: Tagger, chunk: list[Record], path: Path, column: str) -> None:
 
 
 def _column(tagger: Tagger, rows: Rows, text: str | None) -> str:
-    run = tagger.source.run
-    found = text or text_column(rows.columns, read_run(run).data.text[0] if run else "")
+    record = record_of(tagger.source)
+    found = text or text_column(rows.columns, record.data.text[0] if record else "")
     if found is None:
         raise BadData(
             f"no column of words or text; the columns are {', '.join(rows.columns)}",

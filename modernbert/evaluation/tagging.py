@@ -25,18 +25,17 @@ from modernbert.evaluation.shown import interval_text
 from modernbert.evaluation.tags import decide_tags, tag_logits, unseen_notes
 from modernbert.files import write_jsonl
 from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS, Machine, choose_machine, describe_hardware
-from modernbert.model.encoder import attention_of
-from modernbert.model.inference import prepare_inference
+from modernbert.model.device import MAX_TOKENS, Machine, describe_hardware
+from modernbert.model.exported import machine_for, ready_network
 from modernbert.model.loading import context_length, load_config, load_tokenizer
-from modernbert.model.locate import ModelSource
+from modernbert.model.locate import ModelSource, record_of
 from modernbert.model.tagger import PackedTagger, load_trained_tagger, tags_in
 from modernbert.records.data import Data, Split, StoredReport, StoredTask
 from modernbert.records.record import EvaluateRecord, now
 from modernbert.records.scores import SplitScores
 from modernbert.records.settings import ScoringSettings
 from modernbert.records.training import StoredMachine
-from modernbert.runs import RunStore, read_run, write_run
+from modernbert.runs import RunStore, write_run
 from modernbert.version import versions
 
 SPLIT = "test"
@@ -59,14 +58,11 @@ class Tagger:
             raise BadOption(f"max_length {max_length} exceeds the model's context of {context} tokens")
         # A sentence that is longer than those of the training is read whole: what is cut off has no tags.
         self.max_length = max_length or context
-        self.machine: Machine = choose_machine(device, precision)
+        self.machine: Machine = machine_for(source, device, precision)
         self.accelerator = make_accelerator(self.machine)
         self.truncated = 0
-        model = load_trained_tagger(source)
-        attention_of(model, self.machine)  # which it explains to whoever watches
-        prepare_inference(model, self.machine)
-        self.network = PackedTagger(model)
-        self.network.to(self.accelerator.device).eval()
+        network, _ = ready_network(source, self.machine, lambda: PackedTagger(load_trained_tagger(source)))
+        self.network = network.to(self.accelerator.device)
 
     def tokenize(self, sentences: Sequence[Sentence]) -> WordTokens:
         """Return the sentences' tokens; `truncated` counts those that were cut."""
@@ -131,7 +127,7 @@ def evaluate_tagger(
         BadModel: the model does not tag words.
         MbertError: the file cannot be read.
     """
-    task = _task_of(source, path, text, label)
+    task = task_of_words(source, path, text, label)
     tagger = Tagger(source, max_length=max_length, device=device, precision=precision)
     part = read_sentences(task.splits[SPLIT], task.text, task.label)
     words = tagger.tokenize(part.all)
@@ -149,10 +145,11 @@ def evaluate_tagger(
     return EvaluationResult(folder.name, task.name, source.name, (scores,), (*unknown, *part.notes))
 
 
-def _task_of(source: ModelSource, path: Path, text: tuple[str, ...], label: str | None) -> TokenTask:
+def task_of_words(source: ModelSource, path: Path, text: tuple[str, ...], label: str | None) -> TokenTask:
     """Return the task of a file; its columns are the training's where the file has them."""
     rows, tags = read_rows(path), tags_in(source)
-    kept = read_run(source.run).data if source.run else None
+    record = record_of(source)
+    kept = record.data if record else None
     if kept and not (text or label) and {*kept.text, kept.label} <= rows.columns.keys():
         columns = kept.text[0], kept.label
     else:

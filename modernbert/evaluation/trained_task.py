@@ -20,9 +20,8 @@ from modernbert.data.task import FileData, Task, own_name
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.rows import CHUNK_ROWS, chunks_of_rows
 from modernbert.model.labels import Head, head_of, spelt_as_in
-from modernbert.model.locate import ModelSource
+from modernbert.model.locate import ModelSource, record_of
 from modernbert.records.record import RunRecord
-from modernbert.runs import read_run
 
 
 def task_of_run(record: RunRecord) -> Task:
@@ -69,7 +68,7 @@ def task_of_run(record: RunRecord) -> Task:
 
 def as_trained(task: Task, source: ModelSource) -> Task:
     """Return a named task with the decision rule and the metrics of a run of its labels."""
-    record = read_run(source.run) if source.run else None
+    record = record_of(source)
     if record is None or record.task.kind != task.kind or set(record.task.labels) != {*task.labels}:
         return task
     trained = task_of_run(record)
@@ -96,8 +95,8 @@ def task_to_predict(source: ModelSource, path: Path, text: tuple[str, ...] = ())
         BadModel: it is no classifier.
         BadData: the file cannot be read, or no column has a usual name.
     """
-    if source.run:
-        task = task_of_run(read_run(source.run))
+    if record := record_of(source):
+        task = task_of_run(record)
         require_as_trained(task, text)
         return task
     head = head_of(source)
@@ -118,8 +117,8 @@ def task_to_score(
     Raises:
         MbertError: as `task_to_predict`, or no column can be the label.
     """
-    if source.run:
-        return task_of_file(read_run(source.run), path, text=text, label=label, cluster=cluster)
+    if record := record_of(source):
+        return task_of_file(record, path, text=text, label=label, cluster=cluster)
     head, rows = head_of(source), read_rows(path)
     if cluster:
         require_clusters(rows, cluster)

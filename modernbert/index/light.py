@@ -24,7 +24,7 @@ AGREEMENT = {"fp32": 1e-5, "bf16": 2e-2}
 
 def light_reading(embedder: Embedder) -> Light | None:
     """Return how to read a query without torch; None where that gives other tokens or another vector."""
-    light = _light(embedder)
+    light = None if embedder.source.is_export else _light(embedder)
     if light is None:
         return None
     try:
@@ -43,7 +43,8 @@ def light_reading(embedder: Embedder) -> Light | None:
 
 def _light(embedder: Embedder) -> Light | None:
     """Return what a ModernBERT's configuration says, if there is nothing in it that numpy's pass lacks."""
-    config: Any = embedder.model.model.config
+    network: Any = embedder.model
+    config = network.model.config
     if config.model_type != "modernbert" or config.hidden_activation != "gelu":
         return None
     if config.attention_bias or config.mlp_bias or config.norm_bias or embedder.source.base:

@@ -11,7 +11,8 @@ import torch
 from modernbert.activity import explain
 from modernbert.errors import BadOption
 
-Precision = Literal["fp32", "bf16"]
+# int8 is an export's; torch computes in the other two.
+Precision = Literal["fp32", "bf16", "int8"]
 
 # Tokens in memory at once, by device. On a CPU more brings no speed; a GPU wants to be filled.
 MAX_TOKENS = {"cpu": 2048, "mps": 8192, "cuda": 65536}

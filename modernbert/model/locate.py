@@ -17,8 +17,10 @@ from modernbert.files import model_checksums, sha256
 from modernbert.hub import cache_folder, hub_model
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, Checkpoint, hub_id_of
 from modernbert.places import beside
-from modernbert.reading import read_object
-from modernbert.records.record import FinetuneRecord, TrainingRecord
+from modernbert.reading import checked_json, read_object
+from modernbert.records.export import EXPORT_FILE, ExportRecord
+from modernbert.records.read import read_record
+from modernbert.records.record import FinetuneRecord, RunRecord, TrainingRecord
 from modernbert.records.training import LocatedModel, TrainingFacts
 from modernbert.runs import RunStore, read_run, unfinished
 from modernbert.version import __version__
@@ -42,6 +44,7 @@ class ModelSource:
         task: the task that it was trained on, for a run.
         training: how it was trained, for a run that was trained on a task (see `TrainingFacts`).
         is_pinned: does the revision say which weights these are? That of a folder does not.
+        is_export: is it run by ONNX Runtime (see `exported`)?
     """
 
     name: str
@@ -54,6 +57,7 @@ class ModelSource:
     task: str | None = None
     training: TrainingFacts | None = field(default=None, hash=False)
     is_pinned: bool = True
+    is_export: bool = False
 
     @property
     def weights(self) -> str:
@@ -91,7 +95,7 @@ class ModelSource:
 
 def _weights_checksum(folder: Path) -> str:
     """Return one checksum of a model's weights and configuration, whatever else lies beside them."""
-    kept = ("*.safetensors", "pytorch_model*.bin", "config.json")
+    kept = ("*.safetensors", "pytorch_model*.bin", "config.json", "onnx/*")
     files = sorted({file for pattern in kept for file in folder.glob(pattern)})
     lines = "".join(f"{file.name} {sha256(file)}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -170,8 +174,33 @@ def _from_run(folder: Path, store: RunStore, data_dir: Path | None) -> ModelSour
     )
 
 
+def record_of(source: ModelSource) -> RunRecord | None:
+    """Return the record of the run that a model is of, or was exported from; None for any other model.
+
+    Raises:
+        BadRun, BadModel: it cannot be read.
+    """
+    if source.run:
+        return read_run(source.run)
+    if not source.is_export or (kept := read_export(source.folder).run) is None:
+        return None
+    return read_record(kept, str(source.folder / EXPORT_FILE))
+
+
+def read_export(folder: Path) -> ExportRecord:
+    """Return what an export says of itself. Raises BadModel when that is missing or damaged."""
+    path = folder / EXPORT_FILE
+    return checked_json(ExportRecord, read_object(path, BadModel), where=str(path), error=BadModel)
+
+
 def _from_folder(folder: Path) -> ModelSource:
     found_in = f"folder {folder}"
+    if (folder / EXPORT_FILE).is_file():
+        labels, family = read_export(folder).labels, family_of(folder)
+        return ModelSource(
+            str(folder), folder, f"export {folder}", "local folder", family, labels=labels, is_pinned=False,
+            is_export=True,
+        )  # fmt: skip
     return ModelSource(str(folder), folder, found_in, "local folder", family_of(folder), is_pinned=False)
 
 

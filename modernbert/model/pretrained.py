@@ -19,6 +19,7 @@ import torch
 from modernbert.activity import phase
 from modernbert.errors import BadModel, MbertError
 from modernbert.reading import read_json, read_object
+from modernbert.records.export import EXPORT_FILE
 
 DAMAGED = "It is damaged or of a kind that transformers does not know; fetch or train it again."
 NO_CODE = "mbert never runs a model's own code. Choose a model whose architecture is part of transformers."
@@ -145,6 +146,9 @@ def load_weights(
     if (folder / "adapter_config.json").exists():  # transformers would load the model that this file names
         raise BadModel("the folder holds an adapter, no whole model", where=str(folder),
                        fix="Name the run that made it.")  # fmt: skip
+    if (folder / EXPORT_FILE).exists():
+        raise BadModel("an export is run and evaluated, never trained", where=str(folder),
+                       fix="Name the run or model that it was made from.")  # fmt: skip
     config = config or load_config(folder)
     model, info = _from_pretrained(
         loader, folder, config=config, dtype=torch.float32, output_loading_info=True, **settings

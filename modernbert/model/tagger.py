@@ -17,11 +17,10 @@ from modernbert.model import pretrained
 from modernbert.model.backends import ChosenBackend
 from modernbert.model.encoder import base_of, is_modernbert, modernbert_hidden, padded_inputs
 from modernbert.model.loading import HEAD_NAMES, LoadedClassifier
-from modernbert.model.locate import ModelSource
+from modernbert.model.locate import ModelSource, record_of
 from modernbert.model.lora import merge_lora
 from modernbert.model.packing import PackedBatch
 from modernbert.model.pretrained import load_weights
-from modernbert.runs import read_run
 
 ARCHITECTURE = "ForTokenClassification"
 
@@ -53,8 +52,8 @@ class PackedTagger(nn.Module):
 
 def is_tagger(source: ModelSource) -> bool:
     """Does a model tag words: is it a run that was trained to, or of such an architecture?"""
-    if source.run:
-        return read_run(source.run).task.kind == "tokens"
+    if record := record_of(source):
+        return record.task.kind == "tokens"
     made = pretrained.load_config(source.folder).architectures or [""]
     return str(made[0]).endswith(ARCHITECTURE)
 

@@ -1,0 +1,219 @@
+"""`mbert migrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modernbert.evaluation.shown import interval_text
+from modernbert.ranges import Range
+from modernbert.wording import counted, one_line
+
+from . import options, output, values
+from .early import check_columns, check_model
+from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.migration.migrate import Migration, Model
+    from modernbert.records.export import Speed
+
+VERDICT = "Verdict"
+# Of a text in a table.
+LONGEST_TEXT = 60
+# Flips on the screen; JSON and the report have more.
+SHOWN = 8
+
+
+@with_verbose
+def migrate(
+    context: typer.Context,
+    old: Annotated[
+        str, options.argument("OLD", values.name, "The classifier in use: a run, a folder or a Hub id.")
+    ],
+    new: Annotated[str, options.argument("NEW", values.name, "The classifier that may replace it.")],
+    on: Annotated[
+        Path | None,
+        options.option(
+            "--on",
+            values.source,
+            "Texts: CSV, TSV, JSONL, Parquet, or .txt and .log with one a line.",
+            options.DATA,
+        ),
+    ] = None,
+    labels_from: Annotated[
+        Path | None,
+        options.option(
+            "--labels",
+            values.source,
+            "Table of row and label: what --to-label wrote, filled in.",
+            options.DATA,
+        ),
+    ] = None,
+    to_label: Annotated[
+        Path | None,
+        options.option(
+            "--to-label",
+            values.target(".csv"),
+            "CSV file to write: the texts to label, in order.",
+            options.OUTPUT,
+        ),
+    ] = None,
+    limit: Annotated[
+        int,
+        options.option(
+            "--limit",
+            values.whole(Range(0, 100_000_000)),
+            "Number of texts to compare at most, drawn at random; 0 for all.",
+            options.DATA,
+        ),
+    ] = 10_000,
+    margin: Annotated[
+        float,
+        options.option(
+            "--margin", values.number(Range(0, 1)), "Fall of the accuracy that does not matter.", VERDICT
+        ),
+    ] = 0.01,
+    fail_under: Annotated[
+        float | None,
+        options.option(
+            "--fail-under-agreement",
+            values.number(Range(0, 1)),
+            "Exit with code 1 where the models agree on a smaller share of the texts.",
+            VERDICT,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        options.option("--report", values.target(".html", ".htm"), "HTML report to write.", options.OUTPUT),
+    ] = None,
+    texts: options.Texts = True,
+    text_col: options.TextCol = None,
+    label_col: options.LabelCol = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+) -> None:
+    """Tell whether one classifier can replace another on your texts: flips, risk, thresholds, cost."""
+    from modernbert.errors import BadOption
+
+    if on is None:
+        raise BadOption("Missing option '--on'", fix="Give the texts: --on FILE.")
+    if report is None:
+        options.refuse(context, ("texts",), "applies only with --report")
+    for name in (old, new):
+        check_model(name, runs_dir)
+    check_columns(on, (*(text_col or ()), label_col))
+    with watch(quiet=json):
+        from modernbert.migration.migrate import MigrationRequest
+        from modernbert.migration.migrate import migrate as compare
+        from modernbert.migration.page import write_page
+        from modernbert.runs import RunStore
+
+        request = MigrationRequest(
+            old=old,
+            new=new,
+            on=on,
+            text=tuple(text_col or ()),
+            label=label_col,
+            labels_from=labels_from,
+            limit=limit,
+            margin=margin,
+            device=device,
+            precision=precision,
+            data_dir=data_dir,
+        )
+        found = compare(request, RunStore.at(runs_dir), to_label)
+        if report is not None:
+            write_page(found, report, texts=texts)
+    show_migration(found, as_json=json)
+    for path, what in ((to_label, counted(len(found.label_first), "text") + " to label"), (report, "report")):
+        if path is not None and not json:
+            output.print_line(f"{what} -> {path}", error=True)
+    if fail_under is not None and found.agreement.agreement < fail_under:
+        said = f"the models agree on {found.agreement.agreement:.4f} of the texts, less than {fail_under:g}"
+        output.print_warning(said)
+        raise typer.Exit(1)
+
+
+def show_migration(found: Migration, *, as_json: bool) -> None:
+    """Print the verdict, then what it rests on."""
+    if as_json:
+        return output.print_json(found.as_dict())
+    output.print_line(f"{found.old.name} -> {found.new.name}: {found.verdict.word}", style="bold")
+    if found.verdict.threshold is not None:
+        output.print_line(f"NEW's threshold: {found.verdict.threshold:.4f}")
+    for reason in found.verdict.reasons:
+        output.print_line(f"- {reason}")
+    _show_agreement(found)
+    if found.directions:
+        _show_flips(found)
+    if found.thresholds:
+        _show_thresholds(found)
+    _show_cost(found)
+    for note in found.notes:
+        output.print_note(note)
+
+
+def _show_agreement(found: Migration) -> None:
+    rows = [
+        (g.by, g.name, f"{g.n:,}", f"{g.agreement:.4f}", interval_text(g.low, g.high)) for g in found.groups
+    ]
+    columns = ("by", "texts", "n", "agreement", "95 % interval")
+    output.print_table(f"\nagreement on {found.data}", columns, rows, right=("n", "agreement"))
+
+
+def _show_flips(found: Migration) -> None:
+    flips = [(d.old, d.new, f"{d.n:,}", f"{d.share:.4f}") for d in found.directions[:SHOWN]]
+    output.print_table("\nflips", ("OLD", "NEW", "n", "share"), flips, right=("n", "share"))
+    columns = ("row", "OLD", "NEW", *(["label"] if found.labelled else []), "text")
+    output.print_table("\nflips on which both are surest", columns, _surest(found), right=("row",))
+
+
+def _show_thresholds(found: Migration) -> None:
+    cuts = [
+        (t.keeps, f"{t.threshold:.4f}", f"{t.positive_rate:.4f}", f"{t.agreement:.4f}")
+        for t in found.thresholds
+    ]
+    columns = ("keeps", "threshold", "positive rate", "agreement")
+    given = f"OLD gives '{found.positive}' to {found.old.positive_rate:.4f} of the texts"
+    output.print_table(f"\nthresholds of NEW ({given})", columns, cuts, right=columns[1:])
+
+
+def _surest(found: Migration) -> Iterator[tuple[str, ...]]:
+    for flip in found.flips[:SHOWN]:
+        text = one_line(" \u2016 ".join(flip.text))
+        yield (
+            str(flip.row),
+            f"{flip.old} ({flip.old_confidence:.2f})",
+            f"{flip.new} ({flip.new_confidence:.2f})",
+            *([flip.label or ""] if found.labelled else []),
+            text[:LONGEST_TEXT] + ("..." if len(text) > LONGEST_TEXT else ""),
+        )
+
+
+def _show_cost(found: Migration) -> None:
+    pairs = zip(("OLD", "NEW"), (found.old, found.new), found.speed, strict=True)
+    columns = (
+        "model", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s", "MB", "reads tokens", "cut",
+        *(["accuracy"] if found.old.accuracy is not None else []),
+    )  # fmt: skip
+    title = f"\ncost, {counted(found.speed[0].threads, 'thread')}: one text alone, and many at once"
+    output.print_table(title, columns, [_cost(*pair) for pair in pairs], right=columns[1:])
+
+
+def _cost(name: str, model: Model, speed: Speed) -> tuple[str, ...]:
+    return (
+        name,
+        *(f"{wait:.1f}" for wait in (speed.p50_ms, speed.p95_ms, speed.p99_ms)),
+        f"{speed.texts_per_second:,.1f}",
+        f"{speed.tokens_per_second:,.0f}",
+        f"{model.megabytes:,.0f}",
+        f"{model.max_length:,}",
+        f"{model.truncated:.2%}",
+        *([f"{model.accuracy:.4f}"] if model.accuracy is not None else []),
+    )

@@ -1,0 +1,207 @@
+"""Make an export: write the graph and what goes with it, prove it, and only then give it its name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modernbert.data.targets import resolve
+from modernbert.errors import BadModel, BadOption
+from modernbert.export.classifier import ClassifierSubject
+from modernbert.export.graph import Signature, require_exporter
+from modernbert.export.int8 import quantise
+from modernbert.export.proof import allowed_fall, fall
+from modernbert.export.search import EmbedderSubject, RerankerSubject
+from modernbert.export.subject import ExportRequest, Subject
+from modernbert.export.tagger import TaggerSubject
+from modernbert.files import atomic_folder, replaced_folder, sha256, write_json
+from modernbert.model.device import describe_hardware
+from modernbert.model.late_interaction import is_late_interaction
+from modernbert.model.loading import load_config
+from modernbert.model.locate import ModelSource, locate_model, record_of
+from modernbert.model.tagger import is_tagger
+from modernbert.records.export import EXPORT_FILE, ExportRecord, Proof
+from modernbert.records.record import now
+from modernbert.records.training import LocatedModel
+from modernbert.runs import RunStore
+from modernbert.version import versions
+from modernbert.without_paths import without_paths
+
+# Where other programs look for it: transformers.js, sentence-transformers, text-embeddings-inference.
+GRAPHS = {"fp32": Path("onnx/model.onnx"), "int8": Path("onnx/model_quantized.onnx")}
+# Of a model's folder, what an export does without.
+LEFT_OUT = ("*.safetensors*", "*.bin*", "adapter_config.json", "README.md", "*.onnx", ".*")
+# The folders of sentence-transformers' modules.
+MODULES = re.compile(r"\d+_\w+")
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was made."""
+
+    folder: Path
+    record: ExportRecord
+    megabytes: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data; the run's whole record is left out."""
+        record = {name: value for name, value in self.record.as_dict().items() if name != "run"}
+        return {"folder": str(self.folder), "megabytes": self.megabytes, **record}
+
+
+def export_model(request: ExportRequest, store: RunStore) -> Exported:
+    """Export a model to ONNX; the folder appears only if the export is proven.
+
+    Raises:
+        BadModel: torch cannot export it, its outputs are not torch's, or int8 costs more than the tolerance.
+        BadOption: the folder is there, or no rows to prove it on.
+        NotAvailable: a package is missing.
+        MbertError: model or data cannot be read.
+    """
+    require_exporter()
+    source = locate_model(request.model, store=store, data_dir=request.data_dir)
+    if source.is_export:
+        raise BadOption(f"{source.name} is an export already", fix="Name the run that it was made from.")
+    precision = "int8" if request.int8 else "fp32"
+    folder = request.output or Path(f"{Path(source.name).name}-onnx{'-int8' * request.int8}")
+    if folder.exists() and not request.force:
+        raise BadOption(
+            "the folder is there already", where=str(folder), fix="Name another with -o, or --force."
+        )
+    subject = _subject(source, request)
+    subject.all_lengths = request.all_lengths
+    with _made(folder, request) as temporary:
+        model = subject.load()
+        _copy_files(source, model, temporary)
+        signature = subject.write(model, temporary / GRAPHS["fp32"])
+        record = _record(source, subject, signature, model)
+        del model
+        proof = _prove(subject, record, temporary, store, int8=request.int8)
+        require_proven(proof, precision, request.tolerance)
+        if request.int8:
+            _remove(temporary, "fp32")
+        record = _kept(record, temporary, precision, proof)
+    return Exported(folder, record, sum((folder / name).stat().st_size for name in record.files) / 1e6)
+
+
+def _made(folder: Path, request: ExportRequest) -> AbstractContextManager[Path]:
+    return replaced_folder(folder) if request.force else atomic_folder(folder)
+
+
+def _subject(source: ModelSource, request: ExportRequest) -> Subject:
+    """Return what kind of model it is, with the rows of its proof."""
+    if is_late_interaction(source.folder):
+        raise BadOption(f"{source.name} has a vector for each token, and mbert exports no such model yet",
+                        fix="Export one with a vector for each text (--head vectors).")  # fmt: skip
+    if is_tagger(source):
+        return TaggerSubject(source, request)
+    made = (load_config(source).architectures or [""])[0]
+    record = record_of(source)
+    on = request.on is not None and resolve(request.on, hub=False).is_retrieval
+    if record is not None and record.task.kind == "retrieval":
+        reranks = record.config.by_name().get("head") == "reranker"
+        return RerankerSubject(source, request) if reranks else EmbedderSubject(source, request)
+    if record is not None and record.task.kind != "pretraining":
+        return ClassifierSubject(source, request)
+    if made.endswith("ForSequenceClassification"):
+        return RerankerSubject(source, request) if on else ClassifierSubject(source, request)
+    return EmbedderSubject(source, request)
+
+
+def _copy_files(source: ModelSource, model: Any, folder: Path) -> None:
+    """Copy all but the weights: configuration, tokenizer, and how vectors are pooled."""
+    for path in sorted(source.folder.iterdir()):
+        if any(path.match(pattern) for pattern in LEFT_OUT):
+            continue
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
+        elif MODULES.fullmatch(path.name):
+            shutil.copytree(path, folder / path.name)
+    if source.base is not None:  # an adapter has no configuration of its own
+        model.config.to_json_file(folder / "config.json", use_diff=False)
+
+
+def _record(source: ModelSource, subject: Subject, signature: Signature, model: Any) -> ExportRecord:
+    run = record_of(source)
+    return ExportRecord(
+        created=now(),
+        model=LocatedModel.model_validate(without_paths(source.record().as_dict())),
+        kind=subject.kind,
+        precision="fp32",
+        run=run.without_paths().as_dict() if run else None,
+        labels=source.labels,
+        graph=str(GRAPHS["fp32"]),
+        opset=signature.opset,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        pad=model.config.pad_token_id or 0,
+        files={"config.json": "0" * 64},
+        proof=None,
+        hardware=describe_hardware(),
+        versions=versions() | {name: _version(name) for name in PACKAGES},
+    )
+
+
+def _version(name: str) -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version(name)
+
+
+def _prove(subject: Subject, record: ExportRecord, folder: Path, store: RunStore, *, int8: bool) -> Proof:
+    """Prove the graph, or with `int8` the one with rounded weights; the other one is timed beside it."""
+    _kept(record, folder, "fp32", None)
+    exports = {"fp32": locate_model(str(folder), store=store)}
+    if not int8:
+        return subject.prove(exports, "fp32")
+    with atomic_folder(folder / "int8") as rounded:
+        for path in folder.iterdir():
+            if path.is_file():
+                shutil.copyfile(path, rounded / path.name)
+        for path in folder.glob("[0-9]_*"):
+            shutil.copytree(path, rounded / path.name)
+        (rounded / GRAPHS["int8"]).parent.mkdir()
+        quantise(folder / GRAPHS["fp32"], rounded / GRAPHS["int8"])
+        _kept(record, rounded, "int8", None)
+    exports["int8"] = locate_model(str(folder / "int8"), store=store)
+    found = subject.prove(exports, "int8")
+    (folder / "int8" / GRAPHS["int8"]).rename(folder / GRAPHS["int8"])
+    shutil.rmtree(folder / "int8")
+    return found
+
+
+def _kept(record: ExportRecord, folder: Path, precision: str, proof: Proof | None) -> ExportRecord:
+    """Write the record beside a graph of this precision; return it."""
+    graph = GRAPHS[precision]
+    files = {str(p.relative_to(folder)): sha256(p) for p in sorted((folder / graph.parent).iterdir())}
+    kept = record.with_values(precision=precision, graph=str(graph), files=files, proof=proof)
+    write_json(folder / EXPORT_FILE, kept.as_dict())
+    return kept
+
+
+def _remove(folder: Path, precision: str) -> None:
+    for path in (folder / "onnx").glob(f"{GRAPHS[precision].name}*"):
+        path.unlink()
+
+
+def require_proven(proof: Proof, precision: str, tolerance: float) -> None:
+    """Raise BadModel, with the numbers, for an export that is not the same model, or not good enough."""
+    outputs = proof.outputs
+    if precision == "fp32":
+        far = max([outputs.largest, *(text.largest for text in proof.long)])
+        if far > outputs.allowed:
+            raise BadModel(f"the export is not the same model: an output differs by {far:.3g}",
+                           fix="Please report this, with the model's configuration.")  # fmt: skip
+        return
+    for metric in proof.metrics[:1]:
+        if (lost := fall(metric)) > allowed_fall(metric, tolerance):
+            raise BadModel(
+                f"int8 costs too much: {metric.metric} is {metric.export:.4f}, and {metric.torch:.4f} "
+                f"without it, on {metric.n:,} rows (worse by {lost:.4f}; {tolerance:g} is tolerated)",
+                fix="Export without --int8, or raise --tolerance.",
+            )

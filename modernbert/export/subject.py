@@ -1,0 +1,146 @@
+"""What is exported: each kind of model knows its graph, and the rows that prove it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from modernbert.benchmark.texts import Text, TextEngine, measure_texts
+from modernbert.data.tokens import tokenize
+from modernbert.export.graph import Signature, write_graph
+from modernbert.export.proof import LENGTHS, SECONDS, Reading, compare_long
+from modernbert.model.device import bf16_support
+from modernbert.model.embedding import EmbeddingSettings
+from modernbert.model.loading import context_length, load_tokenizer
+from modernbert.model.locate import ModelSource
+from modernbert.records.export import ExportKind, LongText, Outputs, Proof, ProvenMetric
+from modernbert.wording import counted
+
+# Rows that are compared, unless the user says otherwise.
+ROWS = 2000
+# Texts that are read alone, to tell how much a batch changes in int8.
+ALONE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """What the user asked for.
+
+    Attributes:
+        model: alias, run, folder or Hub id.
+        output: the folder to make; None for one that is named after the model.
+        int8: round the weights to 8 bits.
+        tolerance: by how much the main metric may fall in int8; of an error, by which share it may rise.
+        on: a labelled file, a collection or a task to prove it on; None for what scored the run.
+        rows: how many of them at most.
+        text, label: columns of `on`.
+        force: replace the folder if it is there.
+        all_lengths: compare texts up to the context, however long that takes.
+    """
+
+    model: str
+    output: Path | None = None
+    int8: bool = False
+    tolerance: float = 0.01
+    on: str | None = None
+    rows: int = ROWS
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    data_dir: Path | None = None
+    force: bool = False
+    all_lengths: bool = False
+
+
+class Subject(ABC):
+    """A model that can be exported, and the rows of its proof."""
+
+    kind: ClassVar[ExportKind]
+    # How vectors are made, for a model without a head.
+    settings: EmbeddingSettings | None = None
+
+    # Are texts compared up to the context, however long that takes?
+    all_lengths = False
+
+    def __init__(self, source: ModelSource, data: str, split: str, *, compared: int, of: int) -> None:
+        """Say what is exported, and what it is proven on: `compared` rows `of` so many."""
+        self.source, self.data, self.split = source, data, split
+        self.compared, self.of = compared, of
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Return the model of transformers, in evaluation mode and fp32."""
+
+    @abstractmethod
+    def reading(self, source: ModelSource, precision: str) -> Reading:
+        """Return a loaded model, of torch or an export, as it is compared."""
+
+    @property
+    @abstractmethod
+    def texts(self) -> Sequence[Text]:
+        """The task's texts: they are made longer, and timed."""
+
+    @abstractmethod
+    def compare(self, own: Reading, export: Reading) -> tuple[Outputs, tuple[ProvenMetric, ...]]:
+        """Compare the outputs of torch and of an export, and their scores."""
+
+    def write(self, model: Any, path: Path) -> Signature:
+        """Write the model's graph."""
+        types = "token_type_ids" in load_tokenizer(self.source).model_input_names
+        context = context_length(model.config)
+        return write_graph(model, path, types=types, context=context, settings=self.settings)
+
+    def prove(self, exports: Mapping[str, ModelSource], kept: str) -> Proof:
+        """Compare one of the exports (`fp32`, `int8`) with torch on rows and long texts; time all of them."""
+        own = self.reading(self.source, "fp32")
+        found = {name: self.reading(source, "auto") for name, source in exports.items()}
+        outputs, metrics = self.compare(own, found[kept])
+        long = compare_long(own, found[kept], self.texts, seconds=inf if self.all_lengths else SECONDS)
+        return Proof(
+            data=self.data,
+            split=self.split,
+            outputs=outputs,
+            long=long,
+            metrics=metrics,
+            speed=measure_texts(self._engines(own, found), self.texts),
+            notes=(*self._notes(kept, found[kept]), *_length_notes(long, own.context)),
+        )
+
+    def _engines(self, own: Reading, exports: Mapping[str, Reading]) -> list[TextEngine]:
+        found = {"torch fp32 (mbert)": own}
+        if bf16_support("cpu")[0]:
+            found["torch bf16 (mbert)"] = self.reading(self.source, "bf16")
+        found |= {f"onnxruntime {name}": export for name, export in exports.items()}
+        return [TextEngine(name, reading.run, partial(_lengths, reading)) for name, reading in found.items()]
+
+    def _notes(self, name: str, export: Reading) -> tuple[str, ...]:
+        notes = []
+        if self.compared < self.of:
+            notes.append(f"proven on {counted(self.compared, 'row')} of {self.of:,}, drawn at random")
+        if name == "int8":
+            texts = list(self.texts[:ALONE])
+            alone = np.concatenate([export.run([text]) for text in texts])
+            far = float(np.abs(alone - export.run(texts)).max())
+            notes.append(f"int8: an output differs by up to {far:.2g} with the texts that it is read with")
+        return tuple(notes)
+
+
+def _length_notes(long: Sequence[LongText], context: int) -> tuple[str, ...]:
+    """Say so where texts as long as the context, or as 8,192 tokens, were not compared."""
+    wanted = [length for length in LENGTHS if length <= context]
+    if len(long) == len(wanted):
+        return ()
+    return (
+        f"texts of more than {long[-1].tokens:,} tokens were not compared: each would take minutes here "
+        "(--all-lengths does it)",
+    )
+
+
+def _lengths(reading: Reading, texts: list[Text]) -> np.ndarray:
+    return tokenize(reading.tokenizer, texts, reading.length).lengths

@@ -1,0 +1,102 @@
+"""The HTML report of a migration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modernbert.comparison.tables import Table
+from modernbert.evaluation.shown import interval_text
+from modernbert.files import atomic_file
+from modernbert.migration.migrate import Migration
+from modernbert.report.section import Section
+from modernbert.report.templates import render
+from modernbert.version import __version__
+from modernbert.without_paths import without_paths
+
+LONGEST_TEXT = 600
+
+
+def write_page(found: Migration, path: Path, *, texts: bool = True) -> None:
+    """Write the report; `texts` says whether flips are shown with their text, or by row alone."""
+    title = without_paths(f"{found.old.name} to {found.new.name}: {found.verdict.word}")
+    page = str(render("page.html", title=title, sections=sections(found, texts=texts), version=__version__))
+    with atomic_file(path) as file:
+        file.write(page)
+
+
+def sections(found: Migration, *, texts: bool = True) -> list[Section]:
+    """Return what the report is made of."""
+    threshold = found.verdict.threshold
+    said = f"{found.texts:,} texts of {found.data}, {found.labelled:,} with a label. "
+    if threshold is not None:
+        said += f"With NEW's threshold at {threshold:.4f}. "
+    made = [
+        Section(f"Verdict: {found.verdict.word}", said, points=found.verdict.reasons),
+        Section("Agreement", tables=(_agreement(found), _directions(found))),
+        Section("Flips on which both models are surest", tables=(_flips(found, texts=texts),)),
+    ]
+    if found.thresholds:
+        made.append(Section("Thresholds of NEW", tables=(_thresholds(found),)))
+    made.append(Section("Cost", tables=(_cost(found),)))
+    if found.label_first:
+        rows = ", ".join(map(str, found.label_first[:200]))
+        made.append(Section("What to label first", f"Rows, in a random order that must be kept: {rows}"))
+    if found.notes:
+        made.append(Section("Notes", points=without_paths(found.notes)))
+    return made
+
+
+def _agreement(found: Migration) -> Table:
+    rows = tuple(
+        (g.by, g.name, f"{g.n:,}", f"{g.agreement:.4f}", interval_text(g.low, g.high)) for g in found.groups
+    )
+    return Table("", ("by", "texts", "n", "agreement", "95 % interval"), rows, ("n", "agreement"))
+
+
+def _directions(found: Migration) -> Table:
+    rows = tuple((d.old, d.new, f"{d.n:,}", f"{d.share:.4f}") for d in found.directions)
+    return Table(
+        "Flips by direction" if rows else "No flips", ("OLD", "NEW", "n", "share"), rows, ("n", "share")
+    )
+
+
+def _flips(found: Migration, *, texts: bool) -> Table:
+    columns = ("row", "OLD", "NEW", "label", *(["text"] if texts else []))
+    rows = tuple(
+        (
+            str(f.row),
+            f"{f.old} ({f.old_confidence:.2f})",
+            f"{f.new} ({f.new_confidence:.2f})",
+            f.label or "",
+            *([" \u2016 ".join(f.text)[:LONGEST_TEXT]] if texts else []),
+        )
+        for f in found.flips
+    )
+    return Table("" if rows else "none", columns, rows, ("row",))
+
+
+def _thresholds(found: Migration) -> Table:
+    rows = tuple(
+        (t.keeps, f"{t.threshold:.4f}", f"{t.positive_rate:.4f}", f"{t.agreement:.4f}")
+        for t in found.thresholds
+    )
+    columns = ("keeps", "threshold", "positive rate", "agreement")
+    return Table("", columns, rows, columns[1:])
+
+
+def _cost(found: Migration) -> Table:
+    columns = ("model", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s", "MB", "reads tokens", "cut")
+    rows = tuple(
+        (
+            model.name,
+            *(f"{wait:.1f}" for wait in (speed.p50_ms, speed.p95_ms, speed.p99_ms)),
+            f"{speed.texts_per_second:,.1f}",
+            f"{speed.tokens_per_second:,.0f}",
+            f"{model.megabytes:,.0f}",
+            f"{model.max_length:,}",
+            f"{model.truncated:.2%}",
+        )
+        for model, speed in zip((found.old, found.new), found.speed, strict=True)
+    )
+    note = f"{found.speed[0].threads} threads; latency of one text alone, throughput of many at once"
+    return Table("", columns, without_paths(rows), columns[1:], notes=(note,))
