@@ -1,4 +1,4 @@
-"""One `Accelerator` per run: device, autocast, and (refused for now) several processes."""
+"""One `Accelerator` per run: device, autocast, and whether several processes may share the work."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from modernbert.memory import keep_few_kernels
 from modernbert.model.device import Machine
 
 
-def make_accelerator(machine: Machine) -> Any:
+def make_accelerator(machine: Machine, *, together: bool = False) -> Any:
     """Return an Accelerator for the chosen device and precision.
 
     Accelerate keeps its state in the process; it is reset, so that runs of one process may differ.
 
+    Args:
+        machine: device and precision.
+        together: the caller can work as one of several processes.
+
     Raises:
-        BadOption: several processes were started; the loop trains in one for now.
+        BadOption: several processes were started for what one alone does.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -25,9 +29,9 @@ def make_accelerator(machine: Machine) -> Any:
     AcceleratorState._reset_state(reset_partial_state=True)
     mixed = "bf16" if machine.precision == "bf16" else "no"
     accelerator = Accelerator(cpu=machine.device == "cpu", mixed_precision=mixed)
-    if accelerator.num_processes > 1:
+    if accelerator.num_processes > 1 and not together:
         raise BadOption(
-            f"{accelerator.num_processes} processes were started, and this version trains in one",
-            fix="Start mbert without torchrun or accelerate launch.",
+            f"{accelerator.num_processes} processes were started, and only trainings use more than one",
+            fix="Start this command by itself, without torchrun, accelerate launch or srun.",
         )
     return accelerator

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modernbert import processes
 from modernbert.errors import BadRun
 from modernbert.settings.config import TrainingConfig
 from modernbert.training.checkpoint import CheckpointStore, Progress
@@ -44,7 +45,9 @@ class TrainState:
         self.total = max(1, round(self.config.schedule.epochs * self.data.plan.steps_per_epoch))
         self.progress = Progress(max_tokens=self.config.memory.max_tokens)
         optimizer = make_optimizer(self.model, self.config.optimizer)
-        self.model, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        # Not as for training: it would be wrapped to send gradients itself (see `step`).
+        self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare(optimizer)
 
     @property
     def device(self) -> torch.device:
@@ -69,9 +72,32 @@ class TrainState:
 
 
 def save(state: TrainState) -> None:
-    """Write a checkpoint from which training goes on to the bit. Raises DiskFull."""
+    """Write a checkpoint from which training goes on to the bit. Raises DiskFull.
+
+    Of several processes the first one writes. Their random states follow from the step (see `step`).
+    """
+    if not processes.leads():
+        return
     saved = {"weights": weights(state), "optimizer": state.optimizer.state_dict(), "random": random_state()}
     state.checkpoints.save_state(state.progress, saved)
+
+
+def save_best(state: TrainState) -> None:
+    """Write the weights as the best so far. Raises DiskFull."""
+    if processes.leads():
+        state.checkpoints.save_best(state.progress.step, weights(state))
+
+
+def begin_alike(state: TrainState) -> None:
+    """Give all processes the first one's weights. Raises BadRun where they stand at different steps."""
+    steps = processes.all_say(state.progress.step)
+    if len(set(steps)) > 1:
+        raise BadRun(
+            f"the processes resume at different steps ({', '.join(map(str, steps))})",
+            where=str(state.checkpoints.root),
+            fix="Every machine must see the same folder of runs.",
+        )
+    processes.copy_first([parameter.detach() for parameter in state.trainable().values()])
 
 
 def restore(state: TrainState) -> None:
