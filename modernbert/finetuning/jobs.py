@@ -29,7 +29,6 @@ JOBS: Mapping[str, Callable[[Any, Any, StopRequest], Job]] = {
 
 # Which of them one process alone can train, and why.
 ALONE: Mapping[str, str] = {
-    "masked language model": "each process would mask other tokens than one process does",
     "distillation": "its loss compares the texts that are in memory together",
 }
 

@@ -40,16 +40,34 @@ QUICK_TOKENS = 2**17
 
 @dataclass(frozen=True)
 class PretrainingData:
-    """Rows of pieces; masks are drawn anew each time a row is taken."""
+    """Rows of pieces. Masks are drawn anew in every step: for each row by itself, whoever it is beside."""
 
     pieces: Pieces
     rows: Sequence[np.ndarray]
     plan: BatchPlan
     masking: Masking
+    step: int = 0
+
+    def at(self, step: int) -> PretrainingData:
+        """Return the same rows with the masks of another step."""
+        return replace(self, step=step)
 
     def batch(self, indices: np.ndarray) -> tuple[MaskedBatch, torch.Tensor]:
         """Return rows with tokens masked, and the true ids of these, shape (M,)."""
-        return self.masking.apply(joined(self.pieces, np.concatenate([self.rows[i] for i in indices])))
+        whole = joined(self.pieces, np.concatenate([self.rows[i] for i in indices]))
+        hidden, places, targets, start = [], [], [], 0
+        for index in indices.tolist():
+            row = joined(self.pieces, self.rows[index])
+            masked, true_M = self.masking.apply(row, self._generator(index))
+            hidden.append(masked.batch.ids_T)
+            places.append(masked.places_M + start)
+            targets.append(true_M)
+            start += row.num_tokens
+        return MaskedBatch(whole.with_ids(torch.cat(hidden)), torch.cat(places)), torch.cat(targets)
+
+    def _generator(self, row: int) -> torch.Generator:
+        numbers = np.random.SeedSequence((self.plan.seed, self.step, row)).generate_state(1)
+        return torch.Generator().manual_seed(int(numbers[0]))
 
 
 def joined(pieces: Pieces, numbers: Sequence[int] | np.ndarray) -> PackedBatch:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -87,6 +87,14 @@ class TrainingData(Protocol):
     @property
     def plan(self) -> BatchPlan:
         """The order of the examples, and their lengths."""
+
+
+@runtime_checkable
+class Redrawn(TrainingData, Protocol):
+    """Data of which something is drawn anew in every step."""
+
+    def at(self, step: int) -> TrainingData:
+        """Return it as it is in this step."""
 
 
 class Batch(Protocol):

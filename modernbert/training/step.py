@@ -16,7 +16,7 @@ import torch
 from modernbert import processes
 from modernbert.errors import TrainingFailed
 from modernbert.memory import is_out_of_memory
-from modernbert.training.objectives import Sums
+from modernbert.training.objectives import Redrawn, Sums
 from modernbert.training.optim import average_and_clip, set_rate
 from modernbert.training.reports import Notice
 from modernbert.training.state import TrainState, random_state, set_random_state
@@ -71,9 +71,10 @@ def _accumulate(state: TrainState, indices: np.ndarray) -> Sums | None:
     """Add the gradients of a batch up, over all processes; None where memory ran out in one of them."""
     try:
         state.model.train()
+        data = state.data.at(state.progress.step) if isinstance(state.data, Redrawn) else state.data
         sums = state.objective.accumulate(
             state.model,
-            state.data,
+            data,
             indices,
             max_tokens=state.progress.max_tokens,
             accelerator=state.accelerator,
