@@ -21,6 +21,8 @@ T = TypeVar("T")
 # How long all wait for the last one to start; and for each other afterwards: while the first one evaluates,
 # saves and scores, the others have nothing to do.
 JOINING, WAITING = timedelta(minutes=10), timedelta(days=2)
+# What a process knows of another one whose connection is closed.
+ENDED = "another process of this training has ended"
 # Gradients are sent in messages of about this many numbers: a message for each tensor would mostly wait.
 NUMBERS_AT_ONCE = 2**24
 
@@ -147,7 +149,7 @@ def enough_memory() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lost(what: str = "another process of this training has ended") -> Iterator[None]:
+def _lost(what: str = ENDED) -> Iterator[None]:
     """Turn a connection's error into ProcessLost: torch raises RuntimeError for all of them."""
     try:
         yield

@@ -101,7 +101,7 @@ def _joined(ranks: Ranks, store: distributed.Store) -> Iterator[None]:
         yield
         dismiss_followers()
     except ProcessLost as lost:
-        lost.what = _last_words(ranks, store) + lost.what
+        lost.what = lost.what.replace(processes.ENDED, _last_words(ranks, store))
         raise
     finally:
         processes.leave()
@@ -113,8 +113,8 @@ def _last_words(ranks: Ranks, store: distributed.Store) -> str:
         for rank in range(1, ranks.size):
             if store.check([f"end/{rank}"]):
                 said: str = store.get(f"end/{rank}").decode()
-                return f"process {rank + 1} of {ranks.size}: {said}; "
-    return ""
+                return f"process {rank + 1} of {ranks.size}: {said}"
+    return processes.ENDED
 
 
 @contextlib.contextmanager
@@ -132,7 +132,7 @@ def _started(size: int) -> Iterator[tuple[Ranks, distributed.Store]]:
         try:
             yield first, distributed.FileStore(str(meeting), size)
         except ProcessLost as lost:
-            lost.what = _how_they_ended(children) or lost.what
+            lost.what = lost.what.replace(processes.ENDED, _how_they_ended(children))
             raise
         finally:
             _end(children)
@@ -146,7 +146,7 @@ def _start(ranks: Ranks) -> subprocess.Popen[bytes]:
 
 
 def _how_they_ended(children: list[subprocess.Popen[bytes]]) -> str:
-    """Return which process a signal ended, if one did."""
+    """Return which process a signal ended, if one was."""
     limit = time.monotonic() + GRACE_SECONDS / 2
     while all(child.poll() is None for child in children) and time.monotonic() < limit:
         time.sleep(0.01)
@@ -154,7 +154,7 @@ def _how_they_ended(children: list[subprocess.Popen[bytes]]) -> str:
         if child.returncode is not None and child.returncode < 0:
             name = signal.Signals(-child.returncode).name
             return f"process {number} of {len(children) + 1} was ended by {name}"
-    return ""
+    return processes.ENDED
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
