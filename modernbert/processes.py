@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import distributed
@@ -16,6 +16,9 @@ from torch import distributed
 from modernbert.errors import ProcessLost
 from modernbert.memory import is_out_of_memory
 from modernbert.ranks import Ranks
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 T = TypeVar("T")
 # How long all wait for the last one to start; and for each other afterwards: while the first one evaluates,
@@ -27,7 +30,7 @@ ENDED = "another process of this training has ended"
 NUMBERS_AT_ONCE = 2**24
 
 
-def join(ranks: Ranks, store: distributed.Store) -> None:
+def join(ranks: Ranks, store: Store) -> None:
     """Meet the other processes. Raises ProcessLost when one of them does not come."""
     here = [f"here/{rank}" for rank in range(ranks.size)]
     with _lost(f"not all of {ranks.size} processes came within {JOINING.seconds // 60} minutes"):
@@ -48,19 +51,23 @@ def backend() -> str:
 
 def leave() -> None:
     """Close the connections; the others may have done so."""
-    if distributed.is_initialized():
+    if _are_connected():
         with contextlib.suppress(RuntimeError):
             distributed.destroy_process_group()
 
 
 def count() -> int:
     """Return how many processes there are."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return distributed.get_world_size() if _are_connected() else 1
 
 
 def number() -> int:
     """Return which one this is, from 0."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    return distributed.get_rank() if _are_connected() else 0
+
+
+def _are_connected() -> bool:
+    return distributed.is_available() and distributed.is_initialized()  # some builds of torch lack it
 
 
 def leads() -> bool:
@@ -101,7 +108,7 @@ def add_up(tensors: Sequence[torch.Tensor]) -> None:
         flat = torch.cat([tensor.reshape(-1) for tensor in some])
         with _lost():
             distributed.all_reduce(flat)
-        for tensor, sums in zip(some, flat.split([tensor.numel() for tensor in some]), strict=True):
+        for tensor, sums in zip(some, torch.split(flat, [tensor.numel() for tensor in some]), strict=True):
             tensor.copy_(sums.view_as(tensor))
 
 

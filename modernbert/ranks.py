@@ -103,6 +103,6 @@ def _number(environment: Mapping[str, str], name: str, launcher: str) -> int:
     if not value.isdecimal():
         raise BadOption(
             f"several processes were started, and {name} is {value or 'not set'}",
-            fix=f"Start mbert with {launcher}, or with --processes on one machine.",
+            fix=f"Let {launcher} start it, or use --processes on one machine.",
         )
     return int(value)

@@ -34,7 +34,10 @@ def tell_followers(inputs: Inputs, checkpoints: Path, *, resume: bool) -> None:
 
 def require_followable(inputs: Inputs) -> None:
     """Raise BadOption for what only one process can train."""
-    if processes.count() > 1 and (why := ALONE.get(inputs.job)):
+    why = ALONE.get(inputs.job)
+    if inputs.machine.device == "mps":
+        why = "torch sends nothing between processes from Apple's GPU (--device cpu trains without it)"
+    if processes.count() > 1 and why:
         raise BadOption(f"several processes cannot train this: {why}", fix="Leave --processes out.")
 
 

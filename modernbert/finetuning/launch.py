@@ -18,10 +18,10 @@ import traceback
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed
-from torch.distributed.rendezvous import rendezvous
 
 from modernbert import processes
 from modernbert.errors import BadOption, MbertError, ProcessLost
@@ -29,6 +29,9 @@ from modernbert.finetuning.followers import dismiss_followers, follow
 from modernbert.ranks import Ranks, find_ranks
 from modernbert.signals import Ended, on_signals
 from modernbert.wording import counted
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 # -P: a file in the working folder that is called like a module is no module.
 FOLLOWER = [sys.executable, "-P", "-c", f"from {__name__} import work; work()"]
@@ -47,6 +50,8 @@ def require_possible(asked: int, ranks: Ranks) -> None:
                 fix="Leave --processes out: it is for one machine, without a launcher.",
             )
         return
+    if asked > 1 and not distributed.is_available():
+        raise BadOption("this build of torch has no `torch.distributed`: leave --processes out")
     if torch.cuda.is_available() and asked > torch.cuda.device_count():
         there = counted(torch.cuda.device_count(), "GPU")
         raise BadOption(f"--processes {asked}, and there is {there}: each process needs its own")
@@ -81,20 +86,22 @@ def follow_launched() -> int:
     return _follow(ranks, _meeting_of(ranks))
 
 
-def _meeting_of(ranks: Ranks) -> distributed.Store:
+def _meeting_of(ranks: Ranks) -> Store:
     """Return the store in which the processes of a launcher meet: torch's own, from the environment."""
+    from torch.distributed.rendezvous import rendezvous  # which some builds of torch lack
+
     os.environ |= ranks.environment()  # srun does not speak torch's language
     try:
-        store: distributed.Store = next(rendezvous("env://", timeout=processes.JOINING))[0]
+        store = next(rendezvous("env://", timeout=processes.JOINING))[0]
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         fix = "MASTER_ADDR and MASTER_PORT must name the first process's host and a free port of it."
         raise ProcessLost(f"the first process cannot be reached ({reason})", fix=fix) from None
-    return distributed.PrefixStore("mbert", store)
+    return distributed.PrefixStore("mbert", store)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
-def _joined(ranks: Ranks, store: distributed.Store) -> Iterator[None]:
+def _joined(ranks: Ranks, store: Store) -> Iterator[None]:
     """Be connected as the first process; tell the others when nothing is left to train."""
     try:
         processes.join(ranks, store)
@@ -107,7 +114,7 @@ def _joined(ranks: Ranks, store: distributed.Store) -> Iterator[None]:
         processes.leave()
 
 
-def _last_words(ranks: Ranks, store: distributed.Store) -> str:
+def _last_words(ranks: Ranks, store: Store) -> str:
     """Return what the process that ended first left to be said."""
     with contextlib.suppress(RuntimeError):  # its host may be gone
         for rank in range(1, ranks.size):
@@ -118,7 +125,7 @@ def _last_words(ranks: Ranks, store: distributed.Store) -> str:
 
 
 @contextlib.contextmanager
-def _started(size: int) -> Iterator[tuple[Ranks, distributed.Store]]:
+def _started(size: int) -> Iterator[tuple[Ranks, Store]]:
     """Start the other processes; however the block ends, they end too, and are waited for."""
     first = Ranks(0, size, 0, size, "--processes")
     before = dict(os.environ)
@@ -130,7 +137,7 @@ def _started(size: int) -> Iterator[tuple[Ranks, distributed.Store]]:
         torch.set_num_threads(int(threads))
         children = [_start(Ranks(rank, size, rank, size, "--processes")) for rank in range(1, size)]
         try:
-            yield first, distributed.FileStore(str(meeting), size)
+            yield first, _file_store(meeting, size)
         except ProcessLost as lost:
             lost.what = lost.what.replace(processes.ENDED, _how_they_ended(children))
             raise
@@ -138,6 +145,10 @@ def _started(size: int) -> Iterator[tuple[Ranks, distributed.Store]]:
             _end(children)
             os.environ.clear()
             os.environ |= before
+
+
+def _file_store(path: Path, size: int) -> Store:
+    return distributed.FileStore(str(path), size)  # type: ignore[attr-defined]
 
 
 def _start(ranks: Ranks) -> subprocess.Popen[bytes]:
@@ -174,7 +185,7 @@ def work() -> None:
     """Be one of the other processes that were started here."""
     ranks = find_ranks(os.environ)
     threading.Thread(target=_end_with_first, daemon=True).start()
-    sys.exit(_follow(ranks, distributed.FileStore(os.environ[MEETING], ranks.size)))
+    sys.exit(_follow(ranks, _file_store(Path(os.environ[MEETING]), ranks.size)))
 
 
 def _end_with_first() -> None:
@@ -185,7 +196,7 @@ def _end_with_first() -> None:
     os._exit(1)
 
 
-def _follow(ranks: Ranks, store: distributed.Store) -> int:
+def _follow(ranks: Ranks, store: Store) -> int:
     """Follow the first process; leave it a word if this one fails. Return the exit code."""
     try:
         with on_signals():
@@ -205,7 +216,7 @@ def _follow(ranks: Ranks, store: distributed.Store) -> int:
     return 0
 
 
-def _leave_word(ranks: Ranks, store: distributed.Store, said: str, code: int) -> int:
+def _leave_word(ranks: Ranks, store: Store, said: str, code: int) -> int:
     with contextlib.suppress(RuntimeError):
         store.set_timeout(timedelta(seconds=GRACE_SECONDS))
         store.set(f"end/{ranks.rank}", said)

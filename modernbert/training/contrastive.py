@@ -219,7 +219,7 @@ class Contrastive:
         loss = self.of_vectors(every_SD, pairs, lengths_S, order)
         loss.backward()  # type: ignore[no-untyped-call]
         assert every_SD.grad is not None, "the loss is of these vectors"
-        own.backward(every_SD.grad.split(counts)[number], accelerator)
+        own.backward(torch.split(every_SD.grad, counts)[number], accelerator)
         tokens = sum(int(lengths_S[place].sum()) for place in shares[number])
         if number:  # the first process's loss is that of all
             return Sums(torch.zeros_like(loss), 0, tokens)
@@ -266,9 +266,10 @@ class _Vectors:
     def backward(self, gradient: torch.Tensor, accelerator: Any) -> None:
         """Add the gradients of the parameters up, given that of the vectors."""
         if len(self.places) == 1:
-            return accelerator.backward(self.parts[0], gradient=gradient)
+            accelerator.backward(self.parts[0], gradient=gradient)
+            return
         after = random_state()
-        gradients = gradient.split([len(part) for part in self.parts])
+        gradients = torch.split(gradient, [len(part) for part in self.parts])
         for place, state, part in zip(self.places, self.states, gradients, strict=False):
             set_random_state(state)
             accelerator.backward(self.embed(place), gradient=part)

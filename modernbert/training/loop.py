@@ -71,7 +71,7 @@ def _run(state: TrainState, now: Phase) -> None:
             saved_at = time.monotonic()
         if progress.step >= state.total or _patience_ended(state):
             return
-        if state.stop.signal_number is not None:
+        if state.stops():
             meter.flush()  # never save weights that are not finite
             state.stop.raise_if_requested()
         try:

@@ -24,7 +24,10 @@ from modernbert.training.signals import StopRequest
 
 @dataclass
 class TrainState:
-    """Everything one training works with; `loop.fit` is the only entry."""
+    """Everything one training works with; `loop.fit` is the only entry.
+
+    Of several processes none obeys a signal before `all_stop`: then all do, after the same step.
+    """
 
     model: nn.Module
     objective: Objective
@@ -36,6 +39,7 @@ class TrainState:
     stop: StopRequest
     observe: Observe
     new_head: bool = False
+    all_stop: bool = False
     optimizer: Any = field(init=False)
     progress: Progress = field(init=False)
     total: int = field(init=False)
@@ -54,6 +58,10 @@ class TrainState:
         """Where the model is."""
         device: torch.device = self.accelerator.device
         return device
+
+    def stops(self) -> bool:
+        """Has a signal asked to stop, and may it be obeyed?"""
+        return self.all_stop if processes.count() > 1 else self.stop.signal_number is not None
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""

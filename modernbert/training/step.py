@@ -93,7 +93,7 @@ def _of_all(state: TrainState, own: Sums | None) -> Sums | None:
     signal_number = state.stop.signal_number or 0
     heard = processes.all_say(_Said(own is None, signal_number, own.tokens if own else 0, has_gradient))
     if asked := max(said.signal_number for said in heard):
-        state.stop.signal_number = asked  # one of this process that comes just now is not lost
+        state.stop.signal_number, state.all_stop = asked, True
     if own is None or any(said.out_of_memory for said in heard):
         return None
     grads = []
