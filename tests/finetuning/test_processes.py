@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from helpers import request_of, toy_rows, toy_sentences, write_conll, write_csv
 from safetensors.torch import load_file
+from torch import distributed
 
-from modernbert.errors import BadOption
-from modernbert.finetuning.finetune import finetune
+from modernbert import processes
+from modernbert.errors import BadData, BadOption, Interrupted, ProcessLost
+from modernbert.finetuning import launch
+from modernbert.finetuning.finetune import finetune, resume
+from modernbert.finetuning.followers import require_followable
 from modernbert.finetuning.launch import led
+from modernbert.model.device import choose_machine
 from modernbert.pretraining.inputs import PretrainingRequest
+from modernbert.ranks import Ranks
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
+from modernbert.training.reports import StepReport
 
 # About 50 steps; the last batch of an epoch is a single example, so that one process has nothing to do.
 ROWS, BATCH = 97, 8
@@ -180,6 +189,49 @@ def test_the_records_agree(group, kind, both):
     for before, after in zip(*scores, strict=True):
         assert (after[0], after[2]) == (before[0], before[2])
         assert after[1] == pytest.approx(before[1], abs=1e-4)
+
+
+def test_it_goes_on_with_another_number_of_processes(both, tiny_modernbert, tmp_path):
+    """Begun by two, gone on with by one: the weights are those of a training that nothing stopped."""
+    wanted = requests(("one label, in parts",), tmp_path, tiny_modernbert)["one label, in parts"]
+    store = RunStore(tmp_path / "stopped")
+
+    def stop(report: object) -> None:
+        if isinstance(report, StepReport) and report.step == 20:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="at step 21 of 52"), led(2):
+        finetune(wanted, store, observe=stop)
+    (name,) = store.names()
+    resume(name, store)
+    whole, _ = both("usual")["one label, in parts"]
+    torch.testing.assert_close(weights(store.path(name)), weights(whole), atol=1e-5, rtol=0)
+
+
+def test_what_cannot_be_divided_is_refused(monkeypatch):
+    inputs = SimpleNamespace(job="distillation", machine=choose_machine("cpu", "fp32"))
+    require_followable(inputs)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with pytest.raises(BadOption, match="several processes cannot train this: its loss compares the texts"):
+        require_followable(inputs)
+
+
+def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
+    def fail(error: Exception, *given: object) -> None:
+        raise error
+
+    for number, error, code, said in (
+        (1, BadData("a row is empty", where="a.csv"), 2, "a.csv: a row is empty"),
+        (2, KeyError("odd"), 1, "KeyError: 'odd'"),
+        (3, ProcessLost("gone"), 1, None),
+    ):
+        monkeypatch.setattr(launch.processes, "join", partial(fail, error))
+        store = distributed.FileStore(str(tmp_path / str(number)), 4)
+        ranks = Ranks(number, 4, number, 4)
+        assert launch._follow(ranks, store) == code
+        expected = f"process {number + 1} of 4: {said}" if said else processes.ENDED
+        assert launch._last_words(ranks, store) == expected
+    assert "Traceback" in capsys.readouterr().err  # a mistake of ours
 
 
 def test_more_processes_than_the_launcher_started_are_refused(monkeypatch):
