@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
 
 T = TypeVar("T")
-# How long all wait for the last one to start; and for each other afterwards: while the first one evaluates,
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+# How long all wait for the last one to start; and for each other afterwards: while the first one prepares,
 # saves and scores, the others have nothing to do.
 JOINING, WAITING = timedelta(minutes=10), timedelta(days=2)
 # What a process knows of another one whose connection is closed.
@@ -51,28 +53,39 @@ def backend() -> str:
 
 def leave() -> None:
     """Close the connections; the others may have done so."""
-    if _are_connected():
+    if are_connected():
         with contextlib.suppress(RuntimeError):
             distributed.destroy_process_group()
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Work in the block as one process does, while the others wait: what the first one does by itself."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
 def count() -> int:
-    """Return how many processes there are."""
-    return distributed.get_world_size() if _are_connected() else 1
+    """Return how many processes share the work."""
+    return distributed.get_world_size() if are_connected() and not _alone.get() else 1
 
 
 def number() -> int:
-    """Return which one this is, from 0."""
-    return distributed.get_rank() if _are_connected() else 0
+    """Return which of them this one is, from 0."""
+    return distributed.get_rank() if count() > 1 else 0
 
 
-def _are_connected() -> bool:
+def are_connected() -> bool:
+    """Have the processes met?"""
     return distributed.is_available() and distributed.is_initialized()  # some builds of torch lack it
 
 
 def leads() -> bool:
     """Is this the first process, which alone writes?"""
-    return number() == 0
+    return not are_connected() or distributed.get_rank() == 0
 
 
 def first_makes(make: Callable[[], T]) -> T:

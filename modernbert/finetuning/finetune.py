@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modernbert import processes
 from modernbert.activity import phase
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
@@ -95,7 +96,7 @@ def finetune(
         request = replace(request, settings={**request.settings, "seed": seed})
     if request.name:
         store.check_name(request.name)
-    with phase("preparing"):
+    with phase("preparing"), processes.alone():
         inputs = prepare(request, store)
     name = request.name or default_name(inputs)
     with (
@@ -131,7 +132,8 @@ def resume(
             raise BadRun(
                 f"'{name}' is finished: there is nothing to resume", fix=f"Next: mbert runs show {name}"
             )
-        inputs = prepare(read_request(record.request), store)
+        with processes.alone():
+            inputs = prepare(read_request(record.request), store)
         require_unchanged(record, inputs, folder)
         with _ready(inputs, name, store, resume=True) as (started, ready):
             on_start(started)
@@ -160,6 +162,7 @@ def _ready(inputs: Inputs, name: str, store: RunStore, *, resume: bool) -> Itera
             # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
             checkpoint_bytes=trained * 4 * 4 * 2,
             free_bytes=free_space(store.root),
+            processes=processes.count(),
         )
         yield started, ready
 
@@ -186,7 +189,7 @@ def _train(
             _save(folder, job, observe)
         if job.trained_texts:
             remember(folder / TRAINED_TEXTS, job.trained_texts)
-        with phase("scoring"):
+        with phase("scoring"), processes.alone():
             splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
     except (Stopped, Ended) as stopped:

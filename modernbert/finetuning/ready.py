@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from modernbert import processes
 from modernbert.finetuning.jobs import load_job
 from modernbert.memory import prepare_cpu_memory, start_measuring_memory
 from modernbert.model.accelerator import make_accelerator
@@ -63,9 +64,10 @@ def loaded(inputs: Inputs) -> Iterator[Ready]:
         if inputs.machine.device == "cpu":
             prepare_cpu_memory()
         config = inputs.config
-        accelerator = make_accelerator(inputs.machine, together=True)
+        accelerator = make_accelerator(inputs.machine)
         torch.manual_seed(config.run.seed)
-        job = load_job(inputs, accelerator, stop)
+        # An evaluation may be broken off by the first process alone: the others would leave it waiting.
+        job = load_job(inputs, accelerator, stop if processes.leads() else StopRequest())
         model = job.model
         assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
         use_cheap_dropout(model)

@@ -167,7 +167,8 @@ def _evaluate(state: TrainState) -> None:
     progress = state.progress
     state.model.eval()
     with phase("evaluating"):
-        evaluation = processes.first_makes(lambda: state.evaluate(state.model))
+        # All take part; what the first one found decides.
+        evaluation, *_ = processes.all_say(state.evaluate(state.model))
     # Before the first step a new head is noise: whatever it scores, it is not kept.
     is_best = evaluation.main > progress.best_score and not (state.new_head and progress.step == 0)
     if is_best:

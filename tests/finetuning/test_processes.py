@@ -182,7 +182,11 @@ def test_the_records_agree(group, kind, both):
     one, two = (json.loads((run / "run.json").read_text()) for run in both(group)[kind])
     for key in ("steps", "tokens", "best_step"):
         assert one["training"][key] == two["training"][key], key
+    for before, after in zip(one["training"]["history"], two["training"]["history"], strict=True):
+        assert after["step"] == before["step"]
+        assert after["metrics"] == pytest.approx(before["metrics"], abs=1e-4)
     assert one["config"] == two["config"] and one["request"] == two["request"]
+    assert two["hardware"]["processes"] == 2 and "processes" not in one["hardware"]
     scores = [
         [(s["metric"], s["value"], s["n"]) for r in run["results"] for s in r["scores"]] for run in (one, two)
     ]

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import torch
 from forks import fork, status_of
+from helpers import tokens_of
 from torch import distributed, nn
 from training.toy_fit import Bag, Toy, config_of, state_of, weights
 
 from modernbert import processes
 from modernbert.data.batching import share_out
 from modernbert.errors import BadRun, Interrupted, ProcessLost, TrainingFailed
+from modernbert.evaluation.predict import predict_logits
+from modernbert.model.accelerator import make_accelerator
+from modernbert.model.device import choose_machine
 from modernbert.ranks import Ranks
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.loop import fit
@@ -93,7 +97,7 @@ def test_memory_that_runs_out_in_one_halves_the_budget_of_both(tmp_path):
         """The second process cannot take more than 20 tokens at once."""
 
         def forward(self, batch):
-            if processes.number() == 1 and batch.num_tokens > 20:
+            if self.training and processes.number() == 1 and batch.num_tokens > 20:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
             return super().forward(batch)
 
@@ -173,6 +177,29 @@ def test_rows_come_in_the_order_of_the_processes(tmp_path):
         sums = [torch.tensor([1.0 + number]), torch.full((2, 2), 10.0 * number)]
         processes.add_up(sums)
         assert torch.equal(sums[0], torch.tensor([3.0])) and torch.equal(sums[1], torch.full((2, 2), 10.0))
+
+    assert in_two_processes(work, tmp_path) == [0, 0]
+
+
+def test_every_text_is_run_once_and_all_get_the_same_bits(tmp_path):
+    draw = np.random.default_rng(0)
+    tokens = tokens_of([draw.integers(0, 10, draw.integers(1, 12)).tolist() for _ in range(50)])
+    accelerator = make_accelerator(choose_machine("cpu", "fp32"))
+    network = Plain().eval()
+    expected = predict_logits(network, tokens, max_tokens=40, accelerator=accelerator)
+
+    def work(number: int) -> None:
+        run = []
+        network.register_forward_pre_hook(lambda module, given: run.append(given[0].num_sequences))
+        found = predict_logits(network, tokens, max_tokens=40, accelerator=accelerator)
+        assert np.array_equal(found, expected)
+        counts = processes.all_say(sum(run))
+        assert sum(counts) == 50 and min(counts) >= 15, counts
+        run.clear()
+        with processes.alone():
+            assert processes.all_say(number) == [number]
+            predict_logits(network, tokens, max_tokens=40, accelerator=accelerator)
+        assert sum(run) == 50
 
     assert in_two_processes(work, tmp_path) == [0, 0]
 

@@ -82,7 +82,7 @@ def state_of(folder, config=None, *, model=None, loss=cross_entropy, observe=Non
         config=config,
         evaluate=evaluate,
         checkpoints=CheckpointStore(folder),
-        accelerator=make_accelerator(choose_machine("cpu", "fp32"), together=True),
+        accelerator=make_accelerator(choose_machine("cpu", "fp32")),
         stop=stop or StopRequest(),
         observe=observe or (lambda report: None),
     )
