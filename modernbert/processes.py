@@ -6,7 +6,8 @@ A process that is alone sends nothing: each function returns what it was given.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,6 +107,16 @@ def all_say(said: T) -> list[T]:
     with _lost():
         distributed.all_gather_object(heard, said)
     return heard
+
+
+def own_share(parts: Iterable[T]) -> Iterator[T]:
+    """Yield those parts of an evaluation that this process runs."""
+    return itertools.islice(parts, number(), None, count())
+
+
+def put_together(found: Mapping[int, T]) -> dict[int, T]:
+    """Return what all processes found, each of its own share, by the numbers of the texts."""
+    return {text: value for own in all_say(found) for text, value in own.items()}
 
 
 def copy_first(tensors: Sequence[torch.Tensor]) -> None:

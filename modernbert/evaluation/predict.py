@@ -5,7 +5,6 @@ Shape suffixes: N texts, C outputs.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,19 +44,17 @@ def predict_logits(
         check_stop: called between batches; may raise.
     """
     assert not model.training, "evaluation mode"
+    results: dict[int, np.ndarray] = {}
     every = split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(model))
-    parts = list(every)[processes.number() :: processes.count()]
-    found: list[tuple[np.ndarray, np.ndarray]] = []
+    parts = list(processes.own_share(every))
     with phase(RUNNING, sum(map(len, parts)), "texts") as now, torch.inference_mode():
         for part in parts:
             check_stop()
             with accelerator.autocast():
                 logits_NC = model(pack(tokens, part).to(accelerator.device))
-            found.append((part, logits_NC.float().cpu().numpy()))
+            results.update(zip(part.tolist(), logits_NC.float().cpu().numpy(), strict=True))
             now.advance(len(part))
-    results: dict[int, np.ndarray] = {}
-    for part, rows in itertools.chain.from_iterable(processes.all_say(found)):
-        results.update(zip(part.tolist(), rows, strict=True))
+    results = processes.put_together(results)
     return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from modernbert import processes
 from modernbert.data.batching import BatchPlan
 from modernbert.evaluation.metrics import ratio_score
 from modernbert.files import atomic_folder
@@ -134,13 +135,14 @@ class PretrainingJob(Job):
                 yield self.masking.apply(joined(self.held_out, numbers), generator)
 
     def _guess(self, network: nn.Module, limit: int | None) -> Guesses:
-        parts, device = [], self.accelerator.device
+        found, device = {}, self.accelerator.device
         with torch.inference_mode():
-            for masked, targets_M in self._parts(limit):
+            for number, (masked, targets_M) in processes.own_share(enumerate(self._parts(limit))):
                 self.stop.raise_if_requested()
                 with self.accelerator.autocast():
                     logits_MV = network(masked.to(device))
-                parts.append(_by_piece(masked, logits_MV.float().cpu(), targets_M))
+                found[number] = _by_piece(masked, logits_MV.float().cpu(), targets_M)
+        parts = [part for _, part in sorted(processes.put_together(found).items())]
         losses, correct, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Guesses(losses, correct, counts)
 

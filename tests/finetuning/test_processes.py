@@ -99,6 +99,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
     "pairs": (pairs, {"hard_negatives": 1, "dims": [8, 32]}),
     "pairs, in parts": (pairs, {"hard_negatives": 1, "max_tokens": 32}),
     "a teacher's scores": (pairs, {"hard_negatives": 1, "loss": "kl"}),
+    "mined negatives": (pairs, {"hard_negatives": 2, "mine": True}),
     "late interaction": (pairs, {"head": "tokens", "max_tokens": 32}),
     "reranker": (pairs, {"head": "reranker", "hard_negatives": 1, "max_tokens": 64}),
     "masked words": (corpus, {"max_length": 32, "held_out": 0.1}),
