@@ -6,7 +6,7 @@ from . import options, output
 
 
 def doctor(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
-    """Show versions, device, precision, attention, network and caches, and what to install."""
+    """Show versions, device, precision, attention, processes and caches, and what to install."""
     from modernbert.doctor import diagnose
     from modernbert.runs import RunStore
 

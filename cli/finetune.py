@@ -14,6 +14,7 @@ from .early import check_columns, check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
+from .together import follow_if_launched, led
 
 if TYPE_CHECKING:
     from modernbert.finetuning.study import StudyResult
@@ -93,8 +94,10 @@ def finetune(
     json: options.Json = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    processes: options.Processes = 1,
 ) -> None:
     """Fine-tune a model on a task or on your own data, score it and keep the run."""
+    follow_if_launched()
     from modernbert.data.targets import expand_targets
 
     check_model(model, runs_dir)
@@ -122,7 +125,8 @@ def finetune(
             name=name,
             tags=tuple(dict.fromkeys(tag or ())),
         )
-        result = _run(request, targets, seeds, folds, runs_dir, Training(watched))
+        with led(processes):
+            result = _run(request, targets, seeds, folds, runs_dir, Training(watched))
     show_study(result, as_json=json)
 
 
@@ -147,15 +151,18 @@ def resume(
     name: Annotated[str, options.argument("NAME", values.name, "An interrupted run or study.")],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
+    processes: options.Processes = 1,
 ) -> None:
     """Continue an interrupted run, or the study that it belongs to, where it stopped."""
+    follow_if_launched()
     with watch(quiet=json) as watched:
         from modernbert.finetuning.study import resume_any
         from modernbert.runs import RunStore
 
         shown = Training(watched)
         store = RunStore.at(runs_dir)
-        result = resume_any(name, store, on_start=shown.start, observe=shown.observe)
+        with led(processes):
+            result = resume_any(name, store, on_start=shown.start, observe=shown.observe)
     show_study(result, as_json=json)
 
 

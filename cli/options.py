@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.ranges import Range
 
 from . import values
 
@@ -143,6 +144,15 @@ Device = Annotated[
 Precision = Annotated[
     str,
     option("--precision", values.one_of("auto", "fp32", "bf16"), "Precision: auto, fp32 or bf16.", MACHINE),
+]
+Processes = Annotated[
+    int,
+    option(
+        "--processes",
+        values.whole(Range(1, 1_024)),
+        "Number of processes on this machine that share each batch, each with a GPU of its own.",
+        MACHINE,
+    ),
 ]
 TextCol = Annotated[
     list[str] | None,

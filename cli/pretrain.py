@@ -13,6 +13,7 @@ from .early import check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
+from .together import follow_if_launched, led
 
 RECIPES = ("default", "extension", "paper", "paper-extension", "paper-decay")
 # Bytes, special tokens, and some words.
@@ -76,8 +77,10 @@ def pretrain(
     json: options.Json = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    processes: options.Processes = 1,
 ) -> None:
     """Train a masked-language model on your own text and code: further, or from scratch."""
+    follow_if_launched()
     check_model(model, runs_dir)
     check_model(teacher, runs_dir)
     with watch(quiet=json) as watched:
@@ -102,7 +105,8 @@ def pretrain(
             tags=tuple(dict.fromkeys(tag or ())),
         )
         shown = Training(watched)
-        done = finetune(request, RunStore.at(runs_dir), on_start=shown.start, observe=shown.observe)
+        with led(processes):
+            done = finetune(request, RunStore.at(runs_dir), on_start=shown.start, observe=shown.observe)
         study = Study(done.name, ("pretraining",), (done.record.seed,))
         result = summarize(study, [done])
     show_study(result, as_json=json)

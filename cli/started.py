@@ -30,7 +30,8 @@ def show_started(started: Started) -> None:
         "new tensors": ", ".join(started.new_tensors) or "none",
         "parameters": f"{started.trained:,} trained, {started.frozen:,} frozen "
         f"({started.trained / total:.1%} trained)",
-        "machine": f"{inputs.machine.device}, {inputs.machine.precision} ({inputs.machine.precision_reason})",
+        "machine": f"{inputs.machine.device}, {inputs.machine.precision} ({inputs.machine.precision_reason})"
+        + (f", {started.processes} processes" if started.processes > 1 else ""),
         "attention": str(ChosenBackend(started.attention, started.attention_reason)),
         "disk": f"up to {started.checkpoint_bytes / 2**20:,.0f} MiB of checkpoints while it runs",
         "recipe": f"{inputs.recipe.name}: {inputs.recipe.source}",

@@ -1,4 +1,4 @@
-"""What this machine can do: versions, device, precision, attention, network, caches, what to install."""
+"""What this machine can do: versions, device, precision, attention, processes, network, what to install."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from modernbert.hub import cache_folder
 from modernbert.model.backends import choose_backend
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.model.device import choose_machine, describe_hardware
+from modernbert.processes import backend
+from modernbert.ranks import find_ranks
 from modernbert.runs import RunStore
 from modernbert.version import versions
 
@@ -43,6 +45,7 @@ def diagnose(store: RunStore) -> Diagnosis:
             "precision": f"{machine.precision} ({machine.precision_reason})",
             "attention": str(attention),
         },
+        "processes": _processes(),
         "places": {
             "network": f"{'online' if hub.online else 'offline'} ({hub.reason})",
             "bundle (MBERT_DATA)": os.environ.get("MBERT_DATA", "not set"),
@@ -51,6 +54,17 @@ def diagnose(store: RunStore) -> Diagnosis:
         },
     }
     return Diagnosis(facts, tuple(_advice(machine.device, online=hub.online)))
+
+
+def _processes() -> dict[str, str]:
+    """Return what a training would find: who started this process, its GPUs, what carries messages."""
+    ranks, gpus = find_ranks(os.environ), torch.cuda.device_count()
+    started = f"process {ranks.rank + 1} of {ranks.size}, started by {ranks.launcher}"
+    return {
+        "this one": started if ranks.size > 1 else "alone (--processes starts others)",
+        "GPUs": f"{gpus}, one for each process" if gpus else "none: processes share the CPU's threads",
+        "messages": "NCCL between GPUs, Gloo for the rest" if "nccl" in backend() else "Gloo",
+    }
 
 
 def _advice(device: str, *, online: bool) -> list[str]:

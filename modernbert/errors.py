@@ -10,6 +10,7 @@
     └── Stopped           exit code 1: a run ended before its time
         ├── DiskFull
         ├── TrainingFailed
+        │   └── ProcessLost   another process of a training has ended
         └── Interrupted   exit code 128 + signal number
 A mistake of ours is an `assert`, and shows its traceback.
 """
@@ -92,6 +93,10 @@ class DiskFull(Stopped):
 
 class TrainingFailed(Stopped):
     """Training cannot go on (non-finite loss, no memory)."""
+
+
+class ProcessLost(TrainingFailed):
+    """Another process of the same training has ended: none can go on alone."""
 
 
 class Interrupted(Stopped):

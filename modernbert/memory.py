@@ -77,6 +77,16 @@ def working_memory(work: Callable[[], Any]) -> float:
     return (_peak_resident_kib() - before_kib) / 1024
 
 
+# How a CPU's allocator, CUDA itself and cuBLAS say it; torch's own allocator has a class for it.
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Does an error of torch say that memory ran out?"""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(text in said for text in OUT_OF_MEMORY)
+
+
 def _peak_resident_kib() -> float:
     status = Path("/proc/self/status")
     if status.is_file():

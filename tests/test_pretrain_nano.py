@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from modernbert.data.collection import Collection, Documents
 from modernbert.files import write_jsonl
 from modernbert.model.embedding import embedding_settings
 from modernbert.model.locate import ModelSource
-from modernbert.training.objectives import Sums
 
 FOLDER = Path(__file__).parents[1] / "examples" / "pretrain_nano"
 EVALUATED = "one two three four five six seven eight nine ten eleven twelve thirteen"
@@ -201,53 +199,6 @@ def test_what_is_shipped_lies_between_both_trainings(tmp_path, monkeypatch, tiny
         "about data_card.md\n\n## Pairs\n\nabout pairs_card.md"
         in (tmp_path / "shipped" / "DATA.md").read_text()
     )
-
-
-class Doubling:
-    """An objective whose gradient is twice the sum of the examples."""
-
-    def accumulate(self, network, data, indices, **options):
-        loss = 2 * (network.weight * data[indices].sum(dim=0)).sum()
-        loss.backward()
-        return Sums(loss.detach(), len(indices), 10 * len(indices))
-
-
-def test_shares_of_a_batch_add_up_to_the_batch(monkeypatch):
-    processes = load("processes")
-    torch.manual_seed(0)
-    data, indices = torch.randn(7, 3), torch.arange(7).numpy()
-    network = torch.nn.Linear(3, 1)  # its bias gets no gradient
-    whole = Doubling().accumulate(network, data, indices)
-    expected, sent = network.weight.grad.clone(), []
-    monkeypatch.setattr(processes.distributed, "all_reduce", lambda tensor: sent.append(tensor.clone()))
-    for rank in range(2):
-        network.zero_grad()
-        processes.Shared(Doubling(), rank, 2).accumulate(network, data, indices)
-    grads, counts = sent[0] + sent[2], sent[1] + sent[3]
-    torch.testing.assert_close(grads, torch.cat([expected.flatten(), torch.zeros(1)]))
-    assert counts.tolist() == pytest.approx([float(whole.loss), 7, 70], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path, tiny_modernbert):
-    """The losses of both ways fall alike: only the masks differ."""
-    rows = [{"text": " ".join(f"w{(i + j) % 60}" for j in range(40)) + f" w{i}"} for i in range(300)]
-    write_jsonl(tmp_path / "corpus.jsonl", rows)
-    given = [tmp_path / "corpus.jsonl", "--model", tiny_modernbert, "--runs-dir", tmp_path / "runs", "--json"]
-    given += ["--max-length", "64", "--batch-size", "5", "--epochs", "4", "--lr", "3e-3", "--held-out", "0.1"]
-    ways = {"one": ["-m", "modernbert.cli", "pretrain"], "two": [FOLDER / "processes.py", "2"]}
-    records = {}
-    for name, way in ways.items():
-        done = subprocess.run([sys.executable, *way, *given, "--name", name], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        records[name] = json.loads((tmp_path / "runs" / name / "run.json").read_text())["training"]
-    assert records["one"]["tokens"] == records["two"]["tokens"]
-    before, after = (
-        [records[name]["history"][place]["metrics"]["loss"] for name in ways] for place in (0, -1)
-    )
-    assert before[0] == pytest.approx(before[1])
-    assert after[0] == pytest.approx(after[1], abs=0.2)
-    assert after[1] < before[1] - 0.5
 
 
 def test_summaries_become_questions_where_they_ask_for_something():

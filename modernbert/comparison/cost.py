@@ -17,9 +17,9 @@ Machine = tuple[str, ...]
 def machine_of(record: RunRecord) -> Machine:
     """Return what a run's speed depends on: the processor that it ran on, and how much of it."""
     hardware, device = record.hardware, record.machine.device if record.machine else "cpu"
-    if device == "cuda":
-        return ("cuda", str(hardware.get("gpu")))
-    return (device, *(f"{hardware[key]} {key}" for key in ("cpu", "cores", "threads") if key in hardware))
+    used = ("processes",) if device == "cuda" else ("cpu", "cores", "threads", "processes")
+    first = ("cuda", str(hardware.get("gpu"))) if device == "cuda" else (device,)
+    return (*first, *(f"{hardware[key]} {key}" for key in used if key in hardware))
 
 
 def cost_of(runs: Sequence[Outcome]) -> Cost:

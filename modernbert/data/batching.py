@@ -5,6 +5,7 @@ The order depends on the seed and the epoch alone, so a resumed run sees what an
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,6 +45,28 @@ class BatchPlan:
                 chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
             batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
         return [batches[i] for i in random.permutation(len(batches))]
+
+
+def share_out(indices: np.ndarray, lengths: np.ndarray, shares: int) -> list[np.ndarray]:
+    """Divide a batch among processes so that each has about as many tokens, however many sequences that is.
+
+    The longest sequence goes first, each to the share that has the fewest tokens so far (Graham 1969: the
+    largest share is at most 4/3 of the best possible).
+
+    Args:
+        indices: the batch's sequences.
+        lengths: tokens of all sequences.
+        shares: how many processes there are.
+    """
+    if shares == 1:
+        return [indices]
+    loads = [(0, share) for share in range(shares)]  # a heap: the least loaded share is the first
+    found: list[list[int]] = [[] for _ in loads]
+    for index in indices[np.argsort(-lengths[indices], kind="stable")].tolist():
+        tokens, share = loads[0]
+        heapq.heapreplace(loads, (tokens + int(lengths[index]), share))
+        found[share].append(index)
+    return [np.array(share, dtype=indices.dtype) for share in found]
 
 
 def split_by_tokens(

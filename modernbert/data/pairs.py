@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from modernbert.data.cells import as_number
 from modernbert.data.collection import Collection, Documents, checked_collection
@@ -17,6 +18,7 @@ from modernbert.errors import BadData
 from modernbert.reading import parse_json
 from modernbert.wording import counted
 
+T = TypeVar("T")
 QUERY = ("query", "anchor", "question", "title", "sentence1")
 POSITIVE = ("positive", "positives", "pos", "document", "passage", "answer", "code", "sentence2")
 NEGATIVE = re.compile(r"neg(ative)?s?_?\d*")
@@ -76,6 +78,15 @@ class _Roles:
         return f"{taken}{f' (not read: {chr(44).join(unread)})' if unread else ''}"
 
 
+def _made(collections: dict[str, Collection], path: Path) -> MadeCollection:
+    """Return what was read as a source; it can be sent to another process, which a lambda cannot."""
+    return MadeCollection(partial(_itself, collections), partial(_itself, f"file {path.absolute()}"))
+
+
+def _itself(value: T) -> T:
+    return value
+
+
 def pairs_task(
     path: Path, *, validation: Path | None = None, test: Path | None = None, text: Sequence[str] = ()
 ) -> tuple[RetrievalTask, list[str]]:
@@ -102,7 +113,7 @@ def pairs_task(
     task = RetrievalTask(
         name=own_name(path),
         summary=f"own pairs from {path}",
-        source=MadeCollection(lambda: made, lambda: f"file {path.absolute()}"),
+        source=_made(made, path),
         train="train",
         validation="validation" if validation else None,
         test="test" if test else None,
@@ -117,7 +128,7 @@ def pairs_to_search(path: Path) -> RetrievalTask:
     return RetrievalTask(
         name=own_name(path),
         summary=f"own pairs from {path}",
-        source=MadeCollection(lambda: {"test": found}, lambda: f"file {path.absolute()}"),
+        source=_made({"test": found}, path),
         analyser=guess_analyser(found.documents.texts),
     )
 

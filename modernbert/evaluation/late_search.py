@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modernbert import processes
 from modernbert.activity import RUNNING, phase
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.tokens import Tokens, tokenize
@@ -89,10 +90,15 @@ def token_vectors(
     accelerator: Any,
     check_stop: Callable[[], None] = lambda: None,
 ) -> list[np.ndarray]:
-    """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts."""
+    """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts.
+
+    Of several processes each runs some of the batches; all get everything.
+    """
     results: dict[int, np.ndarray] = {}
-    with phase(RUNNING, len(tokens), "texts") as now, torch.inference_mode():
-        for part in split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(network)):
+    every = split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(network))
+    parts = list(processes.own_share(every))
+    with phase(RUNNING, sum(map(len, parts)), "texts") as now, torch.inference_mode():
+        for part in parts:
             check_stop()
             batch = pack(tokens, part).to(accelerator.device)
             with accelerator.autocast():
@@ -100,6 +106,7 @@ def token_vectors(
             texts = zip(part.tolist(), split_rows(rows_Td, batch), strict=True)
             results |= {i: rows.numpy() for i, rows in texts}
             now.advance(len(part))
+    results = processes.put_together(results)
     return [results[i] for i in range(len(tokens))]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modernbert import processes
 from modernbert.activity import RUNNING, phase
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.task import Kind
@@ -33,6 +34,8 @@ def predict_logits(
 ) -> np.ndarray:
     """Return logits in the order of the texts, fp32, shape (N, C).
 
+    Of several processes each runs some of the batches, which are those of one process; all get everything.
+
     Args:
         model: a `PackedClassifier`, on the accelerator's device, in evaluation mode.
         tokens: the texts; batches are cut by length, so little is padded.
@@ -41,15 +44,17 @@ def predict_logits(
         check_stop: called between batches; may raise.
     """
     assert not model.training, "evaluation mode"
-    order = np.arange(len(tokens))
     results: dict[int, np.ndarray] = {}
-    with phase(RUNNING, len(tokens), "texts") as now, torch.inference_mode():
-        for part in split_by_tokens(order, tokens.lengths, max_tokens, padded=pads(model)):
+    every = split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(model))
+    parts = list(processes.own_share(every))
+    with phase(RUNNING, sum(map(len, parts)), "texts") as now, torch.inference_mode():
+        for part in parts:
             check_stop()
             with accelerator.autocast():
                 logits_NC = model(pack(tokens, part).to(accelerator.device))
             results.update(zip(part.tolist(), logits_NC.float().cpu().numpy(), strict=True))
             now.advance(len(part))
+    results = processes.put_together(results)
     return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modernbert import processes
 from modernbert.activity import RUNNING, phase
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.entities import OUTSIDE
@@ -36,6 +37,8 @@ def tag_logits(
 ) -> list[np.ndarray]:
     """Return each sentence's logits, fp32, shape (W, C): those of the first token of each word.
 
+    Of several processes each runs some of the batches; all get everything.
+
     Args:
         network: a `PackedTagger`, on the accelerator's device, in evaluation mode.
         words: the sentences; batches are cut by length, so little is padded.
@@ -48,17 +51,22 @@ def tag_logits(
         BadModel: an answer is not a number.
     """
     assert not network.training, "evaluation mode"
-    tokens, found = words.tokens, [np.zeros((0, len(tags)), np.float32)] * len(words)
-    with phase(RUNNING, len(words), "sentences") as now, torch.inference_mode():
-        for part in split_by_tokens(np.arange(len(words)), tokens.lengths, max_tokens, padded=pads(network)):
+    tokens, found = words.tokens, dict[int, np.ndarray]()
+    every = split_by_tokens(np.arange(len(words)), tokens.lengths, max_tokens, padded=pads(network))
+    parts = list(processes.own_share(every))
+    with phase(RUNNING, sum(map(len, parts)), "sentences") as now, torch.inference_mode():
+        for part in parts:
             check_stop()
             with accelerator.autocast():
                 logits_TC = network(pack(tokens, part).to(accelerator.device))
             ends = np.cumsum(tokens.lengths[part])[:-1]
-            for place, logits in zip(part, np.split(logits_TC.float().cpu().numpy(), ends), strict=True):
+            for place, logits in zip(
+                part.tolist(), np.split(logits_TC.float().cpu().numpy(), ends), strict=True
+            ):
                 found[place] = _of_words(logits, words.first[place], tags)
             now.advance(len(part))
-    return found
+    found = processes.put_together(found)
+    return [found[place] for place in range(len(words))]
 
 
 def _of_words(logits_TC: np.ndarray, first_W: np.ndarray, tags: Sequence[str]) -> np.ndarray:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
-
+from modernbert import processes
 from modernbert.activity import phase
 from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
 from modernbert.files import model_checksums, write_jsonl
 from modernbert.finetuning.card import write_card
-from modernbert.finetuning.jobs import load_job
+from modernbert.finetuning.followers import require_followable, tell_followers
 from modernbert.finetuning.prepare import prepare, read_request
+from modernbert.finetuning.ready import Ready, loaded
 from modernbert.finetuning.record import (
     Started,
     default_name,
@@ -26,24 +25,16 @@ from modernbert.finetuning.record import (
     run_notes,
     training_record,
 )
-from modernbert.memory import prepare_cpu_memory, start_measuring_memory
-from modernbert.model.accelerator import make_accelerator
-from modernbert.model.compilation import compile_layers
-from modernbert.model.dropout import use_cheap_dropout
 from modernbert.model.encoder import attention_of
-from modernbert.model.loading import recompute_layers
 from modernbert.places import free_space, make_folder
 from modernbert.records.record import RunRecord, TrainingRecord
 from modernbert.records.scores import SplitScores
 from modernbert.records.training import StoredStudy
 from modernbert.runs import RunStore, lock, read_run, resume_command, write_run
 from modernbert.signals import Ended
-from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.inputs import Inputs, Job, Request
 from modernbert.training.loop import fit
 from modernbert.training.reports import Notice, Observe
-from modernbert.training.signals import StopRequest, stop_on_signals
-from modernbert.training.state import TrainState
 
 # A reloaded model must give the same logits; folding adapters into the weights moves the last digits.
 RELOAD_TOLERANCE = 1e-4
@@ -105,17 +96,17 @@ def finetune(
         request = replace(request, settings={**request.settings, "seed": seed})
     if request.name:
         store.check_name(request.name)
-    with phase("preparing"):
+    with phase("preparing"), processes.alone():
         inputs = prepare(request, store)
     name = request.name or default_name(inputs)
     with (
         store.new_run(name, exact=request.name is not None) as folder,
-        _ready(inputs, folder.name, store) as (started, job, machinery),
+        _ready(inputs, folder.name, store, resume=False) as (started, ready),
     ):
         on_start(started)
         record = first_record(started, study)
         write_run(folder, record)
-        return _train(folder, record, started, job, machinery, observe, resume=False)
+        return _train(folder, record, started, ready, observe, resume=False)
 
 
 def resume(
@@ -141,90 +132,64 @@ def resume(
             raise BadRun(
                 f"'{name}' is finished: there is nothing to resume", fix=f"Next: mbert runs show {name}"
             )
-        inputs = prepare(read_request(record.request), store)
+        with processes.alone():
+            inputs = prepare(read_request(record.request), store)
         require_unchanged(record, inputs, folder)
-        with _ready(inputs, name, store) as (started, job, machinery):
+        with _ready(inputs, name, store, resume=True) as (started, ready):
             on_start(started)
-            return _train(folder, record, started, job, machinery, observe, resume=True)
+            return _train(folder, record, started, ready, observe, resume=True)
 
 
 @contextmanager
-def _ready(inputs: Inputs, name: str, store: RunStore) -> Iterator[tuple[Started, Job, _Machinery]]:
-    """Load the model on its device, seeded first: what is new in it is drawn from that seed."""
-    with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
-        start_measuring_memory()
-        if inputs.machine.device == "cpu":
-            prepare_cpu_memory()
-        config = inputs.config
-        accelerator = make_accelerator(inputs.machine)
-        torch.manual_seed(config.run.seed)
-        job = load_job(inputs, accelerator, stop)
-        model = job.model
-        assert all(p.dtype == torch.float32 for p in model.parameters()), "fp32 master weights"
-        use_cheap_dropout(model)
-        if config.memory.recompute:
-            recompute_layers(model)
-        if config.memory.compile and (fault := compile_layers(model, accelerator.device)):
-            inputs = replace(inputs, notes=(*inputs.notes, fault))
-        trained = sum(p.numel() for p in job.network.parameters() if p.requires_grad)
-        frozen = sum(p.numel() for p in job.network.parameters() if not p.requires_grad)
-        attention = attention_of(model, inputs.machine)
+def _ready(inputs: Inputs, name: str, store: RunStore, *, resume: bool) -> Iterator[tuple[Started, Ready]]:
+    """Load the model, here and in the other processes, and say what is about to run."""
+    require_followable(inputs)
+    tell_followers(inputs, _checkpoints(store.path(name)), resume=resume)
+    with loaded(inputs) as ready:
+        if ready.fault:
+            inputs = replace(inputs, notes=(*inputs.notes, ready.fault))
+        parameters = list(ready.job.network.parameters())
+        trained = sum(p.numel() for p in parameters if p.requires_grad)
+        attention = attention_of(ready.job.model, inputs.machine)
         started = Started(
             name=name,
             inputs=inputs,
             attention=attention.backend,
             attention_reason=attention.reason,
             trained=trained,
-            frozen=frozen,
-            new_tensors=("all: random weights",) if config.model.random_weights else job.new_tensors,
+            frozen=sum(p.numel() for p in parameters) - trained,
+            new_tensors=ready.new_tensors,
             # Weights twice (last and best) and two moments, in fp32; twice while one replaces the other.
             checkpoint_bytes=trained * 4 * 4 * 2,
             free_bytes=free_space(store.root),
+            processes=processes.count(),
         )
-        yield started, job, _Machinery(accelerator, stop)
+        yield started, ready
 
 
-@dataclass(frozen=True)
-class _Machinery:
-    """Device and signals."""
-
-    accelerator: Any
-    stop: StopRequest
+def _checkpoints(folder: Path) -> Path:
+    return folder / "checkpoints"
 
 
 def _train(
     folder: Path,
     record: TrainingRecord,
     started: Started,
-    job: Job,
-    machinery: _Machinery,
+    ready: Ready,
     observe: Observe,
     *,
     resume: bool,
 ) -> TrainedRun:
-    inputs = started.inputs
-    checkpoints = CheckpointStore(folder / "checkpoints")
-    make_folder(checkpoints.root)
-    state = TrainState(
-        model=job.network,
-        objective=job.objective,
-        data=job.data,
-        config=inputs.config,
-        evaluate=job.evaluate,
-        checkpoints=checkpoints,
-        accelerator=machinery.accelerator,
-        stop=machinery.stop,
-        observe=logged(folder / "log.jsonl", observe),
-        new_head=bool(started.new_tensors),
-    )
+    inputs, job = started.inputs, ready.job
+    make_folder(_checkpoints(folder))
+    state = ready.state(_checkpoints(folder), logged(folder / "log.jsonl", observe))
     try:
         progress = fit(state, resume=resume)
         with phase("saving"):
             _save(folder, job, observe)
         if job.trained_texts:
             remember(folder / TRAINED_TEXTS, job.trained_texts)
-        with phase("scoring"):
+        with phase("scoring"), processes.alone():
             splits, rows = job.score()
         write_jsonl(folder / "scores.jsonl", rows)
     except (Stopped, Ended) as stopped:
@@ -240,7 +205,7 @@ def _train(
     write_card(folder / "model", scored, folder.name)
     finished = scored.with_values(status="finished", model_files=model_checksums(folder / "model"))
     write_run(folder, finished)
-    checkpoints.remove()
+    state.checkpoints.remove()
     return TrainedRun(name=folder.name, record=finished)
 
 

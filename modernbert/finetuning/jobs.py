@@ -27,6 +27,12 @@ JOBS: Mapping[str, Callable[[Any, Any, StopRequest], Job]] = {
 }
 
 
+# Which of them one process alone can train, and why.
+ALONE: Mapping[str, str] = {
+    "distillation": "its loss compares the texts that are in memory together",
+}
+
+
 def load_job(inputs: Inputs, accelerator: Any, stop: StopRequest) -> Job:
     """Load model and data. The random state is seeded: what is new in the model is drawn from it."""
     return JOBS[inputs.job](inputs, accelerator, stop)

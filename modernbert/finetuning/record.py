@@ -40,6 +40,7 @@ class Started:
     new_tensors: tuple[str, ...]
     checkpoint_bytes: int
     free_bytes: int
+    processes: int = 1
 
 
 def default_name(inputs: Inputs) -> str:
@@ -81,10 +82,15 @@ def first_record(started: Started, study: StoredStudy | None) -> TrainingRecord:
             "attention": {"backend": started.attention, "reason": started.attention_reason},
             "parameters": {"trained": started.trained, "frozen": started.frozen},
             "new_tensors": started.new_tensors,
-            "hardware": describe_hardware(),
+            "hardware": describe_hardware() | _shared_by(started.processes),
             "versions": versions(),
         }
     )
+
+
+def _shared_by(processes: int) -> dict[str, int]:
+    """Return how many processes a run begins with, where that is more than one."""
+    return {"processes": processes} if processes > 1 else {}
 
 
 def _task_record(task: TaskSheet) -> StoredTask:

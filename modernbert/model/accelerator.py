@@ -1,9 +1,10 @@
-"""One `Accelerator` per run: device, autocast, and (refused for now) several processes."""
+"""One `Accelerator` per run: device, autocast, and whether several processes may share the work."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from modernbert import processes
 from modernbert.errors import BadOption
 from modernbert.memory import keep_few_kernels
 from modernbert.model.device import Machine
@@ -15,19 +16,20 @@ def make_accelerator(machine: Machine) -> Any:
     Accelerate keeps its state in the process; it is reset, so that runs of one process may differ.
 
     Raises:
-        BadOption: several processes were started; the loop trains in one for now.
+        BadOption: a launcher started several processes for what one alone does.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
     if machine.device == "cpu":
         keep_few_kernels()  # before a model is there: a file of any size is read in constant memory
+    expected = processes.are_connected()
     AcceleratorState._reset_state(reset_partial_state=True)
     mixed = "bf16" if machine.precision == "bf16" else "no"
     accelerator = Accelerator(cpu=machine.device == "cpu", mixed_precision=mixed)
-    if accelerator.num_processes > 1:
+    if accelerator.num_processes > 1 and not expected:
         raise BadOption(
-            f"{accelerator.num_processes} processes were started, and this version trains in one",
-            fix="Start mbert without torchrun or accelerate launch.",
+            f"{accelerator.num_processes} processes were started, and only trainings use more than one",
+            fix="Start this command by itself, without torchrun, accelerate launch or srun.",
         )
     return accelerator

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from modernbert import processes
 from modernbert.data.batching import BatchPlan
 from modernbert.evaluation.metrics import ratio_score
 from modernbert.files import atomic_folder
@@ -40,16 +41,34 @@ QUICK_TOKENS = 2**17
 
 @dataclass(frozen=True)
 class PretrainingData:
-    """Rows of pieces; masks are drawn anew each time a row is taken."""
+    """Rows of pieces. Masks are drawn anew in every step: for each row by itself, whoever it is beside."""
 
     pieces: Pieces
     rows: Sequence[np.ndarray]
     plan: BatchPlan
     masking: Masking
+    step: int = 0
+
+    def at(self, step: int) -> PretrainingData:
+        """Return the same rows with the masks of another step."""
+        return replace(self, step=step)
 
     def batch(self, indices: np.ndarray) -> tuple[MaskedBatch, torch.Tensor]:
         """Return rows with tokens masked, and the true ids of these, shape (M,)."""
-        return self.masking.apply(joined(self.pieces, np.concatenate([self.rows[i] for i in indices])))
+        whole = joined(self.pieces, np.concatenate([self.rows[i] for i in indices]))
+        hidden, places, targets, start = [], [], [], 0
+        for index in indices.tolist():
+            row = joined(self.pieces, self.rows[index])
+            masked, true_M = self.masking.apply(row, self._generator(index))
+            hidden.append(masked.batch.ids_T)
+            places.append(masked.places_M + start)
+            targets.append(true_M)
+            start += row.num_tokens
+        return MaskedBatch(whole.with_ids(torch.cat(hidden)), torch.cat(places)), torch.cat(targets)
+
+    def _generator(self, row: int) -> torch.Generator:
+        numbers = np.random.SeedSequence((self.plan.seed, self.step, row)).generate_state(1)
+        return torch.Generator().manual_seed(int(numbers[0]))
 
 
 def joined(pieces: Pieces, numbers: Sequence[int] | np.ndarray) -> PackedBatch:
@@ -115,13 +134,14 @@ class PretrainingJob(Job):
                 yield self.masking.apply(joined(self.held_out, numbers), generator)
 
     def _guess(self, network: nn.Module, limit: int | None) -> Guesses:
-        parts, device = [], self.accelerator.device
+        found, device = {}, self.accelerator.device
         with torch.inference_mode():
-            for masked, targets_M in self._parts(limit):
+            for number, (masked, targets_M) in processes.own_share(enumerate(self._parts(limit))):
                 self.stop.raise_if_requested()
                 with self.accelerator.autocast():
                     logits_MV = network(masked.to(device))
-                parts.append(_by_piece(masked, logits_MV.float().cpu(), targets_M))
+                found[number] = _by_piece(masked, logits_MV.float().cpu(), targets_M)
+        parts = [part for _, part in sorted(processes.put_together(found).items())]
         losses, correct, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Guesses(losses, correct, counts)
 

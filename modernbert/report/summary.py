@@ -191,6 +191,8 @@ def hardware_of(record: RunRecord) -> str:
     parts = [str(hardware.get("gpu") or hardware.get("cpu", ""))]
     if not hardware.get("gpu") and "threads" in hardware:
         parts.append(f"{hardware['threads']} thread" + "s" * (hardware["threads"] != 1))
+    if "processes" in hardware:
+        parts.append(f"{hardware['processes']} processes")
     return ", ".join(filter(None, [*parts, machine.precision if machine else None]))
 
 

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from modernbert.data.batching import BatchPlan, split_by_tokens
+from modernbert import processes
+from modernbert.data.batching import BatchPlan, share_out, split_by_tokens
 from modernbert.data.tokens import Tokens
 from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import max_sim, pad_rows
@@ -183,15 +184,27 @@ class Contrastive:
             losses.append(self.loss(scores_BM, pairs))
         return torch.stack(losses).mean()
 
+    def num_rows(self, lengths: np.ndarray) -> int:
+        """Return how many vectors texts of these lengths have."""
+        return len(lengths)
+
     def accumulate(
         self, network: nn.Module, data: PairData, indices: np.ndarray, *, max_tokens: int, accelerator: Any
     ) -> Sums:
-        """Add the gradients of a whole batch up, with at most `max_tokens` tokens under a graph at once."""
+        """Add the gradients of a whole batch up, with at most `max_tokens` tokens under a graph at once.
+
+        Of several processes each embeds its share of the texts and is given the others' vectors. So all have
+        the loss of the whole batch, and each goes on with the gradients of its own vectors.
+        """
         pairs = data.batch(indices)
         lengths_S = data.tokens.lengths[pairs.texts_S]
         every = np.arange(len(lengths_S))
-        places = list(split_by_tokens(every, lengths_S, max_tokens, padded=pads(network)))
-        order = np.argsort(np.concatenate(places))
+        shares = [
+            list(split_by_tokens(share, lengths_S, max_tokens, padded=pads(network)))
+            for share in share_out(every, lengths_S, processes.count())
+        ]
+        order = np.argsort(np.concatenate([place for share in shares for place in share]))
+        number = processes.number()
 
         def embed(place: np.ndarray) -> torch.Tensor:
             batch = pack(data.tokens, pairs.texts_S[place])
@@ -199,43 +212,77 @@ class Contrastive:
                 vectors_SD: torch.Tensor = network(batch.to(accelerator.device))
             return vectors_SD
 
-        if len(places) == 1:
-            loss = self.of_vectors(embed(places[0]), pairs, lengths_S, order)
-            accelerator.backward(loss)
-        else:
-            loss = self._in_parts(embed, places, pairs, lengths_S, accelerator)
-        return Sums(loss.detach(), len(indices), int(lengths_S.sum()))
+        with processes.enough_memory():
+            own = _Vectors.of(embed, shares[number], shortest=lengths_S.argmin(keepdims=True))
+        counts = [sum(self.num_rows(lengths_S[place]) for place in share) for share in shares]
+        every_SD = processes.gather_rows(own.rows().detach(), counts).requires_grad_()
+        loss = self.of_vectors(every_SD, pairs, lengths_S, order)
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert every_SD.grad is not None, "the loss is of these vectors"
+        own.backward(torch.split(every_SD.grad, counts)[number], accelerator)
+        tokens = sum(int(lengths_S[place].sum()) for place in shares[number])
+        if number:  # the first process's loss is that of all
+            return Sums(torch.zeros_like(loss), 0, tokens)
+        return Sums(loss.detach(), len(indices), tokens)
 
-    def _in_parts(
-        self,
-        embed: Callable[[np.ndarray], torch.Tensor],
-        places: list[np.ndarray],
-        pairs: PairBatch,
-        lengths_S: np.ndarray,
-        accelerator: Any,
-    ) -> torch.Tensor:
-        # Dropout must fall alike in both passes: each part starts from the random state it had.
-        states, leaves = [], []
+
+@dataclass(frozen=True)
+class _Vectors:
+    """A process's own vectors, part by part.
+
+    One part keeps its graph. Of several, none does: each is run again when its gradient is known.
+
+    Attributes:
+        embed: makes the vectors of some places.
+        places: of each part.
+        states: the random state from which each part was run: dropout must fall alike in both passes.
+        parts: what each part gave.
+    """
+
+    embed: Callable[[np.ndarray], torch.Tensor]
+    places: list[np.ndarray]
+    states: list[dict[str, Any]]
+    parts: list[torch.Tensor]
+
+    @classmethod
+    def of(
+        cls, embed: Callable[[np.ndarray], torch.Tensor], places: list[np.ndarray], *, shortest: np.ndarray
+    ) -> _Vectors:
+        """Run each part. Without any, the shortest text tells how wide the vectors are."""
+        states, parts = [], []
         for place in places:
             states.append(random_state())
+            with torch.set_grad_enabled(len(places) == 1):
+                parts.append(embed(place))
+        if not places:
             with torch.no_grad():
-                leaves.append(embed(place))
-        for leaf in leaves:
-            leaf.requires_grad_()
-        order = np.argsort(np.concatenate(places))
-        loss = self.of_vectors(torch.cat(leaves), pairs, lengths_S, order)
-        loss.backward()  # type: ignore[no-untyped-call]
+                parts.append(embed(shortest)[:0])
+        return cls(embed, places, states, parts)
+
+    def rows(self) -> torch.Tensor:
+        """Return all vectors."""
+        return torch.cat(self.parts)
+
+    def backward(self, gradient: torch.Tensor, accelerator: Any) -> None:
+        """Add the gradients of the parameters up, given that of the vectors."""
+        if len(self.places) == 1:
+            accelerator.backward(self.parts[0], gradient=gradient)
+            return
         after = random_state()
-        for place, leaf, state in zip(places, leaves, states, strict=True):
+        gradients = torch.split(gradient, [len(part) for part in self.parts])
+        for place, state, part in zip(self.places, self.states, gradients, strict=False):
             set_random_state(state)
-            accelerator.backward(embed(place), gradient=leaf.grad)
+            accelerator.backward(self.embed(place), gradient=part)
         set_random_state(after)
-        return loss
 
 
 @dataclass(frozen=True)
 class LateInteraction(Contrastive):
     """The same with a vector for each token; scores are means of the best cosines."""
+
+    def num_rows(self, lengths: np.ndarray) -> int:
+        """A vector for each token."""
+        return int(lengths.sum())
 
     def of_vectors(
         self, vectors_SD: torch.Tensor, pairs: PairBatch, lengths_S: np.ndarray, order: np.ndarray

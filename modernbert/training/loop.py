@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from modernbert import processes
 from modernbert.activity import Phase, phase
 from modernbert.data.batching import BatchPlan
-from modernbert.errors import Interrupted, TrainingFailed
+from modernbert.errors import Interrupted, ProcessLost, TrainingFailed
 from modernbert.training.checkpoint import Progress
 from modernbert.training.reports import EvaluationReport, StepReport
-from modernbert.training.state import TrainState, put_best, restore, save, weights
+from modernbert.training.state import TrainState, begin_alike, put_best, restore, save, save_best
 from modernbert.training.step import train_step
 
 
@@ -30,11 +31,13 @@ def fit(state: TrainState, *, resume: bool = False) -> Progress:
     Raises:
         Interrupted: a signal came; the state was saved.
         TrainingFailed: the loss was not finite, or a single example does not fit in memory.
+        ProcessLost: another process of this training has ended; the state was saved.
         DiskFull: a checkpoint could not be written; the one before is intact.
         BadRun: the checkpoint to resume from is damaged.
     """
     if resume:
         restore(state)
+    begin_alike(state)
     state.clock = time.perf_counter()
     try:
         with phase("training", state.total, "steps") as now:
@@ -43,6 +46,12 @@ def fit(state: TrainState, *, resume: bool = False) -> Progress:
         save(state)
         interrupted.what += f" at step {state.progress.step} of {state.total}; everything is saved"
         raise
+    except ProcessLost as lost:
+        save(state)
+        lost.what += f"; everything up to step {state.progress.step} of {state.total} is saved"
+        raise
+    if not processes.leads():
+        return state.progress
     if state.config.evaluation.keep == "best" and state.progress.best_step != state.progress.step:
         put_best(state)
     return state.progress
@@ -62,10 +71,14 @@ def _run(state: TrainState, now: Phase) -> None:
             saved_at = time.monotonic()
         if progress.step >= state.total or _patience_ended(state):
             return
-        if state.stop.signal_number is not None:
+        if state.stops():
             meter.flush()  # never save weights that are not finite
             state.stop.raise_if_requested()
-        meter.add(*train_step(state, next(batches)))
+        try:
+            meter.add(*train_step(state, next(batches)))
+        except ProcessLost:
+            meter.flush()  # as above
+            raise
         progress.step += 1
         now.reach(progress.step)
         if progress.step % state.config.run.log_every == 0:
@@ -154,7 +167,8 @@ def _evaluate(state: TrainState) -> None:
     progress = state.progress
     state.model.eval()
     with phase("evaluating"):
-        evaluation = state.evaluate(state.model)
+        # All take part; what the first one found decides.
+        evaluation, *_ = processes.all_say(state.evaluate(state.model))
     # Before the first step a new head is noise: whatever it scores, it is not kept.
     is_best = evaluation.main > progress.best_score and not (state.new_head and progress.step == 0)
     if is_best:
@@ -163,8 +177,8 @@ def _evaluate(state: TrainState) -> None:
     progress.since_best = 0 if is_best or progress.step == 0 else progress.since_best + 1
     progress.history.append({"step": progress.step, "metrics": dict(evaluation.metrics)})
     if is_best:
-        state.checkpoints.save_best(progress.step, weights(state))
-    if progress.step > 0:
+        save_best(state)
+    if progress.step > 0 and processes.leads():
         save(state)
         state.checkpoints.drop_worse(progress.best_step)
     state.tick()

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from modernbert.data.batching import BatchPlan, split_by_tokens
+from modernbert import processes
+from modernbert.data.batching import BatchPlan, share_out, split_by_tokens
 from modernbert.data.task import Kind
 from modernbert.model.encoder import pads
 
@@ -88,6 +89,14 @@ class TrainingData(Protocol):
         """The order of the examples, and their lengths."""
 
 
+@runtime_checkable
+class Redrawn(TrainingData, Protocol):
+    """Data of which something is drawn anew in every step."""
+
+    def at(self, step: int) -> TrainingData:
+        """Return it as it is in this step."""
+
+
 class Batch(Protocol):
     """What a network takes: a `PackedBatch`, or one with tokens masked."""
 
@@ -108,7 +117,7 @@ class LabelledData(TrainingData, Protocol):
 
 @dataclass(frozen=True)
 class Sums:
-    """What a batch left behind, besides its gradients."""
+    """What a batch, or one process's share of it, left behind besides its gradients."""
 
     loss: torch.Tensor
     count: Count
@@ -116,7 +125,10 @@ class Sums:
 
 
 class Objective(Protocol):
-    """Turns the examples of a batch into gradients of the sum of their losses."""
+    """Turns the examples of a batch into gradients of the sum of their losses.
+
+    Of several processes each takes its own share of the same batch; what they give adds up to the whole.
+    """
 
     def accumulate(
         self, network: nn.Module, data: Any, indices: np.ndarray, *, max_tokens: int, accelerator: Any
@@ -126,7 +138,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class PerExample:
-    """A loss in which examples do not meet: the batch is cut into parts that fit into memory."""
+    """A loss in which examples do not meet: a process's share is cut into parts that fit into memory."""
 
     loss: Loss
 
@@ -143,7 +155,8 @@ class PerExample:
         device = accelerator.device
         total, tokens = torch.zeros((), device=device), 0
         count: Count = 0
-        for part in split_by_tokens(indices, data.plan.lengths, max_tokens, padded=pads(network)):
+        share = share_out(indices, data.plan.lengths, processes.count())[processes.number()]
+        for part in split_by_tokens(share, data.plan.lengths, max_tokens, padded=pads(network)):
             batch, labels = data.batch(part)
             with accelerator.autocast():
                 logits = network(batch.to(device))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modernbert import processes
 from modernbert.errors import BadRun
 from modernbert.settings.config import TrainingConfig
 from modernbert.training.checkpoint import CheckpointStore, Progress
@@ -23,7 +24,10 @@ from modernbert.training.signals import StopRequest
 
 @dataclass
 class TrainState:
-    """Everything one training works with; `loop.fit` is the only entry."""
+    """Everything one training works with; `loop.fit` is the only entry.
+
+    Of several processes none obeys a signal before `all_stop`: then all do, after the same step.
+    """
 
     model: nn.Module
     objective: Objective
@@ -35,6 +39,7 @@ class TrainState:
     stop: StopRequest
     observe: Observe
     new_head: bool = False
+    all_stop: bool = False
     optimizer: Any = field(init=False)
     progress: Progress = field(init=False)
     total: int = field(init=False)
@@ -44,13 +49,19 @@ class TrainState:
         self.total = max(1, round(self.config.schedule.epochs * self.data.plan.steps_per_epoch))
         self.progress = Progress(max_tokens=self.config.memory.max_tokens)
         optimizer = make_optimizer(self.model, self.config.optimizer)
-        self.model, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        # Not as for training: it would be wrapped to send gradients itself (see `step`).
+        self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare(optimizer)
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         device: torch.device = self.accelerator.device
         return device
+
+    def stops(self) -> bool:
+        """Has a signal asked to stop, and may it be obeyed?"""
+        return self.all_stop if processes.count() > 1 else self.stop.signal_number is not None
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -69,9 +80,32 @@ class TrainState:
 
 
 def save(state: TrainState) -> None:
-    """Write a checkpoint from which training goes on to the bit. Raises DiskFull."""
+    """Write a checkpoint from which training goes on to the bit. Raises DiskFull.
+
+    Of several processes the first one writes. Their random states follow from the step (see `step`).
+    """
+    if not processes.leads():
+        return
     saved = {"weights": weights(state), "optimizer": state.optimizer.state_dict(), "random": random_state()}
     state.checkpoints.save_state(state.progress, saved)
+
+
+def save_best(state: TrainState) -> None:
+    """Write the weights as the best so far. Raises DiskFull."""
+    if processes.leads():
+        state.checkpoints.save_best(state.progress.step, weights(state))
+
+
+def begin_alike(state: TrainState) -> None:
+    """Give all processes the first one's weights. Raises BadRun where they stand at different steps."""
+    steps = processes.all_say(state.progress.step)
+    if len(set(steps)) > 1:
+        raise BadRun(
+            f"the processes resume at different steps ({', '.join(map(str, steps))})",
+            where=str(state.checkpoints.root),
+            fix="Every machine must see the same folder of runs.",
+        )
+    processes.copy_first([parameter.detach() for parameter in state.trainable().values()])
 
 
 def restore(state: TrainState) -> None:

@@ -1,11 +1,22 @@
-"""One optimiser step: a global batch, added up part by part, in parts that fit into memory."""
+"""One optimiser step: a global batch, added up part by part, in parts that fit into memory.
+
+Several processes each add up their share, then sum the gradients once. This is not left to torch's
+`DistributedDataParallel`, which sends gradients in the midst of a backward pass, the same number of times in
+each process: here a share is any number of parts, or none, and memory may run out in one process alone.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from modernbert import processes
 from modernbert.errors import TrainingFailed
+from modernbert.memory import is_out_of_memory
+from modernbert.training.objectives import Redrawn, Sums
 from modernbert.training.optim import average_and_clip, set_rate
 from modernbert.training.reports import Notice
 from modernbert.training.state import TrainState, random_state, set_random_state
@@ -13,23 +24,15 @@ from modernbert.wording import counted
 
 
 def train_step(state: TrainState, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int, int]:
-    """Take one optimiser step; return loss sum, gradient norm (on the device), tokens, examples."""
+    """Take one optimiser step; return mean loss, gradient norm (on the device), tokens, examples.
+
+    Raises:
+        TrainingFailed: a single text does not fit into memory.
+        ProcessLost: another process has ended; weights and optimiser are as they were before the step.
+    """
     set_rate(state.optimizer, state.rate(state.progress.step))
-    random = random_state()
-    while True:
-        try:
-            state.model.train()
-            sums = state.objective.accumulate(
-                state.model,
-                state.data,
-                indices,
-                max_tokens=state.progress.max_tokens,
-                accelerator=state.accelerator,
-            )
-            break
-        except RuntimeError as error:
-            if not _is_out_of_memory(error):
-                raise
+    random = _random_state(state)
+    while (sums := _accumulate(state, indices)) is None:
         state.optimizer.zero_grad()
         set_random_state(random)
         _halve_budget(state, indices)
@@ -39,13 +42,69 @@ def train_step(state: TrainState, indices: np.ndarray) -> tuple[torch.Tensor, to
     return sums.loss / sums.count, norm, sums.tokens, len(indices)
 
 
-# How a CPU's allocator, CUDA itself and cuBLAS say it; torch's own allocator has a class for it.
-OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+def _random_state(state: TrainState) -> dict[str, Any]:
+    """Return the random state before the step; of several processes, each has its own in every step."""
+    if processes.count() > 1:
+        numbers = (state.config.run.seed, state.progress.step, processes.number())
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+    return random_state()
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or any(text in said for text in OUT_OF_MEMORY)
+@dataclass(frozen=True)
+class _Said:
+    """What a process tells the others of its share, before any gradient is sent.
+
+    Attributes:
+        out_of_memory: its share did not fit.
+        signal_number: a signal has asked it to stop; 0 for none.
+        tokens: of its share.
+        has_gradient: of each parameter.
+    """
+
+    out_of_memory: bool
+    signal_number: int
+    tokens: int
+    has_gradient: tuple[bool, ...]
+
+
+def _accumulate(state: TrainState, indices: np.ndarray) -> Sums | None:
+    """Add the gradients of a batch up, over all processes; None where memory ran out in one of them."""
+    try:
+        state.model.train()
+        data = state.data.at(state.progress.step) if isinstance(state.data, Redrawn) else state.data
+        sums = state.objective.accumulate(
+            state.model,
+            data,
+            indices,
+            max_tokens=state.progress.max_tokens,
+            accelerator=state.accelerator,
+        )
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        sums = None
+    return sums if processes.count() == 1 else _of_all(state, sums)
+
+
+def _of_all(state: TrainState, own: Sums | None) -> Sums | None:
+    """Put the shares of all processes together."""
+    parameters = list(state.trainable().values())
+    has_gradient = tuple(p.grad is not None for p in parameters)
+    signal_number = state.stop.signal_number or 0
+    heard = processes.all_say(_Said(own is None, signal_number, own.tokens if own else 0, has_gradient))
+    if asked := max(said.signal_number for said in heard):
+        state.stop.signal_number, state.all_stop = asked, True
+    if own is None or any(said.out_of_memory for said in heard):
+        return None
+    grads = []
+    for parameter, *there in zip(parameters, *(said.has_gradient for said in heard), strict=True):
+        if any(there):  # a parameter without a gradient anywhere has none: its weight must not decay
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            grads.append(parameter.grad)
+    processes.add_up(grads)
+    sums = torch.stack([own.loss.double(), torch.as_tensor(own.count, device=own.loss.device).double()])
+    processes.add_up([sums])
+    return Sums(sums[0].float(), sums[1].float(), sum(said.tokens for said in heard))
 
 
 def _halve_budget(state: TrainState, indices: np.ndarray) -> None:

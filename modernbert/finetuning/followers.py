@@ -1,0 +1,62 @@
+"""What the other processes of a training do: they follow the first one, and write and print nothing.
+
+The first process runs the command. It tells the others what it has prepared; each loads the same model and
+takes its share of every batch, until the first one has nothing left to train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modernbert import processes
+from modernbert.errors import BadOption
+from modernbert.finetuning.jobs import ALONE
+from modernbert.finetuning.ready import loaded
+from modernbert.training.inputs import Inputs
+from modernbert.training.loop import fit
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A training: what to train on what, where its checkpoints are, and whether to go on from them."""
+
+    inputs: Inputs
+    checkpoints: Path
+    resume: bool
+
+
+def tell_followers(inputs: Inputs, checkpoints: Path, *, resume: bool) -> None:
+    """Have the other processes, if there are any, take part in this training."""
+    if processes.count() > 1:
+        processes.first_makes(lambda: Assignment(inputs, checkpoints.absolute(), resume))
+
+
+def require_followable(inputs: Inputs) -> None:
+    """Raise BadOption for what only one process can train."""
+    why = ALONE.get(inputs.job)
+    if inputs.machine.device == "mps":
+        why = "torch sends nothing between processes from Apple's GPU (--device cpu trains without it)"
+    if processes.count() > 1 and why:
+        raise BadOption(f"several processes cannot train this: {why}", fix="Leave --processes out.")
+
+
+def dismiss_followers() -> None:
+    """Tell the other processes that there is nothing left to train."""
+    processes.first_makes(lambda: None)
+
+
+def follow() -> None:
+    """Take part in every training of the first process.
+
+    Raises:
+        ProcessLost: another process has ended.
+        MbertError: as the training.
+    """
+    while (given := processes.first_makes(_nothing)) is not None:
+        with loaded(given.inputs) as ready:
+            fit(ready.state(given.checkpoints, lambda report: None), resume=given.resume)
+
+
+def _nothing() -> Assignment | None:
+    raise AssertionError("the first process says what is trained")
