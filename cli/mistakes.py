@@ -26,6 +26,8 @@ def told(error: Any, arguments: Sequence[str]) -> MbertError:
         return BadOption(f"there is no option {option}", fix=_closest_option(option, error.ctx) + lists)
     if type(error).__name__ == "MissingParameter":
         lists = f"For example: {EXAMPLES[name][0]}"
+    if "extra argument" in error.format_message() and EXAMPLES.get(name):
+        lists = f"Put words that belong together in quotes. For example: {EXAMPLES[name][0]}"
     return BadOption(error.format_message(), fix=lists)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modernbert.runs import RunStore
-from modernbert.wording import counted
+from modernbert.wording import TRAINED_ON, counted
 
 from . import options, output, values
 from .scores import memory_text, show_scores
@@ -135,7 +135,9 @@ def headline(record: RunRecord) -> str:
     if chosen is None:
         return ""
     score = chosen.main
-    return f"{score.metric} {score.value:.4f} ({chosen.split}, n {score.n:,})"
+    trained_on = any(TRAINED_ON in note for note in (*record.notes, *chosen.notes))
+    seen = f", {TRAINED_ON.lower()} in part or whole" if trained_on else ""
+    return f"{score.metric} {score.value:.4f} ({chosen.split}, n {score.n:,}{seen})"
 
 
 @app.command("rm")
@@ -145,12 +147,14 @@ def remove(
     runs_dir: options.RunsDir = None,
 ) -> None:
     """Remove runs, with their models and scores."""
-    from modernbert.run_changes import remove_runs
+    from modernbert.run_changes import remove_runs, require_runs
 
+    store = RunStore.at(runs_dir)
+    require_runs(store, names)
     output.ask(
         f"Remove {', '.join(names)} for good?", yes=yes, otherwise="Add --yes to remove without asking."
     )
-    for folder in remove_runs(RunStore.at(runs_dir), names):
+    for folder in remove_runs(store, names):
         output.print_line(f"removed: {folder}")
 
 

@@ -148,7 +148,8 @@ def search(
     Without a query, queries are read from standard input, and only the first waits for the model to load.
     """
     if like is not None and (query is not None or hybrid):
-        raise BadOption(f"--like has no effect beside {'a query' if query is not None else '--hybrid'}")
+        other = "a query" if query is not None else "--hybrid"
+        raise BadOption(f"--like compares vectors alone: it cannot go with {other}", fix="Leave one out.")
     with watch(quiet=json):
         from modernbert.index.hits import as_dict
         from modernbert.index.paths import keeper

@@ -22,8 +22,7 @@ def remove_runs(store: RunStore, names: Sequence[str]) -> list[Path]:
         UnknownName: there is no such run.
         BadRun: another process is working on it.
     """
-    for name in names:
-        _require(store, name)
+    require_runs(store, names)
     folders = list(dict.fromkeys(store.path(name) for name in names))
     for folder in folders:
         with lock(folder), no_space_is_an_error(folder):
@@ -31,6 +30,12 @@ def remove_runs(store: RunStore, names: Sequence[str]) -> list[Path]:
             folder.rename(gone)
         shutil.rmtree(gone)
     return folders
+
+
+def require_runs(store: RunStore, names: Sequence[str]) -> None:
+    """Raise UnknownName unless there is a run of each name, be it damaged."""
+    for name in names:
+        _require(store, name)
 
 
 def rename_run(store: RunStore, name: str, new: str) -> Path:

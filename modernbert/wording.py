@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# How a note begins of an evaluation on texts that its model was trained on.
+TRAINED_ON = "TRAINED ON"
+
 
 def one_line(text: str) -> str:
     """Return a text with one blank for each run of blanks and line breaks, and none at its ends."""

@@ -11,6 +11,9 @@ from modernbert.comparison.results import Cost, ModelScores
 from modernbert.comparison.systems import parts_of
 from modernbert.records.record import RunRecord
 
+# Speeds are alike up to this factor: each was measured once, and the same model is measured 10 % apart.
+ALIKE = 1.1
+
 Machine = tuple[str, ...]
 
 
@@ -95,5 +98,5 @@ def with_front(models: Sequence[ModelScores], runs: Sequence[Outcome]) -> list[M
 
 
 def _dominates(one: ModelScores, speed: float, other: ModelScores, other_speed: float) -> bool:
-    as_good = one.mean >= other.mean and speed >= other_speed
-    return as_good and (one.mean > other.mean or speed > other_speed)
+    as_good = one.mean >= other.mean and speed * ALIKE >= other_speed
+    return as_good and (one.mean > other.mean or speed > ALIKE * other_speed)

@@ -133,7 +133,7 @@ def _models_table(task: TaskComparison, *, seeds: bool) -> Table:
     if parts := "; ".join(f"{model.model}: {model.rows}" for model in task.models if model.rows):
         notes.append(f"rows trained on, where not all: {parts}")
     if any(model.on_front for model in task.models):
-        notes.append("front: no other model is both better and faster")
+        notes.append("front: no other model is better and as fast; speeds within a tenth count as equal")
     notes += [
         f"* the seeds of {m.model} were not made alike: {shown(m.differing)}"
         for m in task.models

@@ -67,7 +67,7 @@ def require_columns(rows: Rows, columns: Sequence[str]) -> None:
                 f"there is no column '{name}'; the columns are {', '.join(rows.columns)}",
                 where=rows.origin,
                 fix=(f"Did you mean '{close[0]}'? " if close else "")
-                + "Name the columns with --text-col and --label-col.",
+                + "Name the columns with --text-col (and --label-col, where labels are read).",
             )
 
 

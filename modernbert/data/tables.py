@@ -27,7 +27,10 @@ SEPARATORS = (",", ";", "\t", "|")
 # Excel's own first line, which says the separator.
 EXCEL = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 QUOTED = re.compile(r'"([^"]|"")*"')
-QUOTES = {"\t": "Leave quotes out of a .tsv file, or write .jsonl.", "": "Write a quote in a cell twice."}
+QUOTES = {
+    "\t": "Leave quotes out of a .tsv file, or write .jsonl.",
+    "": "Close every quote; within a quoted cell, write a quote twice.",
+}
 
 # Number of the line that a row ends on, and the row's cells.
 Row = tuple[int, list[str]]

@@ -15,6 +15,7 @@ from modernbert.errors import BadRun
 from modernbert.evaluation.scoring import score_split
 from modernbert.evaluation.shown import interval_text
 from modernbert.files import atomic_file
+from modernbert.wording import TRAINED_ON
 
 # Its name in a run's folder.
 TRAINED_TEXTS = "trained_texts.npy"
@@ -52,7 +53,7 @@ def seen_notes(
         return ()
     told = f"{seen_N.sum()} of {len(seen_N)} texts were trained on"
     if seen_N.all():
-        return (f"TRAINED ON: {told}: this is no test",)
+        return (f"{TRAINED_ON}: {told}: this is no test",)
     others = np.flatnonzero(~seen_N)
     assert examples.labels is not None
     new = Examples(
@@ -60,7 +61,7 @@ def seen_notes(
     )
     scores = score_split(task, split, new, logits_NC[others]).scores
     shown = ", ".join(f"{s.metric} {s.value:.4f} ({interval_text(s.low, s.high)})" for s in scores)
-    return (f"TRAINED ON: {told}; the other {len(others)} score {shown}",)
+    return (f"{TRAINED_ON}: {told}; the other {len(others)} score {shown}",)
 
 
 def _hashes(texts: Texts) -> np.ndarray:

@@ -37,6 +37,7 @@ from modernbert.records.settings import ScoringSettings
 from modernbert.records.training import StoredMachine
 from modernbert.runs import RunStore, write_run
 from modernbert.version import versions
+from modernbert.wording import TRAINED_ON
 
 SPLIT = "test"
 # The new column of a prediction; its cells are lists of these.
@@ -178,7 +179,7 @@ def _seen_notes(source: ModelSource, task: TokenTask, part: Sentences, found: En
     seen_N = were_seen(source.run / TRAINED_TEXTS, part.texts) if source.run else None
     if seen_N is None or not seen_N.any():
         return ()
-    told = f"TRAINED ON: {seen_N.sum()} of {len(seen_N)} sentences were trained on"
+    told = f"{TRAINED_ON}: {seen_N.sum()} of {len(seen_N)} sentences were trained on"
     if seen_N.all():
         return (f"{told}: this is no test",)
     others = np.flatnonzero(~seen_N).tolist()

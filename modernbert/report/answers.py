@@ -206,7 +206,7 @@ def learning_sections(outcomes: Mapping[str, Outcome], styles: Styles, losses: P
     if len(losses) > 1:
         name = next(iter(outcomes))
         drawn.append(plots.curves("Training loss", {name: losses}, "optimiser step", "loss", styles))
-    text = "Step 0 is the untrained model. " if lines else ""
+    text = "Step 0 is the model before this training. " if lines else ""
     seeds = ", ".join(f"{o.model}: seed {o.seed}" for name, o in outcomes.items() if name in lines)
     return (
         [Section("Learning curves", text + (f"{seeds}." if seeds else ""), plots=tuple(drawn))]

@@ -35,3 +35,18 @@ def test_scores_are_ranked_within_a_task_and_a_metric(store):
     one = ["runs", "--sort", "score", "--task", "glue/cola", "--runs-dir", str(store.root)]
     assert "not across them" not in CliRunner().invoke(app, one).stderr
     assert listed(store, "name") == ["a-bad", "a-good", "b-best", "b-worse", "c-far", "c-near"]
+
+
+def test_a_score_of_texts_that_were_trained_on_is_marked(store):
+    right = np.arange(9) < 9
+    seen = {"notes": ["test: TRAINED ON: 7 of 9 texts were trained on; the other 2 score accuracy 0.5000"]}
+    made_run(store, "seen", "m", right, task="own/x", record=of_metric("accuracy", 1.0) | seen)
+    made_run(store, "new", "m", right, task="own/x", record=of_metric("accuracy", 0.7))
+    done = CliRunner().invoke(app, ["runs", "--runs-dir", str(store.root)], env={"COLUMNS": "200"})
+    marked = [line for line in done.stdout.splitlines() if "trained on in part or whole" in line]
+    assert len(marked) == 1 and marked[0].startswith("seen"), done.output
+
+
+def test_a_name_that_is_no_run_is_told_before_anything_is_asked(store):
+    done = CliRunner().invoke(app, ["runs", "rm", "frist", "--runs-dir", str(store.root)])
+    assert "no run called 'frist'" in str(done.exception) and "cannot ask" not in str(done.exception)

@@ -86,8 +86,8 @@ def test_like_finds_what_is_like_a_line_but_not_that_line(mbert, indexed):
         (["--like", "b.md:9"], "nothing at that line"),
         (["--like", "z.md:1"], "no such file"),
         (["--like", "b.md"], "FILE:LINE"),
-        (["--like", "b.md:1", "--hybrid"], "no effect"),
-        (["good", "--like", "b.md:1"], "no effect"),
+        (["--like", "b.md:1", "--hybrid"], "cannot go with --hybrid"),
+        (["good", "--like", "b.md:1"], "cannot go with a query"),
     ],
 )
 def test_like_says_what_it_cannot_find(mbert, indexed, given, said):

@@ -37,6 +37,14 @@ def test_the_front_holds_what_nothing_beats(found):
     }
 
 
+def test_a_speed_that_is_a_few_per_cent_higher_is_no_speed(store):
+    """The same model timed twice differs as much; half as fast again counts."""
+    for model, share, speed in (("good", 0.9, 100.0), ("as_fast", 0.7, 108.0), ("faster", 0.6, 150.0)):
+        made_run(store, model, model, np.arange(300) < 300 * share, speed=speed)
+    models = compare(store, [], ["good"]).tasks[0].models
+    assert {m.model: m.on_front for m in models} == {"good": True, "as_fast": False, "faster": True}
+
+
 def test_csv_has_every_seed(found):
     rows = list(csv.DictReader(io.StringIO(write_tables(found, ".csv"))))
     assert len(rows) == 6
