@@ -120,7 +120,7 @@ def show_export(made: Exported, *, as_json: bool) -> None:
     output.print_line(f"{made.folder}: {made.record.kind}, {made.record.precision}, {made.megabytes:,.1f} MB")
     is_share = same.agreement_is == "same answer"
     facts: dict[str, object] = {
-        "proven on": f"{proof.data} ({proof.split}), {same.rows:,} rows",
+        "proven on": f"{proof.data} ({proof.split}), {counted(same.rows, 'row')}",
         same.agreement_is: f"{same.agreement:.2%}" if is_share else f"{same.agreement:.6f}",
         "difference": f"at most {same.largest:.2g}, on average {same.mean:.2g}",
     }

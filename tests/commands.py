@@ -29,7 +29,10 @@ NEEDED = {
     "NEW": "other",
     "TAGS...": "first",
 }
-ALWAYS = {"predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"]}
+ALWAYS = {
+    "predict": ["-m", "toy", "-o", "o.jsonl"], "embed": ["-o", "o.parquet"], "download": ["--to", "b"],
+    "migrate": ["--on", "reviews.csv"],
+}  # fmt: skip
 
 
 def start(*arguments: object, **options) -> subprocess.Popen:

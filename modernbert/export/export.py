@@ -30,6 +30,7 @@ from modernbert.records.training import LocatedModel
 from modernbert.runs import RunStore
 from modernbert.version import versions
 from modernbert.without_paths import without_paths
+from modernbert.wording import counted
 
 # Where other programs look for it: transformers.js, sentence-transformers, text-embeddings-inference.
 GRAPHS = {"fp32": Path("onnx/model.onnx"), "int8": Path("onnx/model_quantized.onnx")}
@@ -96,7 +97,7 @@ def _made(folder: Path, request: ExportRequest) -> AbstractContextManager[Path]:
 def _subject(source: ModelSource, request: ExportRequest) -> Subject:
     """Return what kind of model it is, with the rows of its proof."""
     if is_late_interaction(source.folder):
-        raise BadOption(f"{source.name} has a vector for each token, and mbert exports no such model yet",
+        raise BadOption(f"{source.name} has a vector for each token, and such a model cannot be exported yet",
                         fix="Export one with a vector for each text (--head vectors).")  # fmt: skip
     if is_tagger(source):
         return TaggerSubject(source, request)
@@ -202,6 +203,7 @@ def require_proven(proof: Proof, precision: str, tolerance: float) -> None:
         if (lost := fall(metric)) > allowed_fall(metric, tolerance):
             raise BadModel(
                 f"int8 costs too much: {metric.metric} is {metric.export:.4f}, and {metric.torch:.4f} "
-                f"without it, on {metric.n:,} rows (worse by {lost:.4f}; {tolerance:g} is tolerated)",
+                f"without it, on {counted(metric.n, 'row')} "
+                f"(worse by {lost:.4f}; {tolerance:g} is tolerated)",
                 fix="Export without --int8, or raise --tolerance.",
             )

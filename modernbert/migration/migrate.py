@@ -32,6 +32,7 @@ from modernbert.records.export import Speed
 from modernbert.records.record import now
 from modernbert.runs import RunStore
 from modernbert.version import versions
+from modernbert.wording import counted
 
 # Flips that are shown with their text.
 SHOWN = 20
@@ -143,7 +144,7 @@ def migrate(request: MigrationRequest, store: RunStore, to_label_in: Path | None
         label=request.label, labels_from=request.labels_from, limit=request.limit,
     )  # fmt: skip
     if len(texts.texts[0]) != len(tasks[0].text):
-        raise BadOption(f"the models read {len(tasks[0].text)} texts at once, and a row has "
+        raise BadOption(f"the models read {counted(len(tasks[0].text), 'text')} at once, and a row has "
                         f"{len(texts.texts[0])}", fix="Name the columns with --text-col.")  # fmt: skip
     scorers = [
         load_side(source, task, device=request.device, precision=request.precision)

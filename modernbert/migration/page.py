@@ -12,6 +12,7 @@ from modernbert.report.section import Section
 from modernbert.report.templates import render
 from modernbert.version import __version__
 from modernbert.without_paths import without_paths
+from modernbert.wording import counted
 
 LONGEST_TEXT = 600
 
@@ -27,7 +28,7 @@ def write_page(found: Migration, path: Path, *, texts: bool = True) -> None:
 def sections(found: Migration, *, texts: bool = True) -> list[Section]:
     """Return what the report is made of."""
     threshold = found.verdict.threshold
-    said = f"{found.texts:,} texts of {found.data}, {found.labelled:,} with a label. "
+    said = f"{counted(found.texts, 'text')} of {found.data}, {found.labelled:,} with a label. "
     if threshold is not None:
         said += f"With NEW's threshold at {threshold:.4f}. "
     made = [

@@ -93,5 +93,5 @@ def _cost(speed: Sequence[Speed]) -> Iterator[str]:
     old, new = speed
     yield (
         f"NEW takes {new.p50_ms:.1f} ms for the median text instead of {old.p50_ms:.1f}, and reads "
-        f"{new.texts_per_second:,.1f} texts a second instead of {old.texts_per_second:,.1f}"
+        f"{new.texts_per_second:,.1f} instead of {old.texts_per_second:,.1f} texts each second"
     )

@@ -78,17 +78,17 @@ def test_passages_and_the_cache_of_vectors(mbert, toy, tiny_modernbert, monkeypa
     first = mbert("eval", toy, "-m", tiny_modernbert, "--json")
     assert list(Path("cache/vectors").rglob("*.npy"))
 
-    def fail(self, texts, kind):
+    def fail(self, texts, kind="document"):
         assert kind == "query", "documents' vectors are read from disk"
         return real(self, texts, kind)
 
-    real = Embedder._chunk
+    real = Embedder.tokens_of
     monkeypatch.setattr(Embedder, "estimate", lambda self, texts: Estimate(4, 20, 0.1, 0.0))
-    monkeypatch.setattr(Embedder, "_chunk", fail)
+    monkeypatch.setattr(Embedder, "tokens_of", fail)
     second = mbert("eval", toy, "-m", tiny_modernbert, "--json")
     scores = [json.loads(out)["results"][0]["systems"][0]["scores"] for _, out, _ in (first, second)]
     assert scores[0] == scores[1]
-    monkeypatch.setattr(Embedder, "_chunk", real)
+    monkeypatch.setattr(Embedder, "tokens_of", real)
     code, out, err = mbert("eval", toy, "-m", tiny_modernbert, "--json", "--passages", 5, "--no-cache")
     assert code == 0, err
     name = json.loads(out)["results"][0]["name"]
