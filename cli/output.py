@@ -116,8 +116,8 @@ def print_table(
 
     Words may wrap, numbers may not: columns that do not fit beside the others follow in a table of their
     own, which begins again with the columns that tell the rows apart. Before that the `optional` ones are
-    left out, the first ones first, and so is an optional column without content. With `one_line`, words do
-    not wrap either.
+    left out, the first ones first, and named. So is an optional column without content. With `one_line`,
+    words do not wrap either.
     """
     names = [plain(name) for name in columns]
     cells = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
@@ -125,7 +125,9 @@ def print_table(
         show(Text(visible(title), style="table.title"), error=error)
     made = Columns(names, cells, one_line=one_line)
     width = screen(error=error).width
+    left_out = {columns.index(name) for name in optional if any(row[columns.index(name)] for row in cells)}
     for number, part in enumerate(made.parts([columns.index(name) for name in optional], width)):
+        left_out -= {*part}
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for i in part:
             justify: Literal["left", "right"] = "right" if columns[i] in right else "left"
@@ -133,6 +135,8 @@ def print_table(
         for row in cells:
             table.add_row(*(Text(row[i]) for i in part))
         show(*([Text()] if number else []), table, error=error)
+    if left_out:
+        print_note(f"too narrow for: {', '.join(names[place] for place in sorted(left_out))}")
 
 
 def print_facts(title: str, facts: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from modernbert.errors import BadData, BadOption, MbertError
+from modernbert.errors import BadData, BadOption, MbertError, did_you_mean
 from modernbert.places import LONGEST_FILE_NAME, no_such_file
 from modernbert.ranges import LENGTHS, Range
 from modernbert.run_names import check_run_name
@@ -97,7 +97,7 @@ def one_of(*choices: str) -> Callable[[str, str], str]:
     def read(text: str, name: str) -> str:
         if text not in choices:
             what = name.lstrip("-").replace("-", " ")
-            fix = f"Use {name} {', '.join(choices)}."
+            fix = did_you_mean(text, choices) + f"Use {name} {', '.join(choices)}."
             raise BadOption(f"there is no {what} '{shown(text)}'", fix=fix)
         return text
 

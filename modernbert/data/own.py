@@ -185,7 +185,8 @@ def _held_out(task: Task, rows: Rows, *, has_test: bool) -> tuple[dict[str, Rows
         )
     test = f", and {len(made['test'])} for a test that chooses nothing" if "test" in made else ""
     few = "" if different >= ENOUGH_FOR_TEST else f"; below {ENOUGH_FOR_TEST:,} rows, --folds 5 scores better"
+    classes = ", per class" if task.kind == "single_label" else ""
     return made, (
         f"split: {len(made['validation'])} of {len(rows)} rows held out for validation{test} "
-        f"(by a hash of the text, per class; {together}){few}"
+        f"(by a hash of the text{classes}; {together}){few}"
     )
