@@ -110,8 +110,11 @@ class IndexStore:
         return int(row[0]) if row else None
 
     def of_row(self, name: str) -> list[int]:
-        """Return the numbers of the chunks of a table's row, by its id, or else by the row's number."""
+        """Return the numbers of the chunks of a table's row, by its id, or, without ids, by its number."""
         row = self.database.execute("SELECT first FROM chunks WHERE name = ? LIMIT 1", (name,)).fetchone()
+        named = "SELECT 1 FROM chunks WHERE name != '' AND row != '' LIMIT 1"
+        if row is None and self.database.execute(named).fetchone():
+            return []  # a number would be another row than its reader means
         number = row[0] if row else int(name) if name.isascii() and name.isdecimal() and len(name) < 16 else 0
         found = self.database.execute("SELECT id FROM chunks WHERE first = ? AND row != ''", (number,))
         return [row[0] for row in found]

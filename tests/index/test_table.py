@@ -41,6 +41,8 @@ def test_every_format_answers_with_all_columns(suffix, tmp_path, embedder):
     hit = searcher.search("good w5 w5 w6", 1, hybrid=True)[0]
     assert (hit.path, hit.row, hit.name, hit.columns) == (path.name, 6, "x5", ROWS[5])
     assert [found.row for found in searcher.like("x5", 8)].count(6) == 0
+    with pytest.raises(BadOption, match="no row with this id"):
+        searcher.like("5", 8)  # rows have ids: the fifth row is not meant
     assert not hit.stale
 
 
