@@ -202,4 +202,5 @@ def test_ten_times_the_rows_take_no_more_memory(suffix, tmp_path, monkeypatch):
         embed_file(EMBEDDER, path, tmp_path / "o.parquet")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]
+    # The 18,000 rows more take over a megabyte; what differs otherwise is a few row groups' descriptions.
+    assert peaks[1] < peaks[0] + 200_000
