@@ -1,10 +1,11 @@
 """How well a model finds what is held out of the corpus: what its makers choose by.
 
-    python examples/pretrain_nano/validate.py CORPUS runs/nano/model [runs/nano-pairs/model --share 0 0.6 1]
+    python examples/pretrain_nano/validate.py CORPUS minilm
+    python examples/pretrain_nano/validate.py CORPUS runs/nano/model runs/nano-pairs/model --share 0 0.6 1
 
 Each query of CORPUS/held_out is to find its text among the thousand of its kind: docstrings their code,
 titles of Debian packages their descriptions, headings and sentences their paragraphs. With two models, their
-encoders' weights are blended as ship.py blends them. Prints nDCG@10 by length and share.
+encoders' weights are blended as ship.py blends them. Prints nDCG@10 of the model, of BM25 and of both fused.
 """
 
 from __future__ import annotations
@@ -19,32 +20,52 @@ from ship import blended
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from modernbert.data.docstrings import Snippet
+from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.fusion import DEPTH, fuse
 from modernbert.model.embedding import EmbeddingSettings, save_embedder
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 
+# How BM25 reads each kind.
+CODE = ("docstrings",)
 
-def ndcg_at_10(model: Path, snippets: list[Snippet], length: int) -> float:
-    """Return the mean over snippets: each summary asks for its own code among all."""
-    embedder = Embedder(locate_model(str(model), store=RunStore.at(None)), max_length=length)
-    queries_ND = embedder.encode([snippet.summary for snippet in snippets], "query")
-    documents_ND = embedder.encode([snippet.code for snippet in snippets])
-    scores_NN = queries_ND @ documents_ND.T
-    rank_N = (scores_NN > scores_NN.diagonal()[:, None]).sum(axis=1)
-    return float(np.where(rank_N < 10, 1 / np.log2(rank_N + 2), 0).mean())
+
+def measures(model: str, kind: str, snippets: list[Snippet], length: int) -> str:
+    """Return nDCG@10 of a model, of BM25 and of both: each summary asks for its own code among all."""
+    embedder = Embedder(locate_model(model, store=RunStore.at(None)), max_length=length)
+    queries, texts = [snippet.summary for snippet in snippets], [snippet.code for snippet in snippets]
+    dense = embedder.search(queries, texts, DEPTH)
+    sparse = Bm25(texts, "code" if kind in CODE else "english").search(queries, DEPTH)
+    systems = {"": dense, "bm25 ": sparse, "both ": fuse([dense, sparse], DEPTH)}
+    told = (f"{name}{ndcg_at_10(numbers_NK):.3f}" for name, (_, numbers_NK) in systems.items())
+    return f"{kind} {', '.join(told)}"
+
+
+def ndcg_at_10(numbers_NK: np.ndarray) -> float:
+    """Return the mean over queries, each with one right document: that of its own number."""
+    right_NK = numbers_NK[:, :10] == np.arange(len(numbers_NK))[:, None]
+    return float((right_NK / np.log2(np.arange(right_NK.shape[1]) + 2)).sum(axis=1).mean())
 
 
 def main() -> None:
     """Print a line for each share and length."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("models", type=Path, nargs="+", help="one folder, or two to blend")
+    parser.add_argument("models", nargs="+", help="one model, or the folders of two to blend")
     parser.add_argument("--share", type=float, nargs="+", default=[0.0])
     parser.add_argument("--length", type=int, nargs="+", default=[256])
     options = parser.parse_args()
-    first, second = options.models[0], options.models[-1]
     kinds = {path.stem: read(path) for path in sorted((options.corpus / "held_out").glob("*.jsonl"))}
+
+    def show(model: str, said: str) -> None:
+        for length in options.length:
+            found = [measures(model, kind, snippets, length) for kind, snippets in kinds.items()]
+            print(f"{said}, {length} tokens: {'; '.join(found)}", flush=True)
+
+    if len(options.models) == 1:
+        return show(options.models[0], options.models[0])
+    first, second = options.models
     tokenizer = AutoTokenizer.from_pretrained(first)
     for share in options.share:
         model = AutoModelForMaskedLM.from_pretrained(first)
@@ -53,11 +74,7 @@ def main() -> None:
             place = Path(folder) / "blended"
             blend = blended(model, AutoModel.from_pretrained(second), share)
             save_embedder(blend, tokenizer, EmbeddingSettings(), place)
-            for length in options.length:
-                found = [
-                    f"{kind} {ndcg_at_10(place, snippets, length):.3f}" for kind, snippets in kinds.items()
-                ]
-                print(f"share {share:g}, {length} tokens: {', '.join(found)}", flush=True)
+            show(str(place), f"share {share:g}")
 
 
 if __name__ == "__main__":
