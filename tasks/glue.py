@@ -65,6 +65,7 @@ TASKS = {
         kind="regression",
         text=("sentence1", "sentence2"),
         label_range=(0.0, 5.0),
+        similarity=True,
         metrics=("spearman", "pearson"),
     ),
     "qqp": _task(

@@ -38,6 +38,7 @@ def settings(task: str, method: str, seed: int) -> dict:
         "lora": method == "lora",
         "batch_size": 32,
         "seed": seed,
+        "pair_encoder": "cross",  # as the Trainer's network, also where mbert would take two vectors
     }
 
 
@@ -48,8 +49,8 @@ def run_mbert(inputs, store) -> dict:
     training = result.record.training
     return {
         "scores": {s.metric: s.value for s in result.splits[0].scores},
-        "peak_memory_mib": training["peak_memory_mib"],
-        "history": training["history"],
+        "peak_memory_mib": dict(training.peak_memory_mib),
+        "history": [entry.as_dict() for entry in training.history],
     }
 
 
@@ -78,7 +79,7 @@ def run_trainer(inputs, store) -> dict:
         return [
             {
                 "input_ids": tokens.ids[span].tolist(),
-                "token_type_ids": tokens.type_ids[span].tolist(),
+                **({} if tokens.type_ids is None else {"token_type_ids": tokens.type_ids[span].tolist()}),
                 "attention_mask": [1] * (span.stop - span.start),
                 "labels": label.item(),
                 "length": span.stop - span.start,

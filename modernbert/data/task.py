@@ -69,6 +69,7 @@ class Task:
 
     Attributes:
         cells: how the label column of files is read.
+        similarity: is the number how alike the two texts are? A cosine of their vectors can say that.
         standardised: are numbers learnt on the scale of their mean and deviation? A benchmark's own protocol
             says no; predictions are in the labels' unit all the same.
         mean: of the training labels, for numbers: what a model must beat. None where it is not known.
@@ -92,6 +93,7 @@ class Task:
     cells: Cells = Cells()
     labels: tuple[str, ...] = ()
     label_range: tuple[float, float] | None = None
+    similarity: bool = False
     standardised: bool = False
     mean: float | None = None
     positive: str = ""

@@ -50,6 +50,31 @@ class Tokens:
         return np.diff(self.starts)
 
 
+@dataclass(frozen=True)
+class PairTokens:
+    """Token ids of N pairs whose texts are read apart: texts 2i and 2i + 1 are pair i."""
+
+    texts: Tokens
+
+    def __len__(self) -> int:
+        return len(self.texts) // 2
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Token count of both texts of each pair as the model sees them, shape (N,)."""
+        return np.asarray(self.texts.lengths.reshape(-1, 2).sum(axis=1))
+
+    @property
+    def full(self) -> TokenLengths:
+        """Token count of the longer text of each pair, before truncation."""
+        return longer_of_pairs(self.texts.full)
+
+
+def longer_of_pairs(lengths: TokenLengths) -> TokenLengths:
+    """Return the lengths of the longer texts, of texts of which each two are a pair."""
+    return TokenLengths(lengths.lengths.reshape(-1, 2).max(axis=1, initial=0))
+
+
 def auto_max_length(lengths: TokenLengths, context: int) -> int:
     """Return the 99th percentile, rounded up to a multiple of 8, no more than the model's context."""
     return min(context, max(8, -(-lengths.quantile(0.99) // 8) * 8))

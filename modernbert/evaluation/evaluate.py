@@ -15,7 +15,7 @@ from modernbert.data.examples import Examples, to_examples
 from modernbert.data.rows import Rows
 from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import FileData, Task
-from modernbert.data.tokens import auto_max_length, measure, tokenize
+from modernbert.data.tokens import TokenLengths, auto_max_length
 from modernbert.errors import BadData, BadOption, BadRun
 from modernbert.evaluation.predict import decide, predict_logits
 from modernbert.evaluation.scoring import example_rows, score_split
@@ -30,6 +30,14 @@ from modernbert.model.exported import machine_for, ready_network
 from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource, record_of
+from modernbert.model.similarity import (
+    PackedSimilarity,
+    apart_settings,
+    count_tokens,
+    is_similarity,
+    load_similarity,
+    read_texts,
+)
 from modernbert.reading import read_lines
 from modernbert.records.data import Data, StoredReport
 from modernbert.records.record import EvaluateRecord, RunRecord, TrainingRecord, now
@@ -71,6 +79,7 @@ class Scorer:
         self.source, self.task = source, task
         self.order = label_order(source, task)
         self.tokenizer = load_tokenizer(source)
+        self.apart = apart_settings(source) if is_similarity(source) else None
         self.context = context_length(load_config(source))
         if max_length > self.context:
             raise BadOption(f"max_length {max_length} exceeds the model's context of {self.context} tokens")
@@ -89,15 +98,19 @@ class Scorer:
         `truncated` counts the texts that were cut.
         """
         length = self.max_length or self.context
-        tokens = tokenize(self.tokenizer, texts, length)
+        tokens = read_texts(self.tokenizer, texts, length, self.apart)
         self.truncated += int((tokens.full.lengths > length).sum())
         budget = MAX_TOKENS[self.machine.device]
         logits_NC = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
         return logits_NC[:, self.order]
 
+    def lengths(self, texts: list[tuple[str, ...]]) -> TokenLengths:
+        """Count the tokens of texts as the model reads them, without truncation."""
+        return count_tokens(self.tokenizer, texts, self.apart)
 
-def _load(source: ModelSource, task: Task) -> PackedClassifier:
-    return PackedClassifier(load_trained(source, task))
+
+def _load(source: ModelSource, task: Task) -> PackedClassifier | PackedSimilarity:
+    return load_similarity(source) if is_similarity(source) else PackedClassifier(load_trained(source, task))
 
 
 def splits_to_score(task: Task, asked: str | None) -> tuple[str, ...]:
@@ -137,7 +150,7 @@ def evaluate_model(
     loaded = {name: load_split(task, name, data_dir) for name in wanted}
     examples = {name: to_examples(task, part.rows) for name, part in loaded.items()}
     scorer = Scorer(source, task, max_length=max_length, device=device, precision=precision)
-    lengths = {name: measure(scorer.tokenizer, part.texts) for name, part in examples.items()}
+    lengths = {name: scorer.lengths(part.texts) for name, part in examples.items()}
     if not scorer.max_length:
         scorer.max_length = trained_length(source) or auto_max_length(lengths[wanted[0]], scorer.context)
     report = check_data(task, examples, lengths=lengths, max_length=scorer.max_length)

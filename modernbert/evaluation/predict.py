@@ -15,7 +15,7 @@ from modernbert import processes
 from modernbert.activity import RUNNING, phase
 from modernbert.data.batching import split_by_tokens
 from modernbert.data.task import Kind
-from modernbert.data.tokens import Tokens
+from modernbert.data.tokens import PairTokens, Tokens
 from modernbert.model.encoder import pads
 from modernbert.model.packing import pack
 
@@ -26,7 +26,7 @@ def never_stop() -> None:
 
 def predict_logits(
     model: torch.nn.Module,
-    tokens: Tokens,
+    tokens: Tokens | PairTokens,
     *,
     max_tokens: int,
     accelerator: Any,
@@ -37,7 +37,7 @@ def predict_logits(
     Of several processes each runs some of the batches, which are those of one process; all get everything.
 
     Args:
-        model: a `PackedClassifier`, on the accelerator's device, in evaluation mode.
+        model: a packed network, on the accelerator's device, in evaluation mode.
         tokens: the texts; batches are cut by length, so little is padded.
         max_tokens: tokens in one batch.
         accelerator: device and precision.

@@ -23,6 +23,7 @@ from modernbert.model.device import describe_hardware
 from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import load_config
 from modernbert.model.locate import ModelSource, locate_model, record_of
+from modernbert.model.similarity import is_similarity
 from modernbert.model.tagger import is_tagger
 from modernbert.records.export import EXPORT_FILE, ExportRecord, Proof
 from modernbert.records.record import now
@@ -99,6 +100,9 @@ def _subject(source: ModelSource, request: ExportRequest) -> Subject:
     if is_late_interaction(source.folder):
         raise BadOption(f"{source.name} has a vector for each token, and such a model cannot be exported yet",
                         fix="Export one with a vector for each text (--head vectors).")  # fmt: skip
+    if is_similarity(source):
+        raise BadOption(f"{source.name} compares the vectors of two texts: it cannot be exported yet",
+                        fix="Export one that reads both at once (--pair-encoder cross).")  # fmt: skip
     if is_tagger(source):
         return TaggerSubject(source, request)
     made = (load_config(source).architectures or [""])[0]

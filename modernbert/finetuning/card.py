@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from modernbert.evaluation.shown import SHOWN, interval_text, label_columns, macro_average
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED, hub_id_of
+from modernbert.model.similarity import FILE
 from modernbert.records.record import TrainingRecord
 from modernbert.records.scores import SplitScores
 from modernbert.records.training import Model
@@ -53,6 +54,8 @@ def write_card(folder: Path, record: TrainingRecord, name: str) -> None:
 def _hub_task(record: TrainingRecord) -> str:
     if record.config.head == "reranker":
         return "text-ranking"
+    if record.config.pairs_apart:
+        return "sentence-similarity"
     return HUB_TASKS[record.task.kind]
 
 
@@ -180,6 +183,9 @@ def _use(record: TrainingRecord, name: str) -> str:
 def _decision(record: TrainingRecord) -> list[str]:
     """Say what a reader of other libraries' answers must know: these take the more probable class."""
     task, found, lines = record.task, record.thresholds, []
+    if record.config.pairs_apart:
+        said = f"The number for two texts is weight x cosine of their vectors + bias: both are in `{FILE}`"
+        lines = [f"{said}, and `mbert predict` gives it.", ""]
     if task.kind == "single_label" and found:
         name = task.positive
         said = f"Its scores are of this rule: `{name}` where its probability is above {found[name]:.4f}"

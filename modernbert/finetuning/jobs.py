@@ -13,11 +13,13 @@ from modernbert.training.late_interaction import LateInteractionJob
 from modernbert.training.reranking import RerankingJob
 from modernbert.training.retrieval import RetrievalJob
 from modernbert.training.signals import StopRequest
+from modernbert.training.similarity import SimilarityJob
 from modernbert.training.tagging import TaggingJob
 
 # By `Inputs.job`.
 JOBS: Mapping[str, Callable[[Any, Any, StopRequest], Job]] = {
     "classifier": ClassificationJob,
+    "similarity": SimilarityJob,
     "tagger": TaggingJob,
     "bi-encoder": RetrievalJob,
     "late interaction": LateInteractionJob,

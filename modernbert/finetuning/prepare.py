@@ -29,8 +29,8 @@ from modernbert.settings.config import (
     TrainingConfig,
 )
 from modernbert.settings.sections import RetrievalConfig
-from modernbert.training.classification import prepare_labelled
 from modernbert.training.inputs import Inputs, Request, limited, require_context
+from modernbert.training.labelled import prepare_labelled
 from modernbert.training.resolve import load_training_splits, own_data, resolve_task
 from modernbert.training.retrieval import RetrievalInputs
 from modernbert.training.setup import set_up

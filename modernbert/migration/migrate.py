@@ -14,7 +14,6 @@ import numpy as np
 
 from modernbert.activity import phase
 from modernbert.benchmark.texts import TextEngine, measure_texts
-from modernbert.data.tokens import measure
 from modernbert.errors import BadOption
 from modernbert.evaluation.evaluate import Scorer
 from modernbert.evaluation.statistics import wilson
@@ -161,7 +160,7 @@ def migrate(request: MigrationRequest, store: RunStore, to_label_in: Path | None
 
 def _engine(name: str, scorer: Scorer) -> TextEngine:
     def count(texts: list[tuple[str, ...]]) -> np.ndarray:
-        lengths_N = measure(scorer.tokenizer, texts).lengths
+        lengths_N = scorer.lengths(texts).lengths
         return np.asarray(np.minimum(lengths_N, scorer.max_length or scorer.context))
 
     return TextEngine(name, scorer.logits, count)
@@ -172,7 +171,7 @@ def _found(
     sources: list[ModelSource], scorers: list[Scorer],
 ) -> Migration:  # fmt: skip
     labels_N, margin = texts.labels_N, request.margin
-    lengths_N = measure(scorers[1].tokenizer, texts.texts).lengths
+    lengths_N = scorers[1].lengths(texts.texts).lengths
     change = change_of_accuracy(old.answers_N, new.answers_N, labels_N, margin=margin)
     other = refits(old, new, labels_N)
     changes = [

@@ -50,7 +50,11 @@ def change_unit(model: Any, *, scale: float, shift: float) -> None:
     found = _output_layer(model)
     if found is None or found[1].bias is None:
         raise BadModel(f"'{model.config.model_type}' models do not end in a linear layer with a bias")
-    layer = found[1]
+    change_unit_of(found[1], scale=scale, shift=shift)
+
+
+def change_unit_of(layer: nn.Linear, *, scale: float, shift: float) -> None:
+    """Make a linear layer give scale x what it gave + shift."""
     with torch.no_grad():
         layer.weight.copy_(layer.weight.double() * scale)
         layer.bias.copy_(layer.bias.double() * scale + shift)

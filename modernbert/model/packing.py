@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from modernbert.data.tokens import Tokens
+from modernbert.data.tokens import PairTokens, Tokens
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,11 @@ class PackedBatch:
         return padded_NL
 
 
-def pack(tokens: Tokens, indices: Sequence[int] | np.ndarray) -> PackedBatch:
-    """Take the sequences at `indices` out of `tokens`, in that order."""
+def pack(tokens: Tokens | PairTokens, indices: Sequence[int] | np.ndarray) -> PackedBatch:
+    """Take the sequences at `indices` out of `tokens`, in that order; of pairs, both sequences of each."""
+    if isinstance(tokens, PairTokens):
+        first_N = 2 * np.asarray(indices, np.int64)
+        return pack(tokens.texts, np.stack([first_N, first_N + 1], axis=1).ravel())
     spans = [slice(tokens.starts[i], tokens.starts[i + 1]) for i in indices]
     batch = PackedBatch.of_lengths([int(span.stop - span.start) for span in spans])
     types = tokens.type_ids

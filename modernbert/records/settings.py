@@ -62,6 +62,12 @@ class DistillationSettings(Section):
     teacher: str
 
 
+class PairSettings(Section):
+    """How a pair of texts that gets a number is read."""
+
+    encoder: Literal["cross", "bi"]
+
+
 class RetrievalSettings(Section):
     """What is trained to search."""
 
@@ -82,6 +88,12 @@ class Settings(Config):
     lora: LoraSettings
     retrieval: RetrievalSettings | None = None
     distillation: DistillationSettings | None = None
+    pair: PairSettings | None = None
+
+    @property
+    def pairs_apart(self) -> bool:
+        """Had each text of a pair a vector of its own?"""
+        return self.pair is not None and self.pair.encoder == "bi"
 
     @property
     def head(self) -> str:

@@ -35,6 +35,7 @@ from modernbert.settings.sections import (
     MemoryConfig,
     ModelConfig,
     OptimizerConfig,
+    PairConfig,
     RetrievalConfig,
     RunConfig,
     ScheduleConfig,
@@ -52,6 +53,7 @@ class TrainingConfig:
     data: DataConfig = DataConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     classes: ClassesConfig = ClassesConfig()
+    pair: PairConfig = PairConfig()
     distillation: DistillationConfig = DistillationConfig()
     memory: MemoryConfig = MemoryConfig()
     run: RunConfig = RunConfig()

@@ -130,6 +130,21 @@ class ClassesConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairConfig(Section):
+    """Pairs of texts that get a number."""
+
+    panel: ClassVar[str] = "Pairs of texts"
+
+    encoder: Literal["cross", "bi"] = setting(
+        "How a pair of texts that gets a number is read: cross (both at once), or bi (a vector for each; "
+        "their cosine is fitted to the number)",
+        "cross",
+        name="pair_encoder",
+        applies_to=_IN_CLASSIFICATION,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryConfig(Section):
     """What training trades between memory and time."""
 

@@ -53,11 +53,16 @@ def peak_rate(family: str, *, lora: bool) -> float:
     return LORA_RATES.get(family, rate * LORA_RATE) if lora else rate
 
 
-def default_recipe(family: str, *, lora: bool, train_rows: int) -> Recipe:
-    """Return a plain recipe: three epochs, five for fewer than 10,000 rows."""
+def default_recipe(family: str, *, lora: bool, train_rows: int, bi_encoder: bool = False) -> Recipe:
+    """Return a plain recipe: three epochs, five for fewer than 10,000 rows.
+
+    Args:
+        bi_encoder: are pairs best read apart, by a model that was made for vectors?
+    """
     rate = peak_rate(family, lora=lora)
     epochs = 5.0 if train_rows < SMALL_DATA else 3.0
-    return Recipe("default", {"learning_rate": rate, "epochs": epochs, "batch_size": 32})
+    settings = {"learning_rate": rate, "epochs": epochs, "batch_size": 32}
+    return Recipe("default", settings | ({"pair_encoder": "bi"} if bi_encoder else {}))
 
 
 @dataclass(frozen=True)
@@ -191,13 +196,21 @@ def retrieval_recipe(name: str, *, model: str, family: str, lora: bool, train_ro
 
 
 def find_recipe(
-    name: str, *, task: str, model: str, family: str, lora: bool, train_rows: int, retrieval: bool = False
+    name: str,
+    *,
+    task: str,
+    model: str,
+    family: str,
+    lora: bool,
+    train_rows: int,
+    retrieval: bool = False,
+    bi_encoder: bool = False,
 ) -> Recipe:
     """Return the recipe called `name`. Raises BadOption when there is none for this task and model."""
     if retrieval and name in ("default", "paper"):
         return retrieval_recipe(name, model=model, family=family, lora=lora, train_rows=train_rows)
     if name == "default":
-        return default_recipe(family, lora=lora, train_rows=train_rows)
+        return default_recipe(family, lora=lora, train_rows=train_rows, bi_encoder=bi_encoder)
     if name == "paper":
         return paper_recipe(task, model, lora=lora)
     raise BadOption(f"there is no recipe called '{name}'", fix="Use default or paper.")

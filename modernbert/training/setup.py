@@ -35,9 +35,12 @@ def set_up(
     *,
     train_rows: int,
     base: TrainingConfig = PLAIN,
+    bi_encoder: bool = False,
 ) -> tuple[Setup, list[str]]:
     """Resolve a request's settings; also return what to tell about them."""
-    recipe, config = resolve_settings(request, task, source, train_rows=train_rows, base=base)
+    recipe, config = resolve_settings(
+        request, task, source, train_rows=train_rows, base=base, bi_encoder=bi_encoder
+    )
     start, left_out = find_start(request, recipe, source, store)
     if config.model.random_weights and start is not source:
         raise BadOption(
@@ -56,7 +59,13 @@ def set_up(
 
 
 def resolve_settings(
-    request: Request, task: str, source: ModelSource, *, train_rows: int, base: TrainingConfig
+    request: Request,
+    task: str,
+    source: ModelSource,
+    *,
+    train_rows: int,
+    base: TrainingConfig,
+    bi_encoder: bool = False,
 ) -> tuple[Recipe, TrainingConfig]:
     """Return the recipe and the settings after every override."""
     recipe = find_recipe(
@@ -67,6 +76,7 @@ def resolve_settings(
         lora=bool(request.settings.get("lora", False)),
         train_rows=train_rows,
         retrieval=isinstance(base, RetrievalTrainingConfig),
+        bi_encoder=bi_encoder,
     )
     config = base.with_values(recipe.settings, source=f"recipe {recipe.name}")
     return recipe, config.with_values(request.settings, source=request.target)

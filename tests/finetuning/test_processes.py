@@ -59,6 +59,10 @@ def numbers(folder: Path) -> Path:
     return labelled(folder, label=lambda row, i: len(row["text"]) / 7)
 
 
+def alike(folder: Path) -> Path:
+    return labelled(folder, other=lambda row, i: row["text"][::2], label=lambda row, i: len(row["text"]) / 7)
+
+
 def sentences(folder: Path) -> Path:
     folder.mkdir()
     write_conll(folder / "validation.conll", toy_sentences(20, seed=1))
@@ -93,6 +97,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
     "class weights": (classes, {"class_weights": "balanced", "max_tokens": 48}),
     "several labels": (several_labels, {}),
     "numbers": (numbers, {}),
+    "pairs with a number": (alike, {"pair_encoder": "bi", "max_tokens": 48}),
     "LoRA": (classes, {"lora": True, "lora_dropout": 0.0}),
     "StableAdamW": (classes, {"optimizer": "stable_adamw"}),
     "tags": (sentences, {"max_tokens": 48}),
@@ -131,6 +136,8 @@ def requests(kinds: tuple[str, ...], folder: Path, model: Path) -> dict[str, Req
             )
         else:
             made[kind] = request_of(path, model, **{**SHORT, **settings})
+            if write is alike:
+                made[kind] = replace(made[kind], text=("text", "other"), label="label", kind="regression")
             if write is sentences:
                 held = str(path.with_name("validation.conll"))
                 made[kind] = replace(made[kind], kind="tokens", validation=held)

@@ -42,7 +42,7 @@ def applies(name: str, config: type[TrainingConfig], state: dict[str, Any]) -> b
     if name == "decay":
         default = "trapezoidal" if config is CORPUS else "linear"
         return state.get("schedule", default) == "trapezoidal"
-    if name in ("metric", "positive", "threshold", "teacher"):
+    if name in ("metric", "positive", "threshold", "teacher", "pair_encoder"):
         return config is LABELS
     if name == "class_weights":
         return config is LABELS and not state.get("teacher")

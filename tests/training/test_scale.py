@@ -26,7 +26,7 @@ from modernbert.finetuning.jobs import load_job
 from modernbert.finetuning.study import read_result
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
-from modernbert.training.classification import prepare_labelled
+from modernbert.training.labelled import prepare_labelled
 from modernbert.training.reports import StepReport
 from modernbert.training.scale import Scale
 
