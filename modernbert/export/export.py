@@ -6,6 +6,7 @@ import re
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from modernbert.errors import BadModel, BadOption
 from modernbert.export.classifier import ClassifierSubject
 from modernbert.export.graph import Signature, require_exporter
 from modernbert.export.int8 import quantise
-from modernbert.export.proof import allowed_fall, fall
+from modernbert.export.proof import SECONDS, allowed_fall, fall
 from modernbert.export.search import EmbedderSubject, RerankerSubject
 from modernbert.export.subject import ExportRequest, Subject
 from modernbert.export.tagger import TaggerSubject
@@ -76,14 +77,13 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
             "the folder is there already", where=str(folder), fix="Name another with -o, or --force."
         )
     subject = _subject(source, request)
-    subject.all_lengths = request.all_lengths
     with _made(folder, request) as temporary:
         model = subject.load()
         _copy_files(source, model, temporary)
         signature = subject.write(model, temporary / GRAPHS["fp32"])
         record = _record(source, subject, signature, model)
         del model
-        proof = _prove(subject, record, temporary, store, int8=request.int8)
+        proof = _prove(subject, record, temporary, store, request)
         require_proven(proof, precision, request.tolerance)
         if request.int8:
             _remove(temporary, "fp32")
@@ -158,12 +158,15 @@ def _version(name: str) -> str:
     return importlib.metadata.version(name)
 
 
-def _prove(subject: Subject, record: ExportRecord, folder: Path, store: RunStore, *, int8: bool) -> Proof:
+def _prove(
+    subject: Subject, record: ExportRecord, folder: Path, store: RunStore, request: ExportRequest
+) -> Proof:
     """Prove the graph, or with `int8` the one with rounded weights; the other one is timed beside it."""
+    seconds = inf if request.all_lengths else SECONDS
     _kept(record, folder, "fp32", None)
     exports = {"fp32": locate_model(str(folder), store=store)}
-    if not int8:
-        return subject.prove(exports, "fp32")
+    if not request.int8:
+        return subject.prove(exports, "fp32", seconds=seconds)
     with atomic_folder(folder / "int8") as rounded:
         for path in folder.iterdir():
             if path.is_file():
@@ -174,7 +177,7 @@ def _prove(subject: Subject, record: ExportRecord, folder: Path, store: RunStore
         quantise(folder / GRAPHS["fp32"], rounded / GRAPHS["int8"])
         _kept(record, rounded, "int8", None)
     exports["int8"] = locate_model(str(folder / "int8"), store=store)
-    found = subject.prove(exports, "int8")
+    found = subject.prove(exports, "int8", seconds=seconds)
     (folder / "int8" / GRAPHS["int8"]).rename(folder / GRAPHS["int8"])
     shutil.rmtree(folder / "int8")
     return found

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,9 +64,6 @@ class Subject(ABC):
     # How vectors are made, for a model without a head.
     settings: EmbeddingSettings | None = None
 
-    # Are texts compared up to the context, however long that takes?
-    all_lengths = False
-
     def __init__(self, source: ModelSource, data: str, split: str, *, compared: int, of: int) -> None:
         """Say what is exported, and what it is proven on: `compared` rows `of` so many."""
         self.source, self.data, self.split = source, data, split
@@ -96,12 +92,16 @@ class Subject(ABC):
         context = context_length(model.config)
         return write_graph(model, path, types=types, context=context, settings=self.settings)
 
-    def prove(self, exports: Mapping[str, ModelSource], kept: str) -> Proof:
-        """Compare one of the exports (`fp32`, `int8`) with torch on rows and long texts; time all of them."""
+    def prove(self, exports: Mapping[str, ModelSource], kept: str, *, seconds: float = SECONDS) -> Proof:
+        """Compare one of the exports (`fp32`, `int8`) with torch on rows and long texts; time all of them.
+
+        Args:
+            seconds: how long the comparison of ever longer texts may take.
+        """
         own = self.reading(self.source, "fp32")
         found = {name: self.reading(source, "auto") for name, source in exports.items()}
         outputs, metrics = self.compare(own, found[kept])
-        long = compare_long(own, found[kept], self.texts, seconds=inf if self.all_lengths else SECONDS)
+        long = compare_long(own, found[kept], self.texts, seconds=seconds)
         return Proof(
             data=self.data,
             split=self.split,

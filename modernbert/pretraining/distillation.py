@@ -34,7 +34,7 @@ from modernbert.pretraining.teacher import Targets, teach
 from modernbert.pretraining.vector_loss import NEIGHBOURS, losses
 from modernbert.pretraining.words import start_from_words
 from modernbert.records.scores import SplitScores
-from modernbert.training.objectives import Sums
+from modernbert.training.objectives import BatchLoss
 from modernbert.training.reports import Evaluation
 from modernbert.training.signals import StopRequest
 
@@ -98,7 +98,7 @@ class Distillation:
 
     def accumulate(
         self, network: nn.Module, data: Lessons, indices: np.ndarray, *, max_tokens: int, accelerator: Any
-    ) -> Sums:
+    ) -> BatchLoss:
         """Run each part forward and backward."""
         numbers, pieces = data.numbers(indices), data.words.pieces
         total, tokens = torch.zeros((), device=accelerator.device), 0
@@ -114,7 +114,7 @@ class Distillation:
                 accelerator.backward(words)
             total += distance.detach()
             tokens += batch.num_tokens
-        return Sums(total, len(numbers), tokens)
+        return BatchLoss(total, len(numbers), tokens)
 
     def _of_words(
         self, network: nn.Module, batch: PackedBatch, data: Lessons, accelerator: Any

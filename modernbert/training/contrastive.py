@@ -25,7 +25,7 @@ from modernbert.data.tokens import Tokens
 from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import max_sim, pad_rows
 from modernbert.model.packing import pack
-from modernbert.training.objectives import Sums
+from modernbert.training.objectives import BatchLoss
 from modernbert.training.state import random_state, set_random_state
 
 
@@ -190,7 +190,7 @@ class Contrastive:
 
     def accumulate(
         self, network: nn.Module, data: PairData, indices: np.ndarray, *, max_tokens: int, accelerator: Any
-    ) -> Sums:
+    ) -> BatchLoss:
         """Add the gradients of a whole batch up, with at most `max_tokens` tokens under a graph at once.
 
         Of several processes each embeds its share of the texts and is given the others' vectors. So all have
@@ -222,8 +222,8 @@ class Contrastive:
         own.backward(torch.split(every_SD.grad, counts)[number], accelerator)
         tokens = sum(int(lengths_S[place].sum()) for place in shares[number])
         if number:  # the first process's loss is that of all
-            return Sums(torch.zeros_like(loss), 0, tokens)
-        return Sums(loss.detach(), len(indices), tokens)
+            return BatchLoss(torch.zeros_like(loss), 0, tokens)
+        return BatchLoss(loss.detach(), len(indices), tokens)
 
 
 @dataclass(frozen=True)

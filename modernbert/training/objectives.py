@@ -116,7 +116,7 @@ class LabelledData(TrainingData, Protocol):
 
 
 @dataclass(frozen=True)
-class Sums:
+class BatchLoss:
     """What a batch, or one process's share of it, left behind besides its gradients."""
 
     loss: torch.Tensor
@@ -132,7 +132,7 @@ class Objective(Protocol):
 
     def accumulate(
         self, network: nn.Module, data: Any, indices: np.ndarray, *, max_tokens: int, accelerator: Any
-    ) -> Sums:
+    ) -> BatchLoss:
         """Add the gradients up, with at most `max_tokens` tokens in memory at once."""
 
 
@@ -150,7 +150,7 @@ class PerExample:
         *,
         max_tokens: int,
         accelerator: Any,
-    ) -> Sums:
+    ) -> BatchLoss:
         """Run each part forward and backward."""
         device = accelerator.device
         total, tokens = torch.zeros((), device=device), 0
@@ -165,4 +165,4 @@ class PerExample:
             total += loss.detach()
             count = count + size
             tokens += batch.num_tokens
-        return Sums(total, count, tokens)
+        return BatchLoss(total, count, tokens)

@@ -16,7 +16,7 @@ import torch
 from modernbert import processes
 from modernbert.errors import TrainingFailed
 from modernbert.memory import is_out_of_memory
-from modernbert.training.objectives import Redrawn, Sums
+from modernbert.training.objectives import BatchLoss, Redrawn
 from modernbert.training.optim import average_and_clip, set_rate
 from modernbert.training.reports import Notice
 from modernbert.training.state import TrainState, random_state, set_random_state
@@ -67,7 +67,7 @@ class _Said:
     has_gradient: tuple[bool, ...]
 
 
-def _accumulate(state: TrainState, indices: np.ndarray) -> Sums | None:
+def _accumulate(state: TrainState, indices: np.ndarray) -> BatchLoss | None:
     """Add the gradients of a batch up, over all processes; None where memory ran out in one of them."""
     try:
         state.model.train()
@@ -86,7 +86,7 @@ def _accumulate(state: TrainState, indices: np.ndarray) -> Sums | None:
     return sums if processes.count() == 1 else _of_all(state, sums)
 
 
-def _of_all(state: TrainState, own: Sums | None) -> Sums | None:
+def _of_all(state: TrainState, own: BatchLoss | None) -> BatchLoss | None:
     """Put the shares of all processes together."""
     parameters = list(state.trainable().values())
     has_gradient = tuple(p.grad is not None for p in parameters)
@@ -104,7 +104,7 @@ def _of_all(state: TrainState, own: Sums | None) -> Sums | None:
     processes.add_up(grads)
     sums = torch.stack([own.loss.double(), torch.as_tensor(own.count, device=own.loss.device).double()])
     processes.add_up([sums])
-    return Sums(sums[0].float(), sums[1].float(), sum(said.tokens for said in heard))
+    return BatchLoss(sums[0].float(), sums[1].float(), sum(said.tokens for said in heard))
 
 
 def _halve_budget(state: TrainState, indices: np.ndarray) -> None:
