@@ -8,7 +8,7 @@ from pathlib import Path
 from modernbert.data.check import DataReport, check_data
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.sources import LoadedSplit, bundle_folder, labelled_data
-from modernbert.data.task import Task
+from modernbert.data.task import FileData, Task
 from modernbert.errors import BadOption
 from modernbert.model.embedding import EmbeddingSettings, embedding_settings
 from modernbert.model.loading import context_length, load_config, load_tokenizer
@@ -16,6 +16,7 @@ from modernbert.model.locate import ModelSource, locate_model
 from modernbert.model.similarity import apart_settings, count_tokens
 from modernbert.records.data import Data, StoredReport
 from modernbert.runs import RunStore
+from modernbert.settings.config import TrainingConfig
 from modernbert.training.class_weights import class_weights
 from modernbert.training.inputs import Inputs, Request, limited, with_max_length
 from modernbert.training.resolve import load_training_splits, resolve_task
@@ -128,6 +129,7 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
     )
     assert train.labels is not None
     apart = _apart(task, settings)
+    more += _pair_notes(task, source, settings.config)
     weights = class_weights(task, settings.config.classes.weights, train.labels)
     teacher = find_teacher(task, settings.config.distillation, examples, request, store)
     tokenizer = load_tokenizer(source)
@@ -155,7 +157,22 @@ def prepare_labelled(request: Request, store: RunStore) -> LabelledInputs:
 
 def suits_vectors(task: Task, source: ModelSource) -> bool:
     """Is it asked how alike two texts are, of a model whose vectors were made to say that?"""
-    return task.similarity and source.labels is None and embedding_settings(source).tuned
+    return task.similarity and _makes_vectors(source)
+
+
+def _makes_vectors(source: ModelSource) -> bool:
+    return source.labels is None and embedding_settings(source).tuned
+
+
+def _pair_notes(task: Task, source: ModelSource, config: TrainingConfig) -> list[str]:
+    """Name the other way to read a user's own pairs, where the model's vectors may say it better."""
+    own = isinstance(task.source, FileData) and task.kind == "regression" and len(task.text) == 2
+    if not own or config.pair.encoder == "bi" or not _makes_vectors(source):
+        return []
+    name = source.public_name
+    return [
+        f"if {task.label} says how alike two texts are, try --pair-encoder bi: {name} was made for vectors"
+    ]
 
 
 def _apart(task: Task, settings: Setup) -> EmbeddingSettings | None:

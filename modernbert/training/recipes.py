@@ -40,6 +40,8 @@ RATES = {"modernbert": 5e-5, "bert": 3e-5, "deberta": 2e-5, "minilm": 5e-5, "nan
 # It comes trained to search: of 2e-4 and 5e-4 on codesearch/stdlib's validation queries, one seed and one
 # epoch each, nDCG@10 is 0.609 and 0.601.
 SEARCH_RATES = {"nano": 2e-4}
+# Of 5e-5 and 3e-4 on 1,000 news texts whose words were tagged by lists, one seed each, F1 is 0.478 and 0.801.
+TAGGING_RATES = {"minilm": 3e-4}
 # Adapters want about ten times the rate of full fine-tuning (Biderman et al. 2024, arXiv:2405.09673), but
 # not those of the embedded model: of 1e-3, 2e-3 and 5e-3 on STS-B's validation split, one seed each, Spearman
 # is 0.62, 0.71 and 0.12.
@@ -53,13 +55,18 @@ def peak_rate(family: str, *, lora: bool) -> float:
     return LORA_RATES.get(family, rate * LORA_RATE) if lora else rate
 
 
-def default_recipe(family: str, *, lora: bool, train_rows: int, bi_encoder: bool = False) -> Recipe:
+def default_recipe(
+    family: str, *, lora: bool, train_rows: int, tagging: bool = False, bi_encoder: bool = False
+) -> Recipe:
     """Return a plain recipe: three epochs, five for fewer than 10,000 rows.
 
     Args:
+        tagging: are words tagged, instead of texts?
         bi_encoder: are pairs best read apart, by a model that was made for vectors?
     """
     rate = peak_rate(family, lora=lora)
+    if tagging and not lora:
+        rate = TAGGING_RATES.get(family, rate)
     epochs = 5.0 if train_rows < SMALL_DATA else 3.0
     settings = {"learning_rate": rate, "epochs": epochs, "batch_size": 32}
     return Recipe("default", settings | ({"pair_encoder": "bi"} if bi_encoder else {}))
@@ -204,13 +211,16 @@ def find_recipe(
     lora: bool,
     train_rows: int,
     retrieval: bool = False,
+    tagging: bool = False,
     bi_encoder: bool = False,
 ) -> Recipe:
     """Return the recipe called `name`. Raises BadOption when there is none for this task and model."""
     if retrieval and name in ("default", "paper"):
         return retrieval_recipe(name, model=model, family=family, lora=lora, train_rows=train_rows)
     if name == "default":
-        return default_recipe(family, lora=lora, train_rows=train_rows, bi_encoder=bi_encoder)
+        return default_recipe(
+            family, lora=lora, train_rows=train_rows, tagging=tagging, bi_encoder=bi_encoder
+        )
     if name == "paper":
         return paper_recipe(task, model, lora=lora)
     raise BadOption(f"there is no recipe called '{name}'", fix="Use default or paper.")

@@ -10,7 +10,7 @@ from modernbert.model.device import MAX_TOKENS, Machine, choose_machine
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.records.record import FinetuneRecord, RunRecord
 from modernbert.runs import RunStore
-from modernbert.settings.config import RetrievalTrainingConfig, TrainingConfig
+from modernbert.settings.config import RetrievalTrainingConfig, TokenTrainingConfig, TrainingConfig
 from modernbert.training.inputs import Request
 from modernbert.training.recipes import Recipe, find_recipe
 
@@ -76,6 +76,7 @@ def resolve_settings(
         lora=bool(request.settings.get("lora", False)),
         train_rows=train_rows,
         retrieval=isinstance(base, RetrievalTrainingConfig),
+        tagging=isinstance(base, TokenTrainingConfig),
         bi_encoder=bi_encoder,
     )
     config = base.with_values(recipe.settings, source=f"recipe {recipe.name}")

@@ -126,3 +126,13 @@ def test_broken_toml_names_the_file(tmp_path):
     path.write_text("learning_rate =")
     with pytest.raises(BadData, match=r"run.toml: not valid TOML"):
         read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("family", "lora", "rate"), [("minilm", False, 3e-4), ("minilm", True, 5e-4), ("modernbert", False, 5e-5)]
+)
+def test_a_small_model_tags_words_at_a_higher_rate(family, lora, rate):
+    recipe = find_recipe(
+        "default", task="own/names", model=family, family=family, lora=lora, train_rows=900, tagging=True
+    )
+    assert recipe.settings["learning_rate"] == pytest.approx(rate)

@@ -179,3 +179,12 @@ def test_the_default_is_two_vectors_where_they_say_how_alike_texts_are(tiny_mode
     assert suits_vectors(likeness, made_for_vectors)
     assert not suits_vectors(likeness, plain)
     assert not suits_vectors(other, made_for_vectors)
+
+
+def test_own_pairs_are_told_of_the_other_way(alike, store):
+    from modernbert.finetuning.prepare import prepare
+
+    told = "if alike says how alike two texts are, try --pair-encoder bi"
+    for way, times in (("cross", 1), ("bi", 0)):
+        notes = prepare(asked(alike, "modernbert-nano", pair_encoder=way), store).notes
+        assert sum(told in note for note in notes) == times
