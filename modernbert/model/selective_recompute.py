@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from modernbert.model.device import MAX_TOKENS
+from modernbert.model.inference import PackedGatedUnit
 
 
 def linear_after(
@@ -46,9 +47,9 @@ def linear_after(
 
 
 def feed_forward(layer: Any, hidden_TD: torch.Tensor) -> torch.Tensor:
-    """Run a layer's second half, norm and GeGLU; shape (T, D). A compiled block runs as it is."""
+    """Run a layer's second half, norm and GeGLU; shape (T, D). A compiled or packed block runs as it is."""
     mlp = layer.mlp
-    if mlp._compiled_call_impl is not None:
+    if mlp._compiled_call_impl is not None or isinstance(mlp, PackedGatedUnit):
         out_TD: torch.Tensor = mlp(layer.mlp_norm(hidden_TD))
         return out_TD
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modernbert.model import bf16_attention
+from modernbert.model import bf16_attention, cpu_attention
 from modernbert.model.attention import BACKENDS
 from modernbert.model.attention_tiles import cut, group_lengths
 from modernbert.model.layout import Layout
@@ -105,6 +105,13 @@ def test_groups_are_runs_of_equal_lengths():
     assert list(group_lengths([5, 5, 2, 5])) == [(0, 2, 5), (10, 1, 2), (12, 1, 5)]
 
 
+@pytest.fixture(params=[True, False], ids=["fused in bf16", "fused in fp32"])
+def fused(request, monkeypatch):
+    """Both kinds of processors' ways through the fused kernel: either runs on any."""
+    monkeypatch.setattr(cpu_attention, "fused_bf16", lambda: request.param)
+
+
+@pytest.mark.usefixtures("fused")
 @pytest.mark.parametrize("scores", [bf16_attention.MAX_SCORES, 33 * 700])
 @pytest.mark.parametrize("window", [None, WINDOW])
 def test_training_in_bf16_is_about_as_close_to_fp32_as_torchs_own(window, scores, monkeypatch):
@@ -119,6 +126,7 @@ def test_training_in_bf16_is_about_as_close_to_fp32_as_torchs_own(window, scores
         assert (found.float() - true).abs().max() < 0.02 * true.abs().max()
 
 
+@pytest.mark.usefixtures("fused")
 @pytest.mark.parametrize("scores", [bf16_attention.MAX_SCORES, 33 * 700])
 @pytest.mark.parametrize("window", [None, WINDOW])
 def test_asking_in_bf16_is_nearly_as_close_to_fp32_as_torchs_own(window, scores, monkeypatch):
@@ -134,6 +142,7 @@ def test_asking_in_bf16_is_nearly_as_close_to_fp32_as_torchs_own(window, scores,
     assert (found.float() - exact).abs().max() < 0.03
 
 
+@pytest.mark.usefixtures("fused")
 def test_autocast_does_not_round_the_scores_of_training():
     """Neither forwards nor where the backward pass is run inside it."""
     qkv, rotary, layout = values([300])

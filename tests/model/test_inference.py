@@ -12,7 +12,13 @@ from helpers import tiny_modernbert_config
 
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine
-from modernbert.model.inference import PackedLinear, packing_fault, prepare_inference
+from modernbert.model.inference import (
+    PackedGatedUnit,
+    PackedLinear,
+    gating_fault,
+    packing_fault,
+    prepare_inference,
+)
 
 FP32 = Machine("cpu", "", "fp32", "")
 INPUTS = {"input_ids": torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])}
@@ -49,14 +55,44 @@ def test_without_the_kernel_torchs_layers_stay(fault, monkeypatch):
         return torch.zeros(*x.shape[:-1], 32)
 
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", broken)
-    packing_fault.cache_clear()
+    for fault_of in (packing_fault, gating_fault):
+        fault_of.cache_clear()
     model = make()
     ready = copy.deepcopy(model)
     prepare_inference(ready, FP32)
     found = packing_fault()
-    packing_fault.cache_clear()
+    for fault_of in (packing_fault, gating_fault):
+        fault_of.cache_clear()
     assert ("no such operator" if fault == "missing" else "differs") in found
     assert torch.equal(ready(**INPUTS).logits, model(**INPUTS).logits)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7, 32), (2, 3, 32), (0, 32)])
+def test_a_packed_gated_unit_equals_transformers_block(bias, shape):
+    mlp, x = make(mlp_bias=bias).model.layers[0].mlp, torch.randn(shape)
+    with torch.inference_mode():
+        found = PackedGatedUnit(mlp, torch.float32)(x)
+        torch.testing.assert_close(found, mlp(x), atol=1e-5, rtol=1e-5)
+
+
+def test_a_packed_gated_unit_is_nearer_to_fp32_than_autocast():
+    mlp, x = make().model.layers[0].mlp, torch.randn(500, 32)
+    with torch.inference_mode():
+        exact = mlp(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            usual, found = mlp(x), PackedGatedUnit(mlp, torch.bfloat16)(x)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - exact).abs().mean() < (usual.float() - exact).abs().mean()
+
+
+def test_another_activation_keeps_transformers_block():
+    model = make(hidden_activation="silu")
+    with torch.inference_mode():
+        before = model(**INPUTS).logits
+        prepare_inference(model, FP32)
+        torch.testing.assert_close(model(**INPUTS).logits, before, atol=1e-5, rtol=1e-5)
+    assert not any(isinstance(module, PackedGatedUnit) for module in model.modules())
 
 
 def test_another_device_rounds_the_weights_of_linear_layers(monkeypatch):
