@@ -47,7 +47,8 @@ def main() -> None:
     store = RunStore(given.runs_dir)
     runs = [store.read(name) for name in store.names()]
     found = [run for run in runs if run.kind == "retrieval" and run.status == "finished"]
-    records = [{key: run.as_dict()[key] for key in KEPT} for run in found]
+    plain = [run.without_paths().as_dict() for run in found]
+    records = [{key: run[key] for key in KEPT} for run in plain]
     write_records(records, given.output)
     print(table(records))
 
