@@ -248,7 +248,7 @@ class Training:
         from .started import show_started
 
         if not self.watch.quiet:
-            show_started(started)
+            show_started(started, verbose=self.watch.account is not None)
 
     def observe(self, report: StepReport | EvaluationReport | Notice) -> None:
         """Show a report."""

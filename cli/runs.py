@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modernbert.runs import RunStore
+from modernbert.settings.config import acting, every_setting
 from modernbert.wording import TRAINED_ON, counted
 
 from . import options, output, values
 from .scores import memory_text, show_scores
+from .settings import settings_text
 
 if TYPE_CHECKING:
     from modernbert.records.record import RunRecord
@@ -233,9 +235,7 @@ def _facts(record: RunRecord) -> dict[str, object]:
         "recipe": record.recipe.name if record.recipe else None,
         "init": _start(record),
         "machine": machine and f"{machine.device}, {machine.precision}",
-        "settings": ", ".join(
-            f"{k} {v}" for k, v in record.config.by_name().items() if v not in ([], (), "")
-        ),
+        "settings": settings_text(acting(record.config.by_name(), every_setting())),
         "data": "; ".join(
             f"{n}: {s.shown_rows} {'row' if s.rows == 1 else 'rows'}, {s.fingerprint[:12]}"
             for n, s in record.data.splits.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -85,3 +85,17 @@ def _settings(config: type[TrainingConfig], file: Path | None, flags: dict[str, 
     settings = from_file | {name: value for name, value in flags.items() if value is not None}
     config().with_values(settings).require_effect(settings)
     return settings
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return settings in a line: `epochs 3, lora, dims 256/128`."""
+    return ", ".join(_setting(name, value) for name, value in settings.items())
+
+
+def _setting(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    if isinstance(value, (list, tuple)):
+        return f"{name} {'/'.join(map(str, value)) or 'none'}"
+    shown = "off" if value is False else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{name} {shown or 'none'}"

@@ -32,6 +32,7 @@ from modernbert.model.lora import add_lora
 from modernbert.runs import RunStore
 from modernbert.settings.sections import LoraConfig
 from modernbert.version import versions
+from modernbert.wording import percent
 
 Mode = Literal["inference", "training", "lora"]
 MODES: tuple[Mode, ...] = ("inference", "training", "lora")
@@ -121,7 +122,7 @@ def bench(
         works.append(own)
         quantiles = {"p50": full.quantile(0.5), "p95": full.quantile(0.95), "max": full.quantile(1.0)}
         if cut := full.share_over(context):
-            notes.append(f"{cut:.1%} of the texts are longer than the context and were truncated")
+            notes.append(f"{percent(cut)} of the texts are longer than the context and were truncated")
     torch.manual_seed(0)
     model = load_classifier(source, _stand_in(source)).model.eval()
     exact = [exact_logits(model, w.tokens) if request.mode == "inference" else None for w in works]

@@ -15,7 +15,7 @@ from modernbert.data.special_tokens import special_token_warnings
 from modernbert.data.splits import text_key
 from modernbert.data.task import Task
 from modernbert.data.tokens import TokenLengths
-from modernbert.wording import counted
+from modernbert.wording import counted, percent
 
 # A share of cut texts above this is worth a warning.
 TRUNCATION_WARNING = 0.05
@@ -96,7 +96,7 @@ def truncation_warnings(
 ) -> list[str]:
     """Return one warning for all splits of which more texts than this share are truncated."""
     cut = {r.split: r.truncated for r in reports if (r.truncated or 0.0) > least}
-    shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items())
+    shares = ", ".join(f"{percent(share)} of {split}" for split, share in cut.items())
     return [f"{what} longer than {max_length} tokens are truncated: {shares}"] if cut else []
 
 

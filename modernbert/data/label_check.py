@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from modernbert.data.alike import look_alikes
 from modernbert.data.examples import Examples
 from modernbert.data.task import FileData, Task
+from modernbert.wording import percent
 
 # Training rows of a label below which hardly anything can be learnt of it.
 RARE_CLASS = 8
@@ -64,7 +65,7 @@ def _unbalanced(task: Task, rows_of: Counts) -> list[str]:
         if task.labels[task.positive_index] != rare:
             advice += f" with --positive {rare}"
     told = f"a constant answer is as accurate; {advice}; --class-weights balanced weighs the rare more"
-    return [f"{task.train}: {share:.1%} of the rows are {name}: {told}"]
+    return [f"{task.train}: {percent(share)} of the rows are {name}: {told}"]
 
 
 def _without(splits: Mapping[str, Examples]) -> list[str]:

@@ -35,7 +35,7 @@ from modernbert.model.loading import context_length, load_config
 from modernbert.model.locate import ModelSource
 from modernbert.records.scores import SearchPart
 from modernbert.runs import RunStore, read_run
-from modernbert.wording import counted
+from modernbert.wording import counted, percent
 
 # mteb rounds to five digits, and breaks ties in another order.
 AGREEMENT = 1e-3
@@ -271,7 +271,7 @@ def _notes(embedder: Embedder, systems: tuple[SystemScores, ...], truncated: flo
         yield f"{embedder.source.name} was not trained for retrieval: expect a low score"
     if truncated > 0.05:
         length = embedder.settings.max_length
-        yield f"{truncated:.1%} of the documents are longer than {length} tokens and were truncated"
+        yield f"{percent(truncated)} of the documents are longer than {length} tokens and were truncated"
     if systems[0].ranking.main.value < systems[1].ranking.main.value:
         yield "BM25 alone is better than the model here"
     for again in (s for s in systems if " > " in s.system):

@@ -99,6 +99,10 @@ class TrainingConfig:
             for name, found in settings_of(type(self)).items()
         }
 
+    def acting(self) -> dict[str, Any]:
+        """Return, by name, the settings that do something beside the others (see `acting`)."""
+        return acting(self.by_name(), settings_of(type(self)))
+
     def require_effect(self, given: Iterable[str]) -> None:
         """Raise BadOption, with the reason, for the first of the `given` settings that has no effect here."""
         values = self.by_name()
@@ -178,6 +182,15 @@ def settings_of(config: type[TrainingConfig]) -> Mapping[str, Setting]:
 def every_setting() -> Mapping[str, Setting]:
     """Return, by name, the settings of all kinds of training."""
     return _EVERY
+
+
+def acting(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """Return those of the `values`, by name, that do something: neither off, nor of something that is off."""
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in known or not (known[name].is_off(value) or known[name].why_without_effect(values))
+    }
 
 
 def find_setting(config: type[TrainingConfig], name: str, source: str | None = None) -> Setting:

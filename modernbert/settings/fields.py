@@ -104,12 +104,16 @@ class Setting:
             return ""
         return str(self.limits) if _fits(value, self.kind, None) else _TYPES[self.kind]
 
+    def is_off(self, value: Any) -> bool:
+        """Is it at a default that means no, none or automatic?"""
+        return not any(one and one != "none" for one in (value, self.default))
+
     def why_without_effect(self, values: Mapping[str, Any]) -> str:
         """Say why the setting does nothing beside other settings' `values`, by name; else nothing."""
         rule = self.applies_to
         if not rule.setting:
             return ""
-        found, other = values[rule.setting], option_name(rule.setting)
+        found, other = values.get(rule.setting), option_name(rule.setting)
         if found in rule.values or (found and not rule.values):
             return ""
         if rule.values in ((True,), ()):

@@ -23,7 +23,7 @@ from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.training.scale import Scale
 from modernbert.training.setup import Setup, set_up
 from modernbert.training.soft_labels import Teacher, find_teacher
-from modernbert.wording import counted
+from modernbert.wording import counted, percent, truncated_text
 
 # Labels whose weights are shown before training; a run keeps all.
 SHOWN = 10
@@ -74,7 +74,7 @@ class LabelledInputs(Inputs):
             **({"pairs": APART} if self.apart else {}),
             **({"teacher": str(self.teacher)} if self.teacher else {}),
             "tokens per text": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
-            f"longest {longest['max']}; {cut:.1%} truncated at {self.config.data.max_length}",
+            f"longest {longest['max']}; {truncated_text(cut, self.config.data.max_length)}",
         }
 
     def _classes(self) -> dict[str, str]:
@@ -84,7 +84,7 @@ class LabelledInputs(Inputs):
             labels, name = self.examples[self.task.train].labels, self.task.labels[self.task.positive_index]
             assert labels is not None
             share = float((labels == self.task.positive_index).mean())
-            told["positive class"] = f"{name}, {share:.1%} of the training rows (--positive names the other)"
+            told["positive class"] = f"{name}, {percent(share)} of the training rows (other: --positive)"
         if self.weights:
             shown = [f"{name} {weight:.4g}" for name, weight in self.weights.items()]
             told["class weights"] = ", ".join(shown[:SHOWN]) + (" ..." if len(shown) > SHOWN else "")

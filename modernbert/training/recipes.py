@@ -27,7 +27,7 @@ class Recipe:
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
-    source: str = "mbert's defaults, the same for every task"
+    source: str = "mbert's defaults; the learning rate follows the model's family"
     init_from: str | None = None
     expected: tuple[float, float] | None = None
 

@@ -38,7 +38,7 @@ from modernbert.training.negatives import mine
 from modernbert.training.pairs import pair_data, prompted_texts
 from modernbert.training.reports import Evaluation
 from modernbert.training.signals import StopRequest
-from modernbert.wording import counted
+from modernbert.wording import counted, truncated_text
 
 # Documents searched in the evaluations during training: the relevant ones, and others drawn once.
 EVALUATION_DOCUMENTS = 5000
@@ -72,7 +72,7 @@ class RetrievalInputs(Inputs):
         cut = self.config.data.max_length
         tokens = [
             f"{name}: median {lengths.quantile(0.5)}, 95 % up to {lengths.quantile(0.95)}, "
-            f"{lengths.share_over(cut):.1%} truncated at {cut}"
+            f"{truncated_text(lengths.share_over(cut), cut, name)}"
             for name, lengths in self.lengths.items()
         ]
         return {

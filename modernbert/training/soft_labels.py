@@ -35,7 +35,7 @@ from modernbert.runs import RunStore, read_run
 from modernbert.settings.distillation import DistillationConfig
 from modernbert.training.inputs import Request
 from modernbert.training.objectives import Count, Loss, binary_cross_entropy, cross_entropy
-from modernbert.wording import counted
+from modernbert.wording import counted, percent
 
 # Instead of a teacher's name: its probabilities are columns of the file, named as `mbert predict` does.
 COLUMNS, PREFIX = "columns", "probability_"
@@ -68,7 +68,7 @@ class Teacher:
     def __str__(self) -> str:
         share, temperature = self.settings.weight, self.settings.temperature
         return (
-            f"{self.about['name']}, which gives {self.agrees:.1%} of the training labels; "
+            f"{self.about['name']}, which gives {percent(self.agrees)} of the training labels; "
             f"{share:g} of the loss, at temperature {temperature:g}"
         )
 

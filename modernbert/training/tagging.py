@@ -45,7 +45,7 @@ from modernbert.training.reports import Evaluation
 from modernbert.training.resolve import own_data
 from modernbert.training.setup import set_up
 from modernbert.training.signals import StopRequest
-from modernbert.wording import counted
+from modernbert.wording import counted, truncated_text
 
 # Sentences on which the saved model is compared with the trained one.
 COMPARED = 8
@@ -88,7 +88,7 @@ class TaggingInputs(Inputs):
             "data": f"{sizes} sentences  ({self.task.path.absolute()})",
             "entities": labels,
             "tokens per sentence": f"median {longest['p50']}, 95 % up to {longest['p95']}, "
-            f"longest {longest['max']}; {cut:.1%} truncated at {self.config.data.max_length}",
+            f"longest {longest['max']}; {truncated_text(cut, self.config.data.max_length, 'sentences')}",
         }
 
     @property
