@@ -32,7 +32,10 @@ COLOURS = {"mbert": "green", "transformers": "blue"}
 @with_verbose
 def bench(
     target: Annotated[
-        str | None, options.argument("TARGET", values.name, "Task or file whose text lengths to measure too.")
+        str | None,
+        options.argument(
+            "TARGET", values.name, "Task or file whose text lengths to measure too.", options.TASKS
+        ),
     ] = None,
     model: options.Model = "modernbert-base",
     lengths: Annotated[
@@ -55,8 +58,9 @@ def bench(
     ] = 3,
     svg: Annotated[
         Path | None,
-        options.option("--svg", values.target(".svg"), "Write the chart to this SVG file.", options.OUTPUT),
+        options.output_file("--svg", (".svg",), "Write the chart to this SVG file."),
     ] = None,
+    overwrite: options.Overwrite = False,
     text_col: options.TextCol = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -68,6 +72,7 @@ def bench(
     from modernbert.files import atomic_file
     from modernbert.runs import RunStore
 
+    options.require_output(overwrite, "--svg", svg)
     check_model(model, runs_dir)
     check_columns(target, text_col or ())
     with watch(quiet=json):

@@ -9,7 +9,7 @@ from modernbert.activity import phase
 from modernbert.errors import BadOption
 from modernbert.ranges import Range
 
-from . import options, output, values
+from . import complete, options, output, values
 from .progress import Training, watch, with_verbose
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ COMPARED, MISSING = "What is compared", "Missing runs"
 def compare(
     runs: Annotated[
         list[str] | None,
-        options.argument("RUNS...", values.name, "Compare only these runs (default: all in the run store)."),
+        options.argument(
+            "RUNS...",
+            values.name,
+            "Compare only these runs (default: all in the run store).",
+            [complete.runs],
+        ),
     ] = None,
     baseline: Annotated[
         list[str] | None,
@@ -39,11 +44,18 @@ def compare(
             values.name,
             "Model or run to compare with, or majority, tfidf or bm25. May be repeated.",
             COMPARED,
+            offers=[complete.runs, complete.models, complete.words("majority", "tfidf", "bm25")],
         ),
     ] = None,
     task: Annotated[
         list[str] | None,
-        options.option("--task -t", values.name, "Compare only on this task. May be repeated.", COMPARED),
+        options.option(
+            "--task -t",
+            values.name,
+            "Compare only on this task. May be repeated.",
+            COMPARED,
+            offers=options.TASKS,
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -52,6 +64,7 @@ def compare(
             values.name,
             "Compare only this model ('minilm lora', 'minilm random'). May be repeated.",
             COMPARED,
+            offers=[complete.of_runs("model"), complete.models],
         ),
     ] = None,
     seeds: Annotated[
@@ -106,13 +119,11 @@ def compare(
     ] = False,
     out: Annotated[
         Path | None,
-        options.option(
-            "--output -o",
-            values.target(*FORMATS),
-            f"Also write the comparison to this file: {', '.join(FORMATS)}.",
-            options.OUTPUT,
+        options.output_file(
+            "--output -o", FORMATS, f"Also write the comparison to this file: {', '.join(FORMATS)}."
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
     texts: options.Texts = True,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -126,6 +137,7 @@ def compare(
 
     Missing runs are made first, after asking.
     """
+    options.require_output(overwrite, "--output", out)
     runs, baseline = runs or [], baseline or []
     if not baseline and len(runs) < 2:
         fix = "Add --baseline MODEL, such as tfidf, or name two runs."

@@ -9,7 +9,7 @@ import typer
 
 from modernbert.errors import BadOption
 
-from . import options, output, values
+from . import complete, options, output, values
 from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
@@ -28,7 +28,9 @@ def _group() -> None:
 @app.command("check")
 @with_verbose
 def check(
-    target: Annotated[str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.")],
+    target: Annotated[
+        str, options.argument("TARGET", values.name, "Task, file, folder or Hub data set.", options.TASKS)
+    ],
     model: Annotated[
         str | None,
         options.option(
@@ -36,6 +38,7 @@ def check(
             values.name,
             "Count tokens with this model's tokenizer, and truncated texts.",
             options.MODEL,
+            offers=options.MODELS,
         ),
     ] = None,
     max_length: options.MaxLength = None,
@@ -49,15 +52,15 @@ def check(
             "Look for wrong labels, by a cross-validation (finetune --folds), a run that did not see the "
             "file, or auto (TF-IDF).",
             options.DATA,
+            offers=[complete.folds, complete.trained, complete.words("auto")],
             applies_to=options.LABELS_ALONE,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        options.option(
-            "--out -o", values.target(".csv"), "CSV file of the likely label errors.", options.OUTPUT
-        ),
+        options.output_file("--out -o", (".csv",), "CSV file of the likely label errors."),
     ] = None,
+    overwrite: options.Overwrite = False,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
     kind: options.Kind = None,
@@ -68,6 +71,7 @@ def check(
     """Check labels, empty rows, duplicates across splits and truncation, as every training does."""
     if out is not None and label_errors is None:
         raise BadOption("--out applies only with --label-errors")
+    options.require_output(overwrite, "--out", out)
     if max_length is not None and model is None:
         raise BadOption("--max-length applies only with --model")
     check_model(model, runs_dir)

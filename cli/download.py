@@ -8,14 +8,17 @@ from typing import Annotated, Any
 
 from modernbert.wording import counted
 
-from . import options, output, values
+from . import complete, options, output, values
 from .progress import watch, with_verbose
 
 
 @with_verbose
 def download(
     names: Annotated[
-        list[str], options.argument("NAMES...", values.name, "Tasks, families (glue) and models.")
+        list[str],
+        options.argument(
+            "NAMES...", values.name, "Tasks, families (glue) and models.", [*options.TASKS, complete.models]
+        ),
     ],
     to: Annotated[
         Path, options.option("--to", values.folder, "Folder of the bundle to write.", options.OUTPUT)

@@ -14,7 +14,7 @@ from modernbert.evaluation.shown import interval_text
 from modernbert.ranges import LENGTHS
 from modernbert.wording import counted
 
-from . import options, output, values
+from . import complete, options, output, values
 from .early import check_columns, check_model
 from .progress import watch, with_verbose
 from .scores import show_scores
@@ -39,14 +39,21 @@ def evaluate(
     target: Annotated[
         str,
         options.argument(
-            "TARGET", values.name, "Task (glue/sst2, codesearch), a labelled file, or a collection's folder."
+            "TARGET",
+            values.name,
+            "Task (glue/sst2, codesearch), a labelled file, or a collection's folder.",
+            options.TASKS,
         ),
     ],
     model: options.MaybeModel = None,
     split: Annotated[
         str | None,
         options.option(
-            "--split", values.name, "Split to score (default: all with known labels).", options.DATA
+            "--split",
+            values.name,
+            "Split to score (default: all with known labels).",
+            options.DATA,
+            offers=[complete.splits],
         ),
     ] = None,
     submit: Annotated[
@@ -59,6 +66,7 @@ def evaluate(
             applies_to=options.LABELS_ALONE,
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
     protocol: Annotated[
         str,
         options.option(
@@ -96,6 +104,7 @@ def evaluate(
             values.name,
             "Cross-encoder that reranks the best documents.",
             options.SEARCH,
+            offers=options.MODELS,
             applies_to=options.RETRIEVAL_ALONE,
         ),
     ] = None,
@@ -149,13 +158,15 @@ def evaluate(
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
     from modernbert.data.targets import resolve
 
+    options.require_output(overwrite, "--submit", submit)
     named = resolve(target, hub=False)
     check_model(model, runs_dir)
     check_model(rerank if named.is_retrieval else None, runs_dir)
     check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json):
-        from modernbert.evaluation.evaluate import evaluate_model, write_submission
+        from modernbert.evaluation.evaluate import evaluate_model
         from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
+        from modernbert.evaluation.submission import write_submission
         from modernbert.evaluation.tagging import evaluate_tagger
         from modernbert.evaluation.trained_task import task_to_score
         from modernbert.evaluation.vectors import VectorCache
@@ -207,7 +218,7 @@ def evaluate(
                 task = task_to_score(source, Path(target), cluster=cluster, **columns)
             if submit:
                 options.refuse(context, ("split", "max_length"), "has no effect with --submit")
-                written = write_submission(task, source, submit, **common)
+                written = write_submission(task, source, submit, overwrite=overwrite, **common)
                 show = partial(_show_submission, written, as_json=json)
             else:
                 result = evaluate_model(task, source, store, split=split, max_length=length, **common)

@@ -25,7 +25,10 @@ PROOF = "Proof"
 def export(
     context: typer.Context,
     model: Annotated[
-        str, options.argument("MODEL", values.name, "A finished run, or a folder or Hub id of a model.")
+        str,
+        options.argument(
+            "MODEL", values.name, "A finished run, or a folder or Hub id of a model.", options.MODELS
+        ),
     ],
     to: Annotated[
         str, options.option("--to", values.one_of("onnx"), "Format: onnx.", options.OUTPUT)
@@ -36,9 +39,7 @@ def export(
             "--out -o", values.folder, "Folder to make (default: MODEL-onnx here).", options.OUTPUT
         ),
     ] = None,
-    force: Annotated[
-        bool, options.flag("--force", "Replace the folder if it is there.", options.OUTPUT)
-    ] = False,
+    overwrite: options.Overwrite = False,
     int8: Annotated[
         bool, options.flag("--int8", "Round the weights to 8 bits: smaller, and faster on most CPUs.", PROOF)
     ] = False,
@@ -58,6 +59,7 @@ def export(
             values.name,
             "Labelled file, collection or task to prove it on (default: what scored the run).",
             PROOF,
+            offers=options.TASKS,
         ),
     ] = None,
     rows: Annotated[
@@ -104,7 +106,7 @@ def export(
             text=tuple(text_col or ()),
             label=label_col,
             data_dir=data_dir,
-            force=force,
+            overwrite=overwrite,
             all_lengths=all_lengths,
         )
         made = export_model(request, RunStore.at(runs_dir))

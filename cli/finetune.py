@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from modernbert.ranges import Range
 from modernbert.settings.config import FineTuningConfig
 
-from . import options, values
+from . import complete, options, values
 from .early import check_columns, check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
@@ -31,7 +31,10 @@ def finetune(
     targets: Annotated[
         list[str],
         options.argument(
-            "TARGETS...", values.name, "Tasks (glue/sst2), families (glue), files, folders or Hub data sets."
+            "TARGETS...",
+            values.name,
+            "Tasks (glue/sst2), families (glue), files, folders or Hub data sets.",
+            options.TASKS,
         ),
     ],
     settings: dict[str, Any],
@@ -43,6 +46,7 @@ def finetune(
             values.name,
             "Run to start from, or task whose newest run to start from (mnli), or none.",
             options.MODEL,
+            offers=[complete.trained, complete.tasks, complete.words("none")],
         ),
     ] = None,
     validation: options.Validation = None,
@@ -148,7 +152,9 @@ def _run(
 
 @with_verbose
 def resume(
-    name: Annotated[str, options.argument("NAME", values.name, "An interrupted run or study.")],
+    name: Annotated[
+        str, options.argument("NAME", values.name, "An interrupted run or study.", [complete.unfinished])
+    ],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
     processes: options.Processes = 1,

@@ -23,6 +23,7 @@ from . import (
     bench,
     catalogue,
     compare,
+    complete,
     data,
     demo,
     doctor,
@@ -148,7 +149,9 @@ for _panel, _commands in COMMANDS.items():
 @app.command("help", cls=_Command, rich_help_panel=MACHINE, epilog=_examples("help"))
 def help_(
     context: typer.Context,
-    command: Annotated[str | None, options.argument("COMMAND", values.name, "A command's name.")] = None,
+    command: Annotated[
+        str | None, options.argument("COMMAND", values.name, "A command's name.", [complete.commands])
+    ] = None,
 ) -> None:
     """Show the help of a command, as `mbert COMMAND --help` does."""
     group: Any = context.find_root().command

@@ -31,9 +31,14 @@ SHOWN = 8
 def migrate(
     context: typer.Context,
     old: Annotated[
-        str, options.argument("OLD", values.name, "The classifier in use: a run, a folder or a Hub id.")
+        str,
+        options.argument(
+            "OLD", values.name, "The classifier in use: a run, a folder or a Hub id.", options.MODELS
+        ),
     ],
-    new: Annotated[str, options.argument("NEW", values.name, "The classifier that may replace it.")],
+    new: Annotated[
+        str, options.argument("NEW", values.name, "The classifier that may replace it.", options.MODELS)
+    ],
     on: Annotated[
         Path | None,
         options.option(
@@ -54,12 +59,7 @@ def migrate(
     ] = None,
     to_label: Annotated[
         Path | None,
-        options.option(
-            "--to-label",
-            values.target(".csv"),
-            "CSV file to write: the texts to label, in order.",
-            options.OUTPUT,
-        ),
+        options.output_file("--to-label", (".csv",), "CSV file to write: the texts to label, in order."),
     ] = None,
     limit: Annotated[
         int,
@@ -87,8 +87,9 @@ def migrate(
     ] = None,
     report: Annotated[
         Path | None,
-        options.option("--report", values.target(".html", ".htm"), "HTML report to write.", options.OUTPUT),
+        options.output_file("--report", (".html", ".htm"), "HTML report to write."),
     ] = None,
+    overwrite: options.Overwrite = False,
     texts: options.Texts = True,
     text_col: options.TextCol = None,
     label_col: options.LabelCol = None,
@@ -103,6 +104,7 @@ def migrate(
 
     if on is None:
         raise BadOption("Missing option '--on'", fix="Give the texts: --on FILE.")
+    options.require_output(overwrite, "--report or --to-label", report, to_label)
     if report is None:
         options.refuse(context, ("texts",), "applies only with --report")
     for name in (old, new):

@@ -13,9 +13,10 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from modernbert.errors import BadOption
+from modernbert.places import require_new
 from modernbert.ranges import Range
 
-from . import values
+from . import complete, values
 
 Read = Callable[[str, str], Any]
 # How help calls what the functions of `values` read.
@@ -53,6 +54,7 @@ def option(
     panel: str | None = None,
     *,
     words: Iterable[str] = (),
+    offers: Iterable[complete.Source] = (),
     applies_to: str = "",
     **more: Any,
 ) -> Any:
@@ -64,12 +66,14 @@ def option(
         help: a sentence.
         panel: under which head help lists it.
         words: what the value may be besides a number or a file.
+        offers: name what the shell completes the value with, besides the words that it may be.
         applies_to: the kind of task that it applies to alone (see `require_applicable`).
         more: for typer.
     """
     first = names.split()[0]
     kind = KINDS_OF_VALUES.get(read.__qualname__.partition(".")[0], "TEXT")
     more |= {"parser": _parser(read, first), "metavar": "|".join([kind, *words])}
+    more |= _completion(read, words, offers)
     return flag(names, help, panel, applies_to=applies_to, **more)
 
 
@@ -81,9 +85,38 @@ def flag(names: str, help: str, panel: str | None = None, *, applies_to: str = "
     return described
 
 
-def argument(name: str, read: Read, help: str) -> Any:
-    """Describe an argument whose value is read by a function of `values`."""
-    return typer.Argument(help=help, parser=_parser(read, name.rstrip(".")), metavar=name)
+def output_file(names: str, suffixes: Iterable[str], help: str) -> Any:
+    """Describe an option that names a file to write. What is there is replaced with `--overwrite` alone.
+
+    A command with such an option has the parameter `overwrite: Overwrite`.
+    """
+    described = option(names, values.target(*suffixes), help, OUTPUT, callback=_refuse_to_replace)
+    described.output = names.split()[0], next(iter(suffixes))
+    return described
+
+
+def _refuse_to_replace(context: typer.Context, path: Path | None) -> Path | None:
+    if path is not None:
+        require_new(path, overwrite=context.params["overwrite"])
+    return path
+
+
+def require_output(overwrite: bool, names: str, *outputs: Path | None) -> None:
+    """Raise BadOption for `--overwrite` without any of the outputs, whose options are `names`."""
+    if overwrite and not any(outputs):
+        raise BadOption(f"--overwrite applies only with {names}")
+
+
+def argument(name: str, read: Read, help: str, offers: Iterable[complete.Source] = ()) -> Any:
+    """Describe an argument whose value is read by a function of `values`; `offers` as in `option`."""
+    completed = _completion(read, (), offers)
+    return typer.Argument(help=help, parser=_parser(read, name.rstrip(".")), metavar=name, **completed)
+
+
+def _completion(read: Read, words: Iterable[str], offers: Iterable[complete.Source]) -> dict[str, Any]:
+    choices = (*words, *getattr(read, "choices", ()))
+    sources = [*offers, *([complete.words(*choices)] if choices else [])]
+    return {"autocompletion": complete.offer(*sources)} if sources else {}
 
 
 def _parser(read: Read, name: str) -> Callable[[Any], Any]:
@@ -124,6 +157,8 @@ def _text_columns(value: list[str] | None) -> list[str]:
 
 
 Json = Annotated[bool, flag("--json", "Print JSON instead of tables.", OUTPUT)]
+# Eager: it is read before the outputs that it allows to replace.
+Overwrite = Annotated[bool, flag("--overwrite", "Replace the output if it is there.", OUTPUT, is_eager=True)]
 Verbose = Annotated[
     bool,
     flag("--verbose -v", "Explain device, precision and attention, and where the time goes.", OUTPUT),
@@ -185,14 +220,27 @@ Cluster = Annotated[
         applies_to=LABELS_ALONE,
     ),
 ]
+# What names a model; what names what is trained or scored.
+MODELS = (complete.trained, complete.models)
+TASKS = (complete.tasks, complete.families)
 _MODEL = option(
-    "--model -m", values.name, "Model: a short name (`mbert models`), a run, a folder or a Hub id.", MODEL
+    "--model -m",
+    values.name,
+    "Model: a short name (`mbert models`), a run, a folder or a Hub id.",
+    MODEL,
+    offers=MODELS,
 )
 Model = Annotated[str, _MODEL]
 MaybeModel = Annotated[str | None, _MODEL]
 Tags = Annotated[
     list[str] | None,
-    option("--tag", values.tag, "Tag of the run (find it with `mbert runs --tag`); may be repeated.", OUTPUT),
+    option(
+        "--tag",
+        values.tag,
+        "Tag of the run (find it with `mbert runs --tag`); may be repeated.",
+        OUTPUT,
+        offers=[complete.tags],
+    ),
 ]
 Texts = Annotated[
     bool,

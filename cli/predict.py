@@ -13,7 +13,7 @@ from modernbert.errors import BadOption
 from modernbert.ranges import Range
 from modernbert.wording import counted
 
-from . import options, output, values
+from . import complete, options, output, values
 from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
@@ -40,6 +40,7 @@ def predict(
             values.name,
             "A finished run, or the folder or Hub id of a classifier.",
             options.MODEL,
+            offers=[complete.trained],
         ),
     ] = None,
     text: Annotated[
@@ -50,13 +51,13 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        options.option(
+        options.output_file(
             "--out -o",
-            values.target(".jsonl", ".csv", ".parquet"),
+            (".jsonl", ".csv", ".parquet"),
             "Output file: .jsonl, .csv or .parquet; without it, JSON lines are printed.",
-            options.OUTPUT,
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
     top: Annotated[
         int,
         options.option(
@@ -87,6 +88,7 @@ def predict(
 ) -> None:
     """Predict every row of a file, lines of standard input, or one text. All input columns are kept."""
     _require_one(context, file, text, out, model)
+    options.require_output(overwrite, "--out", out)
     columns = tuple(text_col or ())
     replaced = out is not None and out.exists()
     check_model(model, runs_dir)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from modernbert.ranges import Range
 from modernbert.settings.config import PretrainingConfig
 
-from . import options, values
+from . import complete, options, values
 from .early import check_model
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
@@ -38,6 +38,7 @@ def pretrain(
             values.name,
             "Architecture to initialise randomly: nano, bert-nano, base, large, or a config.json.",
             options.MODEL,
+            offers=[complete.words("nano", "bert-nano", "base", "large")],
         ),
     ] = None,
     vocabulary: Annotated[
@@ -56,6 +57,7 @@ def pretrain(
             values.name,
             "Also learn the vectors that this sentence encoder gives the texts (distillation).",
             options.MODEL,
+            offers=options.MODELS,
         ),
     ] = None,
     recipe: Annotated[

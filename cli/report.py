@@ -7,7 +7,7 @@ from typing import Annotated
 
 from modernbert.activity import phase
 
-from . import options, output, values
+from . import complete, options, output, values
 from .progress import watch, with_verbose
 
 
@@ -16,22 +16,19 @@ def report(
     what: Annotated[
         str,
         options.argument(
-            "RUN", values.name, "A finished run, or a file written by `mbert compare -o FILE.json`."
+            "RUN",
+            values.name,
+            "A finished run, or a file written by `mbert compare -o FILE.json`.",
+            [complete.runs],
         ),
     ],
     out: Annotated[
         Path | None,
-        options.option(
-            "--output -o",
-            values.target(".html", ".htm"),
-            "The HTML file; named after what it is of by default.",
-            options.OUTPUT,
+        options.output_file(
+            "--output -o", (".html", ".htm"), "The HTML file; named after what it is of by default."
         ),
     ] = None,
-    force: Annotated[
-        bool,
-        options.flag("--force", "Without -o: replace the file if it is there.", options.OUTPUT),
-    ] = False,
+    overwrite: options.Overwrite = False,
     texts: options.Texts = True,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -43,7 +40,7 @@ def report(
         from modernbert.report.report import report as make_report
         from modernbert.runs import RunStore
 
-        path = out or default_path(what, force=force)
+        path = out or default_path(what, overwrite=overwrite)
         with phase("writing the report"):
             text = make_report(what, RunStore.at(runs_dir), texts=texts)
     replaced = path.exists()

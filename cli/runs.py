@@ -10,7 +10,7 @@ from modernbert.runs import RunStore
 from modernbert.settings.config import acting, every_setting
 from modernbert.wording import TRAINED_ON, counted
 
-from . import options, output, values
+from . import complete, options, output, values
 from .scores import memory_text, show_scores
 from .settings import settings_text
 
@@ -30,15 +30,33 @@ SORTS = ("when", "name", "task", "model", "score")
 def list_runs(
     context: typer.Context,
     task: Annotated[
-        str | None, options.option("--task -t", values.name, "Only runs on this task.", options.DATA)
+        str | None,
+        options.option(
+            "--task -t",
+            values.name,
+            "Only runs on this task.",
+            options.DATA,
+            offers=[complete.of_runs("task")],
+        ),
     ] = None,
     model: Annotated[
-        str | None, options.option("--model -m", values.name, "Only runs of this model.", options.MODEL)
+        str | None,
+        options.option(
+            "--model -m",
+            values.name,
+            "Only runs of this model.",
+            options.MODEL,
+            offers=[complete.of_runs("model")],
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None,
         options.option(
-            "--tag", values.tag, "Only runs with this tag; repeated: with all of them.", options.DATA
+            "--tag",
+            values.tag,
+            "Only runs with this tag; repeated: with all of them.",
+            options.DATA,
+            offers=[complete.tags],
         ),
     ] = None,
     sort: Annotated[
@@ -144,7 +162,9 @@ def headline(record: RunRecord) -> str:
 
 @app.command("rm")
 def remove(
-    names: Annotated[list[str], options.argument("NAMES...", values.name, "The runs' names.")],
+    names: Annotated[
+        list[str], options.argument("NAMES...", values.name, "The runs' names.", [complete.runs])
+    ],
     yes: Annotated[bool, options.flag("--yes -y", "Do not ask.")] = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -162,7 +182,7 @@ def remove(
 
 @app.command("mv")
 def rename(
-    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.", [complete.runs])],
     new: Annotated[str, options.argument("NEW", values.run_name, "Its new name.")],
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -174,8 +194,8 @@ def rename(
 
 @app.command("tag")
 def tag(
-    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
-    tags: Annotated[list[str], options.argument("TAGS...", values.tag, "Tags to add.")],
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.", [complete.runs])],
+    tags: Annotated[list[str], options.argument("TAGS...", values.tag, "Tags to add.", [complete.tags])],
     remove: Annotated[bool, options.flag("--remove", "Remove these tags instead.", options.RUN)] = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -196,7 +216,7 @@ def schema() -> None:
 
 @app.command("show")
 def show(
-    name: Annotated[str, options.argument("NAME", values.name, "The run's name.")],
+    name: Annotated[str, options.argument("NAME", values.name, "The run's name.", [complete.runs])],
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:

@@ -211,9 +211,8 @@ def _embedder(
 @with_verbose
 def embed(
     file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
-    out: Annotated[
-        Path, options.option("--out -o", values.target(".parquet"), "Output file: .parquet.", options.OUTPUT)
-    ],
+    out: Annotated[Path, options.output_file("--out -o", (".parquet",), "Output file: .parquet.")],
+    overwrite: options.Overwrite = False,
     model: options.MaybeModel = None,
     text_col: Annotated[
         str | None, options.option("--text-col", values.text, "Text column (default: guessed).", options.DATA)

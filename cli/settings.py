@@ -62,7 +62,10 @@ def _option(setting: Setting) -> Any:
     names = f"{setting.option} {SHORT.get(setting.name, '')}"
     words = [word for word in setting.choices if word] if setting.otherwise else []
     words += ["auto"] if setting.limits == LENGTHS else []
-    return options.option(names, values.setting(setting), help_of(setting), setting.panel, words=words)
+    offers = options.MODELS if setting.name == "teacher" else ()
+    return options.option(
+        names, values.setting(setting), help_of(setting), setting.panel, words=words, offers=offers
+    )
 
 
 def help_of(setting: Setting) -> str:

@@ -101,6 +101,7 @@ def one_of(*choices: str) -> Callable[[str, str], str]:
             raise BadOption(f"there is no {what} '{shown(text)}'", fix=fix)
         return text
 
+    read.choices = choices  # type: ignore[attr-defined]
     return read
 
 
@@ -114,6 +115,7 @@ def word_or_number(limits: Range, *choices: str) -> Callable[[str, str], float |
             _refuse(name, text, f"{', '.join(choices)} or a number, {limits}")
         return text
 
+    read.choices = choices  # type: ignore[attr-defined]
     return read
 
 
@@ -123,6 +125,7 @@ def word_or_file(*choices: str) -> Callable[[str, str], str]:
     def read(text: str, name: str) -> str:
         return text if text in choices else str(source(text, name).absolute())
 
+    read.choices = choices  # type: ignore[attr-defined]
     return read
 
 

@@ -142,3 +142,11 @@ def require_writable(folder: Path) -> None:
         raise BadOption("cannot write here (it is no folder)", where=str(there))
     if not os.access(there, os.W_OK | os.X_OK):
         raise BadOption("cannot write here (no permission, or a read-only disk)", where=str(there))
+
+
+def require_new(path: Path, *, overwrite: bool) -> None:
+    """Raise BadOption for an output that is there already, unless it may be replaced."""
+    if path.exists() and not overwrite:
+        what = "folder" if path.is_dir() else "file"
+        fix = f"Add --overwrite to replace it, or name another {what}."
+        raise BadOption(f"the {what} is there already", where=str(path), fix=fix)

@@ -22,8 +22,8 @@ for name in "$@"; do
     if [[ $name == sst2 ]]; then seeds=1 settings=$here/settings-sst2.toml; fi
     mbert compare "${who[@]}" -t "glue/$name" --seeds "$seeds" --yes --data-dir "$bundle" --config "$settings"
 done
-mbert compare "${who[@]}" "${glue[@]}" --finished --show-seeds -o "$here/glue.md"
-mbert compare "${who[@]}" "${glue[@]}" --finished --no-texts -o "$here/glue.html"
+mbert compare "${who[@]}" "${glue[@]}" --finished --show-seeds --overwrite -o "$here/glue.md"
+mbert compare "${who[@]}" "${glue[@]}" --finished --no-texts --overwrite -o "$here/glue.html"
 search=(-t codesearch/stdlib)
 for name in scifact cranfield; do search+=(-t "$bundle/retrieval/$name"); done
-mbert compare -b bm25 -m minilm -m modernbert-nano "${search[@]}" --yes -o "$here/search.md"
+mbert compare -b bm25 -m minilm -m modernbert-nano "${search[@]}" --yes --overwrite -o "$here/search.md"

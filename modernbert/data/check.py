@@ -95,7 +95,7 @@ def truncation_warnings(
     least: float = TRUNCATION_WARNING,
 ) -> list[str]:
     """Return one warning for all splits of which more texts than this share are truncated."""
-    cut = {r.split: r.truncated for r in reports if (r.truncated or 0.0) > least}
+    cut = {r.split: share for r in reports if (share := r.truncated or 0.0) > least}
     shares = ", ".join(f"{percent(share)} of {split}" for split, share in cut.items())
     return [f"{what} longer than {max_length} tokens are truncated: {shares}"] if cut else []
 

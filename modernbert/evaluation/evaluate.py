@@ -16,13 +16,13 @@ from modernbert.data.rows import Rows
 from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import TokenLengths, auto_max_length
-from modernbert.errors import BadData, BadOption, BadRun
-from modernbert.evaluation.predict import decide, predict_logits
+from modernbert.errors import BadOption, BadRun
+from modernbert.evaluation.predict import predict_logits
 from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes, were_seen
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.evaluation.trained_task import as_trained
-from modernbert.files import atomic_file, write_jsonl
+from modernbert.files import write_jsonl
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS, Machine, describe_hardware
 from modernbert.model.encoder import PackedClassifier
@@ -249,50 +249,3 @@ def _record(
         hardware=describe_hardware(),
         versions=versions(),
     )
-
-
-def write_submission(
-    task: Task,
-    source: ModelSource,
-    folder: Path,
-    *,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-) -> list[Path]:
-    """Write the files that the benchmark's server takes: `index<TAB>prediction`, one per test split.
-
-    Raises:
-        BadOption: the task has no such format.
-        MbertError: as `evaluate_model`.
-    """
-    task = as_trained(task, source)
-    if not task.submission:
-        raise BadOption(f"{task.name} has no submission format")
-    loaded = {split: load_split(task, split, data_dir) for split in task.submission}
-    examples = {split: to_examples(task, part.rows, labelled=False) for split, part in loaded.items()}
-    length = trained_length(source)
-    scorer = Scorer(source, task, max_length=length, device=device, precision=precision)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for split, name in task.submission.items():
-        predictions = decide(scorer.logits(examples[split].texts), task.kind, task.thresholds)
-        with atomic_file(folder / name) as file:
-            file.write("index\tprediction\n")
-            file.writelines(
-                f"{i}\t{text}\n" for i, text in _submission_rows(task, examples[split], predictions)
-            )
-        written.append(folder / name)
-    return written
-
-
-def _submission_rows(task: Task, examples: Examples, predictions: np.ndarray) -> Iterator[tuple[int, str]]:
-    indices = examples.rows.columns.get("idx", range(len(examples)))
-    if len(set(indices)) != len(examples):
-        raise BadData("the column 'idx' repeats values", where=examples.rows.origin)
-    for index, prediction in zip(indices, predictions, strict=True):
-        if task.kind == "regression":
-            low, high = task.label_range or (-np.inf, np.inf)
-            yield index, f"{min(max(float(prediction), low), high):.3f}"
-        else:
-            yield index, task.labels[int(prediction)] if task.submit_names else str(int(prediction))

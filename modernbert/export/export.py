@@ -26,6 +26,7 @@ from modernbert.model.loading import load_config
 from modernbert.model.locate import ModelSource, locate_model, record_of
 from modernbert.model.similarity import is_similarity
 from modernbert.model.tagger import is_tagger
+from modernbert.places import require_new
 from modernbert.records.export import EXPORT_FILE, ExportRecord, Proof
 from modernbert.records.record import now
 from modernbert.records.training import LocatedModel
@@ -72,10 +73,7 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
         raise BadOption(f"{source.name} is an export already", fix="Name the run that it was made from.")
     precision = "int8" if request.int8 else "fp32"
     folder = request.output or Path(f"{Path(source.name).name}-onnx{'-int8' * request.int8}")
-    if folder.exists() and not request.force:
-        raise BadOption(
-            "the folder is there already", where=str(folder), fix="Name another with -o, or --force."
-        )
+    require_new(folder, overwrite=request.overwrite)
     subject = _subject(source, request)
     with _made(folder, request) as temporary:
         model = subject.load()
@@ -92,7 +90,7 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
 
 
 def _made(folder: Path, request: ExportRequest) -> AbstractContextManager[Path]:
-    return replaced_folder(folder) if request.force else atomic_folder(folder)
+    return replaced_folder(folder) if request.overwrite else atomic_folder(folder)
 
 
 def _subject(source: ModelSource, request: ExportRequest) -> Subject:

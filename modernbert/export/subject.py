@@ -40,7 +40,7 @@ class ExportRequest:
         on: a labelled file, a collection or a task to prove it on; None for what scored the run.
         rows: how many of them at most.
         text, label: columns of `on`.
-        force: replace the folder if it is there.
+        overwrite: replace the folder if it is there.
         all_lengths: compare texts up to the context, however long that takes.
     """
 
@@ -53,7 +53,7 @@ class ExportRequest:
     text: tuple[str, ...] = ()
     label: str | None = None
     data_dir: Path | None = None
-    force: bool = False
+    overwrite: bool = False
     all_lengths: bool = False
 
 

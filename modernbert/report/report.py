@@ -14,9 +14,9 @@ from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.results import Comparison
 from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, average_tables
-from modernbert.errors import BadOption, BadRun, MbertError
+from modernbert.errors import BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
-from modernbert.places import no_such_file
+from modernbert.places import no_such_file, require_new
 from modernbert.reading import checked, read_lines
 from modernbert.records.base import Count
 from modernbert.records.record import RunRecord
@@ -46,17 +46,14 @@ class LoggedStep(LoggedLine):
     loss: FiniteFloat
 
 
-def default_path(what: str, *, force: bool) -> Path:
+def default_path(what: str, *, overwrite: bool) -> Path:
     """Return where a report goes that nobody named: `NAME.html`, here, after its run or comparison.
 
     Raises:
         BadOption: that file is there, and may not be replaced.
     """
     path = Path(f"{Path(what).name.removesuffix('.json')}.html")
-    if path.exists() and not force:
-        raise BadOption(
-            "the file is there", where=str(path), fix="Replace it with --force, or choose another: -o."
-        )
+    require_new(path, overwrite=overwrite)
     return path
 
 

@@ -20,7 +20,7 @@ def test_finetune_shows_columns_settings_scores_and_interval(mbert, reviews, tin
         "text <- text, label <- label (2 classes)",
         "12 of 120 rows held out for validation",
         "learning_rate 0.003",
-        "trained, 0 frozen",
+        ", all trained",
         "outputs agree to",
         "95 % interval",
         "accuracy",
@@ -60,7 +60,7 @@ def test_predict_keeps_columns_and_order(mbert, trained, tmp_path, suffix):
     code, out, err = mbert("predict", write_csv(tmp_path / "in.csv", rows), "-m", trained, "-o", out_file)
     assert (code, err) == (0, "")
     assert "30 rows" in out and "replaced" not in out
-    again = mbert("predict", tmp_path / "in.csv", "-m", trained, "-o", out_file)[1]
+    again = mbert("predict", tmp_path / "in.csv", "-m", trained, "-o", out_file, "--overwrite")[1]
     assert f"-> {out_file}, replaced  (" in again.replace("\n", "")
     with out_file.open(newline="") as file:
         found = [json.loads(line) for line in file] if suffix == ".jsonl" else list(csv.DictReader(file))

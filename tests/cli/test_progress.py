@@ -186,7 +186,7 @@ def test_verbose_gives_reasons_and_times(mbert, trained, tmp_path):
     seconds = {name.strip(): float(value) for name, value in rows}
     total = seconds.pop("total")
     assert sum(seconds.values()) == pytest.approx(total, abs=0.005 * (len(seconds) + 9))
-    assert "device" not in mbert("predict", file, "-m", trained, "-o", "o.jsonl")[2]
+    assert "device" not in mbert("predict", file, "-m", trained, "-o", "o2.jsonl")[2]
 
 
 def test_verbose_tells_what_came_from_the_cache(mbert, tiny_modernbert, tmp_path):

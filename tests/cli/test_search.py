@@ -49,7 +49,9 @@ def test_without_a_model_the_embedded_one_is_taken_and_a_better_one_named(mbert)
     code, out, err = mbert("embed", "in.csv", "-o", "out.parquet")
     assert code == 0 and "vectors of 256" in out
     assert err.count("Note") == 1 and "mbert download gte-modernbert-base --to bundle" in err
-    assert "Note" not in mbert("embed", "in.csv", "-o", "out.parquet", "-m", "modernbert-nano")[2]
+    assert (
+        "Note" not in mbert("embed", "in.csv", "-o", "out.parquet", "-m", "modernbert-nano", "--overwrite")[2]
+    )
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_every_format_has_the_same_numbers(runs, tmp_path):
 
 def test_an_output_that_replaces_another_says_so(runs, tmp_path):
     line = ["compare", "-b", "bad", "--finished", "-o", "c.html"]
-    first, second = (CliRunner().invoke(app, line).stderr for _ in range(2))
+    first, second = (CliRunner().invoke(app, [*line, *more]).stderr for more in ([], ["--overwrite"]))
     assert "comparison -> c.html\n" in first and "replaced" not in first
     assert "comparison -> c.html, replaced\n" in second
 

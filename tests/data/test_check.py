@@ -42,7 +42,7 @@ def test_the_share_of_cut_texts_is_shown():
     report = check_data(TASK, {"train": train}, lengths=lengths, max_length=50)
     assert report.splits[0].truncated == pytest.approx(0.1)
     assert report.splits[0].tokens == {"p50": 10, "p95": 99, "max": 99}
-    assert "texts longer than 50 tokens are truncated: 10.0% of train" in report.warnings
+    assert "texts longer than 50 tokens are truncated: 10% of train" in report.warnings
 
 
 def test_truncation_is_one_warning_for_all_splits():
@@ -51,7 +51,7 @@ def test_truncation_is_one_warning_for_all_splits():
     lengths |= {"validation": TokenLengths(np.array([99] * 20)), "test": TokenLengths(np.array([9] * 20))}
     warnings = check_data(TASK, parts, lengths=lengths, max_length=50).warnings
     told = [warning for warning in warnings if "50 tokens" in warning]
-    assert told == ["texts longer than 50 tokens are truncated: 10.0% of train, 100.0% of validation"]
+    assert told == ["texts longer than 50 tokens are truncated: 10% of train, 100% of validation"]
 
 
 def test_names_of_special_tokens_are_counted_and_said_to_be_text(tiny_tokenizer):

@@ -89,7 +89,7 @@ def test_a_comparison_can_be_kept_and_reported(runs, tmp_path):
     assert "Who is right" in page.text
     assert (text := toy_rows(120)[0]["text"].split()[1]) in page.text
     assert "Ids alone" not in page.text
-    done = CliRunner().invoke(app, ["report", "c.json", "-o", "c.html", "--no-texts"])
+    done = CliRunner().invoke(app, ["report", "c.json", "-o", "c.html", "--no-texts", "--overwrite"])
     assert done.exit_code == 0, done.output
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
     assert "Ids alone" in page.text and text not in page.text
@@ -160,9 +160,9 @@ def test_without_a_name_the_page_is_named_after_the_run_and_never_replaced_unask
     assert done.exit_code == 0 and "mine.html: " in done.output, done.output
     (tmp_path / "mine.html").write_text("my own")
     done = invoke(app, ["report", "mine"])
-    assert done.exit_code != 0 and "--force" in str(done.exception.fix)
+    assert done.exit_code != 0 and "--overwrite" in str(done.exception.fix)
     assert (tmp_path / "mine.html").read_text() == "my own"
-    done = invoke(app, ["report", "mine", "--force"])
+    done = invoke(app, ["report", "mine", "--overwrite"])
     assert done.exit_code == 0 and "replaced" in done.output
     assert "<h1>mine: glue/sst2</h1>" in (tmp_path / "mine.html").read_text()
 
