@@ -201,7 +201,7 @@ def _surest(found: Migration) -> Iterator[tuple[str, ...]]:
 def _show_cost(found: Migration) -> None:
     pairs = zip(("OLD", "NEW"), (found.old, found.new), found.speed, strict=True)
     columns = (
-        "model", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s", "MB", "reads tokens", "cut",
+        "model", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s", "MB", "reads tokens", "truncated",
         *(["accuracy"] if found.old.accuracy is not None else []),
     )  # fmt: skip
     title = f"\ncost, {counted(found.speed[0].threads, 'thread')}: one text alone, and many at once"

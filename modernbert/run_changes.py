@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from modernbert.errors import UnknownName
+from modernbert.errors import BadRun, UnknownName
+from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.places import no_space_is_an_error
+from modernbert.records.record import RunRecord, TrainingRecord
+from modernbert.records.references import with_own_name, with_renamed
 from modernbert.runs import RunStore, lock, read_run, write_run
 from modernbert.temporary import TEMPORARY
 
@@ -41,6 +45,9 @@ def require_runs(store: RunStore, names: Sequence[str]) -> None:
 def rename_run(store: RunStore, name: str, new: str) -> Path:
     """Give a run another name, and return its folder.
 
+    The store's other runs, which were trained from it or score it, name it anew. What lies elsewhere, such as
+    an index, finds it by its former name, which its record keeps.
+
     Raises:
         UnknownName: there is no such run.
         BadOption: the new name is none for a run, or is taken.
@@ -51,8 +58,38 @@ def rename_run(store: RunStore, name: str, new: str) -> Path:
     folder, target = store.path(name), store.path(new)
     with lock(folder), no_space_is_an_error(target):
         shutil.rmtree(target, ignore_errors=True)  # what a killed run left there
+        with contextlib.suppress(BadRun):  # of a damaged run, the folder alone
+            _name_anew(folder, name, new)
         folder.rename(target)
+    if name not in CHECKPOINTS:  # which is what the others would mean
+        for other in store.names():
+            _rename_within(store.path(other), name, new)
     return target
+
+
+def _name_anew(folder: Path, name: str, new: str) -> None:
+    """Write the new name into a run's own record and card."""
+    record = read_run(folder)
+    _write(folder, record, with_own_name(record, name, new), new)
+
+
+def _rename_within(folder: Path, name: str, new: str) -> None:
+    """Rename a run where another one names it; a run that is worked on or damaged stays as it is."""
+    with contextlib.suppress(BadRun, UnknownName), lock(folder):
+        record = read_run(folder)
+        if (named := with_renamed(record, name, new)) is not record:
+            _write(folder, record, named, folder.name)
+
+
+def _write(folder: Path, before: RunRecord, after: RunRecord, name: str) -> None:
+    """Write a run's changed record, and its model's card unless that was edited; `name` is the run's."""
+    card = folder / "model" / "README.md"
+    if isinstance(before, TrainingRecord) and isinstance(after, TrainingRecord) and card.is_file():
+        from modernbert.finetuning.card import model_card, write_card  # takes seconds
+
+        if card.read_text(encoding="utf-8") == model_card(before, folder.name):
+            write_card(card.parent, after, name)
+    write_run(folder, after)
 
 
 def tag_run(store: RunStore, name: str, tags: Sequence[str], *, remove: bool = False) -> list[str]:

@@ -91,10 +91,16 @@ class RunStore:
             BadRun: its record is damaged, or of another version.
         """
         if not self.has(name):
-            raise UnknownName.among(
-                "run", name, self.names(), fix=f"`mbert runs` lists those in {self.root}."
-            )
+            now = self.current_name(name)
+            fix = f"It is called {now} now." if now != name else f"`mbert runs` lists those in {self.root}."
+            raise UnknownName.among("run", name, self.names() if now == name else [], fix=fix)
         return read_run(self.path(name))
+
+    def current_name(self, name: str) -> str:
+        """Return what the run is called now that was once called `name`; else, and if one is now, `name`."""
+        if self.has(name):
+            return name
+        return next((now for now, run in self.survey().records.items() if name in run.former_names), name)
 
     def survey(self) -> Survey:
         """Read all runs. One that is damaged keeps nobody from the others."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from helpers import keep_run, running_record
+from helpers import keep_run, record_of, running_record
 
 from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.records.references import with_renamed
 from modernbert.run_changes import remove_runs, rename_run, tag_run
 from modernbert.runs import RunStore, lock
 
@@ -45,7 +46,7 @@ def test_a_renamed_run_is_the_same_run(store):
     record = store.read("a")
     rename_run(store, "a", "b")
     assert store.names() == ["b"]
-    assert store.read("b") == record
+    assert store.read("b") == record.with_values(former_names=("a",))
 
 
 @pytest.mark.parametrize(("new", "said"), [("b", "already"), ("../x", "cannot name")])
@@ -81,3 +82,48 @@ def test_a_tag_that_a_run_does_not_have_is_not_removed(store):
     with lock(store.path("a")), pytest.raises(BadRun, match="another process"):
         tag_run(store, "a", ["more"])
     assert store.read("a").tags == ("best",)
+
+
+def names_in(value: object, name: str) -> list[str]:
+    """Return the texts in plain data that hold a name, but for those of `former_names`."""
+    if isinstance(value, dict):
+        return [text for key, one in value.items() if key != "former_names" for text in names_in(one, name)]
+    if isinstance(value, (list, tuple)):
+        return [text for one in value for text in names_in(one, name)]
+    return [value] if isinstance(value, str) and name in value else []
+
+
+def test_a_record_names_another_run_anew_wherever_it_does():
+    """A model trained from the run, adapters on it, its student, its evaluation and its folds."""
+    found = {"name": "old", "found_in": "run runs/old", "revision": "old", "family": "nano"}
+    record = running_record()
+    record |= {"model": found | {"folder": "runs/old/model"}, "init": found}
+    record["request"] |= {"model": "old", "init_from": "old", "settings": {"teacher": "old"}}
+    record["config"]["distillation"] = {"teacher": "old"}
+    made = with_renamed(record_of(record), "old", "new")
+    assert not names_in(made.as_dict(), "old")
+    assert made.model.folder == "runs/new/model" and made.model.found_in == "run runs/new"
+    assert with_renamed(made, "new", "old") == record_of(record)
+
+
+def test_a_record_that_names_a_like_thing_stays():
+    """A folder, a model of the Hub or a task may be called as the run is."""
+    record = running_record()
+    record["model"] |= {"name": "old", "found_in": "folder old", "revision": "local folder"}
+    record["request"]["model"] = "old"
+    kept = record_of(record)
+    assert with_renamed(kept, "old", "new") is kept
+
+
+def test_a_former_name_leads_to_the_run_until_another_run_has_it(store):
+    keep_run(store, "a", running_record())
+    rename_run(store, "a", "b")
+    rename_run(store, "b", "c")
+    assert store.current_name("a") == store.current_name("b") == "c"
+    with pytest.raises(UnknownName) as raised:
+        store.read("a")
+    assert raised.value.fix == "It is called c now."
+    keep_run(store, "a", running_record())
+    assert store.current_name("a") == "a"
+    rename_run(store, "c", "b")
+    assert store.read("b").former_names == ("a", "c")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
 from modernbert.comparison.comparability import one_result, scored_under
-from modernbert.comparison.identity import is_named, names_of
+from modernbert.comparison.identity import is_named, names_of, runs_of_one_model
 from modernbert.comparison.outcomes import Outcome, read_outcomes
 from modernbert.comparison.own_data import data_of, is_on, with_own_tasks
 from modernbert.errors import BadOption, BadRun, UnknownName
@@ -45,7 +45,10 @@ def collect(
     notes += several
     found = _standing_for_themselves(found, {*runs, *also} if runs else set(), also)
     kept, passed = _one_of_each(found)
-    return _named(_told_by_conditions(kept)), list(dict.fromkeys([*notes, *passed]))
+    kept = _told_by_conditions(kept)
+    one_model = runs_of_one_model([outcome.id for outcome in kept])
+    said = [f"all of them are runs of {one_model}"] if one_model else []
+    return _named(kept), list(dict.fromkeys([*said, *notes, *passed]))
 
 
 def _read(

@@ -89,8 +89,11 @@ def names_of(found: Collection[tuple[str, ModelId]]) -> dict[tuple[str, ModelId]
     """Return what each (task, model) is called: short, and told apart from any other that is called alike.
 
     What a task brings with it (the training before its own, how its texts are read for keywords) is told only
-    where one task has both: a model is the same one on all tasks.
+    where one task has both: a model is the same one on all tasks. Runs of one model, and nothing else, are
+    called by their own names.
     """
+    if runs_of_one_model([one for _, one in found]):
+        return {(task, one): one.run for task, one in found}
     alike: dict[str, list[ModelId]] = {}
     for one in dict.fromkeys(_on_any_task(one) for _, one in found):
         alike.setdefault(str(one), []).append(one)
@@ -104,6 +107,13 @@ def names_of(found: Collection[tuple[str, ModelId]]) -> dict[tuple[str, ModelId]
             for one, told in tell_apart(group, ON_ONE_TASK).items():
                 names[task, one] = one.called(*told, *details[general])
     return names
+
+
+def runs_of_one_model(models: Collection[ModelId]) -> str:
+    """Return the name of the model that all of these are runs of, and several; empty if they are not."""
+    general = {replace(_on_any_task(one), run="") for one in models}
+    several = len({one.run for one in models}) > 1 and all(one.run for one in models)
+    return str(next(iter(general))) if len(general) == 1 and several else ""
 
 
 def _on_any_task(one: ModelId) -> ModelId:

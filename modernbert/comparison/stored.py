@@ -36,7 +36,7 @@ def outcome_of(model: ModelScores, metric: str, store: RunStore) -> Outcome:
     Raises:
         MbertError: its run is gone or damaged, or another one is there under its name.
     """
-    run = model.runs[0]
+    run = store.current_name(model.runs[0])
     found = [o for o in read_outcomes(store, run, metric) if o.system == model.system]
     value = next(iter(model.by_seed.values()))
     if not found or abs(found[0].value - value) > 1e-9:

@@ -20,7 +20,7 @@ from modernbert.evaluation.hits import unit
 from modernbert.evaluation.predict import predict_logits
 from modernbert.evaluation.search import exact_search
 from modernbert.evaluation.vectors import VectorCache
-from modernbert.files import checksums
+from modernbert.files import model_checksums
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import MAX_TOKENS
 from modernbert.model.embedding import PackedEmbedder, Pooling, TextKind, embedding_settings
@@ -182,7 +182,7 @@ class Embedder:
         """Everything that a document's vector depends on."""
         settings = self.settings
         return {
-            "weights": checksums(self.source.folder),
+            "weights": model_checksums(self.source.folder),
             "pooling": settings.pooling,
             "normalize": settings.normalize,
             "max_length": settings.max_length,

@@ -14,7 +14,7 @@ import numpy as np
 from modernbert.errors import BadData, BadModel, BadOption
 from modernbert.evaluation.fusion import DEPTH, fuse
 from modernbert.evaluation.hits import NOTHING, unit
-from modernbert.files import checksums
+from modernbert.files import model_checksums
 from modernbert.index.files import digest_now
 from modernbert.index.hits import Hit
 from modernbert.index.nearest import Nearest
@@ -77,7 +77,7 @@ class LightEmbedder:
         assert record["light"] is not None
         self.source, self.encoder = source, LightEncoder(source.folder, record["light"])
         self.size = self.encoder.size
-        self.key: dict[str, Any] = {**record["key"], "weights": checksums(source.folder)}
+        self.key: dict[str, Any] = {**record["key"], "weights": model_checksums(source.folder)}
 
     def encode(self, queries: Sequence[str], kind: Literal["query"] = "query") -> np.ndarray:
         """Return vectors, fp32, shape (N, D). Raises BadModel if they are not finite."""

@@ -116,6 +116,7 @@ def read_record(folder: Path) -> Record:
     graph = record["graph"]
     if not re.fullmatch(_CHUNKS, record["chunks"]) or not (graph is None or re.fullmatch(_GRAPH, graph)):
         raise BadData("the index's record is damaged (it names other files)", where=str(folder / RECORD))
+    record["key"]["weights"].pop("README.md", None)  # earlier versions took the model's card for weights
     return record
 
 
@@ -145,6 +146,7 @@ def restored_record(folder: Path) -> Record | None:
                     about = checked(About, store.about(), where=str(path))
             except MbertError:
                 continue
+            about["key"]["weights"].pop("README.md", None)
             if about["format"] == FORMAT:
                 return Record(**about, chunks=path.name, graph=None)
     return None

@@ -86,7 +86,17 @@ def _thresholds(found: Migration) -> Table:
 
 
 def _cost(found: Migration) -> Table:
-    columns = ("model", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s", "MB", "reads tokens", "cut")
+    columns = (
+        "model",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "texts/s",
+        "tokens/s",
+        "MB",
+        "reads tokens",
+        "truncated",
+    )
     rows = tuple(
         (
             model.name,

@@ -121,6 +121,8 @@ def locate_model(name: str, *, store: RunStore, data_dir: Path | None = None) ->
         within = folder.absolute().parent
         is_of_run = folder.absolute().name == "model" and (within / "run.json").is_file()
         return _from_run(within, store, data_dir) if is_of_run else _from_folder(folder)
+    if store.has(now := store.current_name(name)):
+        return _from_run(store.path(now), store, data_dir)
     return _locate_checkpoint(Checkpoint(name, name, "", 0, 0, "see the Hub"), data_dir)
 
 
@@ -128,6 +130,8 @@ def require_known(name: str, store: RunStore) -> None:
     """Raise UnknownName unless `name` is a run, a folder, a short name or like a Hub id. Nothing is read."""
     folder = Path(name)
     if name in CHECKPOINTS or store.has(name) or os.path.isdir(folder) or _is_hub_id(name):  # noqa: PTH112
+        return
+    if store.has(store.current_name(name)):
         return
     folders = (str(folder.with_name(other)) for other in beside(folder) if folder.with_name(other).is_dir())
     known = [*CHECKPOINTS, *store.names(), *folders]

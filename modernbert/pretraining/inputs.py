@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from modernbert.data.sources import bundle_folder
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import require_vectors
-from modernbert.files import checksums, sha256
+from modernbert.files import model_checksums, sha256
 from modernbert.kept import kept_folder
 from modernbert.model.device import MAX_TOKENS, choose_machine
 from modernbert.model.embedding import embedding_settings
@@ -103,7 +103,7 @@ class PretrainingInputs(Inputs):
         )
         if self.teacher is None:
             return kept
-        files = checksums(self.teacher.folder)
+        files = model_checksums(self.teacher.folder)
         teacher = {"name": self.teacher.name, "revision": self.teacher.revision, "weights": files}
         return kept.with_values(teacher=teacher)
 

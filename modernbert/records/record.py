@@ -71,6 +71,7 @@ class RunRecord(Part):
         reranker: what read the best documents again.
         notes: what a reader of the scores should know.
         tags: the user's own words.
+        former_names: what the run was called before, for whatever still names it so, such as an index.
         model_files: the checksum of each file of the saved model.
         format: of the record.
     """
@@ -104,6 +105,7 @@ class RunRecord(Part):
     reranker: Model | None = None
     notes: tuple[str, ...] = ()
     tags: tuple[Text, ...] = ()
+    former_names: tuple[Text, ...] = ()
     model_files: dict[str, Digest] = Field(default_factory=dict)
     format: Literal[2] = FORMAT
 

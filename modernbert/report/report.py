@@ -96,7 +96,7 @@ def comparison_report(comparison: Comparison, store: RunStore, *, texts: bool = 
         sections += comparison_sections(task, found[task.task], styles, texts=texts)
     if notes := [*comparison.notes, *missing]:
         sections.append(Section("Notes", points=tuple(without_paths(notes))))
-    names = [run for task in tasks for model in task.models for run in model.runs]
+    names = [store.current_name(run) for task in tasks for model in task.models for run in model.runs]
     title = f"{', '.join(task.task for task in tasks)}: against {', '.join(comparison.baselines)}"
     known = store.survey().records
     return _page(title, [*sections, _provenance({name: known[name] for name in names if name in known})])

@@ -109,7 +109,7 @@ def test_the_architectures_are_those_that_there_are(tab):
 
 
 def test_completion_imports_no_torch():
-    code = "import sys\nfrom modernbert.cli.entry import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    code = "from modernbert.cli.entry import main\ntry: main()\nfinally: print('torch' in sys.modules)"
     given = {"_MBERT_COMPLETE": "complete_bash", "COMP_WORDS": "mbert eval glue/r", "COMP_CWORD": "2"}
     done = subprocess.run(
         [sys.executable, "-c", f"import os, sys\nsys.argv = ['mbert']\nos.environ |= {given}\n{code}"],

@@ -43,9 +43,10 @@ def test_two_runs_of_one_model_stand_for_themselves(store):
     made_run(store, "fast", "one", RIGHT, settings={"learning_rate": 1e-2})
     made_run(store, "slow", "one", WRONG)
     found = compare(store, ["fast", "slow"], [])
-    assert runs_of(found) == {"one (fast)": ("fast",), "one (slow)": ("slow",)}
+    assert runs_of(found) == {"fast": ("fast",), "slow": ("slow",)}
+    assert found.notes[0] == "all of them are runs of one"
     (contrast,) = found.tasks[0].contrasts
-    assert (contrast.model, contrast.baseline) == ("one (slow)", "one (fast)")
+    assert (contrast.model, contrast.baseline) == ("slow", "fast")
     assert contrast.differing == {"learning_rate": (0.003, 0.01)}
     made_run(store, "slow-2", "one", WRONG, seed=43)
     found = compare(store, ["slow", "slow-2"], ["fast"])
