@@ -95,7 +95,7 @@ def compare(
         str | None,
         options.option(
             "--metric",
-            values.name,
+            values.metric,
             "Compare by this metric (f1, mean_absolute_error, map, ...) instead of each run's main one.",
             COMPARED,
         ),

@@ -70,7 +70,7 @@ def _title(place: str, hit: Hit) -> Text:
 
     title = Text(one_line(place), style="bold cyan")
     title.append(one_line(f"  {hit.name}") if hit.name else "", style="bold")
-    title.append(f"  {hit.score:.4f}", style="dim")
+    title.append(f"  score {hit.score:.4f}", style="dim")
     return title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
 
 

@@ -24,6 +24,7 @@ KINDS_OF_VALUES = {
     "name": "NAME",
     "run_name": "NAME",
     "tag": "TAG",
+    "metric": "METRIC",
     "one_of": "WORD",
     "words": "WORDS",
     "length": "TOKENS",

@@ -8,6 +8,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from modernbert.errors import BadData, BadOption
 from modernbert.index.paths import KINDS
 from modernbert.model.catalogue import EMBEDDED, better_embedder
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 
 # Heads in their help.
 INDEX, SEARCH = "Index", "Search"
+# What a score is.
+COSINE = "cosine similarity of the texts' vectors, at most 1"
+FUSED = (
+    "cosine similarity and BM25, each standardised over its results, added up; 0 is an average result, and "
+    "scores of two queries cannot be compared"
+)
 # Share of chunks longer than is read that is worth a line.
 MUCH_CUT = 0.05
 _EXCLUDE = "Leave out paths like this (as in .gitignore: '*.md', 'tests/'); may be repeated."
@@ -108,6 +116,7 @@ def _warn_of(done: Indexed) -> None:
 
 @with_verbose
 def search(
+    context: typer.Context,
     query: Annotated[
         str | None,
         options.argument(
@@ -162,12 +171,17 @@ def search(
         folder = find_index(index)
         record = read_record(folder)
         source = locate_model(record["model"], store=RunStore.at(runs_dir), data_dir=data_dir)
+        if record["table"]:
+            why = "applies only to an index of files, and this one is of the rows of a table"
+            options.refuse(context, ("only", "exclude"), why)
         searcher = Searcher(folder, query_embedder(source, record, device, precision))
     if like is not None:
-        return show_hits(searcher.like(like, k, keep=keep), "", as_json=json)
-    if query is not None:
-        return show_hits(searcher.search(query, k, hybrid=hybrid, keep=keep), query, as_json=json)
-    for line in _queries():
+        show_hits(searcher.like(like, k, keep=keep), "", as_json=json)
+    elif query is not None:
+        show_hits(searcher.search(query, k, hybrid=hybrid, keep=keep), query, as_json=json)
+    if not json:
+        output.print_line(f"score: {FUSED if hybrid else COSINE}", style="dim", error=True)
+    for line in _queries() if like is None and query is None else ():
         hits = searcher.search(line, k, hybrid=hybrid, keep=keep)
         if json:
             output.print_json({"query": line, "hits": as_dict(hits)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -13,7 +13,8 @@ from modernbert.settings.config import TrainingConfig, settings_of
 from modernbert.settings.fields import Setting
 from modernbert.settings.forms import read_settings
 
-from . import options, values
+from . import complete, options, values
+from .early import check_metric
 
 # Help names the limits of shares and the like, not those that nobody reaches.
 LARGEST_SHOWN = 100
@@ -33,6 +34,8 @@ def with_settings(config: type[TrainingConfig]) -> Callable[[Callable[..., None]
         @functools.wraps(function)
         def command(**given: Any) -> None:
             flags = {name: given.pop(name) for name in every}
+            if metric := flags.get("metric"):
+                check_metric(given["targets"], metric)
             return function(**given, settings=_settings(config, given.get("config"), flags))
 
         hints = get_type_hints(function, include_extras=True)
@@ -62,7 +65,8 @@ def _option(setting: Setting) -> Any:
     names = f"{setting.option} {SHORT.get(setting.name, '')}"
     words = [word for word in setting.choices if word] if setting.otherwise else []
     words += ["auto"] if setting.limits == LENGTHS else []
-    offers = options.MODELS if setting.name == "teacher" else ()
+    offers: Iterable[complete.Source] = options.MODELS if setting.name == "teacher" else ()
+    offers = [complete.words(*setting.choices)] if setting.name == "metric" else offers
     return options.option(
         names, values.setting(setting), help_of(setting), setting.panel, words=words, offers=offers
     )

@@ -139,6 +139,8 @@ def length(text: str, name: str) -> int:
 
 def setting(found: Setting) -> Callable[[str, str], Any]:
     """Read a value of a setting, within the setting's own limits."""
+    if found.name == "metric":
+        return metric
     readers: dict[type, Callable[..., Any]] = {float: number, int: whole, tuple: whole_list}
     words_ = [word for word in found.choices if word]
     if found.otherwise is float:
@@ -166,6 +168,13 @@ def tag(text_: str, name: str) -> str:
     if not re.fullmatch(r"[^\s,]{1,50}", text_) or not text_.isprintable():
         _refuse(name, text_, "a word of at most 50 characters, without blanks and commas")
     return text(text_, name)
+
+
+def metric(text_: str, name: str) -> str:
+    """Read what may be a metric: whether it is one, the task decides."""
+    if not re.fullmatch("[a-z0-9_]{1,50}", text_):
+        _refuse(name, text_, "the name of a metric, such as macro_f1")
+    return text_
 
 
 def run_name(text: str, name_: str) -> str:

@@ -20,7 +20,7 @@ from modernbert.data.task import Task
 from modernbert.errors import NotAvailable, UnknownName
 from modernbert.files import replaced_folder
 from modernbert.hub import PLAIN_FILES
-from modernbert.model.catalogue import CHECKPOINTS
+from modernbert.model.catalogue import CHECKPOINTS, EMBEDDED
 from modernbert.model.locate import ModelSource, locate_model
 from modernbert.places import make_folder, require_writable
 from modernbert.runs import RunStore
@@ -61,12 +61,26 @@ def download(
     sweep_below(to)
     done = []
     for name, is_model in kinds:
-        with phase(f"fetching {name}"):
+        with phase(f"fetching {name}"), _told_what_works(names):
             items = [_model(name, to, store, data_dir)] if is_model else _tasks(name, to, data_dir)
         for item in items:
             on_item(item)
         done += items
     return done
+
+
+@contextmanager
+def _told_what_works(names: list[str]) -> Iterator[None]:
+    """Advise what can be done without the Hub: a bundle is what other commands advise."""
+    try:
+        yield
+    except NotAvailable as error:
+        error.fix = (
+            f"On a machine with network: mbert download {' '.join(names)} --to bundle; "
+            "copy that folder here, and add --data-dir bundle to what uses it.\n"
+            f"Without any network: mbert demo, or mbert finetune FILE --model {EMBEDDED}."
+        )
+        raise
 
 
 def _is_model(name: str) -> bool:

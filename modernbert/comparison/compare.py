@@ -24,8 +24,8 @@ from modernbert.comparison.outcomes import Outcome, with_shared_clusters
 from modernbert.comparison.own_data import data_of
 from modernbert.comparison.published import published_scores
 from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
-from modernbert.comparison.rows import METRICS, RETRIEVAL_METRICS
-from modernbert.errors import BadOption, BadRun, UnknownName
+from modernbert.comparison.rows import METRICS, RETRIEVAL_METRICS, metrics_of
+from modernbert.errors import BadOption, BadRun, UnknownName, did_you_mean
 from modernbert.evaluation.calibration import calibration_scores
 from modernbert.evaluation.statistics import difference, holm, interval, mcnemar, noise_of_score
 from modernbert.records.scores import Score
@@ -61,7 +61,8 @@ def compare(
         BadRun: a run cannot be compared, or (without `allow`) conditions differ.
         UnknownName: no run of a baseline, or no such metric.
     """
-    _require_a_comparison(runs, baselines, margin, metric)
+    _require_a_comparison(runs, baselines, margin)
+    _require_metric(store, runs, tasks, metric)
     outcomes, notes = collect(store, runs, baselines, tasks, metric)
     if metric and not outcomes:
         raise BadOption(f"{metric} is no metric of any finished run here", fix="mbert runs lists them.")
@@ -97,12 +98,25 @@ def compare(
     )
 
 
-def _require_a_comparison(runs: Sequence[str], baselines: Sequence[str], margin: float, metric: str) -> None:
-    """Raise BadOption or UnknownName for what can be no comparison, whatever runs there are."""
+def _require_metric(store: RunStore, runs: Sequence[str], tasks: Collection[str], metric: str) -> None:
+    """Raise UnknownName, naming those that apply, for a metric of none of the runs that may be compared."""
+    if not metric:
+        return
+    found = [r for n, r in store.survey().records.items() if n in (runs or [n]) and r.status == "finished"]
+    found = [record for record in found if record.task.name in (tasks or [record.task.name])] or found
+    known = {name for record in found for name in metrics_of(record)}
+    known = known or set.union(RETRIEVAL_METRICS, *METRICS.values())
+    if metric not in known:
+        fix = f"Use {', '.join(sorted(known))}."
+        raise UnknownName(
+            f"the runs have no metric '{metric}'", fix=did_you_mean(metric, sorted(known)) + fix
+        )
+
+
+def _require_a_comparison(runs: Sequence[str], baselines: Sequence[str], margin: float) -> None:
+    """Raise BadOption for what can be no comparison, whatever runs there are."""
     if not 0 <= margin < float("inf"):
         raise BadOption(f"a margin of {margin} means nothing", fix="Give a difference such as --margin 0.01.")
-    if metric and metric not in (known := set.union(RETRIEVAL_METRICS, *METRICS.values())):
-        raise UnknownName.among("metric", metric, sorted(known), fix=f"There are {', '.join(sorted(known))}.")
     if not baselines and len(runs) < 2:
         raise BadOption(
             "there is nothing to compare with", fix="Add --baseline MODEL, such as tfidf, or name two runs."

