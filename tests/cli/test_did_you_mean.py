@@ -105,3 +105,17 @@ def test_a_name_far_behind_the_closest_is_not_offered():
     assert did_you_mean("glue/rt", known) == "Did you mean glue/rte? "
     assert did_you_mean("glue/sst3", known) == "Did you mean glue/sst2? "
     assert did_you_mean("nosuch", known) == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "typed", "meant", "others"),
+    [
+        ("text/bbc-news", "macro", "macro_f1", ("spearman", "roc_auc", "micro_f1")),
+        ("glue/stsb", "spearmn", "spearman", ("accuracy", "f1")),
+        ("glue/rte", "rocauc", "roc_auc", ("spearman", "micro_f1")),
+    ],
+)
+def test_only_metrics_of_the_task_are_suggested(mbert, target, typed, meant, others):
+    code, _, err = mbert("finetune", target, "--metric", typed)
+    assert code == 2 and f"there is no metric called '{typed}'" in err
+    assert meant in err and not any(f"{other}," in f"{err}," for other in others)

@@ -135,9 +135,9 @@ def test_lengths_beyond_the_models(refused, reviews, toy, tiny_bert):
 def test_predicting_what_the_run_cannot_read_or_over_its_own_input(refused, trained, reviews):
     start = ["predict", reviews, "-m", trained, "-o"]
     assert "reads one text" in refused(*start, "o.csv", "--text-col", "text", "--text-col", "label")
-    assert "the output is the input" in refused(*start, reviews)
+    assert "the output is the input" in refused(*start, reviews, "--overwrite")
     Path("again.csv").symlink_to(reviews)
-    assert "the output is the input" in refused(*start, "again.csv")
+    assert "the output is the input" in refused(*start, "again.csv", "--overwrite")
     both = ["--text-col", "label", "--label-col", "label"]
     assert "both text and label" in refused("eval", reviews, "-m", trained, *both)
 

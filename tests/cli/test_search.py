@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 from helpers import write_csv
+from modernbert.cli.search import COSINE, FUSED
 
 
 def test_index_and_search(mbert, tiny_modernbert):
@@ -66,11 +67,17 @@ def indexed(mbert, tiny_modernbert):
 def test_queries_are_read_line_by_line(mbert, indexed, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("good w1\n\nawful w9"))
     code, out, err = mbert("search", "--index", "src", "-k", 1)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"score: {COSINE}\n")
     assert out.index("a.py:1-2  good") < out.index("b.md:1")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n")))
     code, _, err = mbert("search", "--index", "src")
     assert code == 2 and "standard input: a query that is not UTF-8" in err
+
+
+def test_a_score_is_explained_once(mbert, indexed):
+    for line, said in (["good"], COSINE), (["good", "--hybrid"], FUSED), (["--like", "b.md:1"], COSINE):
+        assert mbert("search", *line, "--index", "src")[2] == f"score: {said}\n"
+    assert not mbert("search", "good", "--index", "src", "--json")[2]
 
 
 def test_like_finds_what_is_like_a_line_but_not_that_line(mbert, indexed):
@@ -102,6 +109,14 @@ TABLE = [
     {"id": "x2", "title": "good", "text": "w1 w2 w4", "year": "2002"},
     {"id": "x3", "title": "bad", "text": "w9 w8 w7", "year": "2003"},
 ]
+
+
+@pytest.mark.parametrize("option", [["--only", "code"], ["--exclude", "*.md"]], ids=lambda option: option[0])
+def test_a_table_has_rows_and_no_kinds_of_files(mbert, tiny_modernbert, option):
+    write_csv(Path("a.csv"), TABLE)
+    assert mbert("index", "a.csv", "-m", tiny_modernbert)[0] == 0
+    code, out, err = mbert("search", "good", "--index", "a.csv", *option)
+    assert (code, out) == (2, "") and f"{option[0]} applies only to an index of files" in err
 
 
 def test_a_table_answers_with_rows(mbert, tiny_modernbert):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -68,13 +69,11 @@ def test_another_metric_is_computed_of_the_kept_answers(two_models):
 
 
 def test_a_metric_that_a_task_has_not_is_refused(two_models):
-    with pytest.raises(UnknownName, match="no metric called 'f2'") as unknown:
-        compare(two_models, [], ["bad"], metric="f2")
-    assert "f1" in unknown.value.fix
-    with pytest.raises(BadRun, match="r2 is no metric of glue/rte"):
-        compare(two_models, ["rte-good-1", "rte-bad-1"], [], metric="r2")
-    with pytest.raises(BadOption, match="r2 is no metric of any finished run"):
-        compare(two_models, [], ["bad"], metric="r2")
+    for metric, runs in itertools.product(("f2", "r2", "ndcg_at_10"), ([], ["rte-good-1", "rte-bad-1"])):
+        with pytest.raises(UnknownName, match=f"the runs have no metric '{metric}'") as unknown:
+            compare(two_models, runs, [] if runs else ["bad"], metric=metric)
+        offered = unknown.value.fix.partition("Use ")[2].rstrip(".").split(", ")
+        assert {"f1", "accuracy"} <= {*offered} and not {"spearman", "r2", "map", "micro_f1"} & {*offered}
 
 
 def test_averages_are_over_tasks_that_all_have(two_models):

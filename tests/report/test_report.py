@@ -237,3 +237,27 @@ def test_nothing_is_cut_on_paper(runs, tmp_path, browser):
     page.emulate_media(media="print")
     assert page.evaluate(CUT) == []
     page.close()
+
+
+# Heads of the columns that lie outside of their table's place, and are reached only by scrolling.
+SCROLLED = """[...document.querySelectorAll('.scroll thead th')].filter(head => {
+    const place = head.closest('.scroll').getBoundingClientRect();
+    return head.getBoundingClientRect().right > place.right + 1;
+}).map(head => head.textContent)"""
+SCORES = {"metric", "score", "difference", "95 % interval", "n"}
+# Of a comparison, on a desktop.
+ALL = SCORES | {"accuracy", "truncated", "front", "Holm", "verdict"}
+
+
+@needs_chromium
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("width", "seen"), [(390, SCORES), (1280, ALL)], ids=["phone", "desktop"])
+def test_scores_are_seen_without_scrolling(runs, tmp_path, browser, width, seen):
+    name = next(name for name in runs.names() if runs.read(name).kind == "finetune")
+    pages = run_report(name, runs), comparison_report(compare(runs, [], ["tiny-bert"]), runs)
+    for number, text in enumerate(pages):
+        (tmp_path / f"{number}.html").write_text(text, encoding="utf-8")
+        page = browser.new_page(viewport={"width": width, "height": 844})
+        page.goto((tmp_path / f"{number}.html").as_uri())
+        assert not {*page.evaluate(SCROLLED)} & seen
+        page.close()
