@@ -51,7 +51,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 
 class _Flags:
-    """Help that names no type of Python beside an argument or an option without a value."""
+    """Help that names no type of Python beside an argument or a flag, and each argument as it is written."""
 
     def get_params(self, context: Any) -> list[Any]:
         parameters: list[Any] = super().get_params(context)  # type: ignore[misc]
@@ -60,6 +60,8 @@ class _Flags:
                 parameter.metavar = ""
             if parameter.param_type_name == "argument":
                 parameter.display_type_rich = lambda ctx: None
+                usage = parameter.metavar if parameter.required else f"[{parameter.metavar}]"
+                parameter.get_usage_pieces = lambda ctx, usage=usage: [usage]
         return parameters
 
 

@@ -61,3 +61,10 @@ def test_every_option_has_a_head(words, monkeypatch):
     names = [line.split()[1] for line in lines[first + 1 : last] if line.split()[1].startswith("-")]
     allowed = {"--help", "--version", "--offline", "--install-completion", "--show-completion", "--yes"}
     assert set(names) <= allowed
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_the_usage_names_arguments_as_they_are_written(words):
+    shown = " ".join(CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "100"}).output.split())
+    usage = shown.partition("Usage: ")[2][:120]
+    assert "{" not in usage and "......" not in usage and "]..." not in usage.replace("[ARGS]...", "")
