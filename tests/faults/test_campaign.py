@@ -98,12 +98,16 @@ COMMANDS = {
     "pretrain": Command(
         ["pretrain", "texts.csv", "-m", "tiny", "--max-length", "32", *SHORT], weights, resumes=True
     ),
-    "predict": Command(["predict", "reviews.csv", "-m", RUN, "-o", "out.jsonl"], file("out.jsonl")),
-    "embed": Command(["embed", "reviews.csv", "-m", "tiny", "-o", "out.parquet"], file("out.parquet")),
+    "predict": Command(
+        ["predict", "reviews.csv", "-m", RUN, "-o", "out.jsonl", "--overwrite"], file("out.jsonl")
+    ),
+    "embed": Command(
+        ["embed", "reviews.csv", "-m", "tiny", "-o", "out.parquet", "--overwrite"], file("out.parquet")
+    ),
     "eval": Command(["eval", "collection", "-m", "tiny"], evaluation),
     "download": Command(["download", "modernbert-nano", "--to", "bundle"], bundle),
     "index": Command(["index", "src", "-m", "tiny"], hits),
-    "report": Command(["report", "t", "--runs-dir", "trained/runs", "-o", "out.html"], exists),
+    "report": Command(["report", "t", "--runs-dir", "trained/runs", "-o", "out.html", "--overwrite"], exists),
 }
 
 

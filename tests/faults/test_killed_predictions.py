@@ -48,7 +48,7 @@ def predicting(run: str, output: Path, pause: float = 0.0) -> subprocess.Popen[s
             time.sleep(pause)
 
         kept, KeptLogits.add, predict_file.CHUNK_ROWS = KeptLogits.add, add, CHUNK
-        sys.argv = ["mbert", "predict", "new.csv", "-m", run, "-o", str(output)]
+        sys.argv = ["mbert", "predict", "new.csv", "-m", run, "-o", str(output), "--overwrite"]
         main()
 
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
