@@ -64,7 +64,7 @@ def _settings(inputs: Inputs, *, verbose: bool) -> dict[str, str]:
         "set by you": yours,
         "set by mbert": changed,
         "at defaults": [name for name in others if name not in changed],
-        "without effect": [name for name in values if name not in (*acting, *yours)] if verbose else [],
+        "off or auto": [name for name in values if name not in (*acting, *yours)] if verbose else [],
     }
     return {
         head: settings_text({name: values[name] for name in names}) for head, names in parts.items() if names

@@ -19,16 +19,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def percent(share: float) -> str:
     """Return a share (0 to 1) as a sentence has it: `4.2%`, `37%`, `99.6%`, `100%`.
 
-    There is a decimal within a tenth of either end alone, and only an exact share is `0%` or `100%`.
+    There is a decimal within a tenth of either end alone, unless it is 0, and only an exact share is `0%` or `100%`.
     """
     if share in (0, 1):
         return f"{share:.0%}"
     near = min(share, 1 - share)
     if near < 0.0005:
         return "under 0.1%" if share < 0.5 else "over 99.9%"
-    return f"{share:.1%}" if near < 0.1 else f"{share:.0%}"
+    return f"{share:.1%}".replace(".0%", "%") if near < 0.1 else f"{share:.0%}"
 
 
 def truncated_text(share: float, max_length: int, what: str = "texts") -> str:
     """Say which share of the texts is cut, and at how many tokens."""
-    return f"{percent(share)} of the {what} truncated at {max_length:,} tokens"
+    return f"{percent(share) if share else 'none'} of the {what} truncated at {max_length:,} tokens"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import modernbert
-from modernbert.wording import counted
+from modernbert.wording import counted, percent, truncated_text
 
 ROOT = Path(modernbert.__file__).parents[1]
 FILES = sorted(path for name in ("modernbert", "cli", "tasks") for path in (ROOT / name).rglob("*.py"))
@@ -42,6 +42,22 @@ FROM_TWO_ON = (
 )
 def test_a_number_stands_with_its_noun(number, words, text):
     assert counted(number, *words) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0%"), (1e-6, "under 0.1%"), (0.0421, "4.2%"), (0.1, "10%"), (0.371, "37%"), (0.9, "90%"),
+        (0.996, "99.6%"), (1 - 1e-6, "over 99.9%"), (1.0, "100%"),
+    ],
+)  # fmt: skip
+def test_a_share_has_a_decimal_where_it_tells_something(share, text):
+    assert percent(share) == text
+
+
+def test_what_is_truncated_is_said_with_its_length():
+    assert truncated_text(0.37, 2048) == "37% of the texts truncated at 2,048 tokens"
+    assert truncated_text(0.0, 64, "sentences") == "none of the sentences truncated at 64 tokens"
 
 
 def uncounted() -> Iterator[str]:

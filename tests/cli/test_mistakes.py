@@ -235,3 +235,13 @@ def test_a_wrong_name_is_told_before_torch_is_imported(line):
     code += "except SystemExit as stop: assert stop.code == 2\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["modernbert-base", "glue/rte"])
+def test_a_download_without_a_network_advises_what_works_without_one(mbert, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    code, out, err = mbert("--offline", "download", name, "--to", tmp_path / "b")
+    assert code == 2 and not out
+    with_network, without = err.strip().splitlines()[-2:]
+    assert with_network.startswith(f"On a machine with network: mbert download {name} --to bundle")
+    assert without.startswith("Without any network: mbert demo, or ")

@@ -33,10 +33,10 @@ def test_labels_with_few_held_out_rows_are_named(tmp_path):
 def test_a_label_that_most_rows_have_makes_accuracy_say_little(tmp_path):
     start, end = "a constant answer is as accurate; choose", "; --class-weights balanced weighs the rare more"
     assert (
-        f"train: 95.0% of the rows are ham: {start} --metric f1 or average_precision, which are of spam{end}"
+        f"train: 95% of the rows are ham: {start} --metric f1 or average_precision, which are of spam{end}"
         in warnings_of(tmp_path, ["ham"] * 950 + ["spam"] * 50)
     )
-    assert f"train: 95.0% of the rows are ham: {start} --metric macro_f1{end}" in warnings_of(
+    assert f"train: 95% of the rows are ham: {start} --metric macro_f1{end}" in warnings_of(
         tmp_path, ["ham"] * 950 + ["spam"] * 30 + ["news"] * 20
     )
 

@@ -141,3 +141,16 @@ def test_what_other_settings_depend_on_can_be_told_from_the_options():
     for settings in fine_tuning:
         assert not settings.keys() & {"lora", "head"}
         assert settings.get("schedule", "linear") == LABELS().schedule.shape
+
+
+@pytest.mark.parametrize(("config", "state"), STATES, ids=str)
+def test_what_acts_applies_and_is_not_off(config, state):
+    """Of the settings at their defaults, those that mean no, none or automatic do not act; others do."""
+    made = config().with_values(state)
+    off = {name for name, value in made.by_name().items() if value in (False, 0, "", (), "none")}
+    expected = {name for name in made.by_name() if applies(name, config, state)} - off
+    assert made.acting() == {name: made.by_name()[name] for name in made.by_name() if name in expected}
+
+
+def test_what_was_switched_off_acts():
+    assert LABELS().with_values({"warmup": 0.0, "clip": 0.0}).acting()["clip"] == 0.0
