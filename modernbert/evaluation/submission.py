@@ -12,7 +12,7 @@ from modernbert.data.sources import load_split
 from modernbert.data.task import Task
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer, trained_length
-from modernbert.evaluation.scoring import decide
+from modernbert.evaluation.predict import decide
 from modernbert.evaluation.trained_task import as_trained
 from modernbert.files import atomic_file
 from modernbert.model.locate import ModelSource
