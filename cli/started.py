@@ -57,6 +57,8 @@ def _settings(inputs: Inputs, *, verbose: bool) -> dict[str, str]:
     """
     config = inputs.config
     values, acting, defaults = config.by_name(), config.acting(), type(config)().by_name()
+    if inputs.task.kind != "regression" or len(getattr(inputs.task, "text", ())) < 2:
+        acting.pop("pair_encoder", None)  # it is for pairs that get a number
     yours = [name for name in values if name in inputs.request.settings]
     others = [name for name in acting if name not in yours]
     changed = [name for name in others if values[name] != defaults[name]]

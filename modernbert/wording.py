@@ -19,7 +19,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def percent(share: float) -> str:
     """Return a share (0 to 1) as a sentence has it: `4.2%`, `37%`, `99.6%`, `100%`.
 
-    There is a decimal within a tenth of either end alone, unless it is 0. Only exact shares are `0%` or `100%`.
+    There is a decimal within a tenth of either end alone, unless it is 0. Only an exact share is 0% or 100%.
     """
     if share in (0, 1):
         return f"{share:.0%}"
