@@ -146,7 +146,7 @@ def show_report(report: DataReport, notes: list[str]) -> None:
         cut = f"{split.truncated:.1%}" if split.truncated is not None else ""
         cuts = [cut] if report.max_length else []
         rows.append((split.split, f"{split.rows:,}", split.empty, tokens, *cuts, labels or "hidden"))
-    truncated = [f"truncated at {report.max_length}"] if report.max_length else []
+    truncated = [f"truncated at {report.max_length:,} tokens"] if report.max_length else []
     columns = ("split", "rows", "empty", "tokens p50/p95/max", *truncated, "labels")
     output.print_table(report.task, columns, rows, right=("rows", "empty"))
     for warning in report.warnings:

@@ -34,7 +34,7 @@ def show_lines(hit: Hit, query: str) -> None:
     from rich.syntax import Syntax
     from rich.text import Text
 
-    title = _title(f"{hit.path}:{hit.best_start}-{hit.best_end}", hit)
+    title = _title(f"{hit.path}:{hit.best_start}-{hit.best_end}", hit, hit.name)
     shown = [visible(line) for line in hit.text.split("\n")]
     shown = shown[hit.best_start - hit.start : hit.best_end - hit.start + 1]
     code = Syntax("", Syntax.guess_lexer(hit.path), background_color="default").highlight("\n".join(shown))
@@ -59,17 +59,17 @@ def show_row(hit: Hit, query: str) -> None:
         line = Text(text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} ...")
         _mark(line, query)
         lines.append((Text(f"  {one_line(name)}: ", style="dim"), line))
-    output.show(_title(f"{hit.path}, row {hit.row}", hit))
+    output.show(_title(f"{hit.path}, row {hit.row}", hit, f"id {hit.name}" if hit.name else ""))
     for before, line in lines:
         output.print_hanging(before, line)
     output.show("")
 
 
-def _title(place: str, hit: Hit) -> Text:
+def _title(place: str, hit: Hit, name: str) -> Text:
     from rich.text import Text
 
     title = Text(one_line(place), style="bold cyan")
-    title.append(one_line(f"  {hit.name}") if hit.name else "", style="bold")
+    title.append(one_line(f"  {name}") if name else "", style="bold")
     title.append(f"  score {hit.score:.4f}", style="dim")
     return title.append("  (the file has changed since)" if hit.stale else "", style="yellow")
 

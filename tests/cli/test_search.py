@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 from helpers import write_csv
-from modernbert.cli.search import COSINE, FUSED
+from modernbert.cli.search import COSINE
 
 
 def test_index_and_search(mbert, tiny_modernbert):
@@ -74,12 +74,6 @@ def test_queries_are_read_line_by_line(mbert, indexed, monkeypatch):
     assert code == 2 and "standard input: a query that is not UTF-8" in err
 
 
-def test_a_score_is_explained_once(mbert, indexed):
-    for line, said in (["good"], COSINE), (["good", "--hybrid"], FUSED), (["--like", "b.md:1"], COSINE):
-        assert mbert("search", *line, "--index", "src")[2] == f"score: {said}\n"
-    assert not mbert("search", "good", "--index", "src", "--json")[2]
-
-
 def test_like_finds_what_is_like_a_line_but_not_that_line(mbert, indexed):
     code, out, err = mbert("search", "--like", "b.md:1", "--index", "src", "--json")
     assert code == 0, err
@@ -111,14 +105,6 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize("option", [["--only", "code"], ["--exclude", "*.md"]], ids=lambda option: option[0])
-def test_a_table_has_rows_and_no_kinds_of_files(mbert, tiny_modernbert, option):
-    write_csv(Path("a.csv"), TABLE)
-    assert mbert("index", "a.csv", "-m", tiny_modernbert)[0] == 0
-    code, out, err = mbert("search", "good", "--index", "a.csv", *option)
-    assert (code, out) == (2, "") and f"{option[0]} applies only to an index of files" in err
-
-
 def test_a_table_answers_with_rows(mbert, tiny_modernbert):
     write_csv(Path("a.csv"), TABLE)
     code, out, err = mbert("index", "a.csv", "-m", tiny_modernbert)
@@ -127,7 +113,7 @@ def test_a_table_answers_with_rows(mbert, tiny_modernbert):
     assert "Next: mbert search 'what you look for' --index a.csv" in out
     code, out, err = mbert("search", "bad w9 w8", "--index", "a.csv", "-k", 1, "--hybrid")
     assert code == 0, err
-    assert "a.csv, row 3  x3" in out and "  title: bad\n  text: w9 w8 w7\n  year: 2003\n" in out
+    assert "a.csv, row 3  id x3" in out and "  title: bad\n  text: w9 w8 w7\n  year: 2003\n" in out
     code, out, err = mbert("search", "--like", "x1", "--index", "a.csv", "--json")
     assert code == 0, err
     hits = json.loads(out)
