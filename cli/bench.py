@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from modernbert.benchmark.bench import BenchResult
 
 BAR = 30
+# What stands beside a bar.
+BESIDE = 80
 WIDTH = 120
 MODES = ("inference", "training", "lora")
 # Two special tokens and a word, up to what no model reads.
@@ -97,7 +99,7 @@ def bench(
             file.write(to_svg(result))
     if json:
         return output.print_json(result.as_dict())
-    output.show(picture(result))
+    output.show(picture(result, output.width()))
     output.print_facts("what ran", _facts(result))
     for note in result.notes:
         output.print_line(note)
@@ -124,8 +126,9 @@ def _facts(result: BenchResult) -> dict[str, object]:
     return facts
 
 
-def picture(result: BenchResult) -> RenderableType:
-    """Return throughput as bars, and beside them speed-up and memory."""
+def picture(result: BenchResult, width: int) -> RenderableType:
+    """Return throughput as bars, as far as there is room for them, and beside them speed-up and memory."""
+    longest = min(BAR, max(0, width - BESIDE))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, right in (
         ("tokens", True),
@@ -137,7 +140,9 @@ def picture(result: BenchResult) -> RenderableType:
         ("MiB", True),
         ("of ceiling", True),
     ):
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        justify: Literal["left", "right"] = "right" if right else "left"
+        whole = bool(name) and " " not in name
+        table.add_column(Text(name), justify=justify, no_wrap=whole, overflow="fold")
     most = max(rate for point in result.points for rate in point.tokens_per_second.values())
     for point in result.points:
         for name, rate in sorted(point.tokens_per_second.items(), key=lambda item: item[0] != "mbert"):
@@ -148,7 +153,7 @@ def picture(result: BenchResult) -> RenderableType:
                 f"{point.texts:,}" if ours else "",
                 name,
                 f"{rate:,.0f}",
-                Text(bar(rate / most), style=COLOURS.get(name, "cyan")),
+                Text(bar(rate / most * longest / BAR), style=COLOURS.get(name, "cyan")),
                 "" if ours else f"{point.speedup[name]:.2f}",
                 f"{point.working_memory_mib[name]:,.0f}",
                 share,
@@ -169,5 +174,5 @@ def bar(share: float) -> str:
 
 def to_svg(result: BenchResult) -> str:
     """Return the picture as an SVG that asks the network for nothing (rich's own fetches a font)."""
-    svg = output.svg(picture(result), f"mbert bench: {result.model}", WIDTH)
+    svg = output.svg(picture(result, WIDTH), f"mbert bench: {result.model}", WIDTH)
     return re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)

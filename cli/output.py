@@ -41,6 +41,11 @@ def show(*renderables: RenderableType, error: bool = False) -> None:
         console.print(renderable)
 
 
+def width() -> int:
+    """Return the columns of the screen."""
+    return screen().width
+
+
 def print_line(text: str, *, style: str = "", error: bool = False) -> None:
     """Print one line as it is: brackets in it are no markup."""
     show(Text(visible(text), style=style), error=error)

@@ -8,7 +8,7 @@ from types import SimpleNamespace as Made
 
 import pytest
 from helpers import made_run
-from modernbert.cli import demo, evaluate, hits, output, runs, scores, studies
+from modernbert.cli import bench, demo, evaluate, hits, output, runs, scores, studies
 from modernbert.cli.screen import Screen
 
 from modernbert.comparison.tables import CONTRAST_COLUMNS, MODEL_COLUMNS
@@ -111,6 +111,17 @@ def of_a_search():
     hits.show_row(Made(columns={"id": 17, "text": "some words of it " * 9}, **row), "words")
 
 
+def of_a_bench():
+    rates = {"mbert": 123_456.0, "transformers": 65_432.0, "transformers sorted": 76_543.0}
+    speedup, memory = dict.fromkeys(rates, 1.23), dict.fromkeys(rates, 1_234.0)
+    point = Made(
+        work="8,192", texts=1_024, tokens_per_second=rates, speedup=speedup, share_of_ceiling=0.87,
+        working_memory_mib=memory,
+    )  # fmt: skip
+    result = Made(points=[point], mode="inference", machine=Made(precision="bf16"))
+    output.show(bench.picture(result, output.width()))
+
+
 @pytest.fixture(params=[60, 80, 120])
 def printed(request, monkeypatch):
     """Return what a function prints on a terminal of some columns."""
@@ -139,6 +150,7 @@ def printed(request, monkeypatch):
         (of_the_demo, ["0.4200", "0.4000 to 0.4400", "recall_at_100", "silence deprecation"]),
         (of_a_study, ["42=0.5432", "46=0.5432", "glue/cola"]),
         (of_a_comparison, ["22,713,986", "0.4683 to 0.5851", "-0.0321 to +0.0657", "no difference shown"]),
+        (of_a_bench, ["8,192", "1,024", "123,456", "1.23", "1,234", "87%", "tokens/s", "times", "ceiling"]),
         (of_a_search, ["articles.csv, row 17", "     9  def retry(call,", "on_error:"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
