@@ -46,6 +46,8 @@ def test_every_page_is_whole_on_80_columns_and_ends_with_examples(words, monkeyp
     lines = done.output.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in done.output, "a name is cropped"
+    usage = " ".join(done.output.split()).partition("Usage: ")[2][:120].replace("[ARGS]...", "")
+    assert not any(odd in usage for odd in "{}") and "]..." not in usage and "......" not in usage
     assert "<" not in done.output, "a type of Python stands where a reader expects a word"
     shown = [line.strip() for line in lines]
     assert any(line.startswith("mbert ") for line in shown[shown.index("Examples") :])
@@ -61,10 +63,3 @@ def test_every_option_has_a_head(words, monkeypatch):
     names = [line.split()[1] for line in lines[first + 1 : last] if line.split()[1].startswith("-")]
     allowed = {"--help", "--version", "--offline", "--install-completion", "--show-completion", "--yes"}
     assert set(names) <= allowed
-
-
-@pytest.mark.parametrize("words", PAGES, ids=" ".join)
-def test_the_usage_names_arguments_as_they_are_written(words):
-    shown = " ".join(CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "100"}).output.split())
-    usage = shown.partition("Usage: ")[2][:120]
-    assert "{" not in usage and "......" not in usage and "]..." not in usage.replace("[ARGS]...", "")

@@ -19,6 +19,7 @@ def ok(mbert):
     return run
 
 
+@pytest.mark.slow
 def test_what_was_made_with_a_run_finds_it_by_its_new_name(ok, trained, reviews, tmp_path):
     ok("eval", reviews, "-m", trained)
     ok("finetune", reviews, "-m", trained, *FAST, "--lora", "--name", "adapted")
