@@ -75,9 +75,9 @@ def test_a_record_damaged_anywhere_is_survived_by_every_command(name, here):
         if at in seen:
             continue
         seen.add(at)
-        command("report", name, "-o", "x.html")
+        command("report", name, "-o", "x.html", "--overwrite")
         command("compare", name, "-b", "tfidf", "--finished", "--allow")
-        command("predict", "reviews.csv", "--model", name, "-o", "out.jsonl")
+        command("predict", "reviews.csv", "--model", name, "-o", "out.jsonl", "--overwrite")
         command("eval", "reviews.csv", "--model", name, "--runs-dir", "other")
         command("resume", name)
 
@@ -122,7 +122,7 @@ def test_a_run_of_the_future_can_be_read(here):
     record |= {"new": 1}
     record["request"] |= {"new": 1}
     path.write_text(json.dumps(record))
-    assert "KiB" in command("report", "toy", "-o", "x.html")
+    assert "KiB" in command("report", "toy", "-o", "x.html", "--overwrite")
 
 
 def test_while_a_run_trains_others_are_told_so(here):

@@ -74,7 +74,7 @@ def test_a_figure_that_no_machine_number_holds_is_told(value, here):
 
 
 def test_ids_with_line_separators_are_read_back(here):
-    assert "KiB" in command("report", "eval-coll-tiny-bert", "-o", "x.html")
+    assert "KiB" in command("report", "eval-coll-tiny-bert", "-o", "x.html", "--overwrite")
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_a_damaged_comparison_is_told(text, here):
 
 
 def test_a_comparison_names_runs_of_the_store_alone(here):
-    command("compare", "toy", "-b", "tfidf", "--finished", "-o", "c.json")
+    command("compare", "toy", "-b", "tfidf", "--finished", "-o", "c.json", "--overwrite")
     kept = json.loads(Path("c.json").read_text())
     first, second = kept["tasks"][0]["models"]
     first["runs"], second["runs"] = ["../runs/toy"], [str(here.path("toy").absolute())]
     Path("c.json").write_text(json.dumps(kept))
-    command("report", "c.json", "-o", "c.html")
+    command("report", "c.json", "-o", "c.html", "--overwrite")
     assert Path("c.html").read_text().count("without its answers: there is no run called") == 2
