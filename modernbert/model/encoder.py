@@ -99,16 +99,16 @@ def modernbert_logits(model: Any, batch: PackedBatch, attention: ChosenBackend |
     if model.config.classifier_pooling == "cls":
         pooled_ND = hidden_TD.index_select(0, batch.starts_N1[:-1])
     else:
-        pooled_ND = mean_by_sequence(hidden_TD, batch)
+        pooled_ND = mean_by_sequence(hidden_TD, batch).to(hidden_TD.dtype)
     logits_NC: torch.Tensor = model.classifier(model.drop(model.head(pooled_ND)))
     return logits_NC
 
 
 def mean_by_sequence(hidden_TD: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
-    """Average each sequence's tokens; shape (N, D). Summed in fp32: sequences may be 8,192 long."""
+    """Average each sequence's tokens in fp32, shape (N, D): sequences may be 8,192 long."""
     sums_ND = hidden_TD.new_zeros(batch.num_sequences, hidden_TD.shape[1], dtype=torch.float32)
     sums_ND = sums_ND.index_add(0, batch.sequence_T, hidden_TD.float())
-    return (sums_ND / batch.starts_N1.diff()[:, None]).to(hidden_TD.dtype)
+    return sums_ND / batch.starts_N1.diff()[:, None]
 
 
 def modernbert_hidden(

@@ -85,13 +85,15 @@ def _linear_layer(weight_OI: torch.Tensor, bias_O: torch.Tensor | None) -> nn.Li
     return layer
 
 
-def prepare_inference(model: nn.Module, machine: Machine) -> None:
+def prepare_inference(model: Any, machine: Machine) -> None:
     """Make a model ready for inference, in place; it must not be trained or saved afterwards.
 
     In bf16, linear layers hold weights that are rounded once and not for every batch.
     """
     if machine.device == "cpu" and not packing_fault():
         pack_linear_layers(model, machine.dtype)
+        if machine.precision == "bf16" and model.config.model_type == "modernbert":
+            round_others(model)
     elif machine.precision == "bf16":
         round_linear_weights(model)
 
@@ -100,6 +102,16 @@ def round_linear_weights(model: nn.Module) -> None:
     """Round linear layers' weights to bf16, in place."""
     for module in model.modules():
         if type(module) is nn.Linear:
+            module.to(torch.bfloat16)
+
+
+def round_others(model: nn.Module) -> None:
+    """Round what is left, embeddings and norms, to bf16, in place: so is everything between the layers then.
+
+    That is how transformers runs a model in bf16. A norm still computes in fp32.
+    """
+    for module in model.modules():
+        if type(module) in (nn.Embedding, nn.LayerNorm):
             module.to(torch.bfloat16)
 
 

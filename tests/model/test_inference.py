@@ -12,6 +12,7 @@ from helpers import tiny_modernbert_config
 
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine
+from modernbert.model.encoder import PackedClassifier, padded_logits
 from modernbert.model.inference import (
     PackedGatedUnit,
     PackedLinear,
@@ -19,6 +20,7 @@ from modernbert.model.inference import (
     packing_fault,
     prepare_inference,
 )
+from modernbert.model.packing import PackedBatch
 
 FP32 = Machine("cpu", "", "fp32", "")
 INPUTS = {"input_ids": torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])}
@@ -93,6 +95,20 @@ def test_another_activation_keeps_transformers_block():
         prepare_inference(model, FP32)
         torch.testing.assert_close(model(**INPUTS).logits, before, atol=1e-5, rtol=1e-5)
     assert not any(isinstance(module, PackedGatedUnit) for module in model.modules())
+
+
+def test_a_model_in_bf16_is_no_further_from_fp32_than_transformers_own():
+    """Everything between the layers is in bf16 then, as it is there."""
+    plain, batch = make(), PackedBatch.of_lengths([4] * 50)
+    batch = batch.with_ids(torch.randint(5, 50, (200,), generator=torch.Generator().manual_seed(0)))
+    ready, half = copy.deepcopy(plain), copy.deepcopy(plain).bfloat16()
+    prepare_inference(ready, Machine("cpu", "", "bf16", ""))
+    assert ready.model.embeddings.tok_embeddings.weight.dtype == torch.bfloat16
+    with torch.inference_mode():
+        exact, usual = PackedClassifier(plain)(batch), padded_logits(half, batch).float()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = PackedClassifier(ready)(batch).float()
+    assert (found - exact).abs().mean() <= 1.05 * (usual - exact).abs().mean()
 
 
 def test_another_device_rounds_the_weights_of_linear_layers(monkeypatch):
