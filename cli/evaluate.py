@@ -18,6 +18,7 @@ from . import complete, options, output, values
 from .early import check_columns, check_model
 from .progress import watch, with_verbose
 from .scores import show_scores
+from .together import shared_out
 
 if TYPE_CHECKING:
     from modernbert.data.retrieval_task import RetrievalTask
@@ -153,6 +154,7 @@ def evaluate(
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    processes: options.Processes = 1,
     json: options.Json = False,
 ) -> None:
     """Score a model on held-out data, or on a collection for retrieval; the scores are kept as a run."""
@@ -163,7 +165,7 @@ def evaluate(
     check_model(model, runs_dir)
     check_model(rerank if named.is_retrieval else None, runs_dir)
     check_columns(target, (*(text_col or ()), label_col, cluster))
-    with watch(quiet=json):
+    with watch(quiet=json), shared_out(processes):
         from modernbert.evaluation.evaluate import evaluate_model
         from modernbert.evaluation.retrieve import SearchOptions, evaluate_tasks, retrieval_tasks
         from modernbert.evaluation.submission import write_submission

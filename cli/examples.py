@@ -52,7 +52,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mbert export my-run --to onnx",
         "mbert export my-run --int8 --tolerance 0.005 --on new.csv -o my-run-int8",
     ),
-    "embed": ("mbert embed articles.csv --model minilm -o vectors.parquet",),
+    "embed": (
+        "mbert embed articles.csv --model minilm -o vectors.parquet",
+        "mbert embed corpus/ -o vectors/ --ray auto    # many Parquet files, on a Ray cluster",
+    ),
     "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),
     "search": (
         'mbert search "where are retries handled" --index src --hybrid',

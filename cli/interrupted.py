@@ -22,6 +22,7 @@ KEPT = {
     "predict": "What was scored is kept beside the output (.partial); that appears only when it is complete.",
     "embed": f"{NOTHING} The output file appears only when it is complete.",
     "index": f"No new index was written; one that was there is as it was. {VECTORS}",
+    "--ray": "Finished shards are kept, and are not worked on again.",
     "download": "What was finished is in the bundle; the rest was left out.",
 }
 
@@ -29,5 +30,7 @@ KEPT = {
 def what_was_kept(arguments: Sequence[str]) -> str:
     """Return what is left of an interrupted command, and how to run it again."""
     name = next((argument for argument in arguments if argument in KEPT), None)
+    if "--ray" in arguments:
+        name = "--ray"
     again = f"Next: {shlex.join(['mbert', *arguments])}"
     return f"{KEPT[name]} {again}" if name else again

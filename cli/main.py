@@ -28,6 +28,7 @@ from . import (
     demo,
     doctor,
     download,
+    embed,
     evaluate,
     export,
     finetune,
@@ -125,7 +126,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     USE: {
         "predict": predict.predict,
         "export": export.export,
-        "embed": search.embed,
+        "embed": embed.embed,
         "index": search.index,
         "search": search.search,
     },

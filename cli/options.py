@@ -36,6 +36,8 @@ KINDS_OF_VALUES = {
     "source": "FILE",
     "source_or_stdin": "FILE",
     "target": "FILE",
+    "source_or_shards": "FILE",
+    "target_or_shards": "OUTPUT",
     "folder": "FOLDER",
     "place": "PATH",
 }
@@ -86,19 +88,20 @@ def flag(names: str, help: str, panel: str | None = None, *, applies_to: str = "
     return described
 
 
-def output_file(names: str, suffixes: Iterable[str], help: str) -> Any:
+def output_file(names: str, suffixes: Iterable[str], help: str, *, shards: bool = False) -> Any:
     """Describe an option that names a file to write. What is there is replaced with `--overwrite` alone.
 
-    A command with such an option has the parameter `overwrite: Overwrite`.
+    A command with such an option has the parameter `overwrite: Overwrite`. Or a folder of `shards`.
     """
-    described = option(names, values.target(*suffixes), help, OUTPUT, callback=_refuse_to_replace)
+    read = (values.target_or_shards if shards else values.target)(*suffixes)
+    described = option(names, read, help, OUTPUT, callback=_refuse_to_replace)
     described.output = names.split()[0], next(iter(suffixes))
     return described
 
 
-def _refuse_to_replace(context: typer.Context, path: Path | None) -> Path | None:
-    if path is not None:
-        require_new(path, overwrite=context.params["overwrite"])
+def _refuse_to_replace(context: typer.Context, path: Path | str | None) -> Path | str | None:
+    if path is not None and not Path(path).is_dir():
+        require_new(Path(path), overwrite=context.params["overwrite"])
     return path
 
 
@@ -186,7 +189,16 @@ Processes = Annotated[
     option(
         "--processes",
         values.whole(Range(1, 1_024)),
-        "Number of processes on this machine that share each batch, each with a GPU of its own.",
+        "Number of processes on this machine that share the work, each with the model and a GPU of its own.",
+        MACHINE,
+    ),
+]
+Ray = Annotated[
+    str | None,
+    option(
+        "--ray",
+        values.text,
+        "Work on the Parquet files of a folder, on a Ray cluster: its address, auto or local.",
         MACHINE,
     ),
 ]

@@ -16,21 +16,27 @@ from modernbert.wording import counted
 from . import complete, options, output, values
 from .early import check_columns, check_model
 from .progress import watch, with_verbose
+from .shards import ONE_MACHINE, model_on_nodes, one_output, run_shards, show_shards
+from .together import shared_out
 
 if TYPE_CHECKING:
     from modernbert.evaluation.evaluate import Scorer
     from modernbert.evaluation.predict_file import Predicted
 
 
+FORMS = (".jsonl", ".csv", ".parquet")
+
+
 @with_verbose
 def predict(
     context: typer.Context,
     file: Annotated[
-        Path | None,
+        str | None,
         options.argument(
             "FILE",
-            values.source_or_stdin,
-            "CSV, TSV, JSONL or Parquet file; - for standard input: a text a line, or JSON lines.",
+            values.source_or_shards,
+            "CSV, TSV, JSONL or Parquet file; - for standard input: a text a line, or JSON lines. With "
+            "--ray, a folder or pattern of Parquet files.",
         ),
     ] = None,
     model: Annotated[
@@ -50,11 +56,12 @@ def predict(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         options.output_file(
             "--out -o",
-            (".jsonl", ".csv", ".parquet"),
-            "Output file: .jsonl, .csv or .parquet; without it, JSON lines are printed.",
+            FORMS,
+            "Output file: .jsonl, .csv or .parquet; without it, JSON lines are printed. --ray: a folder.",
+            shards=True,
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -84,23 +91,40 @@ def predict(
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    processes: options.Processes = 1,
+    ray: options.Ray = None,
     json: options.Json = False,
 ) -> None:
     """Predict every row of a file, lines of standard input, or one text. All input columns are kept."""
-    _require_one(context, file, text, out, model)
-    options.require_output(overwrite, "--out", out)
     columns = tuple(text_col or ())
-    replaced = out is not None and out.exists()
+    if ray is not None:
+        options.refuse(context, ("processes",), ONE_MACHINE)
+        options.refuse(context, ("text",), "is for one machine")
+        if file is None or file == "-" or out is None or model is None:
+            raise BadOption("--ray needs a folder of Parquet files, --model, and a folder to write: -o")
+        check_model(model, runs_dir)
+        with watch(quiet=json):
+            from modernbert.cluster.jobs import PredictJob
+
+            nodes = model_on_nodes(model, data_dir, runs_dir, device, precision)
+            job = PredictJob(nodes, overwrite, columns, prefix or "", top, calibrated)
+            shards = run_shards(job, file, out, ray)
+        return show_shards(shards, as_json=json)
+    path = None if file is None else values.source_or_stdin(file, "FILE")
+    target = None if out is None else one_output(out, *FORMS)
+    _require_one(context, path, text, target, model)
+    options.require_output(overwrite, "--out", target)
+    replaced = target is not None and target.exists()
     check_model(model, runs_dir)
-    check_columns(file, columns)
-    with watch(quiet=json):
+    check_columns(path, columns)
+    with watch(quiet=json), shared_out(processes):
         from modernbert.model.locate import locate_model
         from modernbert.model.tagger import is_tagger
         from modernbert.runs import RunStore
 
         assert model is not None
         source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-        given = _Given(file, text, out, columns, prefix or "", {"device": device, "precision": precision})
+        given = _Given(path, text, target, columns, prefix or "", {"device": device, "precision": precision})
         if is_tagger(source):
             why = "applies only to labels of whole texts, and this model tags words"
             options.refuse(context, ("top", "calibrated"), why)
@@ -109,7 +133,7 @@ def predict(
             scorer, found = _classify(source, given, top=top, calibrated=calibrated)
     if text:
         _show_prediction(found, as_json=json)
-    elif out is not None:
+    elif target is not None:
         _show_written(found, as_json=json, replaced=replaced)
     if scorer.truncated and not json:
         output.print_warning(_truncated(scorer))
@@ -129,7 +153,9 @@ def _require_one(
         raise BadOption("give a file, - for standard input, or one --text",
                         fix="Next: mbert predict --help")  # fmt: skip
     if text:
-        options.refuse(context, ("out", "text_col", "prefix"), "applies only to rows of a file or stdin")
+        options.refuse(
+            context, ("out", "text_col", "prefix", "processes"), "applies only to rows of a file or stdin"
+        )
     elif out is None:
         options.refuse(context, ("json",), "applies only with -o or --text: the rows are JSON lines already")
     elif file == STDIN:

@@ -1,4 +1,4 @@
-"""`mbert index`, `mbert search` and `mbert embed`."""
+"""`mbert index` and `mbert search`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from modernbert.wording import counted
 
 from . import options, output, values
 from .early import check_columns, check_model
+from .embed import load_embedder
 from .hits import show_hits
 from .progress import watch, with_verbose
 from .screen import one_line
+from .together import shared_out
 
 if TYPE_CHECKING:
-    from modernbert.evaluation.embed import Embedder
     from modernbert.index.build import Indexed
 
 # Heads in their help.
@@ -59,6 +60,7 @@ def index(
     runs_dir: options.RunsDir = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    processes: options.Processes = 1,
     json: options.Json = False,
 ) -> None:
     """Index source code or text for `mbert search`. Later runs read only what has changed.
@@ -69,7 +71,7 @@ def index(
     """
     check_model(model, runs_dir)
     check_columns(path, text_col or ())
-    with watch(quiet=json):
+    with watch(quiet=json), shared_out(processes):
         from modernbert.index.build import build_index
         from modernbert.index.record import FOLDER, default_folder, model_of
 
@@ -77,7 +79,7 @@ def index(
         if not rebuild and (kept := model_of(folder)):
             model = model or kept[0]
             max_length = max_length or kept[1]
-        embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
+        embedder = load_embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
         done = build_index(path, embedder, folder, anew=rebuild, exclude=exclude or None, text=text_col or ())
     if model is None:
         output.print_note(better_embedder())
@@ -204,61 +206,3 @@ def _queries() -> Iterator[str]:
             return
         if line.strip():
             yield values.text(line.strip(), "the query")
-
-
-def _embedder(
-    model: str,
-    max_length: int | None,
-    data_dir: Path | None,
-    runs_dir: Path | None,
-    device: str,
-    precision: str,
-) -> Embedder:
-    from modernbert.evaluation.embed import Embedder
-    from modernbert.model.locate import locate_model
-    from modernbert.runs import RunStore
-
-    source = locate_model(model, store=RunStore.at(runs_dir), data_dir=data_dir)
-    return Embedder(source, max_length=max_length or 0, device=device, precision=precision)
-
-
-@with_verbose
-def embed(
-    file: Annotated[Path, options.argument("FILE", values.source, "CSV, TSV, JSONL or Parquet file.")],
-    out: Annotated[Path, options.output_file("--out -o", (".parquet",), "Output file: .parquet.")],
-    overwrite: options.Overwrite = False,
-    model: options.MaybeModel = None,
-    text_col: Annotated[
-        str | None, options.option("--text-col", values.text, "Text column (default: guessed).", options.DATA)
-    ] = None,
-    queries: Annotated[
-        bool, options.flag("--queries", "The texts are queries, not documents.", options.DATA)
-    ] = False,
-    max_length: options.MaxLength = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    json: options.Json = False,
-) -> None:
-    """Embed every row of a file, in constant memory. All input columns are kept.
-
-    Without --model it is modernbert-nano, which comes with mbert; gte-modernbert-base is larger and better.
-    """
-    replaced = ", replaced" if out.exists() else ""
-    check_model(model, runs_dir)
-    check_columns(file, (text_col,))
-    with watch(quiet=json):
-        from modernbert.evaluation.embed_file import embed_file
-
-        embedder = _embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
-        done = embed_file(embedder, file, out, column=text_col, kind="query" if queries else "document")
-    if model is None:
-        output.print_note(better_embedder())
-    if json:
-        return output.print_json(vars(done) | {"output": str(done.output)})
-    rows = counted(done.rows, "row")
-    made = f"text <- {done.column}, vectors of {done.size}"
-    output.print_line(f"{rows} -> {done.output}{replaced}  ({made})")
-    if not embedder.settings.tuned:
-        output.print_warning(f"{embedder.source.name} was not trained for embeddings: expect poor ones")

@@ -1,4 +1,4 @@
-"""A command that several processes share: one leads it, the others follow and say nothing."""
+"""A command that several processes share: those of a training follow the first; others only run the model."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ def follow_if_launched() -> None:
         from modernbert.finetuning.launch import follow_launched
 
         raise typer.Exit(follow_launched())
+
+
+@contextlib.contextmanager
+def shared_out(processes: int) -> Iterator[None]:
+    """Let each model that is loaded in the block run in as many processes."""
+    from modernbert.evaluation.workers import shared_out as sharing
+
+    with sharing(processes):
+        yield
 
 
 @contextlib.contextmanager

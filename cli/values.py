@@ -209,6 +209,19 @@ def source_or_stdin(text: str, name_: str) -> Path:
     return Path(text) if text == "-" else source(text, name_)
 
 
+def source_or_shards(text: str, name_: str) -> str:
+    """Read the path of a file that is there; or, for a cluster, a folder, a pattern or an address."""
+    path = _path(text, name_)
+    if _is_address(text) or any(sign in text for sign in "*?[") or _is(path, Path.is_dir, BadData):
+        return text
+    return text if text == "-" else str(source(text, name_))
+
+
+def _is_address(text: str) -> bool:
+    """Is it one of fsspec's, such as `s3://bucket/folder`?"""
+    return re.match("[a-z][a-z0-9+.-]*://.", text) is not None
+
+
 def place(text: str, name_: str) -> Path:
     """Read the path of a file or folder that is there."""
     path = _path(text, name_)
@@ -231,6 +244,20 @@ def target(*suffixes: str) -> Callable[[str, str], Path]:
             raise BadOption("cannot write here (File name too long)", where=shown(text))
         _require_writable(path.parent)
         return path
+
+    return read
+
+
+def target_or_shards(*suffixes: str) -> Callable[[str, str], str]:
+    """Read the path of a file to write, as `target`; or, for a cluster, a folder or an address."""
+
+    def read(text: str, name_: str) -> str:
+        path = _path(text, name_)
+        if _is_address(text):
+            return text
+        if path.suffix and not text.endswith("/") and not _is(path, Path.is_dir, BadOption):
+            return str(target(*suffixes)(text, name_))
+        return str(folder(text, name_))
 
     return read
 

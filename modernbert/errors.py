@@ -11,6 +11,7 @@
         ├── DiskFull
         ├── TrainingFailed
         │   └── ProcessLost   another process of a training has ended
+        ├── WorkerLost    a process that shared the work has ended
         └── Interrupted   exit code 128 + signal number
 A mistake of ours is an `assert`, and shows its traceback.
 """
@@ -97,6 +98,10 @@ class TrainingFailed(Stopped):
 
 class ProcessLost(TrainingFailed):
     """Another process of the same training has ended: none can go on alone."""
+
+
+class WorkerLost(Stopped):
+    """A process that ran a model for this one has ended: nothing is written without its share."""
 
 
 class Interrupted(Stopped):

@@ -49,6 +49,17 @@ class Tokens:
         """Token count of each text as the model sees it, shape (N,)."""
         return np.diff(self.starts)
 
+    def take(self, texts: np.ndarray) -> Tokens:
+        """Return those texts alone, in that order."""
+        spans = [slice(self.starts[i], self.starts[i + 1]) for i in texts]
+        types = None if self.type_ids is None else np.concatenate([self.type_ids[span] for span in spans])
+        return Tokens(
+            np.concatenate([self.ids[span] for span in spans]),
+            types,
+            np.concatenate([[0], np.cumsum(self.lengths[texts])]),
+            TokenLengths(self.full.lengths[texts]),
+        )
+
 
 @dataclass(frozen=True)
 class PairTokens:
@@ -68,6 +79,10 @@ class PairTokens:
     def full(self) -> TokenLengths:
         """Token count of the longer text of each pair, before truncation."""
         return longer_of_pairs(self.texts.full)
+
+    def take(self, pairs: np.ndarray) -> PairTokens:
+        """Return those pairs alone, in that order."""
+        return PairTokens(self.texts.take(np.stack([2 * pairs, 2 * pairs + 1], axis=1).ravel()))
 
 
 def longer_of_pairs(lengths: TokenLengths) -> TokenLengths:

@@ -6,7 +6,7 @@ Shape suffixes: N texts, D vector size.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -17,14 +17,20 @@ from modernbert.ahead import ahead
 from modernbert.data.tokens import Tokens, measure, tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.hits import unit
-from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.predict import logits_of
+from modernbert.evaluation.runner import Begun
 from modernbert.evaluation.search import exact_search
 from modernbert.evaluation.vectors import VectorCache
+from modernbert.evaluation.workers import ready_runner
 from modernbert.files import model_checksums
-from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS
-from modernbert.model.embedding import PackedEmbedder, Pooling, TextKind, embedding_settings
-from modernbert.model.exported import machine_for, ready_network
+from modernbert.model.embedding import (
+    EmbeddingSettings,
+    PackedEmbedder,
+    Pooling,
+    TextKind,
+    embedding_settings,
+)
+from modernbert.model.exported import machine_for
 from modernbert.model.late_interaction import is_late_interaction
 from modernbert.model.loading import context_length, load_config, load_encoder, load_tokenizer
 from modernbert.model.locate import ModelSource
@@ -83,6 +89,11 @@ def require_finite(vectors: np.ndarray, source: ModelSource) -> None:
         )
 
 
+def _load(source: ModelSource, settings: EmbeddingSettings) -> PackedEmbedder:
+    require_vectors(source)
+    return PackedEmbedder(load_encoder(source), settings)
+
+
 class Embedder:
     """A loaded encoder with its tokenizer and settings, ready to give vectors."""
 
@@ -104,27 +115,36 @@ class Embedder:
         context = context_length(load_config(source))
         if max_length > context:
             raise BadOption(f"max_length {max_length} exceeds the model's context of {context} tokens")
-        own = embedding_settings(source)
-        self.settings = replace(own, max_length=max_length or own.max_length, pooling=pooling or own.pooling)
         self.source = source
+        self.settings = self._read_settings(max_length, pooling)
         self.tokenizer = load_tokenizer(source)
         self.machine = machine_for(source, device, precision)
-        self.accelerator = make_accelerator(self.machine)
-        network, self.attention = ready_network(source, self.machine, self._load)
-        self.model = network.to(self.accelerator.device)
+        self.runner, self.attention = ready_runner(source, self.machine, self._loader())
 
-    def _load(self) -> Any:
-        require_vectors(self.source)
-        return PackedEmbedder(load_encoder(self.source), self.settings)
+    def _read_settings(self, max_length: int, pooling: Pooling | None) -> EmbeddingSettings:
+        own = embedding_settings(self.source)
+        return replace(own, max_length=max_length or own.max_length, pooling=pooling or own.pooling)
+
+    def _loader(self) -> Callable[[], Any]:
+        return partial(_load, self.source, self.settings)
 
     def encode(self, texts: Sequence[str], kind: TextKind = "document") -> np.ndarray:
         """Return vectors in the order of the texts, fp32, shape (N, D)."""
         if len(texts) <= CHUNK:
-            return self.run(self.tokens_of(texts, kind))
+            return self.finish(self.begin(texts, kind))
         chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
-        return np.concatenate(
-            [self.run(tokens) for tokens in ahead(partial(self.tokens_of, kind=kind), chunks)]
-        )
+        begin = partial(self.begin, kind=kind)
+        return np.concatenate([self.finish(begun) for begun in ahead(begin, chunks, self.runner.size)])
+
+    def begin(self, texts: Sequence[str], kind: TextKind = "document") -> Begun:
+        """Tokenise texts; other processes, if there are any, begin to run the model."""
+        return self.runner.begin(self.tokens_of(texts, kind))
+
+    def finish(self, begun: Begun) -> np.ndarray:
+        """Return the vectors of texts that were begun, fp32, shape (N, D)."""
+        vectors_ND = logits_of(begun)
+        require_finite(vectors_ND, self.source)
+        return vectors_ND
 
     def tokens_of(self, texts: Sequence[str], kind: TextKind = "document") -> Tokens:
         """Return texts as the model reads them."""
@@ -132,10 +152,7 @@ class Embedder:
 
     def run(self, tokens: Tokens) -> np.ndarray:
         """Return the vectors of tokenised texts, fp32, shape (N, D)."""
-        budget = MAX_TOKENS[self.machine.device]
-        vectors_ND = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
-        require_finite(vectors_ND, self.source)
-        return vectors_ND
+        return self.finish(self.runner.begin(tokens))
 
     def _prompted(self, texts: Sequence[str], kind: TextKind) -> list[tuple[str]]:
         return [(self.settings.read(text, kind),) for text in texts]
@@ -146,7 +163,7 @@ class Embedder:
         cache: VectorCache,
     ) -> list[np.ndarray]:
         """Return documents' vectors in shards on disk; those that are there are not made again."""
-        return cache.vectors(self.key, texts, self.run, prepare=self.tokens_of)
+        return cache.vectors(self.key, texts, self.finish, prepare=self.begin, steps=self.runner.size)
 
     def search(
         self,
@@ -206,7 +223,7 @@ class Embedder:
         counted = self._prompted([texts[i] for i in draw[:COUNTED]], "document")
         tokenized = tokenize(self.tokenizer, counted, self.settings.max_length)
         lengths = tokenized.lengths
-        sample = [texts[i] for i in draw[:PROBE]]
+        sample = [texts[i] for i in draw[: PROBE * self.runner.size]]
         self.encode(sample[:2])  # the first call of all costs more
         started = time.perf_counter()
         self.encode(sample)

@@ -5,18 +5,21 @@ Shape suffixes: N rows of a chunk, D vector size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modernbert.activity import phase
+from modernbert.ahead import ahead
 from modernbert.data.columns import TEXTS
 from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.rows import Unchanged, require_other_file
+from modernbert.evaluation.runner import Begun
 from modernbert.evaluation.tables import open_table
 from modernbert.files import atomic_file
 from modernbert.model.embedding import TextKind
@@ -42,6 +45,7 @@ def embed_file(
     *,
     column: str | None = None,
     kind: TextKind = "document",
+    notes: Mapping[str, str] | None = None,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Embedded:
     """Embed every row of a file, in order; the output appears whole or not at all.
@@ -53,6 +57,7 @@ def embed_file(
             all its values; those of a Parquet file stay as they are.
         column: the text; by default the first of the usual names.
         kind: which of the model's prompts to put before each text.
+        notes: what the Parquet file says of itself (its key-value metadata).
         on_progress: told the number of rows done.
 
     Raises:
@@ -77,16 +82,22 @@ def embed_file(
         phase("embedding", table.rows, "rows", by_text=True) as now,
         atomic_file(output, binary=True) as file,
     ):
-        for chunk in before.watch(table.chunks(CHUNK_ROWS)):
-            vectors_ND = embedder.encode(chunk[column].to_pylist(), kind)
+        chunks = before.watch(table.chunks(CHUNK_ROWS))
+        for chunk, begun in ahead(partial(_begin, embedder, column, kind), chunks, embedder.runner.size):
+            vectors_ND = embedder.finish(begun)
             chunk = chunk.append_column(VECTOR, _as_arrow(vectors_ND))
             writer = writer or parquet.ParquetWriter(file, chunk.schema)
             writer.write_table(chunk)
             now.advance(len(chunk))
             on_progress(now.done)
         assert writer is not None, "a file without rows was refused"
+        writer.add_key_value_metadata(dict(notes or {}))
         writer.close()
     return Embedded(output, now.done, column, int(vectors_ND.shape[1]))
+
+
+def _begin(embedder: Embedder, column: str, kind: TextKind, chunk: Any) -> tuple[Any, Begun]:
+    return chunk, embedder.begin(chunk[column].to_pylist(), kind)
 
 
 def _as_arrow(vectors_ND: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""Score a trained model on a task's held-out data, or write a benchmark's submission files."""
+"""Score a trained model on a task's held-out data."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import FileData, Task
 from modernbert.data.tokens import TokenLengths, auto_max_length
 from modernbert.errors import BadOption, BadRun
-from modernbert.evaluation.predict import predict_logits
+from modernbert.evaluation.predict import logits_of
+from modernbert.evaluation.runner import Begun
 from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.seen import TRAINED_TEXTS, seen_notes, were_seen
 from modernbert.evaluation.thresholds import tuned_thresholds
 from modernbert.evaluation.trained_task import as_trained
+from modernbert.evaluation.workers import ready_runner
 from modernbert.files import write_jsonl
-from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS, Machine, describe_hardware
+from modernbert.model.device import Machine, describe_hardware
 from modernbert.model.encoder import PackedClassifier
-from modernbert.model.exported import machine_for, ready_network
+from modernbert.model.exported import machine_for
 from modernbert.model.labels import label_notes, label_order
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource, record_of
@@ -86,9 +87,7 @@ class Scorer:
         self.max_length = max_length
         self.truncated = 0
         self.machine: Machine = machine_for(source, device, precision)
-        self.accelerator = make_accelerator(self.machine)
-        load = partial(_load, source, task)
-        self.model = ready_network(source, self.machine, load)[0].to(self.accelerator.device)
+        self.runner, _ = ready_runner(source, self.machine, partial(_load, source, task))
 
     def logits(self, texts: list[tuple[str, ...]]) -> np.ndarray:
         """Return logits of shape (N, C), in the order of the task's labels.
@@ -97,12 +96,19 @@ class Scorer:
 
         `truncated` counts the texts that were cut.
         """
-        length = self.max_length or self.context
-        tokens = read_texts(self.tokenizer, texts, length, self.apart)
-        self.truncated += int((tokens.full.lengths > length).sum())
-        budget = MAX_TOKENS[self.machine.device]
-        logits_NC = predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
-        return logits_NC[:, self.order]
+        return self.finish(self.begin(texts))
+
+    def begin(self, texts: list[tuple[str, ...]]) -> Begun:
+        """Tokenise texts; other processes, if there are any, begin to run the model."""
+        return self.runner.begin(
+            read_texts(self.tokenizer, texts, self.max_length or self.context, self.apart)
+        )
+
+    def finish(self, begun: Begun) -> np.ndarray:
+        """Return the logits of texts that were begun, as `logits`."""
+        cut = begun.tokens.full.lengths > (self.max_length or self.context)
+        self.truncated += int(cut.sum())
+        return logits_of(begun)[:, self.order]
 
     def lengths(self, texts: list[tuple[str, ...]]) -> TokenLengths:
         """Count the tokens of texts as the model reads them, without truncation."""

@@ -7,39 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from modernbert import processes
-from modernbert.activity import RUNNING, phase
-from modernbert.data.batching import split_by_tokens
+from modernbert.activity import phase
+from modernbert.ahead import ahead
 from modernbert.data.tokens import Tokens, tokenize
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import CHUNK, Embedder, require_finite
+from modernbert.evaluation.runner import Begun, Here, never_stop
 from modernbert.evaluation.vectors import VectorCache
-from modernbert.model.device import MAX_TOKENS
-from modernbert.model.embedding import TextKind
-from modernbert.model.encoder import pads
+from modernbert.model.embedding import EmbeddingSettings, Pooling, TextKind
 from modernbert.model.late_interaction import (
     PackedTokenEmbedder,
     load_token_embedder,
     max_sim,
     pad_rows,
     recorded_length,
-    split_rows,
 )
-from modernbert.model.packing import pack
 
 
 class LateEmbedder(Embedder):
     """A loaded model with a vector for each token."""
 
-    def _load(self) -> PackedTokenEmbedder:
-        length = min(self.settings.max_length, recorded_length(self.source.folder))
-        self.settings = replace(self.settings, max_length=length, tuned=True)
-        return load_token_embedder(self.source)
+    def _read_settings(self, max_length: int, pooling: Pooling | None) -> EmbeddingSettings:
+        found = super()._read_settings(max_length, pooling)
+        length = min(found.max_length, recorded_length(self.source.folder))
+        return replace(found, max_length=length, tuned=True)
+
+    def _loader(self) -> Callable[[], PackedTokenEmbedder]:
+        return partial(load_token_embedder, self.source)
 
     def encode(self, texts: Sequence[str], kind: TextKind = "document") -> np.ndarray:
         """Return the vectors of all tokens of all texts, one text after another, in half precision."""
@@ -47,9 +48,15 @@ class LateEmbedder(Embedder):
 
     def rows(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return each text's vectors, of shape (L, d)."""
-        tokens = tokenize(self.tokenizer, [(text,) for text in texts], self.settings.max_length)
-        budget = MAX_TOKENS[self.machine.device]
-        rows = token_vectors(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)
+        return self._rows(self._begin(texts))
+
+    def _begin(self, texts: Sequence[str]) -> Begun:
+        return self.runner.begin(
+            tokenize(self.tokenizer, [(text,) for text in texts], self.settings.max_length)
+        )
+
+    def _rows(self, begun: Begun) -> list[np.ndarray]:
+        rows = rows_of(begun)
         for vectors_Ld in rows:
             require_finite(vectors_Ld, self.source)
         return rows
@@ -72,8 +79,9 @@ class LateEmbedder(Embedder):
             raise BadOption("--passages is for models with one vector a text")
         rows: list[np.ndarray] = []
         with phase("embedding", len(texts), "texts", by_text=True) as now:
-            for start in range(0, len(texts), CHUNK):
-                rows += self.rows(texts[start : start + CHUNK])
+            chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
+            for begun in ahead(self._begin, chunks, self.runner.size):
+                rows += self._rows(begun)
                 now.reach(len(rows))
         return max_sim_search(self.rows(queries), rows, k)
 
@@ -88,26 +96,20 @@ def token_vectors(
     *,
     max_tokens: int,
     accelerator: Any,
-    check_stop: Callable[[], None] = lambda: None,
+    check_stop: Callable[[], None] = never_stop,
 ) -> list[np.ndarray]:
     """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts.
 
-    Of several processes each runs some of the batches; all get everything.
+    Of several processes of a training each runs some of the batches; all get everything.
     """
-    results: dict[int, np.ndarray] = {}
-    every = split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(network))
-    parts = list(processes.own_share(every))
-    with phase(RUNNING, sum(map(len, parts)), "texts") as now, torch.inference_mode():
-        for part in parts:
-            check_stop()
-            batch = pack(tokens, part).to(accelerator.device)
-            with accelerator.autocast():
-                rows_Td = network(batch).half().cpu()
-            texts = zip(part.tolist(), split_rows(rows_Td, batch), strict=True)
-            results |= {i: rows.numpy() for i, rows in texts}
-            now.advance(len(part))
+    return rows_of(Here(network, accelerator, max_tokens, check_stop).begin(tokens))
+
+
+def rows_of(begun: Begun) -> list[np.ndarray]:
+    """Return each text's vectors in half precision, each of shape (L, d), in the order of the texts."""
+    results = {i: rows_Ld.astype(np.float16) for i, rows_Ld in begun.results_by_text()}
     results = processes.put_together(results)
-    return [results[i] for i in range(len(tokens))]
+    return [results[i] for i in range(len(begun.tokens))]
 
 
 def max_sim_search(

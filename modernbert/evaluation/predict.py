@@ -12,16 +12,9 @@ import numpy as np
 import torch
 
 from modernbert import processes
-from modernbert.activity import RUNNING, phase
-from modernbert.data.batching import split_by_tokens
 from modernbert.data.task import Kind
 from modernbert.data.tokens import PairTokens, Tokens
-from modernbert.model.encoder import pads
-from modernbert.model.packing import pack
-
-
-def never_stop() -> None:
-    """Nobody asks to stop."""
+from modernbert.evaluation.runner import Begun, Here, never_stop
 
 
 def predict_logits(
@@ -34,7 +27,8 @@ def predict_logits(
 ) -> np.ndarray:
     """Return logits in the order of the texts, fp32, shape (N, C).
 
-    Of several processes each runs some of the batches, which are those of one process; all get everything.
+    Of several processes of a training each runs some of the batches, which are those of one process; all
+    get everything.
 
     Args:
         model: a packed network, on the accelerator's device, in evaluation mode.
@@ -43,19 +37,16 @@ def predict_logits(
         accelerator: device and precision.
         check_stop: called between batches; may raise.
     """
-    assert not model.training, "evaluation mode"
+    return logits_of(Here(model, accelerator, max_tokens, check_stop).begin(tokens))
+
+
+def logits_of(begun: Begun) -> np.ndarray:
+    """Return logits, or vectors, in the order of the texts, fp32, shape (N, C)."""
     results: dict[int, np.ndarray] = {}
-    every = split_by_tokens(np.arange(len(tokens)), tokens.lengths, max_tokens, padded=pads(model))
-    parts = list(processes.own_share(every))
-    with phase(RUNNING, sum(map(len, parts)), "texts") as now, torch.inference_mode():
-        for part in parts:
-            check_stop()
-            with accelerator.autocast():
-                logits_NC = model(pack(tokens, part).to(accelerator.device))
-            results.update(zip(part.tolist(), logits_NC.float().cpu().numpy(), strict=True))
-            now.advance(len(part))
+    for part, logits_NC in begun.results():
+        results.update(zip(part.tolist(), logits_NC, strict=True))
     results = processes.put_together(results)
-    return np.stack([results[i] for i in range(len(tokens))]) if results else np.zeros((0, 1), np.float32)
+    return np.stack([results[i] for i in range(len(results))]) if results else np.zeros((0, 1), np.float32)
 
 
 def decide(logits_NC: np.ndarray, kind: Kind, thresholds: tuple[float, ...] = ()) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from modernbert.activity import phase
+from modernbert.ahead import ahead
 from modernbert.data.columns import PAIRS, TEXTS
 from modernbert.data.examples import require_columns, to_texts
 from modernbert.data.readers import Record
@@ -21,6 +22,7 @@ from modernbert.errors import BadData, BadOption
 from modernbert.evaluation.evaluate import Scorer
 from modernbert.evaluation.kept_logits import KeptLogits
 from modernbert.evaluation.rows import Unchanged, chunks_of_rows, find_columns, require_other_file
+from modernbert.evaluation.runner import Begun
 from modernbert.evaluation.scoring import readable_prediction, require_numbers
 from modernbert.evaluation.trained_task import require_as_trained
 from modernbert.evaluation.written_rows import WRITERS, JsonLines
@@ -56,6 +58,7 @@ def predict_file(
     prefix: str = "",
     top: int = 0,
     calibrated: bool = False,
+    notes: Mapping[str, str] | None = None,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Predicted:
     """Predict every row of a file, in order; the output appears whole or not at all.
@@ -72,6 +75,7 @@ def predict_file(
         prefix: put before the names of the new columns.
         top: how many of the most probable labels to name, instead of all; 0 for all.
         calibrated: show probabilities with the task's temperature.
+        notes: what a Parquet file says of itself (its key-value metadata); other formats cannot.
         on_progress: told the number of rows done.
 
     Raises:
@@ -99,25 +103,34 @@ def predict_file(
         atomic_file(output, binary=form.binary) as file,
         closing(form(file, found, sample, prefix, path)) as writer,
     ):
-        for chunk in before.watch(chunks_of_rows(path, CHUNK_ROWS)):
-            for (number, row), logits_C in zip(
-                chunk, _logits(scorer, chunk, path, columns, kept), strict=True
-            ):
+        chunks = ((c, kept.next(len(c))) for c in before.watch(chunks_of_rows(path, CHUNK_ROWS)))
+        for chunk, begun in ahead(partial(_begin, scorer, path, columns), chunks, scorer.runner.size):
+            for (number, row), logits_C in zip(chunk, _logits(scorer, chunk, path, begun, kept), strict=True):
                 writer.write(form.held(row, f"{path}, row {number}"), readable(logits_C))
             now.advance(len(chunk))
             on_progress(now.done)
+        writer.notes = notes or {}
     return Predicted(output, rows, columns, scorer.truncated, kept.rows)
 
 
-def _logits(
-    scorer: Scorer, chunk: list[Record], path: Path, columns: tuple[str, ...], kept: KeptLogits
-) -> np.ndarray:
+# The logits of a chunk and how many of its texts were truncated, as they were kept; or what will give them.
+Logits = tuple[np.ndarray, int] | Begun
+
+
+def _begin(
+    scorer: Scorer, path: Path, columns: tuple[str, ...], given: tuple[list[Record], Any]
+) -> tuple[list[Record], Logits]:
+    chunk, found = given
+    return chunk, found or scorer.begin(to_texts(_rows(chunk, path, columns), columns))
+
+
+def _logits(scorer: Scorer, chunk: list[Record], path: Path, begun: Logits, kept: KeptLogits) -> np.ndarray:
     """Return the logits of a chunk, kept or computed now, shape (N, C)."""
-    if (found := kept.next(len(chunk))) is not None:
-        scorer.truncated += found[1]
-        return found[0]
+    if not isinstance(begun, Begun):
+        scorer.truncated += begun[1]
+        return begun[0]
     before = scorer.truncated
-    logits_NC = scorer.logits(to_texts(_rows(chunk, path, columns), columns))
+    logits_NC = scorer.finish(begun)
     require_numbers(f"{path}, rows {chunk[0][0]:,} to {chunk[-1][0]:,}", logits_NC)
     kept.add(logits_NC, scorer.truncated - before)
     return logits_NC

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,10 @@ from modernbert.data.tokens import tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.embed import Estimate
 from modernbert.evaluation.hits import NOTHING, as_hits
-from modernbert.evaluation.predict import predict_logits
-from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS
+from modernbert.evaluation.predict import logits_of
+from modernbert.evaluation.workers import ready_runner
 from modernbert.model.encoder import PackedClassifier
-from modernbert.model.exported import machine_for, ready_network
+from modernbert.model.exported import machine_for
 from modernbert.model.loading import context_length, load_config, load_tokenizer, load_trained
 from modernbert.model.locate import ModelSource
 
@@ -59,9 +59,7 @@ class Reranker:
         self.max_length = max_length or min(context, MAX_LENGTH)
         self.tokenizer = load_tokenizer(source)
         self.machine = machine_for(source, device, precision)
-        self.accelerator = make_accelerator(self.machine)
-        network, _ = ready_network(source, self.machine, lambda: PackedClassifier(load_reranker(source)))
-        self.model = network.to(self.accelerator.device)
+        self.runner, _ = ready_runner(source, self.machine, partial(_load, source))
 
     def estimate(self, queries: Sequence[str], documents: Sequence[str], numbers_QK: np.ndarray) -> Estimate:
         """Read one query's candidates to tell how long all will take."""
@@ -78,8 +76,11 @@ class Reranker:
     def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return one score for each (query, document), fp32."""
         tokens = tokenize(self.tokenizer, pairs, self.max_length)
-        budget = MAX_TOKENS[self.machine.device]
-        return predict_logits(self.model, tokens, max_tokens=budget, accelerator=self.accelerator)[:, 0]
+        return logits_of(self.runner.begin(tokens))[:, 0]
+
+
+def _load(source: ModelSource) -> PackedClassifier:
+    return PackedClassifier(load_reranker(source))
 
 
 def load_reranker(source: ModelSource) -> Any:

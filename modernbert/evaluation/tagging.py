@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from modernbert.evaluation.entities import Entities, entities_of, entity_rows, s
 from modernbert.evaluation.evaluate import EvaluationResult
 from modernbert.evaluation.seen import TRAINED_TEXTS, were_seen
 from modernbert.evaluation.shown import interval_text
-from modernbert.evaluation.tags import decide_tags, tag_logits, unseen_notes
+from modernbert.evaluation.tags import decide_tags, unseen_notes, word_logits
+from modernbert.evaluation.workers import ready_runner
 from modernbert.files import write_jsonl
-from modernbert.model.accelerator import make_accelerator
-from modernbert.model.device import MAX_TOKENS, Machine, describe_hardware
-from modernbert.model.exported import machine_for, ready_network
+from modernbert.model.device import Machine, describe_hardware
+from modernbert.model.exported import machine_for
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, record_of
 from modernbert.model.tagger import PackedTagger, load_trained_tagger, tags_in
@@ -45,6 +46,10 @@ PREDICTION = "prediction"
 Entity = dict[str, Any]
 
 
+def _load(source: ModelSource) -> PackedTagger:
+    return PackedTagger(load_trained_tagger(source))
+
+
 class Tagger:
     """A model that tags words, with its tokenizer and device."""
 
@@ -60,10 +65,8 @@ class Tagger:
         # A sentence that is longer than those of the training is read whole: what is cut off has no tags.
         self.max_length = max_length or context
         self.machine: Machine = machine_for(source, device, precision)
-        self.accelerator = make_accelerator(self.machine)
         self.truncated = 0
-        network, _ = ready_network(source, self.machine, lambda: PackedTagger(load_trained_tagger(source)))
-        self.network = network.to(self.accelerator.device)
+        self.runner, _ = ready_runner(source, self.machine, partial(_load, source))
 
     def tokenize(self, sentences: Sequence[Sentence]) -> WordTokens:
         """Return the sentences' tokens; `truncated` counts those that were cut."""
@@ -73,8 +76,7 @@ class Tagger:
 
     def logits(self, words: WordTokens) -> list[np.ndarray]:
         """Return the logits of each sentence's words, shape (W, C)."""
-        budget = MAX_TOKENS[self.machine.device]
-        return tag_logits(self.network, words, self.tags, max_tokens=budget, accelerator=self.accelerator)
+        return word_logits(self.runner.begin(words.tokens), words, self.tags)
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, list[Entity]]]:
         """Return the entities of each text: `{"prediction": [...]}`, see `entities`."""

@@ -12,14 +12,10 @@ import numpy as np
 import torch
 
 from modernbert import processes
-from modernbert.activity import RUNNING, phase
-from modernbert.data.batching import split_by_tokens
 from modernbert.data.entities import OUTSIDE
 from modernbert.data.word_tokens import NOWHERE, WordTokens
 from modernbert.errors import BadModel
-from modernbert.evaluation.predict import never_stop
-from modernbert.model.encoder import pads
-from modernbert.model.packing import pack
+from modernbert.evaluation.runner import Begun, Here, never_stop
 from modernbert.wording import counted
 
 # The logit of every tag but O of a word that the model does not see: it is in no entity.
@@ -50,21 +46,14 @@ def tag_logits(
     Raises:
         BadModel: an answer is not a number.
     """
-    assert not network.training, "evaluation mode"
-    tokens, found = words.tokens, dict[int, np.ndarray]()
-    every = split_by_tokens(np.arange(len(words)), tokens.lengths, max_tokens, padded=pads(network))
-    parts = list(processes.own_share(every))
-    with phase(RUNNING, sum(map(len, parts)), "sentences") as now, torch.inference_mode():
-        for part in parts:
-            check_stop()
-            with accelerator.autocast():
-                logits_TC = network(pack(tokens, part).to(accelerator.device))
-            ends = np.cumsum(tokens.lengths[part])[:-1]
-            for place, logits in zip(
-                part.tolist(), np.split(logits_TC.float().cpu().numpy(), ends), strict=True
-            ):
-                found[place] = _of_words(logits, words.first[place], tags)
-            now.advance(len(part))
+    return word_logits(Here(network, accelerator, max_tokens, check_stop).begin(words.tokens), words, tags)
+
+
+def word_logits(begun: Begun, words: WordTokens, tags: Sequence[str]) -> list[np.ndarray]:
+    """Return each sentence's logits, as `tag_logits`, of the batches of its tokens."""
+    found: dict[int, np.ndarray] = {}
+    for place, logits_TC in begun.results_by_text("sentences"):
+        found[place] = _of_words(logits_TC, words.first[place], tags)
     found = processes.put_together(found)
     return [found[place] for place in range(len(words))]
 

@@ -57,6 +57,7 @@ class VectorCache:
         *,
         prepare: Callable[[Sequence[str]], Any] = list,
         content: str = "",
+        steps: int = 1,
     ) -> list[np.ndarray]:
         """Return the texts' vectors in shards, read from disk where they are there, and made where not.
 
@@ -68,6 +69,7 @@ class VectorCache:
             encode: makes vectors of shape (N, D), fp32, of what `prepare` makes of texts.
             prepare: what can be done before, in a thread, such as tokenising.
             content: a name that no other texts have; by default it is made of the texts themselves.
+            steps: how many shards are prepared ahead.
 
         Returns:
             Memory-mapped arrays of shape (N, D), in the order of the texts.
@@ -84,7 +86,7 @@ class VectorCache:
         sweep_below(self.root)
         if not (folder / "key.json").is_file():
             write_json(folder / "key.json", {**key, "texts": len(texts)})
-        return list(self._shards(folder, texts, encode, prepare))
+        return list(self._shards(folder, texts, encode, prepare, steps))
 
     def _shards(
         self,
@@ -92,6 +94,7 @@ class VectorCache:
         texts: Sequence[str],
         encode: Callable[[Any], np.ndarray],
         prepare: Callable[[Sequence[str]], Any],
+        steps: int,
     ) -> Iterator[np.ndarray]:
         unusable = computed = 0
 
@@ -102,7 +105,7 @@ class VectorCache:
             return shard, size, None if shard.is_whole() else prepare(texts[start : start + size])
 
         with phase("embedding", len(texts), "texts", by_text=True) as now:
-            for shard, size, ready in ahead(begun, range(0, len(texts), SHARD)):
+            for shard, size, ready in ahead(begun, range(0, len(texts), SHARD), steps):
                 if ready is not None:
                     with held(folder):  # another process may be making it
                         if not shard.is_whole():

@@ -47,6 +47,8 @@ class JsonLines:
     """One object a line: the row as it is, then what was predicted."""
 
     binary: ClassVar[bool] = False
+    # What the file says of itself; a Parquet file can.
+    notes: Mapping[str, str] = {}
 
     def __init__(
         self, file: IO[Any], columns: Mapping[str, str], sample: Row, prefix: str, path: Path
@@ -166,6 +168,7 @@ class ParquetTable(JsonLines):
         """Write the last rows and the footer."""
         if self.rows:
             self._write_rows()
+        self.table.add_key_value_metadata(dict(self.notes))
         self.table.close()
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from modernbert.activity import explain, phase
+from modernbert.ahead import ahead
 from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
+from modernbert.evaluation.runner import Begun
 from modernbert.index.before import Before, columns_of, describe, find_before, require_same, scope_of
 from modernbert.index.chunks import text_of
 from modernbert.index.files import Scan, scan, scan_table
@@ -191,9 +194,14 @@ def _embed(made: Made, texts: list[str], embedder: Embedder, on_progress: Callab
     missing = made.missing(texts)
     explain("vectors", f"{len(texts) - len(missing):,} of {len(texts):,} chunks have theirs already")
     with phase("embedding", len(missing), "chunks", by_text=True) as now:
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            made.add(batch, embedder.encode(batch))
+        batches = (missing[start : start + BATCH] for start in range(0, len(missing), BATCH))
+        begin = partial(_begin, embedder)
+        for batch, begun in ahead(begin, batches, embedder.runner.size):
+            made.add(batch, embedder.finish(begun))
             now.advance(len(batch))
-            on_progress(start + len(batch), len(missing))
+            on_progress(now.done, len(missing))
     return len(missing)
+
+
+def _begin(embedder: Embedder, batch: list[str]) -> tuple[list[str], Begun]:
+    return batch, embedder.begin(batch)

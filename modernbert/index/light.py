@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from modernbert.errors import BadModel
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.hits import unit
 from modernbert.model.light import Light, LightEncoder
+from modernbert.model.loading import load_config
 
 # Queries by which both readings are compared: words, code, names of special tokens, accents, spaces, length.
 PROBES = (
@@ -43,8 +42,7 @@ def light_reading(embedder: Embedder) -> Light | None:
 
 def _light(embedder: Embedder) -> Light | None:
     """Return what a ModernBERT's configuration says, if there is nothing in it that numpy's pass lacks."""
-    network: Any = embedder.model
-    config = network.model.config
+    config = load_config(embedder.source)
     if config.model_type != "modernbert" or config.hidden_activation != "gelu":
         return None
     if config.attention_bias or config.mlp_bias or config.norm_bias or embedder.source.base:

@@ -29,7 +29,7 @@ def make_accelerator(machine: Machine) -> Any:
     accelerator = Accelerator(cpu=machine.device == "cpu", mixed_precision=mixed)
     if accelerator.num_processes > 1 and not expected:
         raise BadOption(
-            f"{accelerator.num_processes} processes were started, and only trainings use more than one",
+            f"{accelerator.num_processes} processes were started, and only trainings use a launcher's",
             fix="Start this command by itself, without torchrun, accelerate launch or srun.",
         )
     return accelerator

@@ -9,7 +9,6 @@ N documents, q and n their tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,8 +106,3 @@ def recorded_length(folder: Path) -> int:
 def _record(folder: Path) -> Record:
     path = folder / RECORD
     return checked(Record, read_json(path, BadModel), where=str(path), error=BadModel)
-
-
-def split_rows(rows_Td: torch.Tensor, batch: PackedBatch) -> Iterator[torch.Tensor]:
-    """Yield each text's rows."""
-    return iter(torch.split(rows_Td, batch.starts_N1.diff().tolist()))

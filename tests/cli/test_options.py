@@ -42,6 +42,16 @@ WRONG = {
         "folder/none/x.csv",
         "reviews.csv/x.csv",
     ),
+    "OUTPUT": (
+        "",
+        " ",
+        LONG,
+        f"reviews.csv/{ESCAPE}",
+        "reviews.csv/x",
+        "folder/none/x.parquet",
+        "reviews.csv/x.parquet",
+        "x.nosuch",
+    ),
     "FOLDER": ("", " ", LONG, f"reviews.csv/{ESCAPE}", "reviews.csv", "reviews.csv/x"),
     "PATH": ("", " ", LONG, ESCAPE, "nosuch", "reviews.csv/x"),
 }

@@ -180,16 +180,16 @@ class Torn(SystemExit):
 def stopped_at(monkeypatch, call: int) -> list[int]:
     """Let the model be stopped at its call number `call`; return the sizes of the calls that it answered."""
     answered: list[int] = []
-    logits = Scorer.logits
+    finish = Scorer.finish
 
-    def counted(self, texts):
+    def counted(self, begun):
         if len(answered) == call:
             raise Torn(130)
-        answered.append(len(texts))
-        return logits(self, texts)
+        answered.append(len(begun.tokens))
+        return finish(self, begun)
 
     monkeypatch.setattr(predict_file, "CHUNK_ROWS", 16)
-    monkeypatch.setattr(Scorer, "logits", counted)
+    monkeypatch.setattr(Scorer, "finish", counted)
     return answered
 
 

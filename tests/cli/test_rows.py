@@ -159,14 +159,14 @@ def test_a_file_that_grows_while_it_is_read_is_refused(mbert, trained, tmp_path,
     from modernbert.evaluation import evaluate
 
     path = write_rows(tmp_path / "new.jsonl")
-    before = evaluate.Scorer.logits
+    before = evaluate.Scorer.begin
 
-    def logits(self, texts):
+    def begin(self, texts):
         with path.open("a") as file:
             file.write('{"text": "good", "late": 1}\n')
         return before(self, texts)
 
-    monkeypatch.setattr(evaluate.Scorer, "logits", logits)
+    monkeypatch.setattr(evaluate.Scorer, "begin", begin)
     code, _, err = mbert("predict", path, "-m", trained, "-o", "o.csv")
     assert code == 2 and "changed while it was read" in err, err
     assert not Path("o.csv").exists()

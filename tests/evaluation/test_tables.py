@@ -19,7 +19,12 @@ from modernbert.errors import BadData, BadOption
 from modernbert.evaluation import embed_file as module
 from modernbert.evaluation.embed_file import embed_file
 
-EMBEDDER = SimpleNamespace(encode=lambda texts, kind: np.array([[len(t), 1.0] for t in texts], np.float32))
+HERE = SimpleNamespace(size=1)
+EMBEDDER = SimpleNamespace(
+    runner=HERE,
+    begin=lambda texts, kind: np.array([[len(t), 1.0] for t in texts], np.float32),
+    finish=lambda vectors: vectors,
+)
 KEYS = st.sampled_from("abc")
 SCALARS = (
     st.none()
@@ -163,7 +168,7 @@ def test_a_parquet_file_keeps_its_schema(tmp_path, monkeypatch):
 
 def test_a_text_that_a_row_lacks_is_named_before_anything_is_embedded(tmp_path):
     calls: list[int] = []
-    embedder = SimpleNamespace(encode=lambda texts, kind: calls.append(1))
+    embedder = SimpleNamespace(runner=HERE, begin=lambda texts, kind: calls.append(1))
     jsonl = write(tmp_path / "a.jsonl", [{"text": "x"}, {"other": 1.5}])
     table = pyarrow.table({"text": ["x", None]})
     parquet.write_table(table, tmp_path / "a.parquet")
