@@ -61,6 +61,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'mbert search "where are retries handled" --index src --hybrid',
         "mbert search --like 17 --index articles.csv",
     ),
+    "serve": (
+        "mbert serve my-run",
+        "mbert serve my-run minilm --index src --port 9000",
+        "mbert serve old-run --shadow new-run --shadow-file differ.jsonl",
+    ),
     "tasks": ("mbert tasks",),
     "models": ("mbert models",),
     "download": ("mbert download glue/rte modernbert-base --to bundle",),

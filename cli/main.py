@@ -43,6 +43,7 @@ from . import (
     runs,
     screen,
     search,
+    serve,
     values,
 )
 from .examples import EXAMPLES
@@ -129,6 +130,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "embed": embed.embed,
         "index": search.index,
         "search": search.search,
+        "serve": serve.serve,
     },
     MACHINE: {
         "tasks": catalogue.tasks,

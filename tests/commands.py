@@ -23,6 +23,7 @@ NEEDED = {
     "RUN": "toy",
     "MODEL": "toy",
     "OLD": "toy",
+    "MODELS...": "toy",
     "NAME": "toy",
     "NAMES...": "modernbert-nano",
     "COMMAND": "models",

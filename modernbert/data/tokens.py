@@ -60,6 +60,22 @@ class Tokens:
             TokenLengths(self.full.lengths[texts]),
         )
 
+    def parts(self, size: int = 1) -> list[Tokens]:
+        """Return each `size` texts by themselves."""
+        return [self.take(np.arange(first, first + size)) for first in range(0, len(self), size)]
+
+
+def joined(parts: Sequence[Tokens]) -> Tokens:
+    """Return the texts of several, one after another; all are of one tokenizer."""
+    types = [part.type_ids for part in parts if part.type_ids is not None]
+    lengths = np.concatenate([part.lengths for part in parts])
+    return Tokens(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate(types) if types else None,
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        TokenLengths(np.concatenate([part.full.lengths for part in parts])),
+    )
+
 
 @dataclass(frozen=True)
 class PairTokens:

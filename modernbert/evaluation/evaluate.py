@@ -15,7 +15,7 @@ from modernbert.data.examples import Examples, to_examples
 from modernbert.data.rows import Rows
 from modernbert.data.sources import LoadedSplit, load_split
 from modernbert.data.task import FileData, Task
-from modernbert.data.tokens import TokenLengths, auto_max_length
+from modernbert.data.tokens import PairTokens, TokenLengths, Tokens, auto_max_length
 from modernbert.errors import BadOption, BadRun
 from modernbert.evaluation.predict import logits_of
 from modernbert.evaluation.runner import Begun
@@ -100,15 +100,25 @@ class Scorer:
 
     def begin(self, texts: list[tuple[str, ...]]) -> Begun:
         """Tokenise texts; other processes, if there are any, begin to run the model."""
-        return self.runner.begin(
-            read_texts(self.tokenizer, texts, self.max_length or self.context, self.apart)
-        )
+        return self.runner.begin(self.tokens_of(texts))
 
     def finish(self, begun: Begun) -> np.ndarray:
         """Return the logits of texts that were begun, as `logits`."""
-        cut = begun.tokens.full.lengths > (self.max_length or self.context)
-        self.truncated += int(cut.sum())
+        self.truncated += int((begun.tokens.full.lengths > self.length).sum())
         return logits_of(begun)[:, self.order]
+
+    @property
+    def length(self) -> int:
+        """How many tokens of a text are read."""
+        return self.max_length or self.context
+
+    def tokens_of(self, texts: list[tuple[str, ...]]) -> Tokens | PairTokens:
+        """Return texts as the model reads them."""
+        return read_texts(self.tokenizer, texts, self.length, self.apart)
+
+    def run(self, tokens: Tokens | PairTokens) -> np.ndarray:
+        """Return the logits of tokenised texts, shape (N, C), in the order of the task's labels."""
+        return logits_of(self.runner.begin(tokens))[:, self.order]
 
     def lengths(self, texts: list[tuple[str, ...]]) -> TokenLengths:
         """Count the tokens of texts as the model reads them, without truncation."""

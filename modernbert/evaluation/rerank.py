@@ -15,7 +15,7 @@ import numpy as np
 
 from modernbert.activity import phase
 from modernbert.data.task import FileData, Task
-from modernbert.data.tokens import tokenize
+from modernbert.data.tokens import Tokens, tokenize
 from modernbert.errors import BadModel, BadOption
 from modernbert.evaluation.embed import Estimate
 from modernbert.evaluation.hits import NOTHING, as_hits
@@ -75,7 +75,14 @@ class Reranker:
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return one score for each (query, document), fp32."""
-        tokens = tokenize(self.tokenizer, pairs, self.max_length)
+        return self.run(self.tokens_of(pairs))
+
+    def tokens_of(self, pairs: Sequence[tuple[str, str]]) -> Tokens:
+        """Return pairs as the model reads them."""
+        return tokenize(self.tokenizer, pairs, self.max_length)
+
+    def run(self, tokens: Tokens) -> np.ndarray:
+        """Return one score for each tokenised pair, fp32, shape (N,)."""
         return logits_of(self.runner.begin(tokens))[:, 0]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
+import pytest
+from helpers import tokens_of
 
 from modernbert.data import tokens as module
-from modernbert.data.tokens import TokenLengths, auto_max_length, measure, tokenize
+from modernbert.data.tokens import TokenLengths, auto_max_length, joined, measure, tokenize
 
 TEXTS = [("good w1 w2",), ("bad",), ("w1 " * 30,), ("",)]
 
@@ -41,3 +44,21 @@ def test_the_automatic_length_covers_99_percent_and_fits_the_context():
     assert auto_max_length(lengths, 512) == 16
     assert auto_max_length(TokenLengths(np.array([700])), 512) == 512
     assert auto_max_length(TokenLengths(np.zeros(0, int)), 512) == 8
+
+
+@pytest.mark.parametrize("types", [False, True])
+def test_parts_joined_in_another_order_are_those_texts(types):
+    whole = tokens_of([[5], [6, 7, 8], [], [9, 10]])
+    if types:
+        whole = replace(whole, type_ids=np.array([0, 0, 0, 1, 0, 1], np.int8))
+    parts = whole.parts()
+    assert [part.ids.tolist() for part in parts] == [[5], [6, 7, 8], [], [9, 10]]
+    assert [part.starts.tolist() for part in parts] == [[0, 1], [0, 3], [0, 0], [0, 2]]
+    again = joined([parts[3], parts[1]])
+    assert again.ids.tolist() == [9, 10, 6, 7, 8]
+    assert again.starts.tolist() == [0, 2, 5]
+    assert again.full.lengths.tolist() == [2, 3]
+    assert (again.type_ids.tolist() if types else again.type_ids) == ([0, 1, 0, 0, 1] if types else None)
+    pairs = whole.parts(2)
+    assert [pair.starts.tolist() for pair in pairs] == [[0, 1, 4], [0, 0, 2]]
+    assert [pair.full.lengths.tolist() for pair in pairs] == [[1, 3], [0, 2]]
