@@ -156,17 +156,18 @@ def test_a_new_column_of_a_csv_file_replaces_none_of_the_input(mbert, trained, t
 
 def test_a_file_that_grows_while_it_is_read_is_refused(mbert, trained, tmp_path, monkeypatch):
     """A row that the first reading did not see may have a column that nothing was made ready for."""
-    from modernbert.evaluation import evaluate
+    from modernbert.evaluation import predict_file
 
     path = write_rows(tmp_path / "new.jsonl")
-    before = evaluate.Scorer.begin
+    first_reading = predict_file.find_columns
 
-    def begin(self, texts):
+    def find_columns(*given):
+        found = first_reading(*given)
         with path.open("a") as file:
             file.write('{"text": "good", "late": 1}\n')
-        return before(self, texts)
+        return found
 
-    monkeypatch.setattr(evaluate.Scorer, "begin", begin)
+    monkeypatch.setattr(predict_file, "find_columns", find_columns)
     code, _, err = mbert("predict", path, "-m", trained, "-o", "o.csv")
     assert code == 2 and "changed while it was read" in err, err
     assert not Path("o.csv").exists()
