@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 _bars: ContextVar[Progress | None] = ContextVar("bars", default=None)
 
 
+def errors_are_seen() -> bool:
+    """Is standard error a terminal, and no file or other program?"""
+    return sys.stderr.isatty()
+
+
 def show(*renderables: RenderableType, error: bool = False) -> None:
     """Print what rich can render, one below the other."""
     bars = _bars.get()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -122,7 +121,7 @@ def serve(
         raise BadOption("--shadow and --shadow-file go together", fix="Give both, or neither.")
     for model in (*models, *([shadow] if shadow else [])):
         check_model(model, runs_dir)
-    with watch(quiet=not sys.stderr.isatty()):
+    with watch(quiet=not output.errors_are_seen()):
         from modernbert.runs import RunStore
         from modernbert.serving.limits import Limits
         from modernbert.serving.server import ServeRequest, open_server, read_key

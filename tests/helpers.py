@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +262,14 @@ def write_conll(path: Path, sentences: list[tuple[list[str], list[str]]]) -> Pat
     blocks = ("".join(f"{w}\t{t}\n" for w, t in zip(*one, strict=True)) for one in sentences)
     path.write_text("\n".join(blocks), encoding="utf-8")
     return path
+
+
+@contextlib.contextmanager
+def short_measurements() -> Iterator[None]:
+    """Let models be timed on few texts and once: for tests that do not look at how fast they are."""
+    from modernbert.benchmark import texts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(texts, "TOKENS", 256)
+        patch.setattr(texts, "SECONDS", 0.0)
+        yield

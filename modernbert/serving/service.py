@@ -20,6 +20,7 @@ from modernbert.serving.refusals import Refused
 from modernbert.serving.searching import Searching
 from modernbert.serving.shadow import Shadow
 from modernbert.serving.turns import Turns
+from modernbert.wording import counted
 
 # Characters that are tokenised at once: milliseconds.
 PIECE = 20_000
@@ -135,7 +136,9 @@ class Service:
 
     def _require_fit(self, model: Served, texts: Sequence[Text]) -> None:
         if len(texts) > self.limits.max_texts:
-            raise Refused(413, f"{len(texts):,} texts; a request has at most {self.limits.max_texts:,}")
+            raise Refused(
+                413, f"{counted(len(texts), 'text')}; a request has at most {self.limits.max_texts:,}"
+            )
         for place, text in enumerate(texts):
             if len(text) != model.num_texts:
                 wanted = "pairs of texts: give lists of two" if model.num_texts == 2 else "one text at a time"

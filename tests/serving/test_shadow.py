@@ -58,6 +58,7 @@ def test_a_shadow_that_cannot_keep_up_holds_nobody_up(store, tmp_path):
     with started(store, **asked, limits=Limits(max_waiting=1000)) as serving:
         serving.service.shadow.batcher.close()  # it takes no more
         assert len(serving.ask("/predict", texts=TEXTS)["predictions"]) == 60
+        serving.service.shadow.reader.shutdown()  # nobody waited for it until now
         assert serving.counted('mbert_shadow_texts_total{outcome="left out"}') == 60
 
 
