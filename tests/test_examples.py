@@ -57,7 +57,8 @@ def test_time_shares(tmp_path):
     assert done.returncode == 0, done.stderr
     for record in json.loads(output.read_text()):
         assert all(seconds > 0 for seconds in record["seconds"].values())
-        assert 0.1 < record["linear_of_ceiling"] < 2
+        # Two short timings, one after the other: whatever else runs on the machine is in them.
+        assert 0.05 < record["linear_of_ceiling"] < 5
 
 
 @pytest.mark.slow
