@@ -103,7 +103,8 @@ class Mbert(Engine):
     def steps(self, tokens: Tokens) -> Iterator[list[np.ndarray]]:
         """Yield steps of 32 texts in training, everything at once otherwise, cut by token budget."""
         size = BATCH if self.setting.training else len(tokens)
-        budget = MAX_TOKENS[self.setting.machine.device]
+        machine = self.setting.machine
+        budget = MAX_TOKENS[machine.device] if self.setting.training else machine.inference_tokens
         for start in range(0, len(tokens), size):
             indices = np.arange(start, min(start + size, len(tokens)))
             yield list(split_by_tokens(indices, tokens.lengths, budget, padded=pads(self.classifier)))

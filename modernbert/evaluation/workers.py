@@ -28,7 +28,7 @@ from modernbert.errors import BadOption, WorkerLost
 from modernbert.evaluation.runner import Begun, Here, Runner, batches_of
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.backends import ChosenBackend
-from modernbert.model.device import MAX_TOKENS, Machine
+from modernbert.model.device import Machine
 from modernbert.model.encoder import pads
 from modernbert.model.exported import ready_network
 from modernbert.model.locate import ModelSource
@@ -85,7 +85,7 @@ def ready_runner(
 def _ready_here(source: ModelSource, machine: Machine, load: Callable[[], Any]) -> Ready:
     accelerator = make_accelerator(machine)
     network, attention = ready_network(source, machine, load)
-    return Here(network.to(accelerator.device), accelerator, MAX_TOKENS[machine.device]), attention
+    return Here(network.to(accelerator.device), accelerator, machine.inference_tokens), attention
 
 
 def require_possible(size: int, machine: Machine) -> None:
@@ -130,8 +130,7 @@ class Workers:
 
     def begin(self, tokens: Tokens | PairTokens) -> Begun:
         """Cut texts into batches, and hand them out."""
-        budget = MAX_TOKENS[self.machine.device]
-        parts = list(batches_of(tokens, budget, padded=self._padded))
+        parts = list(batches_of(tokens, self.machine.inference_tokens, padded=self._padded))
         given = [self._given(tokens.take(part)) for part in parts]
         return Begun(tokens, parts, map(self._result, given))
 

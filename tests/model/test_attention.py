@@ -108,7 +108,7 @@ def test_groups_are_runs_of_equal_lengths():
 @pytest.fixture(params=[True, False], ids=["fused in bf16", "fused in fp32"])
 def fused(request, monkeypatch):
     """Both kinds of processors' ways through the fused kernel: either runs on any."""
-    monkeypatch.setattr(cpu_attention, "fused_bf16", lambda: request.param)
+    monkeypatch.setattr(cpu_attention, "has_amx", lambda: request.param)
 
 
 @pytest.mark.usefixtures("fused")

@@ -10,6 +10,7 @@ import torch
 import transformers
 from helpers import tiny_modernbert_config
 
+from modernbert.model import device as device_module
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine
 from modernbert.model.encoder import PackedClassifier, padded_logits
@@ -126,3 +127,13 @@ def test_few_compiled_kernels_are_kept_so_that_memory_does_not_grow_with_a_file(
         monkeypatch.delenv(name, raising=False)
     make_accelerator(FP32)
     assert all(int(os.environ[name]) <= 64 for name in names)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "amx", "tokens"),
+    [("cpu", "bf16", True, 8192), ("cpu", "fp32", True, 2048), ("cpu", "bf16", False, 2048),
+     ("cuda", "bf16", True, 65536)],
+)  # fmt: skip
+def test_batches_are_larger_where_products_are_fast(device, precision, amx, tokens, monkeypatch):
+    monkeypatch.setattr(device_module, "has_amx", lambda: amx)
+    assert Machine(device, "", precision, "").inference_tokens == tokens
