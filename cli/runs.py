@@ -87,9 +87,9 @@ def list_runs(
     if not chosen and (task or model or tag):
         return output.print_line("no run matches; `mbert runs` lists all")
     rows = [_row(name, record) for name, record in ordered]
-    rows += [(name, "damaged", "", "", "", "", "", "", "") for name in found.damaged]
-    columns = ("run", "status", "task", "model", "method", "epochs", "score", "when", "tags")
-    optional = ("epochs", "method", "when", "tags", "model", "status", "task")
+    columns = ("run", "status", "task", "model", "method", "epochs", "score", "scored on", "when", "tags")
+    rows += [(name, "damaged", *[""] * (len(columns) - 2)) for name in found.damaged]
+    optional = ("epochs", "method", "when", "tags", "scored on", "status", "model", "task")
     output.print_table("", columns, rows, right=("epochs",), optional=optional, one_line=True)
     if sort == "score" and len({_rank(record)[:-1] for record in chosen.values()}) > 1:
         output.print_note("scores are ranked within a task, a split and a metric, and not across them")
@@ -135,7 +135,7 @@ def _row(name: str, record: RunRecord) -> tuple[object, ...]:
         record.model.name,
         _method(record) + (f", {counted(limit, 'row')}" if limit else ""),
         f"{settings['epochs']:g}" if "epochs" in settings else "",
-        headline(record),
+        *headline(record),
         record.created[:16].replace("T", " "),
         ", ".join(record.tags),
     )
@@ -149,15 +149,15 @@ def _method(record: RunRecord) -> str:
     return record.kind
 
 
-def headline(record: RunRecord) -> str:
-    """Return a run's quoted score in words; empty when it has none."""
+def headline(record: RunRecord) -> tuple[str, str]:
+    """Return a run's quoted score in words, and what it was scored on; both empty when it has none."""
     chosen = _quoted(record)
     if chosen is None:
-        return ""
+        return "", ""
     score = chosen.main
     trained_on = any(TRAINED_ON in note for note in (*record.notes, *chosen.notes))
-    seen = f", {TRAINED_ON.lower()} in part or whole" if trained_on else ""
-    return f"{score.metric} {score.value:.4f} ({chosen.split}, n {score.n:,}{seen})"
+    seen = f" ({TRAINED_ON.lower()} in part or whole)" if trained_on else ""
+    return f"{score.metric} {score.value:.4f}{seen}", f"{chosen.split}, n {score.n:,}"
 
 
 @app.command("rm")

@@ -28,6 +28,7 @@ from modernbert.finetuning.finetune import finetune as train
 from modernbert.finetuning.prepare import require_settings
 from modernbert.model.locate import locate_model
 from modernbert.model.tagger import is_tagger
+from modernbert.places import require_new
 from modernbert.runs import RunStore
 from modernbert.settings.forms import given_settings
 from modernbert.training.inputs import Request
@@ -189,6 +190,7 @@ def predict(
     prefix: str = "",
     top: int = 0,
     calibrated: bool = False,
+    overwrite: bool = False,
     data_dir: PathLike | None = None,
     runs_dir: PathLike | None = None,
     device: str = "auto",
@@ -203,11 +205,14 @@ def predict(
         output: .jsonl, .csv or .parquet (of a model that tags words .jsonl); all input columns are kept.
         top: how many of the most probable labels to name, instead of all; 0 for all.
         calibrated: show probabilities with the temperature that the run fitted on its validation split.
+        overwrite: replace the output if it is there already.
         on_progress: told the number of rows done.
 
     Raises:
+        BadOption: the output is there already.
         MbertError: the model is no classifier, or a row cannot be read; nothing is written.
     """
+    _require_new(output, overwrite)
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     if is_tagger(source):
         if top or calibrated or len(_names(text)) > 1:
@@ -234,6 +239,7 @@ def embed(
     text: str | None = None,
     queries: bool = False,
     max_length: int = 0,
+    overwrite: bool = False,
     data_dir: PathLike | None = None,
     runs_dir: PathLike | None = None,
     device: str = "auto",
@@ -246,10 +252,13 @@ def embed(
         text: the column; guessed by default.
         queries: the texts are queries, not documents.
         max_length: longest text in tokens; 0 for the model's own.
+        overwrite: replace the output if it is there already.
 
     Raises:
+        BadOption: the output is there already.
         MbertError: the model gives no vectors, or a row cannot be read; nothing is written.
     """
+    _require_new(output, overwrite)
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     embedder = Embedder(source, max_length=max_length, device=device, precision=precision)
     kind: Literal["query", "document"] = "query" if queries else "document"
@@ -280,6 +289,10 @@ def load(
     """
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     return load_model(source, max_length=max_length, device=device, precision=precision)
+
+
+def _require_new(output: PathLike, overwrite: bool) -> None:
+    require_new(Path(output), overwrite=overwrite, how="Pass overwrite=True")
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -144,9 +144,9 @@ def require_writable(folder: Path) -> None:
         raise BadOption("cannot write here (no permission, or a read-only disk)", where=str(there))
 
 
-def require_new(path: Path, *, overwrite: bool) -> None:
-    """Raise BadOption for an output that is there already, unless it may be replaced."""
+def require_new(path: Path, *, overwrite: bool, how: str = "Add --overwrite") -> None:
+    """Raise BadOption for an output that is there already, unless it may be replaced; `how` tells the way."""
     if path.exists() and not overwrite:
         what = "folder" if path.is_dir() else "file"
-        fix = f"Add --overwrite to replace it, or name another {what}."
+        fix = f"{how} to replace it, or name another {what}."
         raise BadOption(f"the {what} is there already", where=str(path), fix=fix)

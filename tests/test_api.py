@@ -58,6 +58,10 @@ def test_fine_tune_score_predict_and_compare(run, tiny_bert, tmp_path):
     rows = [row for _, row in read_lines(tmp_path / "o.jsonl")]
     right = np.mean([row["prediction"] == row["label"] for row in rows])
     assert split.main.value == pytest.approx(right)
+    with pytest.raises(BadOption, match="there already") as raised:
+        modernbert.predict(other, tmp_path / "o.jsonl", "toy")
+    assert raised.value.fix and "overwrite=True" in raised.value.fix
+    assert modernbert.predict(other, tmp_path / "o.jsonl", "toy", overwrite=True).rows == 40
     again = modernbert.load("toy").predict([row["text"] for row in rows])
     assert [a["prediction"] for a in again] == [row["prediction"] for row in rows]
     modernbert.finetune(
@@ -70,6 +74,8 @@ def test_fine_tune_score_predict_and_compare(run, tiny_bert, tmp_path):
 
 def test_vectors_in_memory_and_in_a_file_are_the_same(tiny_modernbert, reviews, tmp_path):
     done = modernbert.embed(reviews, tmp_path / "o.parquet", str(tiny_modernbert), precision="fp32")
+    with pytest.raises(BadOption, match="there already"):
+        modernbert.embed(reviews, tmp_path / "o.parquet", str(tiny_modernbert))
     table = parquet.read_table(tmp_path / "o.parquet")
     embedder = modernbert.load(str(tiny_modernbert), precision="fp32", max_length=0)
     vectors_ND = embedder.encode(table["text"].to_pylist())

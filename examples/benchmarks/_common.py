@@ -20,6 +20,23 @@ def write_records(records: Any, path: Path) -> None:
     path.write_text(json.dumps(records, indent=1) + "\n")
 
 
+def keep_record(record: dict, path: Path, *fields: str) -> None:
+    """Put a record into a file. It replaces one with the same `fields` from the same kind of machine."""
+    others = [r for r in read_records(path) if _key(r, fields) != _key(record, fields)]
+    write_records([*others, record], path)
+
+
+def _key(record: dict, fields: tuple[str, ...]) -> list:
+    hardware = record["hardware"]
+    return [hardware["cpu"], hardware["threads"], hardware["gpu"], *(record[field] for field in fields)]
+
+
+def processor_of(record: dict) -> str:
+    """Return the processor and the number of threads of a record."""
+    hardware = record["hardware"]
+    return f"{hardware['cpu']}, {hardware['threads']}"
+
+
 def trainer_settings(inputs: Any, folder: str) -> dict[str, Any]:
     """Return mbert's settings as keyword arguments of transformers' training arguments of any kind."""
     config, machine = inputs.config, inputs.machine

@@ -19,7 +19,7 @@ The last two run when their packages are installed: pip install onnx onnxscript 
 
 In bf16, inference holds the weights in bf16 (mbert: those of linear layers; OpenVINO converts by itself) and
 training uses autocast. For inference mbert lays its weights out once, as its commands do. Results are added
-to a JSON file: what is there already for the same number of layers is replaced.
+to a JSON file: what is there already from the same kind of processor, threads and layers is replaced.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from _common import RESULTS, read_records, write_records
+from _common import RESULTS, keep_record, processor_of, read_records
 from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
 from modernbert.benchmark.engines import Setting, Transformers, exact_logits, make_engines
@@ -146,13 +146,15 @@ def run_one(model, work: str, precision: str, mode: str, rounds: int, machine, o
 def table(records: list[dict]) -> str:
     """Tokens a second of mbert, and how many times as fast it is as each of the others."""
     lines = [
-        "| work | texts | tokens | layers | mode | precision | tokens/s | of ceiling | x transformers "
-        "| x length-sorted | x accelerate | x onnxruntime | x openvino | MiB, mbert | transformers |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| work | texts | tokens | layers | mode | precision | processor, threads | tokens/s | of ceiling "
+        "| x transformers | x length-sorted | x accelerate | x onnxruntime | x openvino "
+        "| MiB, mbert | transformers |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(records, key=_place):
         share = r["share_of_ceiling"]
         cells = [r["work"], r["texts"], f"{r['tokens']:,}", r["layers"], r["mode"], r["precision"]]
+        cells += [processor_of(r)]
         cells += [f"{r['tokens_per_second']['mbert']:,.0f}", f"{share:.0%}" if share else ""]
         cells += [f"{r['speedup'][name]:.2f}" if name in r["speedup"] else "" for name in OTHERS]
         cells += [f"{r['working_memory_mib'][name]:,.0f}" for name in ("mbert", "transformers")]
@@ -163,22 +165,13 @@ def table(records: list[dict]) -> str:
 def _place(record: dict) -> tuple:
     """Order by mode, then by work."""
     mode = ("inference", "training", "lora").index(record["mode"])
-    return mode, list(MIXES).index(record["work"]), record["layers"], record["precision"]
+    work = list(MIXES).index(record["work"])
+    return mode, work, record["layers"], record["precision"], processor_of(record)
 
 
 def read() -> list[dict]:
     path = RESULTS / "speed-cpu.json"
     return read_records(path)
-
-
-def key(record: dict) -> tuple:
-    return record["layers"], record["work"], record["mode"], record["precision"]
-
-
-def keep(record: dict, path: Path) -> None:
-    """Put a record into the file, in the place of an older one."""
-    old = read_records(path)
-    write_records([r for r in old if key(r) != key(record)] + [record], path)
 
 
 def main() -> None:
@@ -208,7 +201,8 @@ def main() -> None:
                     model, work, precision, mode, given.rounds, machine, others=not given.no_exports
                 )
                 records.append(facts | found)
-                keep(records[-1], given.output or RESULTS / f"speed-{machine.device}.json")
+                path = given.output or RESULTS / f"speed-{machine.device}.json"
+                keep_record(records[-1], path, "layers", "work", "mode", "precision")
                 print(table(records[-1:]).splitlines()[-1], flush=True)
     print(table(records))
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from _common import RESULTS, read_records, write_records
+from _common import RESULTS, keep_record, processor_of, read_records
 from torch.profiler import ProfilerActivity, profile
 from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
@@ -59,16 +59,23 @@ def run_one(config, work: str, precision: str, mode: str) -> dict:
 
 def table(records: list[dict]) -> str:
     lines = [
-        "| work | layers | mode | precision | linear | of ceiling | attention | rest | at most |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| work | layers | mode | precision | processor, threads | linear | of ceiling | attention | rest "
+        "| at most |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for r in records:
+    for r in sorted(records, key=_place):
         total = sum(r["seconds"].values())
         linear, attention, rest = (f"{r['seconds'][k] / total:.0%}" for k in ("linear", "attention", "rest"))
-        cells = [r["work"], str(r["layers"]), r["mode"], r["precision"], linear]
+        cells = [r["work"], str(r["layers"]), r["mode"], r["precision"], processor_of(r), linear]
         cells += [f"{r['linear_of_ceiling']:.0%}", attention, rest, f"{total / r['seconds']['linear']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _place(record: dict) -> tuple:
+    """Order by work, then by mode."""
+    work = list(MIXES).index(record["work"])
+    return work, record["mode"], record["precision"] == "bf16", processor_of(record)
 
 
 def read() -> list[dict]:
@@ -92,7 +99,8 @@ def main() -> None:
         for mode in given.mode
         for precision in given.precision
     ]
-    write_records(records, given.output)
+    for record in records:
+        keep_record(record, given.output, "layers", "work", "mode", "precision")
     print(table(records))
 
 
