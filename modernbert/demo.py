@@ -26,19 +26,44 @@ from modernbert.training.reports import Notice, Observe
 
 TASK = "codesearch/stdlib"
 SETTINGS = {"epochs": 1.0, "max_length": 128, "max_tokens": 16384}
-# What a person would ask, in words that stand in no docstring, and the functions that answer it. All are in
-# test modules. They were written before any system was asked.
+# What a programmer asks who forgot the names, and the functions that answer it. All are in test modules.
+# They were written from memory, without a look at the code, before any system was asked. None was replaced.
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
-    "which words occur most often in a text": ("Counter.most_common", "Counter"),
-    "split a command line into arguments like a shell does": ("split", "shlex"),
-    "make a file name safe to paste into a shell command": ("quote",),
-    "read JSON from a string": ("loads", "JSONDecoder.decode"),
-    "list all files that match a wildcard pattern": ("glob", "iglob"),
-    "random token for a password reset link": ("token_urlsafe", "token_hex", "token_bytes"),
-    "how many seconds lie between two moments": ("timedelta.total_seconds",),
-    "is this date a Monday or a Tuesday": ("date.weekday", "date.isoweekday"),
-    "turn a dataclass into a dictionary": ("asdict",),
-    "silence deprecation messages": ("filterwarnings", "simplefilter"),
+    "pop up a box asking the user yes or no": (
+        "askyesno",
+        "askquestion",
+        "askyesnocancel",
+        "askokcancel",
+    ),
+    "get version number of an installed package": ("version", "Distribution.version"),
+    "start a new log file every day at midnight": (
+        "TimedRotatingFileHandler",
+        "TimedRotatingFileHandler.doRollover",
+        "TimedRotatingFileHandler.shouldRollover",
+        "TimedRotatingFileHandler.computeRollover",
+    ),
+    "run a function over a list in parallel processes": (
+        "Pool",
+        "Pool.map",
+        "Pool.map_async",
+        "Pool.starmap",
+        "Pool.starmap_async",
+        "Pool.imap",
+    ),
+    "get the source code of a function as text": ("getsource", "getsourcelines"),
+    "how to turn an iso date string into a datetime": (
+        "datetime.fromisoformat",
+        "date.fromisoformat",
+        "datetime.strptime",
+    ),
+    "split a command line into arguments keeping quoted parts together": ("split", "shlex"),
+    "turn a dataclass object into a dictionary": ("asdict",),
+    "temporarily hide warnings inside a block of code": (
+        "catch_warnings",
+        "simplefilter",
+        "filterwarnings",
+    ),
+    "generate a random token safe to put in a url": ("token_urlsafe", "token_hex"),
 }
 # How far down a right answer is looked for.
 SHOWN = 10
