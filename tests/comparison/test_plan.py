@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from unittest.mock import Mock
 
+import forks
 import numpy as np
 import pytest
 from helpers import SETTINGS, keep_run, made_run, request_of, running_record, toy_rows, write_csv
@@ -151,16 +152,14 @@ def test_what_another_process_made_meanwhile_is_taken(store):
 
 
 def test_one_process_at_a_time_makes_runs(store):
+    def wait():
+        with one_at_a_time(store, lambda: sys.stdout.write("waits\n") and sys.stdout.flush()):
+            sys.stdout.write("goes on\n")
+
     told = []
     with one_at_a_time(store, lambda: told.append("waits")):
         assert told == []
-        code = (
-            "from pathlib import Path; from modernbert.comparison.plan import one_at_a_time\n"
-            "from modernbert.runs import RunStore\n"
-            f"with one_at_a_time(RunStore(Path({str(store.root)!r})), lambda: print('waits', flush=True)):\n"
-            "    print('goes on')"
-        )
-        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        other = forks.start(wait, {}, stdout=subprocess.PIPE)
         assert other.stdout.readline() == "waits\n"
     assert other.communicate()[0] == "goes on\n"
 

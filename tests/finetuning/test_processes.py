@@ -113,7 +113,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
 
 # Trained together, so that the second process starts once.
 GROUPS = {"usual": ("one label, in parts", "pairs, in parts", "late interaction")}
-EPOCHS = {"usual": 4.0, "rest": 2.0}
+EPOCHS = {"usual": 4.0, "rest": 1.0}
 GROUPS["rest"] = tuple(kind for kind in KINDS if kind not in GROUPS["usual"])
 every_kind = pytest.mark.parametrize(
     ("group", "kind"),

@@ -54,7 +54,7 @@ def request_on(corpus, model, **settings):
 @pytest.mark.parametrize("model", ["tiny_modernbert", "tiny_bert"])
 def test_training_lowers_the_loss_on_held_out_text(model, corpus, store, request):
     folder = request.getfixturevalue(model)
-    result = finetune(request_on(corpus, folder, epochs=30.0), store)
+    result = finetune(request_on(corpus, folder, epochs=20.0), store)
     history = [point.metrics["loss"] for point in result.record.training.history]
     assert history[-1] < history[0] - 0.5
     (split,) = result.splits

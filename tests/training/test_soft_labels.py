@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from modernbert.data.own import OwnData, own_task
 from modernbert.errors import BadData, BadModel, BadOption, Stopped
 from modernbert.evaluation.evaluate import Scorer
 from modernbert.finetuning.finetune import finetune, resume
+from modernbert.runs import RunStore
 from modernbert.training.reports import EvaluationReport
 from modernbert.training.soft_labels import distillation_loss, logits_of_columns
 
@@ -95,12 +97,21 @@ def test_missing_columns_are_named(reviews, tiny_bert, store):
         finetune(request_of(reviews, tiny_bert, teacher="columns"), store)
 
 
-@pytest.fixture
-def teacher(reviews, store, tiny_bert):
-    """A run that knows the labels of the reviews."""
+@pytest.fixture(scope="module")
+def trained_once(tiny_bert, tmp_path_factory):
+    """The folder of a run that knows the labels of the reviews."""
+    place = tmp_path_factory.mktemp("teacher")
+    reviews, store = write_csv(place / "reviews.csv", toy_rows(120)), RunStore(place / "runs")
     run = finetune(replace(request_of(reviews, tiny_bert, epochs=20.0), name="big"), store)
     assert run.main > 0.9
-    return run.name
+    return store.path(run.name)
+
+
+@pytest.fixture
+def teacher(trained_once, store):
+    """Its name in the test's own store."""
+    shutil.copytree(trained_once, store.path("big"))
+    return "big"
 
 
 @pytest.fixture
