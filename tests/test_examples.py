@@ -264,7 +264,7 @@ def test_the_commands_of_the_comparison_parse(tmp_path):
         parse_command(shlex.split(line))
     assert sum(line.startswith("compare ") for line in commands) == 8
     assert "-t glue/rte -t glue/cola -t glue/mrpc -t glue/stsb -t glue/sst2 --finished" in done.stdout
-    assert done.stdout.count("--seeds 5") == 4
+    assert done.stdout.count("--seeds 3") == 4
     searched = f"-t codesearch/stdlib -t {tmp_path}/retrieval/scifact -t {tmp_path}/retrieval/cranfield"
     assert searched in done.stdout
 

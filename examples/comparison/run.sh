@@ -17,7 +17,7 @@ who=(-b tfidf -b majority -b modernbert-nano -m minilm -m "minilm lora")
 glue=()
 for name in "$@"; do
     glue+=(-t "glue/$name")
-    seeds=5 settings=$here/settings.toml
+    seeds=3 settings=$here/settings.toml
     # Its training set is 10 to 30 times as large as the others'.
     if [[ $name == sst2 ]]; then seeds=1 settings=$here/settings-sst2.toml; fi
     mbert compare "${who[@]}" -t "glue/$name" --seeds "$seeds" --yes --data-dir "$bundle" --config "$settings"
