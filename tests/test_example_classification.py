@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 @pytest.mark.slow
 @needs_shared_data
 def test_classification(tmp_path):
-    """Three sets at its quick size: every tool answers each test row, and a second call measures nothing again."""
+    """Three sets at its quick size: every tool answers each row; a second call measures nothing again."""
     output = tmp_path / "classification.json"
     script = EXAMPLES / "benchmarks" / "classification.py"
     command = [sys.executable, script, "--data-dir", SHARED_DATA, "--quick", "--output", output]

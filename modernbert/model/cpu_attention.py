@@ -100,7 +100,7 @@ class _Gradients:
     def turned_back(self, rotary: Rotary, out_T3HD: torch.Tensor) -> torch.Tensor:
         """Write the gradients of queries, keys and values, as they were before the rotation, to `out`."""
         for i, turned_THD in enumerate((self.q_THD, self.k_THD)):
-            out_T3HD[:, i].copy_(rotary.rotate_into(torch.empty_like(turned_THD), turned_THD, back=True))
+            rotary.from_pairs(out_T3HD[:, i], turned_THD)
         out_T3HD[:, 2].copy_(self.v_THD)
         return out_T3HD
 
@@ -119,11 +119,10 @@ def _divide(tiles: list[Tile], dtype: torch.dtype) -> tuple[list[Tile], list[Til
 def _rotated(
     qkv_T3HD: torch.Tensor, rotary: Rotary, *, narrow: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return queries and keys, turned, and values, each (T, H, D): in fp32, or (`narrow`) rounded to bf16."""
+    """Return queries and keys, turned to pairs, and values, each (T, H, D); in fp32, or bf16 if `narrow`."""
     heads = qkv_T3HD.shape[2]
     both = qkv_T3HD[:, :2].flatten(1, 2)  # queries and keys as if they were twice as many heads
-    wide = both if both.dtype == torch.float64 else both.float()
-    turned = rotary.rotate_into(wide.new_empty(wide.shape), wide)
+    turned = rotary.to_pairs(both)
     v_THD = qkv_T3HD[:, 2]
     if narrow:
         turned = turned.bfloat16()

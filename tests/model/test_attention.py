@@ -105,6 +105,19 @@ def test_groups_are_runs_of_equal_lengths():
     assert list(group_lengths([5, 5, 2, 5])) == [(0, 2, 5), (10, 1, 2), (12, 1, 5)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_turned_pairs_are_the_turned_numbers_in_another_order_and_turn_back(dtype):
+    qkv_T3HD, rotary, _ = values([9, 4])
+    x_THD = qkv_T3HD[:, 0].to(dtype)
+    turned_THD, pairs_THD = rotary.rotate(x_THD.double()), rotary.to_pairs(x_THD)
+    inner = x_THD.shape[-1] // 2
+    in_order = [place + half * inner for place in range(inner) for half in (0, 1)]
+    torch.testing.assert_close(pairs_THD.double(), turned_THD[..., in_order], atol=1e-6, rtol=1e-6)
+    back_THD = torch.empty_like(x_THD)
+    rotary.from_pairs(back_THD, pairs_THD)
+    torch.testing.assert_close(back_THD, x_THD, atol=1e-6, rtol=1e-6)
+
+
 @pytest.fixture(params=[True, False], ids=["fused in bf16", "fused in fp32"])
 def fused(request, monkeypatch):
     """Both kinds of processors' ways through the fused kernel: either runs on any."""
