@@ -50,7 +50,7 @@ class Rotary:
 
     def from_pairs(self, out_THD: torch.Tensor, x_THD: torch.Tensor) -> None:
         """Turn `x`, in the order of `to_pairs`, back into its own order in `out`; not for autograd."""
-        pairs_THD = torch.view_as_complex(x_THD.unflatten(-1, (-1, 2))) * self.turn_T1D.conj()
+        pairs_THD = torch.view_as_complex(x_THD.reshape(*x_THD.shape[:-1], -1, 2)) * self.turn_T1D.conj()
         first, second = out_THD.chunk(2, dim=-1)
         first.copy_(pairs_THD.real)
         second.copy_(pairs_THD.imag)
