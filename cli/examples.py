@@ -66,6 +66,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mbert serve my-run minilm --index src --port 9000",
         "mbert serve old-run --shadow new-run --shadow-file differ.jsonl",
     ),
+    "push": ("mbert push my-run someone/my-model --private --dry-run", "mbert push my-run someone/my-model"),
     "tasks": ("mbert tasks",),
     "models": ("mbert models",),
     "download": ("mbert download glue/rte modernbert-base --to bundle",),
