@@ -224,4 +224,4 @@ def test_a_hub_that_is_sent_a_large_file_may_be_silent(monkeypatch):
     watch = patience.Watch(limit=30, asked=1, silent_since=0.0)
     chunks = [b"x" * patience.LEAST] * 2
     assert list(patience._sent(chunks, watch)) == chunks
-    assert watch.silent_since == 20.0
+    assert watch.silent_since == 40.0
