@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.errors import BadModel, BadOption
-from modernbert.export.export import copy_files, new_folder, require_proven, subject_of
+from modernbert.export.export import copy_files, new_folder, subject_of
 from modernbert.export.proof import SECONDS
 from modernbert.export.subject import ExportRequest, Subject
 from modernbert.files import write_json
@@ -30,6 +30,8 @@ LEFT_OUT = ("*.bin*", "adapter_*", "*.onnx", ".*")
 # Names of transformers 5, and what it keeps for itself.
 NEW_SETTINGS = ("rope_parameters", "layer_types", "dtype", "transformers_version", "_name_or_path")
 NEW_WORDS = ("backend", "is_local", "local_files_only", "name_or_path")
+# Than a graph of another program has to be.
+STRICTER = 0.01
 # It reads tokenizer.json as it is, in every version.
 TOKENIZER = "PreTrainedTokenizerFast"
 
@@ -78,10 +80,18 @@ def export_classic(request: ExportRequest, store: RunStore) -> Converted:
         _write(source, subject, temporary)
         copy = locate_model(str(temporary), store=store)
         proof = subject.prove_copy(copy, seconds=math.inf if request.all_lengths else SECONDS)
-        require_proven(proof, "fp32", request.tolerance)
+        _require_same(proof)
         paths = sorted(path for path in temporary.rglob("*") if path.is_file())
         files = {path.relative_to(temporary).as_posix(): path.stat().st_size for path in paths}
     return Converted(folder, source.name, subject.kind, files, proof, (*proof.notes, *_notes(source)))
+
+
+def _require_same(proof: Proof) -> None:
+    """Raise BadModel for outputs that differ: the same weights are run by the same code."""
+    far = max([proof.outputs.largest, *(text.largest for text in proof.long)])
+    if far > proof.outputs.allowed * STRICTER:
+        raise BadModel(f"the folder is not the same model: an output differs by {far:.3g}",
+                       fix="Please report this, with the model's configuration.")  # fmt: skip
 
 
 def _write(source: ModelSource, subject: Subject, folder: Path) -> None:
