@@ -57,7 +57,7 @@ def _cut(text: str) -> str:
 def _show_similarities(found: VectorMigration) -> None:
     shift = found.shift
     rows = [(f"{share:.1%}", f"{old:.4f}", f"{new:.4f}") for share, old, new in shift.quantiles]
-    rows.append(("mean", *(f"{value:.4f}" for value in shift.mean)))
+    rows.append(("mean", f"{shift.mean[0]:.4f}", f"{shift.mean[1]:.4f}"))
     title = f"\nsimilarity of {shift.pairs:,} pairs (rank correlation {shift.rank_correlation:.4f})"
     columns = ("of pairs below", "OLD", "NEW")
     output.print_table(title, columns, rows, right=columns)

@@ -148,12 +148,13 @@ def migrate_vectors(
     old, new = (Embedder(s, device=request.device, precision=request.precision) for s in sources)
     with phase("asking both models"):
         vectors = [_comparable(embedder, words) for embedder in (old, new)]
-    found = [nearest(vectors_ND) for vectors_ND in vectors]
-    shared_N = overlap(*found)
+    old_NK, new_NK = (nearest(vectors_ND) for vectors_ND in vectors)
+    shared_N = overlap(old_NK, new_NK)
     pairs = [pair_similarities(vectors_ND[:TEXTS]) for vectors_ND in vectors]
     cut = [embedder.tokens_of(words).full.lengths > embedder.settings.max_length for embedder in (old, new)]
     speed = measure_texts([_engine("OLD", old), _engine("NEW", new)], [(word,) for word in words])
-    means = Mean.of(shared_N), Mean.of(rank_biased_overlap(*found)), Mean.of(overlap(*found, top=1))
+    order_N, first_N = rank_biased_overlap(old_NK, new_NK), overlap(old_NK, new_NK, top=1)
+    means = [Mean.of(values_N) for values_N in (shared_N, order_N, first_N)]
     translated = None if cut_off is None else translate(cut_off, *pairs)
     models = [_model(*each) for each in zip((old, new), vectors, cut, strict=True)]
     return VectorMigration(
@@ -169,7 +170,7 @@ def migrate_vectors(
         shift=shift_of(*pairs),
         cut_off=translated,
         only_new=float((cut[0] & ~cut[1]).mean()),
-        moved=tuple(_moved(words, rows, shared_N, found)),
+        moved=tuple(_moved(words, rows, shared_N, (old_NK, new_NK))),
         speed=speed,
         verdict=decide(means[0], means[1], translated, speed),
         notes=tuple(_notes(texts, words, models)),
