@@ -150,7 +150,8 @@ def migrate_vectors(
         vectors = [_comparable(embedder, words) for embedder in (old, new)]
     old_NK, new_NK = (nearest(vectors_ND) for vectors_ND in vectors)
     shared_N = overlap(old_NK, new_NK)
-    pairs = [pair_similarities(vectors_ND[:TEXTS]) for vectors_ND in vectors]
+    drawn = np.sort(np.random.default_rng(0).permutation(len(words))[:TEXTS])
+    pairs = [pair_similarities(vectors_ND[drawn]) for vectors_ND in vectors]
     cut = [embedder.tokens_of(words).full.lengths > embedder.settings.max_length for embedder in (old, new)]
     speed = measure_texts([_engine("OLD", old), _engine("NEW", new)], [(word,) for word in words])
     order_N, first_N = rank_biased_overlap(old_NK, new_NK), overlap(old_NK, new_NK, top=1)
@@ -236,7 +237,7 @@ def _notes(texts: Texts, words: list[str], models: Sequence[VectorModel]) -> Ite
     if len(words) < len(texts.texts):
         yield f"{len(texts.texts) - len(words):,} texts are there twice or more: each counts once"
     if len(words) > TEXTS:
-        yield f"similarities are of all pairs of the first {TEXTS:,} texts"
+        yield f"similarities are of all pairs of {TEXTS:,} texts, drawn at random"
     if models[0].similarity != models[1].similarity:
         yield f"OLD compares by {models[0].similarity}, and NEW by {models[1].similarity}"
     yield "every text is a query among the others, read as a document: queries of users may differ more"
