@@ -31,6 +31,7 @@ from modernbert.records.export import Speed
 from modernbert.records.record import now
 from modernbert.runs import RunStore
 from modernbert.version import versions
+from modernbert.wording import counted
 
 # Texts that are shown with what each model finds nearest.
 SHOWN = 20
@@ -235,7 +236,7 @@ def _notes(texts: Texts, words: list[str], models: Sequence[VectorModel]) -> Ite
     if len(texts.texts) < texts.of:
         yield f"{len(texts.texts):,} of {texts.of:,} texts, drawn at random (--limit)"
     if len(words) < len(texts.texts):
-        yield f"{len(texts.texts) - len(words):,} texts are there twice or more: each counts once"
+        yield f"{counted(len(texts.texts) - len(words), 'text')} left out: the same as an earlier one"
     if len(words) > TEXTS:
         yield f"similarities are of all pairs of {TEXTS:,} texts, drawn at random"
     if models[0].similarity != models[1].similarity:

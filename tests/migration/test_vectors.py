@@ -156,7 +156,7 @@ def test_a_model_against_itself_changes_nothing(tiny_modernbert, texts, store, e
     assert found.cut_off.new == pytest.approx(cut, abs=1e-3) and found.cut_off.same > 0.99
     assert found.cut_off.share == pytest.approx(0.3, abs=0.01)
     assert (found.texts, found.of) == (60, 61)
-    assert any("there twice" in note for note in found.notes)
+    assert any("1 text left out" in note for note in found.notes)
 
 
 def test_what_changes_is_that_of_the_vectors(tiny_modernbert, other, texts, store, embedder):
