@@ -102,7 +102,7 @@ def migrate(
         float | None,
         options.option(
             "--cut-off",
-            values.number(Range(-1e6, 1e6)),
+            values.number(Range(0, 1_000_000)),
             "Similarity above which OLD's pairs count as alike; it is translated for NEW.",
             VECTORS,
         ),

@@ -58,7 +58,7 @@ def _show_similarities(found: VectorMigration) -> None:
     shift = found.shift
     rows = [(f"{share:.1%}", f"{old:.4f}", f"{new:.4f}") for share, old, new in shift.quantiles]
     rows.append(("mean", f"{shift.mean[0]:.4f}", f"{shift.mean[1]:.4f}"))
-    title = f"\nsimilarity of {shift.pairs:,} pairs (rank correlation {shift.rank_correlation:.4f})"
+    title = f"\nsimilarity of {counted(shift.pairs, 'pair')} (rank correlation {shift.rank_correlation:.4f})"
     columns = ("of pairs below", "OLD", "NEW")
     output.print_table(title, columns, rows, right=columns)
     cut = found.cut_off

@@ -64,7 +64,7 @@ def _similarities(found: VectorMigration) -> Table:
     shift, cut = found.shift, found.cut_off
     rows = [(f"{share:.1%}", f"{old:.4f}", f"{new:.4f}") for share, old, new in shift.quantiles]
     rows.append(("mean", f"{shift.mean[0]:.4f}", f"{shift.mean[1]:.4f}"))
-    notes = [f"{shift.pairs:,} pairs; rank correlation {shift.rank_correlation:.4f}"]
+    notes = [f"{counted(shift.pairs, 'pair')}; rank correlation {shift.rank_correlation:.4f}"]
     if cut is not None and cut.new is not None:
         notes.append(f"{cut.old:g} of OLD is {cut.new:.4f} of NEW: {cut.share:.3%} of the pairs are above")
     columns = ("of pairs below", "OLD", "NEW")

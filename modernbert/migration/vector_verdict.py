@@ -54,8 +54,8 @@ def _what_it_takes(cut_off: CutOff | None) -> Iterator[str]:
         yield f"OLD's cut-off {cut_off.old:g} divides no pairs here: it cannot be translated"
         return
     yield (
-        f"OLD's cut-off {cut_off.old:g} is {cut_off.new:.4f} for NEW: {cut_off.pairs:,} pairs are above "
-        f"each, {cut_off.same:.2%} of them the same"
+        f"OLD's cut-off {cut_off.old:g} is {cut_off.new:.4f} for NEW: above each is the same number "
+        f"of pairs ({cut_off.pairs:,}), {cut_off.same:.2%} of them in common"
     )
 
 

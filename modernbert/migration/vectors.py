@@ -185,13 +185,14 @@ def _different(request: MigrationRequest) -> tuple[Texts, list[str], list[int]]:
     """Return the file's texts, each once: two of the same would be each other's nearest for every model."""
     texts = read_texts(request.on, (), text=request.text, limit=request.limit)
     if len(texts.texts[0]) != 1:
-        raise BadOption(f"a row has {len(texts.texts[0])} texts, and a vector is of one",
+        raise BadOption(f"a row has {counted(len(texts.texts[0]), 'text')}, and a vector is of one",
                         fix=f"Name one column: --text-col {texts.columns[0]}")  # fmt: skip
     first: dict[str, int] = {}
     for (text,), row in zip(texts.texts, texts.numbers, strict=True):
         first.setdefault(text, int(row))
     if len(first) <= TOP + 1:
-        raise BadData(f"it has {len(first)} different texts, and the first {TOP} of the others are compared",
+        few = counted(len(first), "different text")
+        raise BadData(f"it has {few}, and the first {TOP} of the others are compared",
                       where=str(request.on), fix="Give some hundred texts.")  # fmt: skip
     return texts, list(first), list(first.values())
 
