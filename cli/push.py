@@ -24,10 +24,10 @@ def push(
             "RUN", values.name, "A finished run, or a folder with a model and its card.", [complete.trained]
         ),
     ],
-    repo: Annotated[str, options.argument("OWNER/NAME", values.name, "The repository on the Hub.")],
+    repo: Annotated[str, options.argument("OWNER/NAME", values.text, "The repository on the Hub.")],
     private: Annotated[bool, options.flag("--private", "Make the repository private.", HUB)] = False,
     revision: Annotated[
-        str, options.option("--revision", values.name, "Branch; made if it is not there.", HUB)
+        str, options.option("--revision", values.text, "Branch; made if it is not there.", HUB)
     ] = "main",
     overwrite: Annotated[
         bool,
