@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "migrate": (
         "mbert migrate ./old-bert my-run --on tickets.csv --to-label label-these.csv",
         "mbert migrate ./old-bert my-run --on tickets.csv --labels label-these.csv --report switch.html",
+        "mbert migrate minilm my-encoder --on articles.csv --cut-off 0.8 --fail-under-overlap 0.8",
     ),
     "predict": (
         "mbert predict --model my-run new.csv -o predicted.csv",
@@ -51,6 +52,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export": (
         "mbert export my-run --to onnx",
         "mbert export my-run --int8 --tolerance 0.005 --on new.csv -o my-run-int8",
+        "mbert export my-run --to hf   # for transformers 4.48 and later, and servers that read its layout",
     ),
     "embed": (
         "mbert embed articles.csv --model minilm -o vectors.parquet",
@@ -66,6 +68,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mbert serve my-run minilm --index src --port 9000",
         "mbert serve old-run --shadow new-run --shadow-file differ.jsonl",
     ),
+    "push": ("mbert push my-run someone/my-model --private --dry-run", "mbert push my-run someone/my-model"),
     "tasks": ("mbert tasks",),
     "models": ("mbert models",),
     "download": ("mbert download glue/rte modernbert-base --to bundle",),

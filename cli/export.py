@@ -16,9 +16,11 @@ from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
+    from modernbert.export.classic import Converted
     from modernbert.export.export import Exported
 
 PROOF = "Proof"
+FOR_OLDER = "for transformers 4.48 and later"
 
 
 @with_verbose
@@ -31,12 +33,21 @@ def export(
         ),
     ],
     to: Annotated[
-        str, options.option("--to", values.one_of("onnx"), "Format: onnx.", options.OUTPUT)
+        str,
+        options.option(
+            "--to",
+            values.one_of("onnx", "hf"),
+            "Format: onnx, or hf: transformers 4.48 and later.",
+            options.OUTPUT,
+        ),
     ] = "onnx",
     out: Annotated[
         Path | None,
         options.option(
-            "--out -o", values.folder, "Folder to make (default: MODEL-onnx here).", options.OUTPUT
+            "--out -o",
+            values.folder,
+            "Folder to make (default: MODEL-onnx or MODEL-hf here).",
+            options.OUTPUT,
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -80,9 +91,11 @@ def export(
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
-    """Export a model to ONNX, and prove on real rows that it gives the same answers."""
+    """Export a model to ONNX, or for older transformers, and prove on real rows that it answers the same."""
     from modernbert.data.targets import resolve
 
+    if to == "hf":
+        options.refuse(context, ("int8",), "applies only with --to onnx")
     if not int8:
         options.refuse(context, ("tolerance",), "applies only with --int8")
     if on is None:
@@ -92,6 +105,7 @@ def export(
     check_model(model, runs_dir)
     check_columns(on, (*(text_col or ()), label_col))
     with watch(quiet=json):
+        from modernbert.export.classic import export_classic
         from modernbert.export.export import export_model
         from modernbert.export.subject import ExportRequest
         from modernbert.runs import RunStore
@@ -109,17 +123,36 @@ def export(
             overwrite=overwrite,
             all_lengths=all_lengths,
         )
-        made = export_model(request, RunStore.at(runs_dir))
+        store = RunStore.at(runs_dir)
+        made = export_classic(request, store) if to == "hf" else export_model(request, store)
     show_export(made, as_json=json)
 
 
-def show_export(made: Exported, *, as_json: bool) -> None:
+def show_export(made: Exported | Converted, *, as_json: bool) -> None:
     """Print the proof of an export, and how to use it."""
     if as_json:
         return output.print_json(made.as_dict())
-    proof: Any = made.record.proof
+    # What was converted is the model itself; a graph has a record of its own.
+    kind, precision, proof, notes = _parts(made)
+    output.print_line(f"{made.folder}: {kind}, {precision}, {made.megabytes:,.1f} MB")
+    _show_proof(proof)
+    for note in notes:
+        output.print_note(note)
+    if precision == FOR_OLDER:
+        return output.print_line(f"Next: mbert push {made.folder} OWNER/NAME")
+    verb = "embed FILE -o OUT.parquet" if kind == "embedder" else "predict FILE -o OUT.jsonl"
+    if kind != "reranker":
+        output.print_line(f"Next: mbert {verb} --model {made.folder}")
+
+
+def _parts(made: Any) -> tuple[str, str, Any, tuple[str, ...]]:
+    if hasattr(made, "record"):
+        return made.record.kind, made.record.precision, made.record.proof, made.record.proof.notes
+    return made.kind, FOR_OLDER, made.proof, made.notes
+
+
+def _show_proof(proof: Any) -> None:
     same = proof.outputs
-    output.print_line(f"{made.folder}: {made.record.kind}, {made.record.precision}, {made.megabytes:,.1f} MB")
     is_share = same.agreement_is == "same answer"
     facts: dict[str, object] = {
         "proven on": f"{proof.data} ({proof.split}), {counted(same.rows, 'row')}",
@@ -132,14 +165,10 @@ def show_export(made: Exported, *, as_json: bool) -> None:
     if proof.metrics:
         columns = ("metric", "torch", "export", "difference", "95 % interval", "n")
         output.print_table("", columns, map(_metric, proof.metrics), right=columns[1:])
-    columns = ("engine", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s")
-    title = f"\nspeed, {counted(proof.speed[0].threads, 'thread')}: one text alone, and many at once"
-    output.print_table(title, columns, map(_speed, proof.speed), right=columns[1:])
-    for note in proof.notes:
-        output.print_note(note)
-    verb = "embed FILE -o OUT.parquet" if made.record.kind == "embedder" else "predict FILE -o OUT.jsonl"
-    if made.record.kind != "reranker":
-        output.print_line(f"Next: mbert {verb} --model {made.folder}")
+    if proof.speed:
+        columns = ("engine", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s")
+        title = f"\nspeed, {counted(proof.speed[0].threads, 'thread')}: one text alone, and many at once"
+        output.print_table(title, columns, map(_speed, proof.speed), right=columns[1:])
 
 
 def _metric(metric: Any) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from . import (
     output,
     predict,
     pretrain,
+    push,
     report,
     runs,
     screen,
@@ -131,6 +132,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "index": search.index,
         "search": search.search,
         "serve": serve.serve,
+        "push": push.push,
     },
     MACHINE: {
         "tasks": catalogue.tasks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,10 +17,14 @@ from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
-    from modernbert.migration.migrate import Migration, Model
+    from modernbert.migration.migrate import Migration, MigrationRequest, Model
     from modernbert.records.export import Speed
+    from modernbert.runs import RunStore
 
-VERDICT = "Verdict"
+VERDICT, VECTORS = "Verdict", "Models for vectors"
+# Options of one kind of model: they do nothing for the other.
+OF_CLASSIFIERS = ("labels_from", "to_label", "label_col", "margin", "fail_under")
+OF_VECTORS = ("fail_under_overlap", "cut_off")
 # Of a text in a table.
 LONGEST_TEXT = 60
 # Flips on the screen; JSON and the report have more.
@@ -33,11 +37,11 @@ def migrate(
     old: Annotated[
         str,
         options.argument(
-            "OLD", values.name, "The classifier in use: a run, a folder or a Hub id.", options.MODELS
+            "OLD", values.name, "The model in use: a run, a folder or a Hub id.", options.MODELS
         ),
     ],
     new: Annotated[
-        str, options.argument("NEW", values.name, "The classifier that may replace it.", options.MODELS)
+        str, options.argument("NEW", values.name, "The model that may replace it.", options.MODELS)
     ],
     on: Annotated[
         Path | None,
@@ -85,6 +89,24 @@ def migrate(
             VERDICT,
         ),
     ] = None,
+    fail_under_overlap: Annotated[
+        float | None,
+        options.option(
+            "--fail-under-overlap",
+            values.number(Range(0, 1)),
+            "Exit with code 1 where a smaller share of the first 10 results stays.",
+            VECTORS,
+        ),
+    ] = None,
+    cut_off: Annotated[
+        float | None,
+        options.option(
+            "--cut-off",
+            values.number(Range(0, 1_000_000)),
+            "Similarity above which OLD's pairs count as alike; it is translated for NEW.",
+            VECTORS,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         options.output_file("--report", (".html", ".htm"), "HTML report to write."),
@@ -99,7 +121,10 @@ def migrate(
     precision: options.Precision = "auto",
     json: options.Json = False,
 ) -> None:
-    """Tell whether one classifier can replace another on your texts: flips, risk, thresholds, cost."""
+    """Tell whether one model can replace another on your texts: what changes, what it risks, what it costs.
+
+    Both are classifiers, or both give vectors.
+    """
     from modernbert.errors import BadOption
 
     if on is None:
@@ -112,10 +137,14 @@ def migrate(
     check_columns(on, (*(text_col or ()), label_col))
     with watch(quiet=json):
         from modernbert.migration.migrate import MigrationRequest
-        from modernbert.migration.migrate import migrate as compare
-        from modernbert.migration.page import write_page
+        from modernbert.migration.vectors import are_for_vectors
         from modernbert.runs import RunStore
 
+        store = RunStore.at(runs_dir)
+        for_vectors = are_for_vectors(old, new, store, data_dir=data_dir)
+        only = "models for vectors" if not for_vectors else "classifiers"
+        unused = OF_CLASSIFIERS if for_vectors else OF_VECTORS
+        options.refuse(context, unused, f"applies only to {only}, and these are none")
         request = MigrationRequest(
             old=old,
             new=new,
@@ -129,15 +158,46 @@ def migrate(
             precision=precision,
             data_dir=data_dir,
         )
-        found = compare(request, RunStore.at(runs_dir), to_label)
+        ask = _vectors if for_vectors else _classifiers
+        found, write_page, show = ask(request, store, cut_off, to_label)
         if report is not None:
             write_page(found, report, texts=texts)
-    show_migration(found, as_json=json)
-    for path, what in ((to_label, counted(len(found.label_first), "text") + " to label"), (report, "report")):
+    show(found, as_json=json)
+    to_tell = [] if for_vectors else [(to_label, counted(len(found.label_first), "text") + " to label")]
+    for path, what in (*to_tell, (report, "report")):
         if path is not None and not json:
             output.print_line(f"{what} -> {path}", error=True)
-    if fail_under is not None and found.agreement.agreement < fail_under:
-        said = f"the models agree on {found.agreement.agreement:.4f} of the texts, less than {fail_under:g}"
+    _fail(found, fail_under, fail_under_overlap)
+
+
+def _classifiers(
+    request: MigrationRequest, store: RunStore, cut_off: float | None, to_label: Path | None
+) -> tuple[Any, ...]:
+    from modernbert.migration.migrate import migrate as compare
+    from modernbert.migration.page import write_page
+
+    return compare(request, store, to_label), write_page, show_migration
+
+
+def _vectors(
+    request: MigrationRequest, store: RunStore, cut_off: float | None, to_label: Path | None
+) -> tuple[Any, ...]:
+    from modernbert.migration.vector_page import write_vector_page
+    from modernbert.migration.vectors import migrate_vectors
+
+    from .migrate_vectors import show_vector_migration
+
+    return migrate_vectors(request, store, cut_off=cut_off), write_vector_page, show_vector_migration
+
+
+def _fail(found: Any, agreement: float | None, overlap: float | None) -> None:
+    """Exit with code 1 where too little stays: for CI."""
+    said = ""
+    if agreement is not None and (got := found.agreement.agreement) < agreement:
+        said = f"the models agree on {got:.4f} of the texts, less than {agreement:g}"
+    if overlap is not None and (got := found.overlap.value) < overlap:
+        said = f"{got:.4f} of the first results stay, less than {overlap:g}"
+    if said:
         output.print_warning(said)
         raise typer.Exit(1)
 

@@ -135,7 +135,8 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise BadOption(f"--{name.replace('_', '-')} {why}")
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise BadOption(f"{option} {why}")
 
 
 def require_applicable(context: typer.Context, command: Callable[..., None], task: str, kind: str) -> None:

@@ -191,12 +191,12 @@ def _one_sentence(what: str, revision: str | None, *faults: type[Exception]) -> 
     except kinds as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)
         raise NotAvailable(
-            f"the Hub does not give {what} at {revision or 'main'}: {_reason(error)}",
+            f"the Hub does not give {what} at {revision or 'main'}: {reason_of(error)}",
             fix=REFUSED if status in (400, 401, 403, 404) else AGAIN,
         ) from error
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return an error's text on one line, or that of its cause; a server's words may hold anything."""
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

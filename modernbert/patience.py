@@ -71,7 +71,7 @@ class Watch:
             return max(0.1, self.limit - (time.monotonic() - self.silent_since))
 
     def receive(self, size: int) -> None:
-        """Note bytes. Raises as `ask`."""
+        """Note bytes, received or sent. Raises as `ask`."""
         self.require_time()
         with self.lock:
             self.received += size
@@ -154,6 +154,7 @@ def _watched(send: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
         left = watch.ask()
         times = request.extensions.get("timeout", {})
         request.extensions["timeout"] = {name: min(own or left, left) for name, own in times.items()}
+        request.stream = _sent(request.stream, watch)
         try:
             response = send(request, **options)
         except BaseException as error:
@@ -167,6 +168,18 @@ def _watched(send: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
         return response
 
     return watched
+
+
+def _sent(inner: Any, watch: Watch) -> Any:
+    """Return what a request sends; a large file takes its time, in which the Hub says nothing."""
+
+    class Stream(http().SyncByteStream):  # type: ignore[misc]
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in inner:
+                yield chunk
+                watch.receive(len(chunk))
+
+    return Stream()
 
 
 def _require_usable(response: Any, limit: float) -> None:

@@ -26,6 +26,11 @@ def without_paths(value: Any) -> Any:
     return value
 
 
+def paths_in(text: str) -> list[str]:
+    """Return what looks like an absolute path of two parts or more in a text."""
+    return [found[0] for found in _INSIDE.finditer(text)]
+
+
 def _text(text: str) -> str:
     if text.startswith(("/", "~/")) and " /" not in text and "\n" not in text:
         return PurePath(text).name or text

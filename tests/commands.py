@@ -25,6 +25,7 @@ NEEDED = {
     "OLD": "toy",
     "MODELS...": "toy",
     "NAME": "toy",
+    "OWNER/NAME": "someone/toy",
     "NAMES...": "modernbert-nano",
     "COMMAND": "models",
     "NEW": "other",

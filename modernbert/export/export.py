@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import inf
@@ -74,10 +75,12 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
     precision = "int8" if request.int8 else "fp32"
     folder = request.output or Path(f"{Path(source.name).name}-onnx{'-int8' * request.int8}")
     require_new(folder, overwrite=request.overwrite)
-    subject = _subject(source, request)
-    with _made(folder, request) as temporary:
+    subject = subject_of(source, request)
+    with new_folder(folder, request) as temporary:
         model = subject.load()
-        _copy_files(source, model, temporary)
+        copy_files(source, temporary, LEFT_OUT)
+        if source.base is not None:  # an adapter has no configuration of its own
+            model.config.to_json_file(temporary / "config.json", use_diff=False)
         signature = subject.write(model, temporary / GRAPHS["fp32"])
         record = _record(source, subject, signature, model)
         del model
@@ -89,11 +92,12 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
     return Exported(folder, record, sum((folder / name).stat().st_size for name in record.files) / 1e6)
 
 
-def _made(folder: Path, request: ExportRequest) -> AbstractContextManager[Path]:
+def new_folder(folder: Path, request: ExportRequest) -> AbstractContextManager[Path]:
+    """Return the folder to make, which takes its name when it is whole."""
     return replaced_folder(folder) if request.overwrite else atomic_folder(folder)
 
 
-def _subject(source: ModelSource, request: ExportRequest) -> Subject:
+def subject_of(source: ModelSource, request: ExportRequest) -> Subject:
     """Return what kind of model it is, with the rows of its proof."""
     if is_late_interaction(source.folder):
         raise BadOption(f"{source.name} has a vector for each token, and such a model cannot be exported yet",
@@ -116,17 +120,15 @@ def _subject(source: ModelSource, request: ExportRequest) -> Subject:
     return EmbedderSubject(source, request)
 
 
-def _copy_files(source: ModelSource, model: Any, folder: Path) -> None:
-    """Copy all but the weights: configuration, tokenizer, and how vectors are pooled."""
+def copy_files(source: ModelSource, folder: Path, left_out: Sequence[str]) -> None:
+    """Copy a model's files, and the folders that say how vectors are pooled, but for some patterns."""
     for path in sorted(source.folder.iterdir()):
-        if any(path.match(pattern) for pattern in LEFT_OUT):
+        if any(path.match(pattern) for pattern in left_out):
             continue
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
         elif MODULES.fullmatch(path.name):
             shutil.copytree(path, folder / path.name)
-    if source.base is not None:  # an adapter has no configuration of its own
-        model.config.to_json_file(folder / "config.json", use_diff=False)
 
 
 def _record(source: ModelSource, subject: Subject, signature: Signature, model: Any) -> ExportRecord:

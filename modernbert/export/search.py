@@ -14,7 +14,7 @@ import numpy as np
 
 from modernbert.benchmark.texts import Text
 from modernbert.data.collection import Collection
-from modernbert.data.collections import load_collection
+from modernbert.data.collections import hold_out, load_collection
 from modernbert.errors import BadOption
 from modernbert.evaluation.bm25 import Bm25
 from modernbert.evaluation.embed import Embedder
@@ -187,8 +187,10 @@ def _collection(source: ModelSource, request: ExportRequest) -> tuple[Collection
         if found is None:
             raise BadOption(f"{source.name} was not trained for retrieval", fix=GIVE_ROWS)
         task, split = found[0], record.results[-1].split
-    folder = request.data_dir
-    return load_collection(task, split, Path(folder) if folder else None).collection, task.analyser
+    folder = Path(request.data_dir) if request.data_dir else None
+    if split not in task.splits and task.train is not None:  # it was held out of the training queries
+        return hold_out(load_collection(task, task.train, folder).collection)[1], task.analyser
+    return load_collection(task, split, folder).collection, task.analyser
 
 
 def sample(collection: Collection, most: int, queries: int) -> Collection:

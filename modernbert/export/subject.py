@@ -112,6 +112,22 @@ class Subject(ABC):
             notes=(*self._notes(kept, found[kept]), *_length_notes(long, own.context)),
         )
 
+    def prove_copy(self, copy: ModelSource, *, seconds: float = SECONDS) -> Proof:
+        """Compare the same weights in another folder, in fp32; neither is timed, as both run alike."""
+        own, other = (self.reading(source, "fp32") for source in (self.source, copy))
+        outputs, metrics = self.compare(own, other)
+        long = compare_long(own, other, self.texts, seconds=seconds)
+        notes = (*self._notes("fp32", other), *_length_notes(long, own.context))
+        return Proof(
+            data=self.data,
+            split=self.split,
+            outputs=outputs,
+            long=long,
+            metrics=metrics,
+            speed=(),
+            notes=notes,
+        )
+
     def _engines(self, own: Reading, exports: Mapping[str, Reading]) -> list[TextEngine]:
         found = {"torch fp32 (mbert)": own}
         if bf16_support("cpu")[0]:

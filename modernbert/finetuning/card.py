@@ -32,16 +32,23 @@ CLASSES = {
 }
 
 
-def model_card(record: TrainingRecord, name: str) -> str:
+def model_card(record: TrainingRecord, name: str, *, merged: bool = False) -> str:
     """Return the card of a finished run's model, as README.md.
 
     Args:
         record: the run's, with its results.
         name: the run's.
+        merged: adapters, if it has any, are part of the weights.
     """
     record = record.without_paths()
     data = _metadata(record, name)
-    parts = [_about(record, name), _scores(record), _made(record), _use(record, name), _limits(record)]
+    parts = [
+        _about(record, name),
+        _scores(record),
+        _made(record),
+        _use(record, name, merged),
+        _limits(record),
+    ]
     content = f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(parts)
     return str(ModelCard(content).content)
 
@@ -164,7 +171,7 @@ def _made(record: TrainingRecord) -> str:
     return "\n".join(["## How it was made", "", *facts, ""])
 
 
-def _use(record: TrainingRecord, name: str) -> str:
+def _use(record: TrainingRecord, name: str, merged: bool) -> str:
     task = _hub_task(record)
     if _has_token_vectors(record):
         said = "It has a vector for each token (late interaction). To search with it:"
@@ -172,7 +179,9 @@ def _use(record: TrainingRecord, name: str) -> str:
     note: list[str] = []
     if task == "sentence-similarity":
         code = ["from sentence_transformers import SentenceTransformer", "", f'SentenceTransformer("{name}")']
-    elif record.config.lora.enabled and task in ("text-classification", "token-classification"):
+    elif (
+        record.config.lora.enabled and not merged and task in ("text-classification", "token-classification")
+    ):
         note, code = _use_adapters(record, name)
     else:
         kind = CLASSES.get(task, "AutoModelForSequenceClassification")

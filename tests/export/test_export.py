@@ -6,6 +6,7 @@ import ast
 import csv
 import json
 import re
+import runpy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -169,19 +170,49 @@ def test_the_screen_shows_the_proof(exported, capsys):
     assert "run" not in told
 
 
-def test_adapters_are_part_of_the_graph(run, place, tiny_modernbert, tmp_path):
+@pytest.fixture(scope="module")
+def lora(run, place, tiny_modernbert):
+    """The run `lora`, of adapters."""
     from modernbert.finetuning.finetune import finetune
 
     request = replace(
         request_of(place / "reviews.csv", tiny_modernbert, epochs=2.0, lora=True, lora_rank=4), name="lora"
     )
     finetune(request, run)
+
+
+def test_adapters_are_part_of_the_graph(run, lora, tmp_path):
     made = export_model(ExportRequest(model="lora", output=tmp_path / "out"), run)
     assert made.record.proof.outputs.agreement == 1
     assert made.record.proof.outputs.largest < 1e-4
     assert not list(made.folder.glob("adapter*"))
     source = locate_model(str(made.folder), store=run)
     assert source.labels == run.read("lora").task.labels
+
+
+def test_older_versions_get_the_merged_weights_and_a_card_that_says_so(run, lora, tmp_path):
+    from modernbert.export.classic import export_classic
+
+    made = export_classic(ExportRequest(model="lora", output=tmp_path / "out"), run)
+    assert (made.proof.outputs.agreement, made.proof.outputs.largest) == (1, 0)
+    assert not list(made.folder.glob("adapter*"))
+    card = (made.folder / "README.md").read_text()
+    assert "PeftModel" not in card and "AutoModelForSequenceClassification" in card
+    assert "PeftModel" in (run.path("lora") / "model/README.md").read_text()
+
+
+def test_the_script_compares_with_another_environment(run, lora, tmp_path, monkeypatch):
+    """Here it is the same one: the folder's outputs are the run's."""
+    from modernbert.export.classic import export_classic
+
+    script = runpy.run_path(str(Path(__file__).parents[2] / "examples/older_transformers.py"))
+    monkeypatch.setenv("MBERT_RUNS", str(run.root))
+    made = export_classic(ExportRequest(model="lora", output=tmp_path / "out"), run)
+    kind, own = script["of_the_run"]("lora")
+    assert kind == "classifier"
+    found = script["of_a_folder"](str(made.folder), kind)
+    for one, other in zip(own, found, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
 
 
 def test_the_command_predicts(exported, run, tmp_path):
