@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from modernbert.errors import BadData, BadOption, MbertError, NotAvailable
 
@@ -65,7 +65,9 @@ def read_address(text: str) -> Address:
         raise wrong from None
     # What libpq would read otherwise than it was meant could be a part of the password.
     login, _, host = place.rpartition("@")
-    if scheme not in ("postgresql", "postgres") or "@" in login or rest or path.count("/") > 1:
+    if scheme not in ("postgresql", "postgres") or not text.isprintable():
+        raise wrong
+    if "@" in login or rest or path.count("/") > 1:
         raise wrong
     if login.count(":") > 1 or not re.fullmatch(r"[\w.,:\[\]%-]*", host):
         raise wrong
@@ -73,12 +75,15 @@ def read_address(text: str) -> Address:
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema) or schema.startswith("pg_"):
         fix = "Use small letters, digits and _, such as ?schema=articles."
         raise BadOption("the address names a schema that cannot be used", fix=fix)
-    uri = urlunsplit((scheme, place, path, urlencode(options), ""))
     user = login.partition(":")[0]
     public = {name: value for name, value in options.items() if name not in _SECRET}
     public |= {} if schema == SCHEMA else {"schema": schema}
     where = f"{user}@{host}" if user else host
-    return Address(uri, schema, urlunsplit((scheme, where, path, urlencode(public, safe="/"), "")))
+    return Address(_joined(scheme, place, path, options), schema, _joined(scheme, where, path, public))
+
+
+def _joined(scheme: str, place: str, path: str, options: dict[str, str]) -> str:
+    return f"{scheme}://{place}{path}" + (f"?{urlencode(options, safe='/')}" if options else "")
 
 
 @contextmanager
@@ -112,6 +117,8 @@ def connected(address: Address) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _not_connected(error: psycopg.Error, address: Address) -> MbertError:
+    import psycopg
+
     said, where = str(error), address.shown
     if "password" in said:
         return BadOption(
@@ -120,7 +127,7 @@ def _not_connected(error: psycopg.Error, address: Address) -> MbertError:
         )  # fmt: skip
     if fatal := re.search(r"FATAL: +(.+)", said):  # the server's words: it knows no password
         return BadOption(f"the server refuses the connection ({fatal[1]})", where=where)
-    if "invalid" in said and "connection option" in said:
+    if isinstance(error, psycopg.ProgrammingError):  # of libpq, before it connects
         return BadOption("the address has an option that PostgreSQL does not know", where=where)
     return NotAvailable(
         "the PostgreSQL server cannot be reached", where=where,
