@@ -233,12 +233,15 @@ def place(text: str, name_: str) -> Path:
 
 def place_or_database(text: str, name_: str) -> Path | Address:
     """Read the path of a file or folder that is there, or the address of a database."""
-    return read_address(text) if is_address(text) else place(text, name_)
+    return database(text, name_) if is_address(text) else place(text, name_)
 
 
 def database(text: str, name_: str) -> Address:
-    """Read the address of a database."""
-    return read_address(text)
+    """Read the address of a database. What is wrong with it is said without repeating it: see `Address`."""
+    try:
+        return read_address(text)
+    except BadOption as error:
+        raise BadOption(error.what, where=name_, fix=error.fix) from None
 
 
 def target(*suffixes: str) -> Callable[[str, str], Path]:
