@@ -57,9 +57,10 @@ class Server:
                 assert time.monotonic() < limit, (self.folder / "log").read_text()
                 time.sleep(0.2)
 
-    def kill(self) -> None:
-        """End it as a power cut does."""
-        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    def kill(self, session: int) -> None:
+        """End it as a power cut does, with the process of a session."""
+        for number in (int((self.data / "postmaster.pid").read_text().split()[0]), session):
+            os.kill(number, signal.SIGKILL)
 
     def remove(self) -> None:
         """Stop it, and remove its data."""

@@ -41,15 +41,11 @@ _COLUMNS = ("path", "first", "last", "name", "text", '"row"', "vector")
 _TYPES = ("text", "int8", "int8", "text", "text", "text", "halfvec")
 # The server adds up in another order, so its cosines differ from numpy's by less than this.
 ROUNDING = 1e-5
-# The nearest by the server's cosines, and whatever may be as near: numpy, which has the last word, decides.
+# Chunks that are asked for beyond the wanted ones: those that may be as near are among them.
+MORE = 64
 _NEAREST = """
-WITH near AS MATERIALIZED (
-    SELECT id, vector::vector <=> %(query)s AS distance FROM {0}.chunks
-    WHERE %(kept)s::bigint[] IS NULL OR id = ANY(%(kept)s))
-SELECT id, vector FROM near JOIN {0}.chunks USING (id)
-WHERE distance <= %(rounding)s + (SELECT max(distance) FROM (
-    SELECT distance FROM near ORDER BY distance LIMIT %(k)s) AS nearest)
-ORDER BY path, first, id
+SELECT id, vector, path, first, vector::vector <=> %(query)s AS distance FROM {0}.chunks
+WHERE %(kept)s::bigint[] IS NULL OR id = ANY(%(kept)s) ORDER BY distance LIMIT %(count)s
 """
 
 
@@ -147,10 +143,17 @@ class PostgresStore:
         """
         from pgvector import Vector
 
-        asked = {"query": Vector(query_D.astype(np.float32)), "k": k, "rounding": ROUNDING}
-        asked["kept"] = None if kept_M is None else kept_M.tolist()
-        rows = self._ask(_NEAREST, asked).fetchall()
-        return Compared([_arrays(rows, len(query_D))], len(query_D)).find(query_D, k)
+        kept = None if kept_M is None else kept_M.tolist()
+        asked: dict[str, Any] = {"query": Vector(query_D.astype(np.float32)), "kept": kept, "count": k + MORE}
+        while True:
+            rows = self._ask(_NEAREST, asked).fetchall()
+            # Whatever may be among the best is there: numpy, which has the last word, decides.
+            if len(rows) < asked["count"] or rows[-1][4] > rows[k - 1][4] + ROUNDING:
+                break
+            asked["count"] *= 4
+        rows.sort(key=lambda row: (row[2].encode(), row[3], row[0]))
+        vectors = _arrays([row[:2] for row in rows], len(query_D))
+        return Compared([vectors], len(query_D)).find(query_D, k)
 
     def known_vectors(self, path: str, size: int) -> dict[str, np.ndarray]:
         """Return a file's vectors of `size` numbers, in half precision, by the text that each is of."""

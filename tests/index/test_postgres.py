@@ -68,6 +68,11 @@ def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path):
     ours, theirs = PostgresSearcher(address, embedder), Searcher(tmp_path / "index", embedder)
     for query, k in (("good w3", 1), ("good w3", 5), ("fine", 100), ("def bad", 3)):
         assert as_dict(ours.search(query, k)) == as_dict(theirs.search(query, k))
+    for number in range(90):  # more equals than the server is asked for at first
+        (tree / f"equal{number}.md").write_text("good w3 fine w9\n")
+    build_in_postgres(tree, embedder, address)
+    build_index(tree, embedder, tmp_path / "index")
+    assert as_dict(ours.search("good w3 w9", 3)) == as_dict(theirs.search("good w3 w9", 3))
     only = {"keep": keeper("code", ())}
     assert as_dict(ours.search("good", 9, **only)) == as_dict(theirs.search("good", 9, **only))
     for place in ("many3.md:1", "sub/b.md:2"):
@@ -117,17 +122,23 @@ def test_only_what_changed_is_embedded(tree, address, embedder):
 
 @needs_server
 def test_a_killed_server_costs_nothing(tree, address, server, embedder, monkeypatch):
-    """It dies while the fourth file is stored; after its restart the same command goes on."""
+    """It dies in the midst of the fourth file; after its restart the same command goes on."""
     many_files(tree)
-    real, stored = postgres.PostgresStore.put, []
+    real, stored, text, sessions = postgres.PostgresStore.put, [], postgres._text, []
 
     def put(self, path, *given):
         stored.append(path)
         if len(stored) == 4:
-            server.kill()
+            sessions.append(self.connection.info.backend_pid)
         real(self, path, *given)
 
+    def dying(part):
+        if sessions:
+            server.kill(sessions.pop())
+        return text(part)
+
     monkeypatch.setattr(postgres.PostgresStore, "put", put)
+    monkeypatch.setattr(postgres, "_text", dying)
     with pytest.raises(NotAvailable, match="the connection to the PostgreSQL server was lost") as lost:
         build_in_postgres(tree, embedder, address)
     assert "goes on from there" in str(lost.value)
