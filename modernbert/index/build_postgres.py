@@ -78,7 +78,9 @@ def _update(
         with open_postgres(address, writing=True) as store:
             if not anew and _before(store) != before:
                 fix = "Run the same command again."
-                raise BadOption("the index was changed meanwhile, by another mbert", where=str(address), fix=fix)
+                raise BadOption(
+                    "the index was changed meanwhile, by another mbert", where=str(address), fix=fix
+                )
             store.begin(plan.about, embedder.size, anew=anew)
             store.forget(plan.removed)
             with phase("storing", len(plan.files), "files") as now:
