@@ -58,7 +58,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mbert embed articles.csv --model minilm -o vectors.parquet",
         "mbert embed corpus/ -o vectors/ --ray auto    # many Parquet files, on a Ray cluster",
     ),
-    "index": ("mbert index src --exclude '*.min.js'", "mbert index articles.csv"),
+    "index": (
+        "mbert index src --exclude '*.min.js'",
+        "mbert index articles.csv",
+        "mbert index docs --store postgresql://ann@host/search",
+    ),
     "search": (
         'mbert search "where are retries handled" --index src --hybrid',
         "mbert search --like 17 --index articles.csv",

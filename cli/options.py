@@ -40,6 +40,8 @@ KINDS_OF_VALUES = {
     "target_or_shards": "OUTPUT",
     "folder": "FOLDER",
     "place": "PATH",
+    "place_or_database": "PATH",
+    "database": "ADDRESS",
 }
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,6 +50,15 @@ def index(
         Path | None,
         options.option("--to", values.folder, "The index's folder; in or beside PATH by default.", INDEX),
     ] = None,
+    store: Annotated[
+        Any,
+        options.option(
+            "--store",
+            values.database,
+            "Put the index into this PostgreSQL database: postgresql://USER@HOST/DB.",
+            INDEX,
+        ),
+    ] = None,
     exclude: Annotated[list[str] | None, options.option("--exclude", values.text, _EXCLUDE, INDEX)] = None,
     text_col: options.TextCol = None,
     rebuild: Annotated[
@@ -69,18 +78,27 @@ def index(
     excludes. A new one takes modernbert-nano, which comes with mbert, unless --model names another:
     gte-modernbert-base is larger and better.
     """
+    if store and to:
+        raise BadOption("--to names a folder and --store a database", fix="Leave one out.")
     check_model(model, runs_dir)
     check_columns(path, text_col or ())
     with watch(quiet=json), shared_out(processes):
         from modernbert.index.build import build_index
-        from modernbert.index.record import FOLDER, default_folder, model_of
+        from modernbert.index.build_postgres import build_in_postgres
+        from modernbert.index.query_postgres import kept_model
+        from modernbert.index.record import default_folder, model_of
 
         folder = to or default_folder(path)
-        if not rebuild and (kept := model_of(folder)):
+        kept = kept_model(store, anew=rebuild) if store else None if rebuild else model_of(folder)
+        if kept:
             model = model or kept[0]
             max_length = max_length or kept[1]
         embedder = load_embedder(model or EMBEDDED, max_length, data_dir, runs_dir, device, precision)
-        done = build_index(path, embedder, folder, anew=rebuild, exclude=exclude or None, text=text_col or ())
+        how: dict[str, Any] = {"anew": rebuild, "exclude": exclude or None, "text": text_col or ()}
+        if store:
+            done = build_in_postgres(path, embedder, store, **how)
+        else:
+            done = build_index(path, embedder, folder, **how)
     if model is None:
         output.print_note(better_embedder())
     if json:
@@ -95,10 +113,19 @@ def index(
     _warn_of(done)
     if not embedder.settings.tuned:
         output.print_warning(f"{embedder.source.name} was not trained for retrieval: expect poor results")
-    place = path if done.table and to is None else folder.parent if folder.name == FOLDER else folder
-    inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
-    where = "" if inside else f" --index {quote(one_line(str(place)))}"
+    where = (
+        f" --index '{store}'" if store else _index_option(path, folder, is_table=bool(done.table) and not to)
+    )
     output.print_line(f"Next: mbert search 'what you look for'{where}")
+
+
+def _index_option(path: Path, folder: Path, *, is_table: bool) -> str:
+    """Return how a search names a folder's index; nothing where it finds it by itself."""
+    from modernbert.index.record import FOLDER
+
+    place = path if is_table else folder.parent if folder.name == FOLDER else folder
+    inside = folder.name == FOLDER and Path.cwd().is_relative_to(folder.parent.resolve())
+    return "" if inside else f" --index {quote(one_line(str(place)))}"
 
 
 def _warn_of(done: Indexed) -> None:
@@ -126,9 +153,12 @@ def search(
         ),
     ] = None,
     index: Annotated[
-        Path | None,
+        Any,
         options.option(
-            "--index", values.place, "Indexed folder (default: the nearest one, from here upwards).", INDEX
+            "--index",
+            values.place_or_database,
+            "Indexed folder, or postgresql://... (default: the nearest folder, from here upwards).",
+            INDEX,
         ),
     ] = None,
     k: Annotated[
@@ -164,19 +194,18 @@ def search(
     with watch(quiet=json):
         from modernbert.index.hits import as_dict
         from modernbert.index.paths import keeper
-        from modernbert.index.query import Searcher, find_index, query_embedder
-        from modernbert.index.record import read_record
+        from modernbert.index.query import query_embedder
+        from modernbert.index.query_postgres import find_any, open_any
         from modernbert.model.locate import locate_model
         from modernbert.runs import RunStore
 
         keep = keeper(only, exclude or ()) if only or exclude else None
-        folder = find_index(index)
-        record = read_record(folder)
+        place, record = find_any(index)
         source = locate_model(record["model"], store=RunStore.at(runs_dir), data_dir=data_dir)
         if record["table"]:
             why = "applies only to an index of files, and this one is of the rows of a table"
             options.refuse(context, ("only", "exclude"), why)
-        searcher = Searcher(folder, query_embedder(source, record, device, precision))
+        searcher = open_any(place, query_embedder(source, record, device, precision))
     if like is not None:
         show_hits(searcher.like(like, k, keep=keep), "", as_json=json)
     elif query is not None:

@@ -29,7 +29,12 @@ def serve(
     ],
     index: Annotated[
         Path | None,
-        options.option("--index", values.place, "Indexed folder or table, for /search.", options.SEARCH),
+        options.option(
+            "--index",
+            values.place_or_database,
+            "Indexed folder, table or database, for /search.",
+            options.SEARCH,
+        ),
     ] = None,
     host: Annotated[
         str, options.option("--host", values.text, "Address to listen on.", LISTEN)

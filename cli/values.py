@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modernbert.errors import BadData, BadOption, MbertError, did_you_mean
+from modernbert.index.server import Address, is_address, read_address
 from modernbert.places import LONGEST_FILE_NAME, no_such_file
 from modernbert.ranges import LENGTHS, Range
 from modernbert.run_names import check_run_name
@@ -228,6 +229,19 @@ def place(text: str, name_: str) -> Path:
     if not _is(path, Path.exists, BadData):
         raise no_such_file(path, "file or folder", shown=_shown_path(path))
     return path
+
+
+def place_or_database(text: str, name_: str) -> Path | Address:
+    """Read the path of a file or folder that is there, or the address of a database."""
+    return database(text, name_) if is_address(text) else place(text, name_)
+
+
+def database(text: str, name_: str) -> Address:
+    """Read the address of a database. What is wrong with it is said without repeating it: see `Address`."""
+    try:
+        return read_address(text)
+    except BadOption as error:
+        raise BadOption(error.what, where=name_, fix=error.fix) from None
 
 
 def target(*suffixes: str) -> Callable[[str, str], Path]:

@@ -169,16 +169,9 @@ def compare(
     Raises:
         MbertError: there is nothing to compare, or the runs were made under conditions that differ.
     """
-    return compare_runs(
-        _store(runs_dir),
-        list(runs),
-        _names(baselines),
-        tasks=tasks,
-        models=models,
-        allow=allow,
-        margin=margin,
-        metric=metric,
-    )
+    named = _store(runs_dir), list(runs), _names(baselines)
+    chosen: dict[str, Any] = {"tasks": tasks, "models": models, "metric": metric}
+    return compare_runs(*named, **chosen, allow=allow, margin=margin)
 
 
 def predict(
@@ -212,13 +205,12 @@ def predict(
         BadOption: the output is there already.
         MbertError: the model is no classifier, or a row cannot be read; nothing is written.
     """
-    _require_new(output, overwrite)
+    require_new(Path(output), overwrite=overwrite, how="Pass overwrite=True")
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     if is_tagger(source):
         if top or calibrated or len(_names(text)) > 1:
-            raise BadOption(
-                f"top, calibrated and pairs are for labels of whole texts, and {model} tags words"
-            )
+            what = "top, calibrated and pairs are for labels of whole texts"
+            raise BadOption(f"{what}, and {model} tags words")
         tagger = Tagger(source, device=device, precision=precision)
         column = next(iter(_names(text)), None)
         return tag_file(tagger, Path(file), Path(output), text=column, prefix=prefix, on_progress=on_progress)
@@ -258,7 +250,7 @@ def embed(
         BadOption: the output is there already.
         MbertError: the model gives no vectors, or a row cannot be read; nothing is written.
     """
-    _require_new(output, overwrite)
+    require_new(Path(output), overwrite=overwrite, how="Pass overwrite=True")
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     embedder = Embedder(source, max_length=max_length, device=device, precision=precision)
     kind: Literal["query", "document"] = "query" if queries else "document"
@@ -289,10 +281,6 @@ def load(
     """
     source = locate_model(model, store=_store(runs_dir), data_dir=_path(data_dir))
     return load_model(source, max_length=max_length, device=device, precision=precision)
-
-
-def _require_new(output: PathLike, overwrite: bool) -> None:
-    require_new(Path(output), overwrite=overwrite, how="Pass overwrite=True")
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

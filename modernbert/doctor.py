@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from modernbert.connection import connection
+from modernbert.errors import BadOption
 from modernbert.hub import cache_folder
 from modernbert.model.backends import choose_backend
 from modernbert.model.catalogue import CHECKPOINTS
@@ -58,13 +59,21 @@ def diagnose(store: RunStore) -> Diagnosis:
 
 def _processes() -> dict[str, str]:
     """Return what a training would find: who started this process, its GPUs, what carries messages."""
-    ranks, gpus = find_ranks(os.environ), torch.cuda.device_count()
-    started = f"process {ranks.rank + 1} of {ranks.size}, started by {ranks.launcher}"
+    gpus = torch.cuda.device_count()
     return {
-        "this one": started if ranks.size > 1 else "alone (--processes starts others)",
+        "this one": _this_process(),
         "GPUs": f"{gpus}, one for each process" if gpus else "none: processes share the CPU's threads",
         "messages": "NCCL between GPUs, Gloo for the rest" if "nccl" in backend() else "Gloo",
     }
+
+
+def _this_process() -> str:
+    try:
+        ranks = find_ranks(os.environ)
+    except BadOption as error:
+        return f"refused: {error.what}"
+    started = f"process {ranks.rank + 1} of {ranks.size}, started by {ranks.launcher}"
+    return started if ranks.size > 1 else "alone (--processes starts others)"
 
 
 def _advice(device: str, *, online: bool) -> list[str]:

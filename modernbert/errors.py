@@ -10,7 +10,7 @@
     └── Stopped           exit code 1: a run ended before its time
         ├── DiskFull
         ├── TrainingFailed
-        │   └── ProcessLost   another process of a training has ended
+        │   └── ProcessLost   another process of a training has ended, or fell silent
         ├── WorkerLost    a process that shared the work has ended
         └── Interrupted   exit code 128 + signal number
 A mistake of ours is an `assert`, and shows its traceback.

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import socket
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +20,7 @@ import torch
 from torch import distributed
 
 from modernbert.errors import ProcessLost
+from modernbert.heartbeat import Heartbeat, key
 from modernbert.memory import is_out_of_memory
 from modernbert.ranks import Ranks
 
@@ -33,17 +38,93 @@ ENDED = "another process of this training has ended"
 NUMBERS_AT_ONCE = 2**24
 
 
-def join(ranks: Ranks, store: Store) -> None:
-    """Meet the other processes. Raises ProcessLost when one of them does not come."""
-    here = [f"here/{rank}" for rank in range(ranks.size)]
+@dataclass
+class _Connection:
+    """What a process that has met the others holds.
+
+    Attributes:
+        sockets: what carries messages between CPUs, to be cut when a process falls silent.
+        heartbeat: whether the others are heard.
+        silence: who fell silent.
+    """
+
+    sockets: list[socket.socket] = field(default_factory=list)
+    heartbeat: Heartbeat | None = None
+    silence: str = ""
+
+
+_connection = _Connection()
+
+
+def join(ranks: Ranks, store: Store, end: Callable[[int], None] = lambda rank: None) -> None:
+    """Meet the other processes.
+
+    Args:
+        ranks: which of them this one is.
+        store: where they meet.
+        end: ends a process, by its number, that has fallen silent; called from a thread.
+
+    Raises:
+        ProcessLost: one of them does not come.
+        BadOption: the time after which a silent process is given up is none.
+    """
+    global _connection
+    here = [key(rank) for rank in range(ranks.size)]
     with _lost(f"not all of {ranks.size} processes came within {JOINING.seconds // 60} minutes"):
-        store.set(here[ranks.rank], "")
+        store.set(here[ranks.rank], "0")
         store.wait(here, JOINING)
         if torch.cuda.is_available():
             torch.cuda.set_device(ranks.local % torch.cuda.device_count())
+        before = _open_sockets()
         distributed.init_process_group(
             backend(), store=store, rank=ranks.rank, world_size=ranks.size, timeout=WAITING
         )
+        carrying = _open_sockets()
+    own = _Connection([_copy(carrying[inode]) for inode in carrying.keys() - before.keys()])
+    _connection = own
+    own.heartbeat = Heartbeat(ranks, store, lambda gone, seconds: _cut(own, ranks, gone, seconds, end))
+
+
+def _open_sockets() -> dict[int, int]:
+    """Return this process's connected sockets: the descriptor of each, by what the system calls it."""
+    found = {}
+    for name in os.listdir("/dev/fd") if os.path.isdir("/dev/fd") else ():  # noqa: PTH112, PTH208
+        with contextlib.suppress(OSError):  # it was the folder's own, or is no connected socket
+            number = int(name)
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                with _copy(number) as copied:
+                    copied.getpeername()
+                found[os.fstat(number).st_ino] = number
+    return found
+
+
+def _copy(number: int) -> socket.socket:
+    """Return a descriptor of the same socket. Nobody else closes it, so its number stays what it is."""
+    return socket.socket(fileno=os.dup(number))
+
+
+def _cut(own: _Connection, ranks: Ranks, gone: list[int], seconds: float, end: Callable[[int], None]) -> None:
+    """Say who fell silent, and make whoever waits for it in this process go on with an error.
+
+    Gloo waits as long as a connection is open, and has no way to be told otherwise.
+    """
+    others = [rank for rank in gone if rank != ranks.rank]
+    # If this one's own heartbeat is not seen either, it is the store that does not answer.
+    first = others[0] if ranks.rank not in gone else 0
+    own.silence = f"process {first + 1} of {ranks.size} gave no sign of life for {seconds:g} s"
+    for rank in others:
+        end(rank)
+    for carrying in own.sockets:
+        with contextlib.suppress(OSError):  # the other side is gone already
+            carrying.shutdown(socket.SHUT_RDWR)
+    if torch.cuda.is_available() and are_connected():
+        with contextlib.suppress(RuntimeError):
+            distributed.group.WORLD.abort()  # type: ignore[union-attr]
+
+
+def silence() -> str:
+    """Return which process has fallen silent, as a sentence says it; empty if none has."""
+    return _connection.silence
 
 
 def backend() -> str:
@@ -54,6 +135,12 @@ def backend() -> str:
 
 def leave() -> None:
     """Close the connections; the others may have done so."""
+    global _connection
+    own, _connection = _connection, _Connection()
+    if own.heartbeat:
+        own.heartbeat.stop()
+    for carrying in own.sockets:
+        carrying.close()
     if are_connected():
         with contextlib.suppress(RuntimeError):
             distributed.destroy_process_group()
@@ -185,4 +272,4 @@ def _lost(what: str = ENDED) -> Iterator[None]:
     try:
         yield
     except RuntimeError:
-        raise ProcessLost(what) from None
+        raise ProcessLost(silence() or what) from None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from modernbert.errors import BadOption
 
+# Where torch, and accelerate, have processes of one machine meet if nothing else is said.
+LOCAL_ADDRESS, LOCAL_PORT = "127.0.0.1", 29_500
 # From SLURM's job number follows a port that all processes of a job agree on.
 FIRST_PORT, PORTS = 20_000, 20_000
 
@@ -45,21 +47,36 @@ ALONE = Ranks()
 
 
 def find_ranks(environment: Mapping[str, str]) -> Ranks:
-    """Read what torchrun, `accelerate launch` or `srun` says of this process.
+    """Read what torchrun, `accelerate launch`, `mpirun` or `srun` says of this process.
 
     Raises:
-        BadOption: a number that is needed is missing, or is none.
+        BadOption: a number that is needed is missing, or is none; or accelerate was asked for several
+            processes and started one.
     """
     if int(environment.get("WORLD_SIZE") or 1) > 1:
         return _of_torch(environment)
+    if int(environment.get("OMPI_COMM_WORLD_SIZE") or 1) > 1:
+        return _of_open_mpi(environment)
     # srun alone sets this one. A batch script is one process, whatever its job asked for.
     if int(environment.get("SLURM_STEP_NUM_TASKS") or 1) > 1:
         return _of_slurm(environment)
+    # It sets these two where several processes were asked for, and the world's size where it starts them.
+    if {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys() and not (
+        environment.get("WORLD_SIZE")
+    ):
+        raise BadOption(
+            "accelerate launch was asked for several processes and started one, as it does on CPUs",
+            fix="Use mbert ... --processes N without it, or accelerate launch --mpirun_hostfile FILE.",
+        )
     return ALONE
 
 
+def _launcher(environment: Mapping[str, str], otherwise: str) -> str:
+    return "accelerate launch" if "ACCELERATE_MIXED_PRECISION" in environment else otherwise
+
+
 def _of_torch(environment: Mapping[str, str]) -> Ranks:
-    launcher = "accelerate launch" if "ACCELERATE_MIXED_PRECISION" in environment else "torchrun"
+    launcher = _launcher(environment, "torchrun")
     return Ranks(
         rank=_number(environment, "RANK", launcher),
         size=_number(environment, "WORLD_SIZE", launcher),
@@ -67,6 +84,22 @@ def _of_torch(environment: Mapping[str, str]) -> Ranks:
         local_size=_number(environment, "LOCAL_WORLD_SIZE", launcher),
         launcher=launcher,
     )
+
+
+def _of_open_mpi(environment: Mapping[str, str]) -> Ranks:
+    launcher = _launcher(environment, "mpirun")
+    rank, size, local, local_size = (
+        _number(environment, f"OMPI_COMM_WORLD_{name}", launcher)
+        for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")
+    )
+    host = environment.get("MASTER_ADDR") or (LOCAL_ADDRESS if size == local_size else "")
+    if not host:
+        raise BadOption(
+            f"{launcher} started {size} processes on several machines, and MASTER_ADDR is not set",
+            fix="Set MASTER_ADDR to the host of the first process (mpirun -x MASTER_ADDR).",
+        )
+    address = host, int(environment.get("MASTER_PORT") or LOCAL_PORT)
+    return Ranks(rank, size, local, local_size, launcher, address)
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Ranks:

@@ -12,6 +12,12 @@ from modernbert.errors import BadOption
 from modernbert.ranks import ALONE, Ranks, find_ranks
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+MPIRUN = {
+    f"OMPI_COMM_WORLD_{name}": value
+    for name, value in {"RANK": "1", "SIZE": "2", "LOCAL_RANK": "1", "LOCAL_SIZE": "2"}.items()
+}
+# What `accelerate launch --cpu --num_processes 2` sets, with and without --mpirun_hostfile.
+ACCELERATE = {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 SRUN = {
     "SLURM_JOB_ID": "4711",
     "SLURM_STEP_NUM_TASKS": "7",
@@ -31,6 +37,23 @@ def test_a_process_that_nobody_launched_is_alone():
 def test_torchrun_and_accelerate():
     assert find_ranks(TORCHRUN) == Ranks(5, 8, 1, 4, "torchrun")
     assert find_ranks(TORCHRUN | {"ACCELERATE_MIXED_PRECISION": "no"}).launcher == "accelerate launch"
+
+
+def test_mpirun():
+    assert find_ranks(MPIRUN) == Ranks(1, 2, 1, 2, "mpirun", ("127.0.0.1", 29500))
+    assert find_ranks(MPIRUN | ACCELERATE).launcher == "accelerate launch"
+    far = MPIRUN | {"OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
+    assert find_ranks(far | {"MASTER_ADDR": "gpu07", "MASTER_PORT": "1"}).address == ("gpu07", 1)
+    with pytest.raises(BadOption, match="2 processes on several machines, and MASTER_ADDR is not set"):
+        find_ranks(far)
+
+
+def test_one_process_where_accelerate_was_asked_for_several():
+    with pytest.raises(BadOption, match="asked for several processes and started one") as refused:
+        find_ranks(ACCELERATE)
+    assert "--processes 2" in str(refused.value)
+    assert find_ranks({"ACCELERATE_MIXED_PRECISION": "no"}) == ALONE  # one was asked for
+    assert find_ranks(ACCELERATE | {"WORLD_SIZE": "1"}) == ALONE
 
 
 def test_srun_in_the_words_of_torch():

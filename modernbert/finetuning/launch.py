@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +74,7 @@ def led(asked: int) -> Iterator[None]:
         with _joined(ranks, _meeting_of(ranks)):
             yield
     elif asked > 1:
-        with _started(asked) as (first, store), _joined(first, store):
+        with _started(asked) as (first, store, end), _joined(first, store, end):
             yield
     else:
         yield
@@ -101,10 +101,10 @@ def _meeting_of(ranks: Ranks) -> Store:
 
 
 @contextlib.contextmanager
-def _joined(ranks: Ranks, store: Store) -> Iterator[None]:
+def _joined(ranks: Ranks, store: Store, end: Callable[[int], None] = lambda rank: None) -> Iterator[None]:
     """Be connected as the first process; tell the others when nothing is left to train."""
     try:
-        processes.join(ranks, store)
+        processes.join(ranks, store, end)
         yield
         dismiss_followers()
     except ProcessLost as lost:
@@ -125,8 +125,11 @@ def _last_words(ranks: Ranks, store: Store) -> str:
 
 
 @contextlib.contextmanager
-def _started(size: int) -> Iterator[tuple[Ranks, Store]]:
-    """Start the other processes; however the block ends, they end too, and are waited for."""
+def _started(size: int) -> Iterator[tuple[Ranks, Store, Callable[[int], None]]]:
+    """Start the other processes; however the block ends, they end too, and are waited for.
+
+    The block gets which process this one is, where all meet, and how to end another one.
+    """
     first = Ranks(0, size, 0, size, "--processes")
     before = dict(os.environ)
     threads = before.get("OMP_NUM_THREADS") or str(max(1, torch.get_num_threads() // size))
@@ -137,7 +140,7 @@ def _started(size: int) -> Iterator[tuple[Ranks, Store]]:
         torch.set_num_threads(int(threads))
         children = [_start(Ranks(rank, size, rank, size, "--processes")) for rank in range(1, size)]
         try:
-            yield first, _file_store(meeting, size)
+            yield first, _file_store(meeting, size), lambda rank: children[rank - 1].kill()
         except ProcessLost as lost:
             lost.what = lost.what.replace(processes.ENDED, _how_they_ended(children))
             raise
@@ -203,6 +206,8 @@ def _follow(ranks: Ranks, store: Store) -> int:
             processes.join(ranks, store)
             follow()
     except ProcessLost as lost:  # the first process says so
+        if silent := processes.silence():
+            return _leave_word(ranks, store, silent, lost.exit_code)
         return lost.exit_code
     except Ended as ended:
         return _leave_word(ranks, store, ended.what, ended.number + 128)

@@ -24,6 +24,7 @@ from modernbert.index.record import (
     read_record,
     restored_record,
 )
+from modernbert.index.server import Address
 from modernbert.index.store import open_store
 from modernbert.index.table import Table, is_table, table_of
 from modernbert.reading import checked
@@ -59,7 +60,7 @@ def find_before(folder: Path) -> Before:
             return Before(restored, index_root(folder, restored), store.digests(), trouble)
 
 
-def scope_of(path: Path, folder: Path, before: Before) -> tuple[Path, Path]:
+def scope_of(path: Path, folder: Path | Address, before: Before) -> tuple[Path, Path]:
     """Return what is brought up to date, and the root of the index, both as whole paths.
 
     Raises:
@@ -71,13 +72,13 @@ def scope_of(path: Path, folder: Path, before: Before) -> tuple[Path, Path]:
         raise BadOption(
             f"this is the index of {before.root}",
             where=str(folder),
-            fix="Put the new one elsewhere (--to), or begin this one anew (--rebuild).",
+            fix="Put the new one elsewhere (--to, --store), or begin this one anew (--rebuild).",
         )
     root = before.root or (path if path.is_dir() else path.parent)
     return (path if before.record or not before.trouble else root), root
 
 
-def columns_of(path: Path, folder: Path, before: Before, text: Sequence[str]) -> Table | None:
+def columns_of(path: Path, folder: Path | Address, before: Before, text: Sequence[str]) -> Table | None:
     """Return the columns of a table; None for files. Raises BadOption when the index is of something else."""
     is_one = is_table(path) and not path.is_dir()
     if before.record:
@@ -87,7 +88,7 @@ def columns_of(path: Path, folder: Path, before: Before, text: Sequence[str]) ->
             raise BadOption(
                 f"this is the index of {what}",
                 where=str(folder),
-                fix="Put the new one elsewhere (--to), or begin this one anew (--rebuild).",
+                fix="Put the new one elsewhere (--to, --store), or begin this one anew (--rebuild).",
             )
         if old and not text:
             return old
@@ -97,14 +98,17 @@ def columns_of(path: Path, folder: Path, before: Before, text: Sequence[str]) ->
     return table_of(read_rows(path), text) if is_one else None
 
 
-def describe(root: Path, folder: Path, embedder: Embedder, old: Record | None, **what: Any) -> About:
+def describe(
+    root: Path, folder: Path | Address, embedder: Embedder, old: Record | None, **what: Any
+) -> About:
     """Return what an index will say of itself; `what` it holds besides (`exclude`, `table`).
 
     Raises:
         BadOption: it is elsewhere than the folder, whose path it cannot write down.
     """
-    place = Path(os.path.realpath(folder))
-    where = os.path.relpath(root, place) if place.is_relative_to(root) else str(root)
+    where = str(root)
+    if isinstance(folder, Path) and (place := Path(os.path.realpath(folder))).is_relative_to(root):
+        where = os.path.relpath(root, place)
     try:
         where.encode()
     except UnicodeEncodeError:
@@ -125,7 +129,7 @@ def describe(root: Path, folder: Path, embedder: Embedder, old: Record | None, *
     return checked(About, about, where="the index")
 
 
-def require_same(old: About, new: About, folder: Path) -> None:
+def require_same(old: About, new: About, folder: Path | Address) -> None:
     """Raise BadOption when an index was built with another model, or other settings of it."""
     ours, theirs = dict(new["key"]), dict(old["key"])
     if differing := [name for name in ours if ours[name] != theirs[name]]:

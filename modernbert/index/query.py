@@ -227,13 +227,23 @@ class Searcher:
                 f"the index was built with {record['model']}, whose weights or settings are not those "
                 f"of {self.embedder.source.name} now",
                 where=str(self.folder),
-                fix=f"Next: {index_command(self.folder, record)} --rebuild",
+                fix=f"Next: {self._command(record)} --rebuild",
             )
+
+    def _command(self, record: Record) -> str:
+        """Return what to type to bring the index up to date."""
+        return index_command(self.folder, record)
+
+    def _is_stale(self, path: str, indexed: str) -> bool:
+        """Has a file changed since it was indexed, with this hash?"""
+        assert self.record is not None
+        root = index_root(self.folder, self.record)
+        return digest_now(root / path, self.record["table"]) != indexed
 
     def _hits(self, store: IndexStore, find: Callable[[int], Found], k: int, query: str) -> list[Hit]:
         """Return up to `k` hits; of a table's row, which may have several chunks, the best one."""
         assert self.record is not None
-        root, table, count = index_root(self.folder, self.record), self.record["table"], k
+        table, count = self.record["table"], k
         while True:
             found = find(count)
             stored = store.get([number for number, _ in found])
@@ -245,6 +255,6 @@ class Searcher:
             count *= 2
         chosen = list(best.values())[:k]
         paths = dict.fromkeys(stored[number].path for number, _ in chosen)
-        stale = {path: digest_now(root / path, table) != store.digest(path) for path in paths}
+        stale = {path: self._is_stale(path, store.digest(path)) for path in paths}
         parts = [(stored[number], score) for number, score in chosen]
         return [Hit.of(part, score, query, stale=stale[part.path]) for part, score in parts]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from modernbert.errors import BadOption, MbertError
 from modernbert.index.hits import Hit
-from modernbert.index.query import Searcher, find_index, query_embedder
-from modernbert.index.record import read_record
+from modernbert.index.query import query_embedder
+from modernbert.index.query_postgres import find_any, open_any
+from modernbert.index.server import Address
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
 from modernbert.serving.batcher import Batcher
@@ -31,13 +32,12 @@ class Searching:
     """An open index. Each search is a batch of its own; a newer index is noticed."""
 
     def __init__(
-        self, index: Path, store: RunStore, *, data_dir: Path | None, device: str, precision: str
+        self, index: Path | Address, store: RunStore, *, data_dir: Path | None, device: str, precision: str
     ) -> None:
         """Open the index and its model. Raises MbertError as `mbert search` does."""
-        folder = find_index(index)
-        record = read_record(folder)
+        place, record = find_any(index)
         source = locate_model(record["model"], store=store, data_dir=data_dir)
-        self.searcher = Searcher(folder, query_embedder(source, record, device, precision))
+        self.searcher = open_any(place, query_embedder(source, record, device, precision))
         self.batcher = Batcher(self._run, max_tokens=1, max_waiting=MOST_WAITING, wait_seconds=0)
 
     def _run(self, queries: Sequence[Query]) -> list[list[Hit] | MbertError]:

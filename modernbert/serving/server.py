@@ -16,6 +16,7 @@ import uvicorn
 
 from modernbert.activity import phase
 from modernbert.errors import BadOption
+from modernbert.index.server import Address
 from modernbert.memory import prepare_cpu_memory
 from modernbert.model.locate import locate_model
 from modernbert.runs import RunStore
@@ -44,7 +45,7 @@ class ServeRequest:
 
     Attributes:
         models: aliases, runs, folders or Hub ids; each answers to its name.
-        index: a folder or table that is indexed.
+        index: a folder or table that is indexed, or the address of a database with an index.
         shadow: a classifier that reads what the first model answers.
         shadow_file: where the texts on which both differ are kept.
         key: the API key.
@@ -52,7 +53,7 @@ class ServeRequest:
     """
 
     models: tuple[str, ...]
-    index: Path | None = None
+    index: Path | Address | None = None
     shadow: str | None = None
     shadow_file: Path | None = None
     host: str = "127.0.0.1"

