@@ -88,7 +88,8 @@ def list_runs(
         return output.print_line("no run matches; `mbert runs` lists all")
     rows = [_row(name, record) for name, record in ordered]
     columns = ("run", "status", "task", "model", "method", "epochs", "score", "scored on", "when", "tags")
-    rows += [(name, "damaged", *[""] * (len(columns) - 2)) for name in found.damaged]
+    damaged = {"run": "", "status": "damaged", "score": "damaged"}
+    rows += [(name, *(damaged.get(column, "") for column in columns[1:])) for name in found.damaged]
     optional = ("epochs", "method", "when", "tags", "scored on", "status", "model", "task")
     output.print_table("", columns, rows, right=("epochs",), optional=optional, one_line=True)
     if sort == "score" and len({_rank(record)[:-1] for record in chosen.values()}) > 1:
@@ -128,6 +129,7 @@ def _quoted(record: RunRecord) -> SplitScores | None:
 def _row(name: str, record: RunRecord) -> tuple[object, ...]:
     settings = record.config.by_name()
     limit = record.request.limit if record.request else 0
+    score, scored_on = headline(record)
     return (
         name,
         record.status,
@@ -135,7 +137,9 @@ def _row(name: str, record: RunRecord) -> tuple[object, ...]:
         record.model.name,
         _method(record) + (f", {counted(limit, 'row')}" if limit else ""),
         f"{settings['epochs']:g}" if "epochs" in settings else "",
-        *headline(record),
+        # A narrow screen has no room for the status: then this is where an unfinished run is told.
+        score if record.status == "finished" else record.status,
+        scored_on,
         record.created[:16].replace("T", " "),
         ", ".join(record.tags),
     )

@@ -259,8 +259,7 @@ def test_the_commands_of_the_comparison_parse(tmp_path):
     script = EXAMPLES / "comparison" / "run.sh"
     done = subprocess.run([script, tmp_path], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    commands = done.stdout.splitlines()
-    for line in commands:
+    for line in (commands := done.stdout.splitlines()):
         parse_command(shlex.split(line))
     assert sum(line.startswith("compare ") for line in commands) == 8
     assert "-t glue/rte -t glue/cola -t glue/mrpc -t glue/stsb -t glue/sst2 --finished" in done.stdout
@@ -293,8 +292,7 @@ def test_gpu(tmp_path):
     assert {row["section"] for row in record["rows"]} == {"kernels", "parity", "inference", "training"}
     padded = [row for row in record["rows"] if row.get("backend") == "padded"]
     exact = [row for row in padded if row.get("precision") == "fp32"]
-    assert exact
-    assert all(row["logits"] < 1e-5 and row["gradient"] < 1e-4 for row in exact)
+    assert exact and all(row["logits"] < 1e-5 and row["gradient"] < 1e-4 for row in exact)
     timed = [row for row in record["rows"] if "tokens_per_second" in row]
     assert len(timed) == 4
     assert all(row["x arrival"] > 0 and row["errors"] == {} for row in timed)

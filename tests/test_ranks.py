@@ -51,7 +51,7 @@ def test_mpirun():
 def test_one_process_where_accelerate_was_asked_for_several():
     with pytest.raises(BadOption, match="asked for several processes and started one") as refused:
         find_ranks(ACCELERATE)
-    assert "--processes 2" in str(refused.value)
+    assert "--processes N" in str(refused.value)
     assert find_ranks({"ACCELERATE_MIXED_PRECISION": "no"}) == ALONE  # one was asked for
     assert find_ranks(ACCELERATE | {"WORLD_SIZE": "1"}) == ALONE
 

@@ -101,11 +101,12 @@ def _guess_label(rows: Rows, text: Sequence[str]) -> str:
         return ",".join(flags)
     if len(few) != 1:
         what = "cannot tell which column is the label" if few else "no column looks like a label"
+        such = f" {few[0] if few else others[0]}" if few or len(others) == 1 else ""
         raise BadData(
             f"{what}; the columns are {', '.join(rows.columns)}",
             where=rows.origin,
-            fix="Name it with --label-col (and the text with --text-col). The first line of a .csv or .tsv "
-            "file must name the columns.",
+            fix=f"Name it with --label-col{such} (and the text with --text-col). The first line of a .csv or "
+            ".tsv file must name the columns.",
         )
     return few[0]
 

@@ -22,7 +22,7 @@ from modernbert.activity import RUNNING, phase, say
 WATCHED = [
     *("finetune", "resume", "pretrain", "demo", "eval", "compare", "report", "bench"),
     *("predict", "embed", "index", "search", "download", "export", "migrate"),
-    "serve",
+    *("serve", "push"),
 ]
 MORE = {"compare": ["-b", "tfidf"], "search": ["x"], "predict": ["reviews.csv"]}
 

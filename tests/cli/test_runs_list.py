@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 from helpers import made_run
+from modernbert.cli import output
 from modernbert.cli.main import app
+from modernbert.cli.screen import Screen
 from typer.testing import CliRunner
 
 
@@ -50,3 +52,17 @@ def test_a_score_of_texts_that_were_trained_on_is_marked(store):
 def test_a_name_that_is_no_run_is_told_before_anything_is_asked(store):
     done = CliRunner().invoke(app, ["runs", "rm", "frist", "--runs-dir", str(store.root)])
     assert "no run called 'frist'" in str(done.exception) and "cannot ask" not in str(done.exception)
+
+
+def test_a_narrow_screen_shows_task_and_score_and_which_run_is_unfinished(store, monkeypatch):
+    monkeypatch.setattr(output, "screen", lambda **_: Screen(no_color=True, width=60, highlight=False))
+    right = np.arange(9) < 9
+    made_run(
+        store, "reviews-minilm-s42", "minilm", right, task="own/reviews", record=of_metric("accuracy", 0.7)
+    )
+    stopped = {"status": "interrupted", "results": []}
+    made_run(store, "reviews-minilm-s43", "minilm", right, task="own/reviews", record=stopped)
+    done = CliRunner().invoke(app, ["runs", "--runs-dir", str(store.root)])
+    first, second = (line for line in done.stdout.splitlines() if line.startswith("reviews"))
+    assert first.split()[1:] == ["own/reviews", "minilm", "accuracy", "0.7000"]
+    assert second.split()[1:] == ["own/reviews", "minilm", "interrupted"]

@@ -147,7 +147,7 @@ def printed(request, monkeypatch):
             ["12345.8585", "12345.8462 to 12345.8708", "exact_match", "123,456", "average_precision"],
         ),
         (of_retrieval, ["0.4567", "0.4367 to 0.4767", "recall_at_100", "demo-2 + BM25"]),
-        (of_the_demo, ["0.4200", "0.4000 to 0.4400", "recall_at_100", "silence deprecation"]),
+        (of_the_demo, ["0.4200", "0.4000 to 0.4400", "recall_at_100", "turn a dataclass"]),
         (of_a_study, ["42=0.5432", "46=0.5432", "glue/cola"]),
         (of_a_comparison, ["22,713,986", "0.4683 to 0.5851", "-0.0321 to +0.0657", "no difference shown"]),
         (of_a_bench, ["8,192", "1,024", "123,456", "1.23", "1,234", "87%", "tokens/s", "times", "ceiling"]),
