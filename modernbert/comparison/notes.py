@@ -76,7 +76,7 @@ def interval_notes(by_model: Mapping[str, Sequence[Outcome]]) -> Iterator[str]:
     rough = [model for model, runs in by_model.items() if any(is_rough(run.sums) for run in runs)]
     if rough:
         yield (
-            f"{', '.join(rough)}: fewer than {ENOUGH} examples tell the score from its bound, so the "
+            f"{', '.join(rough)}: the score is fewer than {ENOUGH} examples from its bound, so the "
             "interval is rough, and mostly too wide"
         )
     two = [model for model, runs in by_model.items() if runs[0].trained and len(runs) == 2]

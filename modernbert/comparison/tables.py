@@ -53,11 +53,13 @@ CONTRAST_COLUMNS = (
     "verdict",
 )
 CALIBRATION = (
-    "ECE: expected calibration error over 10 bins of equal width (Naeini et al. 2015); too high on few "
-    "examples, for which its interval's lower end makes up",
+    "ECE: expected calibration error over 10 bins of equal width (Naeini et al. 2015); biased "
+    "upwards on few examples, which the lower end of its interval corrects",
     "Brier: mean squared distance of the probabilities from the truth, over all classes (0 to 2, Brier 1950)",
 )
-DETECTABLE = "detectable: the least true difference that these examples and seeds show with 80 % power"
+DETECTABLE = (
+    "detectable: the smallest true difference that these examples and seeds would show with 80 % power"
+)
 
 
 def comparison_tables(comparison: Comparison, *, seeds: bool = False) -> list[Table]:
