@@ -27,14 +27,10 @@ from modernbert.training.reports import Notice, Observe
 TASK = "codesearch/stdlib"
 SETTINGS = {"epochs": 1.0, "max_length": 128, "max_tokens": 16384}
 # What a programmer asks who forgot the names, and the functions that answer it. All are in test modules.
-# They were written from memory, without a look at the code, before any system was asked. None was replaced.
+# They were written from memory, without a look at the code, before any system was asked. One replaced
+# a question about tkinter, which some Pythons lack.
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
-    "pop up a box asking the user yes or no": (
-        "askyesno",
-        "askquestion",
-        "askyesnocancel",
-        "askokcancel",
-    ),
+    "read ini setting but use a default when missing": ("RawConfigParser.get", "SectionProxy.get"),
     "get version number of an installed package": ("version", "Distribution.version"),
     "start a new log file every day at midnight": (
         "TimedRotatingFileHandler",
