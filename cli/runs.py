@@ -88,8 +88,8 @@ def list_runs(
         return output.print_line("no run matches; `mbert runs` lists all")
     rows = [_row(name, record) for name, record in ordered]
     columns = ("run", "status", "task", "model", "method", "epochs", "score", "scored on", "when", "tags")
-    damaged = {"run": "", "status": "damaged", "score": "damaged"}
-    rows += [(name, *(damaged.get(column, "") for column in columns[1:])) for name in found.damaged]
+    marked = {"status": "damaged", "score": "damaged"}
+    rows += [(name, *(marked.get(column, "") for column in columns[1:])) for name in found.damaged]
     optional = ("epochs", "method", "when", "tags", "scored on", "status", "model", "task")
     output.print_table("", columns, rows, right=("epochs",), optional=optional, one_line=True)
     if sort == "score" and len({_rank(record)[:-1] for record in chosen.values()}) > 1:
