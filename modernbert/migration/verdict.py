@@ -83,7 +83,7 @@ def _labels(word: Word, change: Change) -> Iterator[str]:
         return
     if change.needed is None:
         open_ = {count: half for count, half in change.widths.items() if count > change.labelled}
-        told = ", ".join(f"{count:,} labels to ±{half:.3f}" for count, half in open_.items())
+        told = ", ".join(f"{counted(count, 'label')} to ±{half:.3f}" for count, half in open_.items())
         yield f"label flips (--to-label) to know the change: {told}" if told else "more texts would tell more"
     elif (more := change.needed - change.labelled) > 0:
         yield f"{counted(more, 'more label')} of flips (--to-label) would tell it to ±{change.margin:g}"

@@ -277,6 +277,6 @@ def test_intervals_that_are_less_sharp_than_they_look_are_told(store):
         made_run(store, f"mid-{seed}", "middle", np.arange(100) < 70 + seed, seed=seed)
     made_run(store, "mid-3", "middle", np.arange(100) < 73, seed=3)
     notes = compare(store, [], ["middle"]).tasks[0].notes
-    assert any(note.startswith("near: fewer than 5 examples tell") for note in notes)
+    assert any(note.startswith("near: the score is fewer than 5 examples") for note in notes)
     assert any(note.startswith("near: two seeds hardly show") for note in notes)
     assert not any("middle" in note and ("fewer" in note or "two seeds" in note) for note in notes)
