@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from modernbert.migration.neighbours import TOP, Mean
 from modernbert.migration.similarities import CutOff
+from modernbert.migration.verdict import cost_of
 from modernbert.records.export import Speed
 
 # From this overlap on, nine of ten results stay.
@@ -30,7 +31,7 @@ class VectorVerdict:
 def decide(overlap: Mean, order: Mean, cut_off: CutOff | None, speed: Sequence[Speed]) -> VectorVerdict:
     """Apply the rule to the overlap of the first results, and say what a switch takes."""
     same = overlap.low >= SAME
-    reasons = (*_results(overlap, order, same=same), *_what_it_takes(cut_off), _cost(speed))
+    reasons = (*_results(overlap, order, same=same), *_what_it_takes(cut_off), cost_of(speed))
     return VectorVerdict("switch" if same else "measure first", reasons)
 
 
@@ -56,12 +57,4 @@ def _what_it_takes(cut_off: CutOff | None) -> Iterator[str]:
     yield (
         f"OLD's cut-off {cut_off.old:g} is {cut_off.new:.4f} for NEW: above each is the same number "
         f"of pairs ({cut_off.pairs:,}), {cut_off.same:.2%} of them in common"
-    )
-
-
-def _cost(speed: Sequence[Speed]) -> str:
-    old, new = speed
-    return (
-        f"NEW takes {new.p50_ms:.1f} ms for the median text instead of {old.p50_ms:.1f}, and reads "
-        f"{new.texts_per_second:,.1f} instead of {old.texts_per_second:,.1f} texts each second"
     )

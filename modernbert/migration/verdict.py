@@ -43,7 +43,7 @@ def decide_verdict(
         speed: of OLD and NEW.
     """
     word, threshold, change = _word(own, refitted)
-    reasons = (*_agreement(agreement), *_accuracy(change), *_labels(word, change), *_cost(speed))
+    reasons = (*_agreement(agreement), *_accuracy(change), *_labels(word, change), cost_of(speed))
     return Verdict(word, reasons, threshold)
 
 
@@ -89,9 +89,10 @@ def _labels(word: Word, change: Change) -> Iterator[str]:
         yield f"{counted(more, 'more label')} of flips (--to-label) would tell it to ±{change.margin:g}"
 
 
-def _cost(speed: Sequence[Speed]) -> Iterator[str]:
+def cost_of(speed: Sequence[Speed]) -> str:
+    """Return what OLD and NEW, in this order, take of time, as a sentence."""
     old, new = speed
-    yield (
+    return (
         f"NEW takes {new.p50_ms:.1f} ms for the median text instead of {old.p50_ms:.1f}, and reads "
         f"{new.texts_per_second:,.1f} instead of {old.texts_per_second:,.1f} texts each second"
     )
