@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Where the data cannot say how sure a score is.
 NOT_ESTIMABLE = "-"
+# Of an interval whose method holds less well than 95 % sounds.
+ROUGH = "rough: few examples decide"
 # Scores of a result that are shown below each other, and what is added to their names.
 SHOWN = (
     ("scores", ""),
@@ -40,3 +42,8 @@ def interval_text(low: float | None, high: float | None, form: str = ".4f") -> s
     if low is None or high is None:
         return NOT_ESTIMABLE
     return f"{low:{form}} to {high:{form}}"
+
+
+def method_text(method: str) -> str:
+    """Return how an interval was made, without what its column and its note say already."""
+    return method.removesuffix(f", {ROUGH}").replace(" 95 %", "")
