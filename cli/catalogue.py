@@ -32,7 +32,7 @@ def tasks(json: options.Json = False) -> None:
 
 def _show_family(family: str, members: list[AnyTask]) -> None:
     """Print a family's tasks, one or two lines each; what all of them share stands above them."""
-    facts = {
+    facts: dict[str, list[str]] = {
         "kind": [task.kind for task in members],
         METRICS: [", ".join(task.metrics) for task in members],
     }
