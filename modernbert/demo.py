@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -22,11 +21,13 @@ from modernbert.finetuning.finetune import finetune
 from modernbert.finetuning.record import Started
 from modernbert.model.catalogue import EMBEDDED
 from modernbert.model.locate import locate_model
+from modernbert.reading import parse_json
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, Observe
 
 TASK = "codesearch/stdlib"
+QUESTIONS = "questions.json"
 SETTINGS = {"epochs": 1.0, "max_length": 128, "max_tokens": 16384}
 # How far down a right answer is looked for.
 SHOWN = 10
@@ -55,8 +56,8 @@ class Question:
 
 def questions_on(documents: Documents) -> list[Question]:
     """Return the questions that these functions answer: some modules are not in every Python."""
-    text = resources.files("modernbert").joinpath("questions.json").read_text(encoding="utf-8")
-    listed = [Question(q["question"], q["module"], tuple(q["right"])) for q in json.loads(text)]
+    found = parse_json(resources.files("modernbert").joinpath(QUESTIONS).read_bytes(), where=QUESTIONS)
+    listed = [Question(q["question"], q["module"], tuple(q["right"])) for q in found]
     there = set(map(named, documents.ids))
     return [question for question in listed if question.identifiers & there]
 
