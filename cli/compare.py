@@ -148,10 +148,11 @@ def compare(
     from modernbert.settings.forms import read_settings
 
     store = RunStore.at(runs_dir)
-    for name in runs or []:
+    for name in runs:
         if (Path(name) / "config.json").is_file() and not store.has(name):
             fix = f"Score it: mbert eval TASK --model {name}; then compare the run that this makes."
             raise BadOption(f"{name} is a model's folder, and runs are compared", fix=fix)
+        store.read(name)  # a wrong name is told at once
     with watch(quiet=json):
         from modernbert.comparison.compare import compare as compare_runs
         from modernbert.comparison.plan import Wanted

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Questions are counted whose answer is among so many; these are shown one by one.
 NEAR_TOP, LISTED = (1, 3, 10), 10
+SEARCHED = NEAR_TOP[-1]
 
 
 @with_verbose
@@ -48,7 +49,8 @@ def show_demo(found: DemoResult) -> None:
     output.print_table(title, columns, rows, right=names, optional=("note",))
     show_answers(found.answers, found.run)
     output.print_line(f"\nNext: mbert index PATH --model {found.run}; mbert search 'what you look for'")
-    output.print_line(f"  or: mbert report {found.run}; mbert finetune your_texts.csv")
+    output.print_line(f"  or: mbert report {found.run}")
+    output.print_line("  or: mbert finetune your_texts.csv --model modernbert-nano")
 
 
 def show_answers(answers: Sequence[Answer], run: str) -> None:
@@ -65,6 +67,6 @@ def show_answers(answers: Sequence[Answer], run: str) -> None:
         (answer.question, answer.found, *(str(rank or "-") for rank in answer.ranks.values()))
         for answer in answers[:LISTED]
     ]
-    title = f"\nthe first {LISTED} of them: the place of the first right answer"
+    title = f"\nthe first {LISTED}: the place of the first right answer (-: not among the first {SEARCHED})"
     finds = f"{run} finds"
     output.print_table(title, ("question", finds, *systems), rows, right=systems, optional=(finds,))

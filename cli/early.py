@@ -43,13 +43,28 @@ def check_metric(targets: Sequence[str], metric: str) -> None:
         raise UnknownName.among("metric", metric, known, fix=f"Use --metric {', '.join(known)}.")
 
 
+def check_file(path: Path) -> None:
+    """Raise BadData for a file that is empty, or in no format that mbert reads."""
+    from modernbert.data.readers import require_format
+    from modernbert.errors import BadData
+
+    require_format(path)
+    if path.stat().st_size == 0:
+        raise BadData("the file is empty", where=str(path))
+
+
 def check_columns(target: str | Path | None, columns: Sequence[str | None]) -> None:
-    """Raise BadData if an own table lacks one of these columns. (Rows of JSON lines may each have others.)"""
+    """Raise BadData for a file that cannot be read, or a table without one of these columns.
+
+    (Rows of JSON lines may each have others.)
+    """
     from modernbert.data.examples import require_columns
     from modernbert.data.readers import iter_rows
     from modernbert.data.rows import Rows
 
     path, named = Path(target or ""), [column for column in columns if column]
+    if path.is_file():
+        check_file(path)
     if named and path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         first = itertools.islice(iter_rows(path), 1)
         require_columns(Rows.from_records(first, str(path)), named)

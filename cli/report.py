@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from modernbert.activity import phase
+from modernbert.places import require_new
 
 from . import complete, options, output, values
 from .progress import watch, with_verbose
@@ -35,12 +36,13 @@ def report(
     """Write a run or a comparison as one HTML file, to be read offline, on paper or on a phone."""
     from modernbert.files import atomic_file
 
+    # NAME.html, here, after its run or comparison.
+    path = out or Path(f"{Path(what).name.removesuffix('.json')}.html")
+    require_new(path, overwrite=overwrite)
     with watch():
-        from modernbert.report.report import default_path
         from modernbert.report.report import report as make_report
         from modernbert.runs import RunStore
 
-        path = out or default_path(what, overwrite=overwrite)
         with phase("writing the report"):
             text = make_report(what, RunStore.at(runs_dir), texts=texts)
     replaced = path.exists()

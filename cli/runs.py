@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modernbert.errors import UnknownName
 from modernbert.runs import RunStore
 from modernbert.settings.config import acting, every_setting
 from modernbert.wording import TRAINED_ON, counted, minutes_text
@@ -71,11 +73,13 @@ def list_runs(
         return
     store = RunStore.at(runs_dir)
     found = store.survey()
+    _require_known("task", task, (record.task.name for record in found.records.values()))
+    _require_known("model", model, (record.model.name for record in found.records.values()))
     chosen = {
         name: record
         for name, record in found.records.items()
-        if task in (None, record.task.name)
-        and model in (None, record.model.name)
+        if _is_called(record.task.name, task)
+        and _is_called(record.model.name, model)
         and set(tag or ()) <= set(record.tags)
     }
     ordered = sorted(chosen.items(), key=lambda item: _place(item, sort))
@@ -84,7 +88,7 @@ def list_runs(
         return output.print_json([{"name": name, **record.as_dict()} for name, record in ordered] + damaged)
     if not store.names():
         return output.print_line(f"no runs in {store.root} yet; start one with `mbert finetune`")
-    if not chosen and (task or model or tag):
+    if not chosen and found.records:
         return output.print_line("no run matches; `mbert runs` lists all")
     rows = [_row(name, record) for name, record in ordered]
     columns = ("run", "status", "task", "model", "method", "epochs", "score", "scored on", "when", "tags")
@@ -96,6 +100,19 @@ def list_runs(
         output.print_note("scores are ranked within a task, a split and a metric, and not across them")
     for error in found.damaged.values():
         output.print_warning(str(error))
+
+
+def _is_called(name: str, wanted: str | None) -> bool:
+    """Is this the name, or its part behind the family or the owner? Without one, everything is."""
+    return wanted in (None, name, name.rpartition("/")[2])
+
+
+def _require_known(kind: str, wanted: str | None, names: Iterable[str]) -> None:
+    """Raise UnknownName for a filter that fits no run, where there are runs."""
+    known = sorted(set(names))
+    if known and not any(_is_called(name, wanted) for name in known):
+        assert wanted is not None
+        raise UnknownName.among(f"run's {kind}", wanted, known, fix="`mbert runs` lists all runs.")
 
 
 def _place(item: tuple[str, RunRecord], sort: str) -> tuple[Any, ...]:

@@ -135,7 +135,7 @@ def _warn_of(done: Indexed) -> None:
     if done.cut > MUCH_CUT:
         output.print_warning(
             f"{done.cut:.0%} of the new chunks are longer than the {done.max_length} tokens that are read of "
-            "each; search --hybrid counts all words, and index --rebuild --max-length reads more"
+            "each; search --hybrid counts all words, and index --rebuild --max-length NUMBER reads more"
         )
     for name, reason in list(done.left_out.items())[:5]:
         output.print_warning(f"left out: {one_line(name)} ({reason})")

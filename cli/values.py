@@ -97,7 +97,7 @@ def one_of(*choices: str) -> Callable[[str, str], str]:
 
     def read(text: str, name: str) -> str:
         if text not in choices:
-            what = "format" if name == "--to" else name.lstrip("-").replace("-", " ")
+            what = {"--to": "format", "--sort": "order"}.get(name) or name.lstrip("-").replace("-", " ")
             fix = did_you_mean(text, choices) + f"Use {name} {', '.join(choices)}."
             raise BadOption(f"there is no {what} '{shown(text)}'", fix=fix)
         return text

@@ -138,7 +138,7 @@ def _collection_report(split: str, collection: Collection, tokenizer: Any, max_l
     labels = {
         "documents": float(len(documents)),
         "relevant": float(sum(grade > 0 for grade in judged)),
-        "judged 0": float(sum(grade <= 0 for grade in judged)),
+        "judged irrelevant": float(sum(grade <= 0 for grade in judged)),
     }
     empty = sum(not text.strip() for text in documents)
     lengths = measure(tokenizer, [(text,) for text in documents])

@@ -29,6 +29,15 @@ def test_the_lock_file_satisfies_pyproject():
         assert wanted.specifier.contains(locked[wanted.name.lower()]), wanted
 
 
+def test_extras_that_documents_and_scripts_name_exist():
+    """`pip install '.[search]'` outlived its extra in two scripts."""
+    known = {*project()["optional-dependencies"]}
+    paths = [p for suffix in ("md", "py", "sh", "ipynb") for p in ROOT.rglob(f"*.{suffix}")]
+    for path in (p for p in paths if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)):
+        for named in re.findall(r"(?:mbert|'\.)\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
+            assert {*named.split(",")} <= known or path == Path(__file__), f"{path}: {named}"
+
+
 def test_the_citation_is_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == modernbert.__version__

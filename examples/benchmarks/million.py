@@ -1,6 +1,6 @@
 """An index of a million chunks: time, disk and memory to build its graph, and to search it.
 
-    pip install '.[search]'
+    pip install .
     python examples/benchmarks/million.py
 
 A small encoder needs hours for a million chunks, so vectors are made up: random points of 24 dimensions, laid

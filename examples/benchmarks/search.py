@@ -1,6 +1,6 @@
 """How long it takes to index and to search many chunks of code, and to embed many short texts.
 
-    pip install '.[demo,search]'
+    pip install '.[demo]'
     python examples/benchmarks/search.py --path SITE_PACKAGES --chunks 100000
 
 Chunks are of the Python files below a folder, cut as `mbert index` does, up to `--max-length` tokens.

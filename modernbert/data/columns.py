@@ -99,14 +99,16 @@ def _guess_label(rows: Rows, text: Sequence[str]) -> str:
     flags = [name for name in others if {flag_of(value) for value in rows.columns[name]} <= {0, 1}]
     if len(few) > 1 and set(few) <= set(flags):  # a column for each label
         return ",".join(flags)
+    if not few and len(others) == 1 and _holds_measurements(rows, others[0]):
+        return others[0]
     if len(few) != 1:
         what = "cannot tell which column is the label" if few else "no column looks like a label"
         such = f" {few[0] if few else others[0]}" if few or len(others) == 1 else ""
         raise BadData(
             f"{what}; the columns are {', '.join(rows.columns)}",
             where=rows.origin,
-            fix=f"Name it with --label-col{such} (and the text with --text-col). The first line of a .csv or "
-            ".tsv file must name the columns.",
+            fix=f"Name it with --label-col{such} (and the text with --text-col). If these are no names of "
+            "columns, add a first line that names them.",
         )
     return few[0]
 
@@ -133,6 +135,15 @@ def guess_text(rows: Rows, label: str | None = None) -> tuple[str, ...]:
 def _mean_length(rows: Rows, name: str) -> float:
     sample = rows.columns[name][:1000]
     return sum(len(str(value)) for value in sample) / max(1, len(sample))
+
+
+def _holds_measurements(rows: Rows, name: str) -> bool:
+    """Are all cells numbers, some with decimals? Whole numbers that hardly repeat may be identifiers."""
+    try:
+        numbers = [float(value) for value in rows.columns[name] if not is_missing(value)]
+    except (TypeError, ValueError):
+        return False
+    return any(not number.is_integer() for number in numbers)
 
 
 def _num_distinct(rows: Rows, name: str) -> int:

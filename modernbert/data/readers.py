@@ -43,14 +43,18 @@ def iter_rows(path: Path) -> Iterator[Record]:
         raise no_such_file(path)
     readers = {".csv": iter_table, ".tsv": iter_table, ".jsonl": _iter_jsonl, ".parquet": _iter_parquet}
     readers |= dict.fromkeys(conll.SUFFIXES, conll.iter_conll)
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    require_format(path)
+    return readers[path.suffix.lower()](path)
+
+
+def require_format(path: Path) -> None:
+    """Raise BadData for a file whose suffix is of no format that mbert reads."""
+    if path.suffix.lower() not in SUFFIXES:
         raise BadData(
-            f"'{path.suffix}' is not a format mbert reads",
+            f"'{path.suffix}' is not a format mbert reads" if path.suffix else "a file without a suffix",
             where=str(path),
             fix=f"Give a {', '.join(SUFFIXES)} file.",
         )
-    return reader(path)
 
 
 def _iter_jsonl(path: Path) -> Iterator[Record]:

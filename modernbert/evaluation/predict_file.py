@@ -155,7 +155,10 @@ def require_top(task: Task, top: int) -> None:
     if top and task.kind == "regression":
         raise BadOption("--top names the most probable labels, and this model predicts a number")
     if top > task.num_outputs:
-        raise BadOption(f"--top is {top}, and the model knows {counted(task.num_outputs, 'label')}")
+        raise BadOption(
+            f"--top is {top}, and the model knows {counted(task.num_outputs, 'label')}",
+            fix=f"Use --top {task.num_outputs}, or leave it out: all probabilities are written then.",
+        )
 
 
 def text_columns(task: Task, rows: Rows) -> tuple[str, ...]:

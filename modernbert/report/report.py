@@ -16,7 +16,7 @@ from modernbert.comparison.stored import outcome_of, read_comparison
 from modernbert.comparison.tables import Table, average_tables
 from modernbert.errors import BadRun, MbertError
 from modernbert.evaluation.shown import SHOWN, interval_text
-from modernbert.places import no_such_file, require_new
+from modernbert.places import no_such_file
 from modernbert.reading import checked, read_lines
 from modernbert.records.base import Count
 from modernbert.records.record import RunRecord
@@ -44,17 +44,6 @@ class LoggedStep(LoggedLine):
 
     step: Count
     loss: FiniteFloat
-
-
-def default_path(what: str, *, overwrite: bool) -> Path:
-    """Return where a report goes that nobody named: `NAME.html`, here, after its run or comparison.
-
-    Raises:
-        BadOption: that file is there, and may not be replaced.
-    """
-    path = Path(f"{Path(what).name.removesuffix('.json')}.html")
-    require_new(path, overwrite=overwrite)
-    return path
 
 
 def report(what: str, store: RunStore, *, texts: bool = True) -> str:

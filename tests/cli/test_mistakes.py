@@ -242,6 +242,22 @@ def test_a_taken_name_is_told_before_torch_is_imported(command, reviews, tmp_pat
     assert "there is a run called 'toy' already" in told_before_torch(line)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["finetune", "plain"], "a file without a suffix"),
+        (["finetune", "empty.csv"], "the file is empty"),
+        (["predict", "empty.csv", "-m", "modernbert-nano", "-o", "o.csv"], "the file is empty"),
+        (["compare", "toy", "tyo"], "Did you mean toy?"),
+        (["report", "toy"], "toy.html: the file is there already"),
+    ],
+)
+def test_a_wrong_file_or_run_is_told_before_torch_is_imported(line, told, trained, tmp_path):
+    for name in ("plain", "empty.csv", "toy.html"):
+        (tmp_path / name).touch()
+    assert told in told_before_torch(line)
+
+
 def told_before_torch(line: list[str]) -> str:
     code = f"import sys; sys.argv = {['mbert', *line]!r}\nfrom modernbert.cli.main import main\ntry: main()\n"
     code += "except SystemExit as stop: assert stop.code == 2\nassert 'torch' not in sys.modules"

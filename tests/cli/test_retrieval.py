@@ -158,7 +158,7 @@ def test_data_check_of_a_collection(mbert, toy, tiny_modernbert):
     (toy / "qrels" / "train.tsv").write_text(lines)
     code, out, err = mbert("data", "check", toy, "-m", tiny_modernbert, "--max-length", 5)
     assert code == 0, err
-    assert "documents 4, relevant 4, judged 0 1" in out
+    assert "documents 4, relevant 4, judged irrelevant 1" in out
     assert "test: 3 of 3 queries are also in training" in err
     assert "documents longer than 5 tokens are truncated: " in err
     assert "documents without text" in err

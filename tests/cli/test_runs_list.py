@@ -49,6 +49,20 @@ def test_a_score_of_texts_that_were_trained_on_is_marked(store):
     assert len(marked) == 1 and marked[0].startswith("seen"), done.output
 
 
+def test_filters_take_short_names_and_know_typing_mistakes(store):
+    right = np.arange(9) < 9
+    made_run(store, "a", "owner/m", right, task="own/reviews", record=of_metric("accuracy", 1.0))
+    made_run(store, "b", "other", right, task="own/prices", record=of_metric("accuracy", 1.0))
+
+    def told(*filters):
+        return CliRunner().invoke(app, ["runs", *filters, "--runs-dir", str(store.root), "--json"])
+
+    for filters in (["--task", "reviews"], ["--task", "own/reviews"], ["--model", "m"]):
+        assert [run["name"] for run in json.loads(told(*filters).stdout)] == ["a"]
+    assert "Did you mean own/reviews?" in told("--task", "own/reviws").exception.fix
+    assert "Did you mean other?" in told("--model", "othr").exception.fix
+
+
 def test_a_name_that_is_no_run_is_told_before_anything_is_asked(store):
     done = CliRunner().invoke(app, ["runs", "rm", "frist", "--runs-dir", str(store.root)])
     assert "no run called 'frist'" in str(done.exception) and "cannot ask" not in str(done.exception)

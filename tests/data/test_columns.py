@@ -72,3 +72,20 @@ def test_a_label_with_more_values_than_classes_can_have():
     data = rows(text=["t"] * 1500, label=[f"name {i}" for i in range(1500)])
     with pytest.raises(BadData, match="1500 different values: not a label"):
         guess_columns(data)
+
+
+MEASURED, WITH_A_GAP = ["9.5", "10", "7"], [9.5, 10.0, None]
+NUMBERED, WITH_A_WORD = ["9", "10", "7"], ["9.5", "x", "7"]
+
+
+@pytest.mark.parametrize("prices", [MEASURED, WITH_A_GAP])
+def test_the_only_other_column_is_the_label_if_it_holds_measurements(prices):
+    found = guess_columns(rows(text=LONG[: len(prices)], price=prices))
+    assert (found.label, found.found.kind) == ("price", "regression")
+
+
+@pytest.mark.parametrize("prices", [NUMBERED, WITH_A_WORD])
+def test_whole_numbers_that_hardly_repeat_may_be_identifiers(prices):
+    with pytest.raises(BadData, match="no column looks like a label") as caught:
+        guess_columns(rows(text=LONG[: len(prices)], price=prices))
+    assert "--label-col price" in caught.value.fix
