@@ -1,4 +1,4 @@
-"""The benchmark of the first minute runs as it stands."""
+"""The benchmark of the first minute runs as it stands, and records of unlike machines stand side by side."""
 
 from __future__ import annotations
 
@@ -8,8 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from _common import keep_record, processor_of
+
+from modernbert.model.device import describe_hardware
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "benchmarks" / "first_minute.py"
+
+
+def test_processors_of_one_name_keep_their_records_apart(tmp_path):
+    """A cloud's "Intel Xeon" has units for matrices or has none."""
+    path, kinds = tmp_path / "records.json", ("AMX", "AVX-512")
+    for instructions in (*kinds, "AMX"):
+        hardware = {**describe_hardware(), "instructions": instructions}
+        keep_record({"work": "short", "hardware": hardware}, path, "work")
+    kept = json.loads(path.read_text())
+    assert sorted(record["hardware"]["instructions"] for record in kept) == sorted(kinds)
+    assert len({processor_of(record) for record in kept}) == 2
 
 
 @pytest.mark.slow

@@ -28,13 +28,15 @@ def keep_record(record: dict, path: Path, *fields: str) -> None:
 
 def _key(record: dict, fields: tuple[str, ...]) -> list:
     hardware = record["hardware"]
-    return [hardware["cpu"], hardware["threads"], hardware["gpu"], *(record[field] for field in fields)]
+    kind = [hardware.get(name) for name in ("cpu", "instructions", "threads", "gpu")]
+    return [*kind, *(record[field] for field in fields)]
 
 
 def processor_of(record: dict) -> str:
-    """Return the processor and the number of threads of a record."""
+    """Return the processor with its instructions, and the number of threads, of a record."""
     hardware = record["hardware"]
-    return f"{hardware['cpu']}, {hardware['threads']}"
+    instructions = f" ({hardware['instructions']})" if hardware.get("instructions") else ""
+    return f"{hardware['cpu']}{instructions}, {hardware['threads']}"
 
 
 def trainer_settings(inputs: Any, folder: str) -> dict[str, Any]:

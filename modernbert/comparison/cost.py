@@ -20,7 +20,7 @@ Machine = tuple[str, ...]
 def machine_of(record: RunRecord) -> Machine:
     """Return what a run's speed depends on: the processor that it ran on, and how much of it."""
     hardware, device = record.hardware, record.machine.device if record.machine else "cpu"
-    used = ("processes",) if device == "cuda" else ("cpu", "cores", "threads", "processes")
+    used = ("processes",) if device == "cuda" else ("cpu", "instructions", "cores", "threads", "processes")
     first = ("cuda", str(hardware.get("gpu"))) if device == "cuda" else (device,)
     return (*first, *(f"{hardware[key]} {key}" for key in used if key in hardware))
 

@@ -96,14 +96,21 @@ def bf16_support(device: str) -> tuple[bool, str]:
     return False, f"autocast to bf16 is not tried on {device}"
 
 
+def _instructions(capabilities: Mapping[str, Any]) -> str:
+    """Return the best instructions for products of matrices: processors of one name may differ in them."""
+    best = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bf16", "avx512_f": "AVX-512", "avx2": "AVX2"}
+    return next((name for key, name in best.items() if capabilities.get(key)), "")
+
+
 def describe_hardware() -> dict[str, Any]:
-    """Return what a reader needs to compare timings: processor, threads, GPU."""
+    """Return what a reader needs to compare timings: processor, its instructions, threads, GPU."""
     import platform
 
     capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": capabilities.get("cpu_name") or platform.processor(),
+        "instructions": _instructions(capabilities),
         "cores": capabilities.get("num_physical_cores"),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
