@@ -13,7 +13,7 @@ from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
 from modernbert.files import model_checksums, write_jsonl
 from modernbert.finetuning.card import write_card
-from modernbert.finetuning.followers import require_followable, tell_followers
+from modernbert.finetuning.followers import require_followable, require_several, tell_followers
 from modernbert.finetuning.prepare import prepare, read_request
 from modernbert.finetuning.ready import Ready, loaded
 from modernbert.finetuning.record import (
@@ -144,6 +144,8 @@ def resume(
 def _ready(inputs: Inputs, name: str, store: RunStore, *, resume: bool) -> Iterator[tuple[Started, Ready]]:
     """Load the model, here and in the other processes, and say what is about to run."""
     require_followable(inputs)
+    if not resume:  # a training that several began may be gone on with by one: it then holds all
+        require_several(inputs)
     tell_followers(inputs, _checkpoints(store.path(name)), resume=resume)
     with loaded(inputs) as ready:
         if ready.fault:

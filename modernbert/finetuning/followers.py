@@ -13,8 +13,10 @@ from modernbert import processes
 from modernbert.errors import BadOption
 from modernbert.finetuning.jobs import ALONE
 from modernbert.finetuning.ready import loaded
+from modernbert.model.loading import load_config
 from modernbert.training.inputs import Inputs
 from modernbert.training.loop import fit
+from modernbert.training.sharding import why_not
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,24 @@ def tell_followers(inputs: Inputs, checkpoints: Path, *, resume: bool) -> None:
 
 
 def require_followable(inputs: Inputs) -> None:
-    """Raise BadOption for what only one process can train."""
+    """Raise BadOption for what only one process can train, and for what cannot be divided among several."""
     why = ALONE.get(inputs.job)
     if inputs.machine.device == "mps":
         why = "torch sends nothing between processes from Apple's GPU (--device cpu trains without it)"
     if processes.count() > 1 and why:
         raise BadOption(f"several processes cannot train this: {why}", fix="Leave --processes out.")
+    padded = inputs.job == "masked language model" and load_config(inputs.start).model_type != "modernbert"
+    if inputs.config.memory.shard and (why := why_not(inputs.config, pads_masked=padded)):
+        raise BadOption(f"--shard cannot be used here: {why}", fix="Leave --shard out.")
+
+
+def require_several(inputs: Inputs) -> None:
+    """Raise BadOption where weights are to be divided among several processes, and there is one."""
+    if inputs.config.memory.shard and processes.count() == 1:
+        raise BadOption(
+            "--shard divides weights among several processes, and there is one",
+            fix="Add --processes N (or start it with torchrun or srun), or leave --shard out.",
+        )
 
 
 def dismiss_followers() -> None:

@@ -10,6 +10,7 @@ D vector size.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +21,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from modernbert import processes
-from modernbert.data.batching import BatchPlan, share_out, split_by_tokens
+from modernbert.data.batching import BatchPlan
 from modernbert.data.tokens import Tokens
-from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import max_sim, pad_rows
 from modernbert.model.packing import pack
-from modernbert.training.objectives import BatchLoss
+from modernbert.training.objectives import BatchLoss, cut_shares
+from modernbert.training.sharding import idle_passes, is_divided
 from modernbert.training.state import random_state, set_random_state
 
 
@@ -199,10 +200,7 @@ class Contrastive:
         pairs = data.batch(indices)
         lengths_S = data.tokens.lengths[pairs.texts_S]
         every = np.arange(len(lengths_S))
-        shares = [
-            list(split_by_tokens(share, lengths_S, max_tokens, padded=pads(network)))
-            for share in share_out(every, lengths_S, processes.count())
-        ]
+        shares = cut_shares(network, every, lengths_S, max_tokens)
         order = np.argsort(np.concatenate([place for share in shares for place in share]))
         number = processes.number()
 
@@ -212,8 +210,10 @@ class Contrastive:
                 vectors_SD: torch.Tensor = network(batch.to(accelerator.device))
             return vectors_SD
 
-        with processes.enough_memory():
-            own = _Vectors.of(embed, shares[number], shortest=lengths_S.argmin(keepdims=True))
+        idle = max(idle_passes(network, shares), not shares[number])
+        # Where weights are divided, nobody can go on when memory runs out in one process (see `step`).
+        with contextlib.nullcontext() if is_divided(network) else processes.enough_memory():
+            own = _Vectors.of(embed, shares[number], [lengths_S.argmin(keepdims=True)] * idle)
         counts = [sum(self.num_rows(lengths_S[place]) for place in share) for share in shares]
         every_SD = processes.gather_rows(own.rows().detach(), counts).requires_grad_()
         loss = self.of_vectors(every_SD, pairs, lengths_S, order)
@@ -228,36 +228,37 @@ class Contrastive:
 
 @dataclass(frozen=True)
 class _Vectors:
-    """A process's own vectors, part by part.
+    """A process's own vectors, part by part; and idle passes, whose vectors nobody needs.
 
-    One part keeps its graph. Of several, none does: each is run again when its gradient is known.
+    One part keeps its graph. Of several, none does: each is run again when its gradient is known. Without
+    any, an idle pass tells how wide the vectors are.
 
     Attributes:
         embed: makes the vectors of some places.
         places: of each part.
         states: the random state from which each part was run: dropout must fall alike in both passes.
-        parts: what each part gave.
+        parts: what each part gave; of an idle pass, no row.
+        own: how many of the parts are no idle passes.
     """
 
     embed: Callable[[np.ndarray], torch.Tensor]
     places: list[np.ndarray]
     states: list[dict[str, Any]]
     parts: list[torch.Tensor]
+    own: int
 
     @classmethod
     def of(
-        cls, embed: Callable[[np.ndarray], torch.Tensor], places: list[np.ndarray], *, shortest: np.ndarray
+        cls, embed: Callable[[np.ndarray], torch.Tensor], own: list[np.ndarray], idle: list[np.ndarray]
     ) -> _Vectors:
-        """Run each part. Without any, the shortest text tells how wide the vectors are."""
-        states, parts = [], []
-        for place in places:
+        """Run each part."""
+        states, parts, places = [], [], own + idle
+        for number, place in enumerate(places):
             states.append(random_state())
             with torch.set_grad_enabled(len(places) == 1):
-                parts.append(embed(place))
-        if not places:
-            with torch.no_grad():
-                parts.append(embed(shortest)[:0])
-        return cls(embed, places, states, parts)
+                vectors_SD = embed(place)
+            parts.append(vectors_SD if number < len(own) else vectors_SD[:0])
+        return cls(embed, places, states, parts, len(own))
 
     def rows(self) -> torch.Tensor:
         """Return all vectors."""
@@ -270,9 +271,11 @@ class _Vectors:
             return
         after = random_state()
         gradients = torch.split(gradient, [len(part) for part in self.parts])
-        for place, state, part in zip(self.places, self.states, gradients, strict=False):
+        passes = zip(self.places, self.states, gradients, strict=True)
+        for number, (place, state, part) in enumerate(passes):
             set_random_state(state)
-            accelerator.backward(self.embed(place), gradient=part)
+            vectors_SD = self.embed(place)
+            accelerator.backward(vectors_SD if number < self.own else vectors_SD[:0], gradient=part)
         set_random_state(after)
 
 

@@ -27,6 +27,7 @@ from modernbert.model.device import choose_machine
 from modernbert.pretraining.inputs import PretrainingRequest
 from modernbert.ranks import Ranks
 from modernbert.runs import RunStore
+from modernbert.settings.config import TrainingConfig
 from modernbert.training.inputs import Request
 from modernbert.training.reports import StepReport
 
@@ -113,8 +114,10 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
 
 # Trained together, so that the second process starts once.
 GROUPS = {"usual": ("one label, in parts", "pairs, in parts", "late interaction")}
-EPOCHS = {"usual": 4.0, "rest": 1.0}
 GROUPS["rest"] = tuple(kind for kind in KINDS if kind not in GROUPS["usual"])
+# Those whose weights two processes divide, too.
+DIVIDED = {group: tuple(kind for kind in kinds if kind != "LoRA") for group, kinds in GROUPS.items()}
+EPOCHS = {"usual": 4.0, "rest": 1.0}
 every_kind = pytest.mark.parametrize(
     ("group", "kind"),
     [
@@ -204,6 +207,41 @@ def test_the_records_agree(group, kind, both):
         assert after[1] == pytest.approx(before[1], abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def divided(tiny_modernbert, tmp_path_factory):
+    """Return how to get the runs of a group by two processes that divide the weights."""
+
+    @cache
+    def runs(group: str) -> dict[str, Path]:
+        root = tmp_path_factory.mktemp(f"{group}-divided")
+        kinds = DIVIDED[group]
+        asked = requests(kinds, root, tiny_modernbert, EPOCHS[group])
+        store = RunStore(root / "runs")
+        with led(2):
+            made = {
+                kind: finetune(replace(wanted, settings={**wanted.settings, "shard": True}), store).name
+                for kind, wanted in asked.items()
+            }
+        return {kind: store.path(name) for kind, name in made.items()}
+
+    return runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("group", "kind"), [(group, kind) for group in DIVIDED for kind in DIVIDED[group]])
+def test_divided_weights_train_as_whole_ones(group, kind, both, divided):
+    whole, run = both(group)[kind][0], divided(group)[kind]
+    assert losses(run) == pytest.approx(losses(whole), abs=1e-5)
+    before, after = weights(whole), weights(run)
+    assert before and before.keys() == after.keys()
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
+    files = [sorted(path.name for path in (one / "model").iterdir()) for one in (whole, run)]
+    assert files[0] == files[1]
+    scores = [json.loads((one / "run.json").read_text())["results"][0]["scores"] for one in (whole, run)]
+    for expected, found in zip(*scores, strict=True):
+        assert found["value"] == pytest.approx(expected["value"], abs=1e-4)
+
+
 def test_it_goes_on_with_another_number_of_processes(both, tiny_modernbert, tmp_path):
     """Begun by two, gone on with by one: the weights are those of a training that nothing stopped."""
     wanted = requests(("one label, in parts",), tmp_path, tiny_modernbert)["one label, in parts"]
@@ -222,11 +260,37 @@ def test_it_goes_on_with_another_number_of_processes(both, tiny_modernbert, tmp_
 
 
 def test_what_cannot_be_divided_is_refused(monkeypatch):
-    inputs = SimpleNamespace(job="distillation", machine=choose_machine("cpu", "fp32"))
+    inputs = SimpleNamespace(
+        job="distillation", machine=choose_machine("cpu", "fp32"), config=TrainingConfig()
+    )
     require_followable(inputs)
     monkeypatch.setattr(processes, "count", lambda: 2)
     with pytest.raises(BadOption, match="several processes cannot train this: its loss compares the texts"):
         require_followable(inputs)
+
+
+@pytest.mark.parametrize(
+    ("asked", "job", "reason"),
+    [
+        ({"lora": True}, "classifier", "--lora trains so few weights"),
+        ({"compile": True}, "classifier", "--compile needs weights that stay"),
+        ({}, "masked language model", "runs each batch in as many passes as it has lengths"),
+    ],
+)
+def test_weights_that_cannot_be_divided_are_refused(asked, job, reason, tiny_bert):
+    config = TrainingConfig().with_values({**asked, "shard": True})
+    machine = choose_machine("cpu", "fp32")
+    inputs = SimpleNamespace(
+        job=job, machine=machine, config=config, start=SimpleNamespace(folder=tiny_bert, base=None)
+    )
+    with pytest.raises(BadOption, match=f"--shard cannot be used here: .*{reason}"):
+        require_followable(inputs)
+
+
+def test_one_process_has_nobody_to_divide_with(tiny_modernbert, tmp_path):
+    wanted = request_of(classes(tmp_path / "rows"), tiny_modernbert, **SHORT, shard=True)
+    with pytest.raises(BadOption, match="among several processes, and there is one"):
+        finetune(wanted, RunStore(tmp_path))
 
 
 def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
