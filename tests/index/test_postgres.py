@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from commands import run
 from helpers import write_csv
 from modernbert.cli.interrupted import what_was_kept
-from postgres import Server, programs
+from postgres import Server, programs, shared
 
 from modernbert.errors import BadData, BadModel, BadOption, MbertError, NotAvailable
 from modernbert.index import postgres
@@ -22,6 +23,7 @@ from modernbert.index.postgres import open_postgres
 from modernbert.index.query import Searcher
 from modernbert.index.query_postgres import PostgresSearcher, find_any, kept_model
 from modernbert.index.server import read_address
+from modernbert.runs import RunStore
 
 needs_server = pytest.mark.skipif(
     programs() is None or importlib.util.find_spec("psycopg") is None,
@@ -30,16 +32,24 @@ needs_server = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def server():
-    started = Server()
+def server(tmp_path_factory, request):
+    """Return a server that all processes of the tests share: no test may stop it."""
+    own = tmp_path_factory.getbasetemp()
+    with shared(own.parent if hasattr(request.config, "workerinput") else own) as started:
+        yield started
+
+
+@pytest.fixture
+def own_server(server):
+    """Return a server of the test's own."""
+    started = Server.new(server.ready)
     yield started
     started.remove()
 
 
 @pytest.fixture
-def address(server, request, tmp_path, monkeypatch):
+def address(server, request):
     """Return an address of the test's own."""
-    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
     names = (character if character.isalnum() else "_" for character in request.node.name.lower())
     return read_address(server.address(schema="".join(names)[:60]))
 
@@ -58,7 +68,7 @@ def many_files(root, count=9):
 
 
 @needs_server
-def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path):
+def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path, monkeypatch):
     many_files(tree)
     (tree / "copy.md").write_text((tree / "many3.md").read_text())  # equals come in the order of places
     there = build_in_postgres(tree, embedder, address)
@@ -68,7 +78,8 @@ def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path):
     ours, theirs = PostgresSearcher(address, embedder), Searcher(tmp_path / "index", embedder)
     for query, k in (("good w3", 1), ("good w3", 5), ("fine", 100), ("def bad", 3)):
         assert as_dict(ours.search(query, k)) == as_dict(theirs.search(query, k))
-    for number in range(90):  # more equals than the server is asked for at first
+    monkeypatch.setattr(postgres, "MORE", 4)
+    for number in range(20):  # more equals than the server is asked for at first
         (tree / f"equal{number}.md").write_text("good w3 fine w9\n")
     build_in_postgres(tree, embedder, address)
     build_index(tree, embedder, tmp_path / "index")
@@ -121,8 +132,9 @@ def test_only_what_changed_is_embedded(tree, address, embedder):
 
 
 @needs_server
-def test_a_killed_server_costs_nothing(tree, address, server, embedder, monkeypatch):
+def test_a_killed_server_costs_nothing(tree, own_server, embedder, monkeypatch):
     """It dies in the midst of the fourth file; after its restart the same command goes on."""
+    server, address = own_server, read_address(own_server.address())
     many_files(tree)
     real, stored, text, sessions = postgres.PostgresStore.put, [], postgres._text, []
 
@@ -151,9 +163,67 @@ def test_a_killed_server_costs_nothing(tree, address, server, embedder, monkeypa
     assert done.embedded == 0, "the vectors were made before"
     assert Counter(stored[:3] + stored[4:]) == Counter(dict.fromkeys(stored, 1)), "each file once"
     with open_postgres(address) as store:
-        ids = [row[0] for row in store._ask("SELECT path || ':' || first FROM {0}.chunks ORDER BY 1")]
+        ids = [row[0] for row in store._ask("SELECT path || ':' || first FROM {0}chunks ORDER BY 1")]
         assert len(ids) == len(set(ids)) == done.chunks
     assert len(PostgresSearcher(address, embedder).search("good", 99)) == done.chunks
+
+
+@needs_server
+def test_it_answers_until_the_new_one_is_whole(tree, address, embedder, monkeypatch):
+    """`--rebuild` that is stopped, then one that is not, with a search before each file."""
+    many_files(tree, 3)
+    build_in_postgres(tree, embedder, address)
+    searcher = PostgresSearcher(address, embedder)
+    before, found = as_dict(searcher.search("good", 99)), []
+    (tree / "many0.md").write_text("good\n")
+    real = postgres.PostgresStore.put
+
+    def put(self, *given):
+        found.append(as_dict(searcher.search("good", 99)))
+        if len(found) == 3:
+            raise KeyboardInterrupt
+        real(self, *given)
+
+    monkeypatch.setattr(postgres.PostgresStore, "put", put)
+    stale = [{**hit, "stale": hit["path"] == "many0.md"} for hit in before]
+    with pytest.raises(KeyboardInterrupt):
+        build_in_postgres(tree, embedder, address, anew=True)
+    assert as_dict(searcher.search("good", 99)) == stale
+    for _ in range(2):  # names of what was there before do not stand in the way
+        done = build_in_postgres(tree, embedder, address, anew=True)
+    assert len(found) > 10 and found[:8] == [stale] * 8
+    after = as_dict(searcher.search("good", 99))
+    assert len(after) == done.chunks and after != before and not any(hit["stale"] for hit in after)
+    with open_postgres(address) as store:
+        tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s"
+        assert {row[0] for row in store._ask(tables, (address.schema,))} == {*postgres.TABLES}
+
+
+@needs_server
+def test_a_reader_sees_one_state_beside_a_new_index(tree, address, embedder):
+    """What is read after a rebuild, in a block from before it, is what was there before."""
+    build_in_postgres(tree, embedder, address)
+    with ThreadPoolExecutor() as pool, open_postgres(address) as store:
+        rebuilt = pool.submit(build_in_postgres, tree, embedder, address, anew=True)
+        with pytest.raises(TimeoutError):
+            rebuilt.result(0.5)  # it waits until nobody reads the old tables
+        assert store.about()["model"] == embedder.source.name and store.count() > 0
+    assert rebuilt.result().new > 0
+
+
+@needs_server
+def test_it_is_served(tree, address, embedder, tmp_path):
+    pytest.importorskip("fastapi")
+    from served import started
+
+    build_in_postgres(tree, embedder, address)
+    with started(RunStore(tmp_path / "none"), models=(), index=address) as serving:
+        wanted = as_dict(PostgresSearcher(address, embedder).search("good w1", 2))
+        assert len(wanted) == 2 and serving.ask("/search", query="good w1", k=2)["hits"] == wanted
+        assert "--hybrid needs the words" in serving.ask("/search", 400, query="good", hybrid=True)
+        (tree / "new.md").write_text("good w1\n")
+        build_in_postgres(tree, embedder, address)  # which the server notices
+        assert serving.ask("/search", query="good w1", k=1)["hits"][0]["path"] == "new.md"
 
 
 @needs_server
@@ -211,8 +281,7 @@ def test_what_a_server_refuses(tree, server, embedder, monkeypatch, address):
 
 
 @needs_server
-def test_a_password_is_nowhere(tree, server, embedder, monkeypatch, tmp_path):
-    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
+def test_a_password_is_nowhere(tree, server, embedder, tmp_path):
     run_sql(server, "CREATE EXTENSION IF NOT EXISTS vector", "CREATE SCHEMA hidden",
             "CREATE ROLE owner2 LOGIN SUPERUSER")  # fmt: skip
     address = read_address(server.address("owner2:s3cr3t", schema="hidden"))
