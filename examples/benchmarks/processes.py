@@ -4,8 +4,8 @@
 
 A ModernBERT of base width with random weights, fp32, one thread a process, texts of mixed lengths. Losses
 must agree to 1e-5, and vectors to the bit. The ways take turns; what counts is the median over rounds of each
-one's speed beside that of one process in the same round. Neither the start of the processes nor the first step
-is part of it. At last each of two processes says how many bytes it holds: weights, gradients and the
+one's speed beside that of one process in the same round. Neither the start of the processes nor the first
+step is part of it. At last each of two processes says how many bytes it holds: weights, gradients and the
 optimiser's averages, after one step.
 
 The machine must have two idle cores: two processes on one core show nothing.

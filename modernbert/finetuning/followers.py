@@ -14,7 +14,8 @@ from modernbert.errors import BadOption
 from modernbert.finetuning.jobs import ALONE
 from modernbert.finetuning.ready import loaded
 from modernbert.model.loading import load_config
-from modernbert.training.inputs import Inputs
+from modernbert.pretraining.inputs import PretrainingRequest
+from modernbert.training.inputs import Inputs, Request
 from modernbert.training.loop import fit
 from modernbert.training.sharding import why_not
 
@@ -46,9 +47,14 @@ def require_followable(inputs: Inputs) -> None:
         raise BadOption(f"--shard cannot be used here: {why}", fix="Leave --shard out.")
 
 
-def require_several(inputs: Inputs) -> None:
-    """Raise BadOption where weights are to be divided among several processes, and there is one."""
-    if inputs.config.memory.shard and processes.count() == 1:
+def require_number(request: Request) -> None:
+    """Raise BadOption where one process is too few for a request, or two too many; nothing is read before."""
+    if processes.count() > 1 and isinstance(request, PretrainingRequest) and request.teacher:
+        raise BadOption(
+            f"several processes cannot train with --teacher: {ALONE['distillation']}",
+            fix="Leave --processes out, or --teacher.",
+        )
+    if request.settings.get("shard") and processes.count() == 1:
         raise BadOption(
             "--shard divides weights among several processes, and there is one",
             fix="Add --processes N (or start it with torchrun or srun), or leave --shard out.",

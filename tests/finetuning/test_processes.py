@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,16 +17,13 @@ from safetensors.torch import load_file
 from torch import distributed
 
 from modernbert import processes
-from modernbert.errors import BadData, BadOption, Interrupted, ProcessLost
+from modernbert.errors import BadData, Interrupted, ProcessLost
 from modernbert.finetuning import launch
 from modernbert.finetuning.finetune import finetune, resume
-from modernbert.finetuning.followers import require_followable
 from modernbert.finetuning.launch import led
-from modernbert.model.device import choose_machine
 from modernbert.pretraining.inputs import PretrainingRequest
 from modernbert.ranks import Ranks
 from modernbert.runs import RunStore
-from modernbert.settings.config import TrainingConfig
 from modernbert.training.inputs import Request
 from modernbert.training.reports import StepReport
 
@@ -259,40 +255,6 @@ def test_it_goes_on_with_another_number_of_processes(both, tiny_modernbert, tmp_
     torch.testing.assert_close(weights(store.path(name)), weights(whole), atol=1e-5, rtol=0)
 
 
-def test_what_cannot_be_divided_is_refused(monkeypatch):
-    inputs = SimpleNamespace(
-        job="distillation", machine=choose_machine("cpu", "fp32"), config=TrainingConfig()
-    )
-    require_followable(inputs)
-    monkeypatch.setattr(processes, "count", lambda: 2)
-    with pytest.raises(BadOption, match="several processes cannot train this: its loss compares the texts"):
-        require_followable(inputs)
-
-
-@pytest.mark.parametrize(
-    ("asked", "job", "reason"),
-    [
-        ({"lora": True}, "classifier", "--lora trains so few weights"),
-        ({"compile": True}, "classifier", "--compile needs weights that stay"),
-        ({}, "masked language model", "runs each batch in as many passes as it has lengths"),
-    ],
-)
-def test_weights_that_cannot_be_divided_are_refused(asked, job, reason, tiny_bert):
-    config = TrainingConfig().with_values({**asked, "shard": True})
-    machine = choose_machine("cpu", "fp32")
-    inputs = SimpleNamespace(
-        job=job, machine=machine, config=config, start=SimpleNamespace(folder=tiny_bert, base=None)
-    )
-    with pytest.raises(BadOption, match=f"--shard cannot be used here: .*{reason}"):
-        require_followable(inputs)
-
-
-def test_one_process_has_nobody_to_divide_with(tiny_modernbert, tmp_path):
-    wanted = request_of(classes(tmp_path / "rows"), tiny_modernbert, **SHORT, shard=True)
-    with pytest.raises(BadOption, match="among several processes, and there is one"):
-        finetune(wanted, RunStore(tmp_path))
-
-
 def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
     def fail(error: Exception, *given: object) -> None:
         raise error
@@ -309,10 +271,3 @@ def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
         expected = f"process {number + 1} of 4: {said}" if said else processes.ENDED
         assert launch._last_words(ranks, store) == expected
     assert "Traceback" in capsys.readouterr().err  # a mistake of ours
-
-
-def test_more_processes_than_the_launcher_started_are_refused(monkeypatch):
-    for name, value in {"RANK": 0, "WORLD_SIZE": 4, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 4}.items():
-        monkeypatch.setenv(name, str(value))
-    with pytest.raises(BadOption, match="--processes 2, and torchrun started 4"), led(2):
-        pass
