@@ -70,7 +70,7 @@ def join(ranks: Ranks, store: Store, end: Callable[[int], None] = lambda rank: N
     """
     global _connection
     here = [key(rank) for rank in range(ranks.size)]
-    with _lost(f"not all of {ranks.size} processes came within {JOINING.seconds // 60} minutes"):
+    with connected(f"not all of {ranks.size} processes came within {JOINING.seconds // 60} minutes"):
         store.set(here[ranks.rank], "0")
         store.wait(here, JOINING)
         if torch.cuda.is_available():
@@ -181,7 +181,7 @@ def first_makes(make: Callable[[], T]) -> T:
     if count() == 1:
         return make()
     made = [make() if leads() else None]
-    with _lost():
+    with connected():
         distributed.broadcast_object_list(made, src=0)
     return made[0]  # type: ignore[return-value]
 
@@ -191,7 +191,7 @@ def all_say(said: T) -> list[T]:
     if count() == 1:
         return [said]
     heard: list[Any] = [None] * count()
-    with _lost():
+    with connected():
         distributed.all_gather_object(heard, said)
     return heard
 
@@ -208,7 +208,7 @@ def put_together(found: Mapping[int, T]) -> dict[int, T]:
 
 def copy_first(tensors: Sequence[torch.Tensor]) -> None:
     """Give every process the first one's numbers, in place."""
-    with _lost():
+    with connected():
         for tensor in tensors if count() > 1 else ():
             distributed.broadcast(tensor, src=0)
 
@@ -217,7 +217,7 @@ def add_up(tensors: Sequence[torch.Tensor]) -> None:
     """Add up, over the processes, tensors of one type and device; each gets the sums, in place."""
     for some in _messages(tensors) if count() > 1 else ():
         flat = torch.cat([tensor.reshape(-1) for tensor in some])
-        with _lost():
+        with connected():
             distributed.all_reduce(flat)
         for tensor, sums in zip(some, torch.split(flat, [tensor.numel() for tensor in some]), strict=True):
             tensor.copy_(sums.view_as(tensor))
@@ -247,7 +247,7 @@ def gather_rows(own_ND: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     padded = own_ND.new_zeros(longest, own_ND.shape[1])
     padded[: len(own_ND)] = own_ND
     parts = [torch.empty_like(padded) for _ in counts]
-    with _lost():
+    with connected():
         distributed.all_gather(parts, padded)
     return torch.cat([part[:rows] for part, rows in zip(parts, counts, strict=True)])
 
@@ -267,9 +267,15 @@ def enough_memory() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lost(what: str = ENDED) -> Iterator[None]:
+def connected(what: str = ENDED) -> Iterator[None]:
     """Turn a connection's error into ProcessLost: torch raises RuntimeError for all of them."""
     try:
         yield
     except RuntimeError:
         raise ProcessLost(silence() or what) from None
+
+
+def is_closed(error: RuntimeError) -> bool:
+    """Is it of a connection, when other work may have failed too?"""
+    said = str(error).lower()
+    return isinstance(error, distributed.DistError) or "gloo" in said or "nccl" in said

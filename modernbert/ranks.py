@@ -11,6 +11,10 @@ from modernbert.errors import BadOption
 
 # Where torch, and accelerate, have processes of one machine meet if nothing else is said.
 LOCAL_ADDRESS, LOCAL_PORT = "127.0.0.1", 29_500
+# Where each kind of mpirun says a process's number and their number, in all and on its machine. The second is
+# Hydra's, which MPICH and Intel MPI have; srun may set the first two of it, and never the others.
+OPEN_MPI = tuple(f"OMPI_COMM_WORLD_{name}" for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE"))
+HYDRA = ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS")
 # From SLURM's job number follows a port that all processes of a job agree on.
 FIRST_PORT, PORTS = 20_000, 20_000
 
@@ -55,8 +59,10 @@ def find_ranks(environment: Mapping[str, str]) -> Ranks:
     """
     if int(environment.get("WORLD_SIZE") or 1) > 1:
         return _of_torch(environment)
-    if int(environment.get("OMPI_COMM_WORLD_SIZE") or 1) > 1:
-        return _of_open_mpi(environment)
+    if int(environment.get(OPEN_MPI[1]) or 1) > 1:
+        return _of_mpi(environment, OPEN_MPI)
+    if int(environment.get(HYDRA[1]) or 1) > 1 and HYDRA[-1] in environment:
+        return _of_mpi(environment, HYDRA)
     # srun alone sets this one. A batch script is one process, whatever its job asked for.
     if int(environment.get("SLURM_STEP_NUM_TASKS") or 1) > 1:
         return _of_slurm(environment)
@@ -86,17 +92,14 @@ def _of_torch(environment: Mapping[str, str]) -> Ranks:
     )
 
 
-def _of_open_mpi(environment: Mapping[str, str]) -> Ranks:
+def _of_mpi(environment: Mapping[str, str], names: tuple[str, ...]) -> Ranks:
     launcher = _launcher(environment, "mpirun")
-    rank, size, local, local_size = (
-        _number(environment, f"OMPI_COMM_WORLD_{name}", launcher)
-        for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")
-    )
+    rank, size, local, local_size = (_number(environment, name, launcher) for name in names)
     host = environment.get("MASTER_ADDR") or (LOCAL_ADDRESS if size == local_size else "")
     if not host:
         raise BadOption(
             f"{launcher} started {size} processes on several machines, and MASTER_ADDR is not set",
-            fix="Set MASTER_ADDR to the host of the first process (mpirun -x MASTER_ADDR).",
+            fix="Set MASTER_ADDR to the host of the first process (mpirun -x MASTER_ADDR, or -genvall).",
         )
     address = host, int(environment.get("MASTER_PORT") or LOCAL_PORT)
     return Ranks(rank, size, local, local_size, launcher, address)

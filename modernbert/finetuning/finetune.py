@@ -13,7 +13,7 @@ from modernbert.errors import BadModel, BadRun, Stopped
 from modernbert.evaluation.seen import TRAINED_TEXTS, remember
 from modernbert.files import model_checksums, write_jsonl
 from modernbert.finetuning.card import write_card
-from modernbert.finetuning.followers import require_followable, tell_followers
+from modernbert.finetuning.followers import require_followable, require_number, tell_followers
 from modernbert.finetuning.prepare import prepare, read_request
 from modernbert.finetuning.ready import Ready, loaded
 from modernbert.finetuning.record import (
@@ -94,6 +94,7 @@ def finetune(
     """
     if seed is not None:
         request = replace(request, settings={**request.settings, "seed": seed})
+    require_number(request)
     if request.name:
         store.check_name(request.name)
     with phase("preparing"), processes.alone():
@@ -146,8 +147,10 @@ def _ready(inputs: Inputs, name: str, store: RunStore, *, resume: bool) -> Itera
     require_followable(inputs)
     tell_followers(inputs, _checkpoints(store.path(name)), resume=resume)
     with loaded(inputs) as ready:
-        if ready.fault:
-            inputs = replace(inputs, notes=(*inputs.notes, ready.fault))
+        notes = [ready.fault] if ready.fault else []
+        if inputs.config.memory.shard and processes.count() == 1:  # several processes began it
+            notes.append("--shard divides nothing here: there is one process, which holds all weights")
+        inputs = replace(inputs, notes=(*inputs.notes, *notes))
         parameters = list(ready.job.network.parameters())
         trained = sum(p.numel() for p in parameters if p.requires_grad)
         attention = attention_of(ready.job.model, inputs.machine)

@@ -33,7 +33,8 @@ def build_in_postgres(
 
     Vectors are kept in mbert's cache until all are stored. So whatever ends this, a lost server too, the next
     one makes no vector again that was made, and stores the files that are missing. A search meanwhile finds
-    each file as it was before or as it is after.
+    each file as it was before or as it is after; where all is built `anew`, it finds the index from before
+    until the new one is whole.
 
     Raises:
         BadOption, NotAvailable: the database cannot be used, now or at all.
@@ -87,6 +88,7 @@ def _update(
                 for file in plan.files:
                     store.put(file.path, file.digest, cut[file.path], made.vectors(texts[file.path]))
                     now.advance()
+            store.finish()
             chunks = store.count()
     return plan.outcome(
         before,

@@ -6,6 +6,7 @@ size after H), C outputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -122,7 +123,9 @@ def modernbert_hidden(
     rotary = {kind: Rotary.of(encoder, hidden_TD, batch.positions_T, kind) for kind in kinds}
     backend = (attention or choose_backend(hidden_TD.device, _computing_dtype(hidden_TD))).backend
     for layer in encoder.layers:
-        run = partial(_layer, layer, rotary=rotary[layer.attention_type], layout=layout, backend=backend)
+        run = partial(
+            packed_layer(layer), rotary=rotary[layer.attention_type], layout=layout, backend=backend
+        )
         if layer.gradient_checkpointing and layer.training and torch.is_grad_enabled():
             hidden_TD = layer._gradient_checkpointing_func(run, hidden_TD)
         else:
@@ -145,6 +148,12 @@ def check_length(encoder: Any, batch: PackedBatch) -> None:
             f"a text of {batch.max_length} tokens exceeds the model's context of {context}",
             fix="Lower --max-length.",
         )
+
+
+def packed_layer(layer: Any) -> Callable[..., torch.Tensor]:
+    """Return the packed pass of a ModernBERT layer; one that is divided among processes has its own."""
+    found: Callable[..., torch.Tensor] = getattr(layer, "packed", None) or partial(_layer, layer)
+    return found
 
 
 def _layer(layer: Any, hidden_TD: torch.Tensor, rotary: Rotary, layout: Layout, backend: str) -> torch.Tensor:

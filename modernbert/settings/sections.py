@@ -155,6 +155,9 @@ class MemoryConfig(Section):
     )
     recompute: bool = setting("Gradient checkpointing: less memory, more time", False)
     compile: bool = setting("Compile ModernBERT's feed-forward blocks with torch.compile", False)
+    shard: bool = setting(
+        "FSDP2: weights, gradients and optimiser state divided among several processes", False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,6 +121,11 @@ class CheckpointStore:
         """Return the newest whole state, if there is one."""
         return max(self.root.glob("step-*"), default=None)
 
+    def last_step(self) -> int:
+        """Return the step of the newest whole state; 0 if there is none."""
+        folder = self.last()
+        return int(folder.name.split("-")[1]) if folder else 0
+
     def load_state(self, folder: Path) -> tuple[Progress, dict[str, Any]]:
         """Read a state back. Raises BadRun when it is damaged."""
         record, state = self._read(folder)

@@ -10,6 +10,7 @@ D vector size.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +21,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from modernbert import processes
-from modernbert.data.batching import BatchPlan, share_out, split_by_tokens
+from modernbert.data.batching import BatchPlan
 from modernbert.data.tokens import Tokens
-from modernbert.model.encoder import pads
 from modernbert.model.late_interaction import max_sim, pad_rows
 from modernbert.model.packing import pack
-from modernbert.training.objectives import BatchLoss
-from modernbert.training.state import random_state, set_random_state
+from modernbert.training.grad_cache import Vectors
+from modernbert.training.objectives import BatchLoss, cut_shares
+from modernbert.training.sharding import idle_passes, is_divided
 
 
 @dataclass(frozen=True)
@@ -199,10 +200,7 @@ class Contrastive:
         pairs = data.batch(indices)
         lengths_S = data.tokens.lengths[pairs.texts_S]
         every = np.arange(len(lengths_S))
-        shares = [
-            list(split_by_tokens(share, lengths_S, max_tokens, padded=pads(network)))
-            for share in share_out(every, lengths_S, processes.count())
-        ]
+        shares = cut_shares(network, every, lengths_S, max_tokens)
         order = np.argsort(np.concatenate([place for share in shares for place in share]))
         number = processes.number()
 
@@ -212,8 +210,10 @@ class Contrastive:
                 vectors_SD: torch.Tensor = network(batch.to(accelerator.device))
             return vectors_SD
 
-        with processes.enough_memory():
-            own = _Vectors.of(embed, shares[number], shortest=lengths_S.argmin(keepdims=True))
+        idle = max(idle_passes(network, shares), not shares[number])
+        # Where weights are divided, nobody can go on when memory runs out in one process (see `step`).
+        with contextlib.nullcontext() if is_divided(network) else processes.enough_memory():
+            own = Vectors.of(embed, shares[number], [lengths_S.argmin(keepdims=True)] * idle)
         counts = [sum(self.num_rows(lengths_S[place]) for place in share) for share in shares]
         every_SD = processes.gather_rows(own.rows().detach(), counts).requires_grad_()
         loss = self.of_vectors(every_SD, pairs, lengths_S, order)
@@ -224,56 +224,6 @@ class Contrastive:
         if number:  # the first process's loss is that of all
             return BatchLoss(torch.zeros_like(loss), 0, tokens)
         return BatchLoss(loss.detach(), len(indices), tokens)
-
-
-@dataclass(frozen=True)
-class _Vectors:
-    """A process's own vectors, part by part.
-
-    One part keeps its graph. Of several, none does: each is run again when its gradient is known.
-
-    Attributes:
-        embed: makes the vectors of some places.
-        places: of each part.
-        states: the random state from which each part was run: dropout must fall alike in both passes.
-        parts: what each part gave.
-    """
-
-    embed: Callable[[np.ndarray], torch.Tensor]
-    places: list[np.ndarray]
-    states: list[dict[str, Any]]
-    parts: list[torch.Tensor]
-
-    @classmethod
-    def of(
-        cls, embed: Callable[[np.ndarray], torch.Tensor], places: list[np.ndarray], *, shortest: np.ndarray
-    ) -> _Vectors:
-        """Run each part. Without any, the shortest text tells how wide the vectors are."""
-        states, parts = [], []
-        for place in places:
-            states.append(random_state())
-            with torch.set_grad_enabled(len(places) == 1):
-                parts.append(embed(place))
-        if not places:
-            with torch.no_grad():
-                parts.append(embed(shortest)[:0])
-        return cls(embed, places, states, parts)
-
-    def rows(self) -> torch.Tensor:
-        """Return all vectors."""
-        return torch.cat(self.parts)
-
-    def backward(self, gradient: torch.Tensor, accelerator: Any) -> None:
-        """Add the gradients of the parameters up, given that of the vectors."""
-        if len(self.places) == 1:
-            accelerator.backward(self.parts[0], gradient=gradient)
-            return
-        after = random_state()
-        gradients = torch.split(gradient, [len(part) for part in self.parts])
-        for place, state, part in zip(self.places, self.states, gradients, strict=False):
-            set_random_state(state)
-            accelerator.backward(self.embed(place), gradient=part)
-        set_random_state(after)
 
 
 @dataclass(frozen=True)

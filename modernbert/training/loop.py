@@ -14,7 +14,8 @@ from modernbert.data.batching import BatchPlan
 from modernbert.errors import Interrupted, ProcessLost, TrainingFailed
 from modernbert.training.checkpoint import Progress
 from modernbert.training.reports import EvaluationReport, StepReport
-from modernbert.training.state import TrainState, begin_alike, put_best, restore, save, save_best
+from modernbert.training.sharding import put_together
+from modernbert.training.state import TrainState, begin_alike, put_kept, restore, save, save_best, save_last
 from modernbert.training.step import train_step
 
 
@@ -43,17 +44,14 @@ def fit(state: TrainState, *, resume: bool = False) -> Progress:
         with phase("training", state.total, "steps") as now:
             _run(state, now)
     except Interrupted as interrupted:
-        save(state)
-        interrupted.what += f" at step {state.progress.step} of {state.total}; everything is saved"
+        step, saved = state.progress.step, save_last(state)
+        kept = "everything" if saved == step else f"everything up to step {saved}"
+        interrupted.what += f" at step {step} of {state.total}; {kept} is saved"
         raise
     except ProcessLost as lost:
-        save(state)
-        lost.what += f"; everything up to step {state.progress.step} of {state.total} is saved"
+        lost.what += f"; everything up to step {save_last(state)} of {state.total} is saved"
         raise
-    if not processes.leads():
-        return state.progress
-    if state.config.evaluation.keep == "best" and state.progress.best_step != state.progress.step:
-        put_best(state)
+    put_kept(state)
     return state.progress
 
 
@@ -62,13 +60,13 @@ def _run(state: TrainState, now: Phase) -> None:
     now.reach(progress.step)
     batches = _batches_from(state.data.plan, progress.step)
     meter = _Meter(state)
-    saved_at = time.monotonic()
+    state.saved_at = time.monotonic()
     while True:
         if _evaluation_is_due(state) and not progress.evaluated():
             meter.flush()
             _evaluate(state)
             meter.restart()
-            saved_at = time.monotonic()
+            state.saved_at = time.monotonic()
         if progress.step >= state.total or _patience_ended(state):
             return
         if state.stops():
@@ -83,10 +81,9 @@ def _run(state: TrainState, now: Phase) -> None:
         now.reach(progress.step)
         if progress.step % state.config.run.log_every == 0:
             meter.flush()
-        if time.monotonic() - saved_at >= state.config.run.checkpoint_minutes * 60:
+        if state.saves():
             meter.flush()
             save(state)
-            saved_at = time.monotonic()
 
 
 def _batches_from(plan: BatchPlan, step: int) -> Iterator[np.ndarray]:
@@ -166,7 +163,7 @@ def _not_finite(state: TrainState, loss: float, norm: float) -> TrainingFailed:
 def _evaluate(state: TrainState) -> None:
     progress = state.progress
     state.model.eval()
-    with phase("evaluating"):
+    with phase("evaluating"), put_together(state.model):
         # All take part; what the first one found decides.
         evaluation, *_ = processes.all_say(state.evaluate(state.model))
     # Before the first step a new head is noise: whatever it scores, it is not kept.
@@ -181,8 +178,9 @@ def _evaluate(state: TrainState) -> None:
     progress.history.append({"step": progress.step, "metrics": dict(evaluation.metrics)})
     if is_best:
         save_best(state)
-    if progress.step > 0 and processes.leads():
+    if progress.step > 0:
         save(state)
-        state.checkpoints.drop_worse(progress.best_step)
+        if processes.leads():
+            state.checkpoints.drop_worse(progress.best_step)
     state.tick()
     state.observe(EvaluationReport(progress.step, state.total, evaluation, is_best))

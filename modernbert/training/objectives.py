@@ -18,6 +18,7 @@ from modernbert import processes
 from modernbert.data.batching import BatchPlan, share_out, split_by_tokens
 from modernbert.data.task import Kind
 from modernbert.model.encoder import pads
+from modernbert.training.sharding import idle_passes
 
 # Of examples that weigh as they like, the count is the sum of their weights, on the device.
 Count = float | torch.Tensor
@@ -155,8 +156,8 @@ class PerExample:
         device = accelerator.device
         total, tokens = torch.zeros((), device=device), 0
         count: Count = 0
-        share = share_out(indices, data.plan.lengths, processes.count())[processes.number()]
-        for part in split_by_tokens(share, data.plan.lengths, max_tokens, padded=pads(network)):
+        shares = cut_shares(network, indices, data.plan.lengths, max_tokens)
+        for part in shares[processes.number()]:
             batch, labels = data.batch(part)
             with accelerator.autocast():
                 logits = network(batch.to(device))
@@ -165,4 +166,19 @@ class PerExample:
             total += loss.detach()
             count = count + size
             tokens += batch.num_tokens
+        for _ in range(idle_passes(network, shares)):
+            batch, _ = data.batch(indices[data.plan.lengths[indices].argmin(keepdims=True)])
+            with accelerator.autocast():
+                logits = network(batch.to(device))
+            accelerator.backward(logits, gradient=torch.zeros_like(logits))
         return BatchLoss(total, count, tokens)
+
+
+def cut_shares(
+    network: nn.Module, indices: np.ndarray, lengths: np.ndarray, max_tokens: int
+) -> list[list[np.ndarray]]:
+    """Return of each process the parts of its share of a batch that fit into memory."""
+    return [
+        list(split_by_tokens(share, lengths, max_tokens, padded=pads(network)))
+        for share in share_out(indices, lengths, processes.count())
+    ]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from modernbert.settings.sections import OptimizerConfig, ScheduleConfig
+from modernbert.training.sharding import own_part, whole_mean, whole_number
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -49,8 +50,8 @@ class StableAdamW(torch.optim.Optimizer):
                     self._step_one(parameter, group)
 
     def _step_one(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
-        state, grad, eps = self.state[parameter], parameter.grad, group["eps"]
-        assert grad is not None
+        state, whole, eps = self.state[parameter], parameter.grad, group["eps"]
+        assert whole is not None
         if not state:
             state["step"] = torch.zeros(())
             state["exp_avg"] = torch.zeros_like(parameter)
@@ -58,10 +59,13 @@ class StableAdamW(torch.optim.Optimizer):
         state["step"] += 1
         count = int(state["step"])
         beta1, beta2 = (_debiased(beta, count) for beta in group["betas"])
-        average, square = state["exp_avg"], state["exp_avg_sq"]
+        # Where they are divided among processes, each works on its own parts.
+        parameter, grad, average, square = map(
+            own_part, (parameter.detach(), whole, state["exp_avg"], state["exp_avg_sq"])
+        )
         average.lerp_(grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        size = (grad.square() / square.clamp(min=eps**2)).mean().sqrt().clamp(min=1.0)
+        size = whole_mean(grad.square() / square.clamp(min=eps**2), whole).sqrt().clamp(min=1.0)
         rate = group["lr"] / size
         parameter.mul_(1 - rate * group["weight_decay"])
         parameter.sub_(rate * average / (square.sqrt() + eps))
@@ -101,7 +105,7 @@ def average_and_clip(
         The norm of the averaged gradient before clipping, on its device: no host sync.
     """
     grads = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(grads) / count
+    norm = whole_number(torch.nn.utils.get_total_norm(grads)) / count
     factor = torch.ones_like(norm) if max_norm == 0 else (max_norm / (norm + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(grads, factor / count)
+    torch._foreach_mul_([own_part(grad) for grad in grads], factor / count)
     return norm

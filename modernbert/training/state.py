@@ -19,6 +19,7 @@ from modernbert.training.checkpoint import CheckpointStore, Progress
 from modernbert.training.objectives import Objective, TrainingData
 from modernbert.training.optim import make_optimizer, rate_factor
 from modernbert.training.reports import Evaluation, Notice, Observe
+from modernbert.training.sharding import Divided, divide, part_of, whole
 from modernbert.training.signals import StopRequest
 
 
@@ -26,7 +27,9 @@ from modernbert.training.signals import StopRequest
 class TrainState:
     """Everything one training works with; `loop.fit` is the only entry.
 
-    Of several processes none obeys a signal before `all_stop`: then all do, after the same step.
+    Of several processes none obeys a signal before `all_stop`: then all do, after the same step. Where the
+    weights are divided among them (`divided`), all save at the same step too, when the first one's clock says
+    so (`all_save`): it needs what the others hold.
     """
 
     model: nn.Module
@@ -40,14 +43,20 @@ class TrainState:
     observe: Observe
     new_head: bool = False
     all_stop: bool = False
+    all_save: bool = False
+    divided: Divided | None = field(init=False, default=None)
     optimizer: Any = field(init=False)
     progress: Progress = field(init=False)
     total: int = field(init=False)
     clock: float = field(init=False, default_factory=time.perf_counter)
+    saved_at: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.total = max(1, round(self.config.schedule.epochs * self.data.plan.steps_per_epoch))
         self.progress = Progress(max_tokens=self.config.memory.max_tokens)
+        if self.config.memory.shard and processes.count() > 1:
+            self.divided = divide(self.model, self.device)
+            self.model = self.divided.network
         optimizer = make_optimizer(self.model, self.config.optimizer)
         # Not as for training: it would be wrapped to send gradients itself (see `step`).
         self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)
@@ -62,6 +71,14 @@ class TrainState:
     def stops(self) -> bool:
         """Has a signal asked to stop, and may it be obeyed?"""
         return self.all_stop if processes.count() > 1 else self.stop.signal_number is not None
+
+    def save_is_due(self) -> bool:
+        """Is it time for a checkpoint, by this process's clock?"""
+        return time.monotonic() - self.saved_at >= self.config.run.checkpoint_minutes * 60
+
+    def saves(self) -> bool:
+        """Is a checkpoint due now?"""
+        return self.all_save if self.divided else self.save_is_due()
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -82,18 +99,34 @@ class TrainState:
 def save(state: TrainState) -> None:
     """Write a checkpoint from which training goes on to the bit. Raises DiskFull.
 
-    Of several processes the first one writes. Their random states follow from the step (see `step`).
+    Of several processes the first one writes. Their random states follow from the step (see `step`). What is
+    divided among them is written whole, so that any number of them may go on.
     """
-    if not processes.leads():
-        return
-    saved = {"weights": weights(state), "optimizer": state.optimizer.state_dict(), "random": random_state()}
-    state.checkpoints.save_state(state.progress, saved)
+    state.saved_at = time.monotonic()
+    if state.divided or processes.leads():
+        optimizer = state.optimizer.state_dict()
+        saved = {"weights": weights(state), "optimizer": whole(optimizer) if state.divided else optimizer}
+        if processes.leads():
+            state.checkpoints.save_state(state.progress, {**saved, "random": random_state()})
 
 
 def save_best(state: TrainState) -> None:
     """Write the weights as the best so far. Raises DiskFull."""
-    if processes.leads():
-        state.checkpoints.save_best(state.progress.step, weights(state))
+    if state.divided or processes.leads():
+        best = weights(state)
+        if processes.leads():
+            state.checkpoints.save_best(state.progress.step, best)
+
+
+def save_last(state: TrainState) -> int:
+    """Write a checkpoint at the end, if that is possible; return the step of the newest one. Raises DiskFull.
+
+    Where the weights are divided it is not, unless all processes have come here together.
+    """
+    if not state.divided or state.all_stop:
+        save(state)
+        return state.progress.step
+    return state.checkpoints.last_step()
 
 
 def begin_alike(state: TrainState) -> None:
@@ -105,7 +138,8 @@ def begin_alike(state: TrainState) -> None:
             where=str(state.checkpoints.root),
             fix="Every machine must see the same folder of runs.",
         )
-    processes.copy_first([parameter.detach() for parameter in state.trainable().values()])
+    if not state.divided:  # they were made alike before that
+        processes.copy_first([parameter.detach() for parameter in state.trainable().values()])
 
 
 def restore(state: TrainState) -> None:
@@ -116,7 +150,7 @@ def restore(state: TrainState) -> None:
     state.progress, saved = state.checkpoints.load_state(folder)
     with _foreign_is_an_error(folder):
         put_weights(state, saved["weights"])
-        state.optimizer.load_state_dict(saved["optimizer"])
+        state.optimizer.load_state_dict(_own_averages(state, saved["optimizer"]))
         _require_moments(state.optimizer)
         set_random_state(saved["random"])
     left = state.total - state.progress.step
@@ -137,6 +171,21 @@ def _foreign_is_an_error(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def _own_averages(state: TrainState, saved: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimiser's state with what this process keeps of every running average."""
+    if not state.divided:
+        return saved
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    own = {
+        number: {
+            name: value if name == "step" else part_of(value, parameters[number])
+            for name, value in averages.items()
+        }
+        for number, averages in saved["state"].items()
+    }
+    return {**saved, "state": own}
+
+
 def _require_moments(optimizer: torch.optim.Optimizer) -> None:
     """Raise ValueError unless every running average has its parameter's shape, which torch does not check."""
     for parameter, state in optimizer.state.items():
@@ -146,26 +195,41 @@ def _require_moments(optimizer: torch.optim.Optimizer) -> None:
 
 
 def weights(state: TrainState) -> dict[str, torch.Tensor]:
-    """Return the trained parameters, on the CPU."""
-    return {name: p.detach().cpu() for name, p in state.trainable().items()}
+    """Return the trained parameters, on the CPU; where they are divided, the first process has them whole."""
+    return {name: whole(p) for name, p in state.trainable().items()}
 
 
-def put_best(state: TrainState) -> None:
-    """Overwrite the trained parameters with the best ones. Raises BadRun when they are damaged."""
-    best = state.checkpoints.load_best(state.progress.best_step)
+def put_kept(state: TrainState) -> None:
+    """Leave in the model, of the first process, the weights to keep. Raises BadRun when they are damaged."""
+    progress = state.progress
+    is_last = state.config.evaluation.keep == "last" or progress.best_step == progress.step
+    if is_last and not state.divided:
+        return
+    kept = weights(state) if is_last else {}
+    if not processes.leads():
+        return
     with _foreign_is_an_error(state.checkpoints.root):
-        put_weights(state, best)
+        kept = kept or state.checkpoints.load_best(progress.best_step)
+        if state.divided:
+            require_same(state, kept)
+            state.divided.fill(kept)
+        else:
+            put_weights(state, kept)
 
 
 def put_weights(state: TrainState, weights: dict[str, torch.Tensor]) -> None:
     """Overwrite the trained parameters. Raises ValueError unless they are these, in these shapes."""
-    own = state.trainable()
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if shapes != {name: tuple(parameter.shape) for name, parameter in own.items()}:
-        raise ValueError("other tensors, or other shapes")
+    require_same(state, weights)
     with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(weights[name])
+        for name, parameter in state.trainable().items():
+            parameter.copy_(part_of(weights[name], parameter))
+
+
+def require_same(state: TrainState, weights: dict[str, torch.Tensor]) -> None:
+    """Raise ValueError unless these are the trained parameters, in their shapes."""
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if shapes != {name: tuple(parameter.shape) for name, parameter in state.trainable().items()}:
+        raise ValueError("other tensors, or other shapes")
 
 
 def random_state() -> dict[str, Any]:

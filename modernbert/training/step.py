@@ -3,6 +3,7 @@
 Several processes each add up their share, then sum the gradients once. This is not left to torch's
 `DistributedDataParallel`, which sends gradients in the midst of a backward pass, the same number of times in
 each process: here a share is any number of parts, or none, and memory may run out in one process alone.
+Where the weights are divided (`sharding`), FSDP2 has summed the gradients already, and only words are left.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from modernbert import processes
-from modernbert.errors import TrainingFailed
+from modernbert.errors import ProcessLost, TrainingFailed
 from modernbert.memory import is_out_of_memory
 from modernbert.training.objectives import BatchLoss, Redrawn
 from modernbert.training.optim import average_and_clip, set_rate
@@ -57,12 +59,14 @@ class _Said:
     Attributes:
         out_of_memory: its share did not fit.
         signal_number: a signal has asked it to stop; 0 for none.
+        save_is_due: by its clock, it is time for a checkpoint.
         tokens: of its share.
         has_gradient: of each parameter.
     """
 
     out_of_memory: bool
     signal_number: int
+    save_is_due: bool
     tokens: int
     has_gradient: tuple[bool, ...]
 
@@ -80,31 +84,56 @@ def _accumulate(state: TrainState, indices: np.ndarray) -> BatchLoss | None:
             accelerator=state.accelerator,
         )
     except RuntimeError as error:
+        if state.divided:
+            raise _why_all_end(state, error) from error
         if not is_out_of_memory(error):
             raise
         sums = None
     return sums if processes.count() == 1 else _of_all(state, sums)
 
 
+def _why_all_end(state: TrainState, error: RuntimeError) -> Exception:
+    """Return what an error means amid messages that the others wait for: none of them can go on."""
+    if is_out_of_memory(error):
+        return TrainingFailed(
+            f"out of memory in process {processes.number() + 1} of {processes.count()}, "
+            f"with at most {state.progress.max_tokens} tokens at once",
+            fix="With --shard the budget is not halved while training runs: set a smaller --max-tokens.",
+        )
+    return ProcessLost(processes.silence() or processes.ENDED) if processes.is_closed(error) else error
+
+
 def _of_all(state: TrainState, own: BatchLoss | None) -> BatchLoss | None:
     """Put the shares of all processes together."""
     parameters = list(state.trainable().values())
     has_gradient = tuple(p.grad is not None for p in parameters)
-    signal_number = state.stop.signal_number or 0
-    heard = processes.all_say(_Said(own is None, signal_number, own.tokens if own else 0, has_gradient))
+    said = _Said(
+        out_of_memory=own is None,
+        signal_number=state.stop.signal_number or 0,
+        save_is_due=state.save_is_due(),
+        tokens=own.tokens if own else 0,
+        has_gradient=has_gradient,
+    )
+    heard = processes.all_say(said)
+    state.all_save = heard[0].save_is_due
     if asked := max(said.signal_number for said in heard):
         state.stop.signal_number, state.all_stop = asked, True
     if own is None or any(said.out_of_memory for said in heard):
         return None
+    if not state.divided:
+        _add_gradients(parameters, [said.has_gradient for said in heard])
+    sums = torch.stack([own.loss.double(), torch.as_tensor(own.count, device=own.loss.device).double()])
+    processes.add_up([sums])
+    return BatchLoss(sums[0].float(), sums[1].float(), sum(said.tokens for said in heard))
+
+
+def _add_gradients(parameters: list[nn.Parameter], has_gradient: list[tuple[bool, ...]]) -> None:
     grads = []
-    for parameter, *there in zip(parameters, *(said.has_gradient for said in heard), strict=True):
+    for parameter, *there in zip(parameters, *has_gradient, strict=True):
         if any(there):  # a parameter without a gradient anywhere has none: its weight must not decay
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             grads.append(parameter.grad)
     processes.add_up(grads)
-    sums = torch.stack([own.loss.double(), torch.as_tensor(own.count, device=own.loss.device).double()])
-    processes.add_up([sums])
-    return BatchLoss(sums[0].float(), sums[1].float(), sum(said.tokens for said in heard))
 
 
 def _halve_budget(state: TrainState, indices: np.ndarray) -> None:

