@@ -13,12 +13,13 @@ import numpy as np
 
 from modernbert.benchmark.texts import Text, TextEngine, measure_texts
 from modernbert.data.tokens import tokenize
+from modernbert.export.formats import FormatName, Precision
 from modernbert.export.graph import Signature, write_graph
 from modernbert.export.proof import LENGTHS, SECONDS, Reading, compare_long
 from modernbert.model.device import bf16_support
 from modernbert.model.embedding import EmbeddingSettings
 from modernbert.model.loading import context_length, load_tokenizer
-from modernbert.model.locate import ModelSource
+from modernbert.model.locate import ModelSource, read_export
 from modernbert.records.export import ExportKind, LongText, Outputs, Proof, ProvenMetric
 from modernbert.wording import counted
 
@@ -34,6 +35,7 @@ class ExportRequest:
 
     Attributes:
         model: alias, run, folder or Hub id.
+        to: the format.
         output: the folder to make; None for one that is named after the model.
         int8: round the weights to 8 bits.
         tolerance: by how much the main metric may fall in int8; of an error, by which share it may rise.
@@ -45,6 +47,7 @@ class ExportRequest:
     """
 
     model: str
+    to: FormatName = "onnx"
     output: Path | None = None
     int8: bool = False
     tolerance: float = 0.01
@@ -55,6 +58,11 @@ class ExportRequest:
     data_dir: Path | None = None
     overwrite: bool = False
     all_lengths: bool = False
+
+    @property
+    def precision(self) -> Precision:
+        """Of the export."""
+        return "int8" if self.int8 else "fp32"
 
 
 class Subject(ABC):
@@ -132,7 +140,8 @@ class Subject(ABC):
         found = {"torch fp32 (mbert)": own}
         if bf16_support("cpu")[0]:
             found["torch bf16 (mbert)"] = self.reading(self.source, "bf16")
-        found |= {f"onnxruntime {name}": export for name, export in exports.items()}
+        for name, export in exports.items():
+            found[f"{read_export(export.model.source.folder).runtime} {name}"] = export
         return [TextEngine(name, reading.run, partial(_lengths, reading)) for name, reading in found.items()]
 
     def _notes(self, name: str, export: Reading) -> tuple[str, ...]:
