@@ -95,7 +95,7 @@ class ModelSource:
 
 def _weights_checksum(folder: Path) -> str:
     """Return one checksum of a model's weights and configuration, whatever else lies beside them."""
-    kept = ("*.safetensors", "pytorch_model*.bin", "config.json", "onnx/*")
+    kept = ("*.safetensors", "pytorch_model*.bin", "config.json", "onnx/*", "openvino/*")
     files = sorted({file for pattern in kept for file in folder.glob(pattern)})
     lines = "".join(f"{file.name} {sha256(file)}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
