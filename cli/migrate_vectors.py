@@ -45,8 +45,10 @@ def _show_results(found: VectorMigration) -> None:
         for m in found.moved[:SHOWN]
     ]
     if moved:
-        columns = ("row", "overlap", "text", "nearest to OLD", "nearest to NEW")
-        output.print_table("\ntexts with the least overlap", columns, moved, right=("row", "overlap"))
+        what = "query" if found.queries else "text"
+        columns = ("row", "overlap", what, "nearest to OLD", "nearest to NEW")
+        title = f"\n{'queries' if found.queries else 'texts'} with the least overlap"
+        output.print_table(title, columns, moved, right=("row", "overlap"))
 
 
 def _cut(text: str) -> str:

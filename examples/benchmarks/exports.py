@@ -122,7 +122,7 @@ def export_base(given: argparse.Namespace) -> None:
         make_base(Path(folder) / "base", given.data_dir)
         request = ExportRequest(
             model=str(Path(folder) / "base"), to=given.base, on="glue/sst2", rows=given.rows,
-            data_dir=given.data_dir, output=Path(folder) / "export",
+            data_dir=given.data_dir, output=Path(folder) / "export", all_lengths=True,
         )  # fmt: skip
         made = export_model(request, RunStore(Path(folder)))
     facts = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used}

@@ -5,7 +5,7 @@
 
 It serves modernbert-nano. First requests of one text each, one after the other with pauses: their time beside
 that of the same model's own pass over the text, and of an answer without a model (`/health`). Then texts of 4
-to 400 words at random times, and the server's resident memory every five seconds.
+to 400 words, as many as it answers or at random times, and the server's resident memory every five seconds.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import aiohttp
 import psutil
 import torch
 from _common import RESULTS, keep_record, read_records
-from serving import SYSTEMS, ask, load, make_model, start, texts_of, until_ready
+from serving import OPEN, SYSTEMS, ask, load, make_model, saturate, start, texts_of, until_ready
 
 from modernbert.evaluation.embed import Embedder
 from modernbert.memory import prepare_cpu_memory
@@ -89,9 +89,12 @@ async def run(given: argparse.Namespace, server: Any, embedder: Embedder) -> dic
         texts = texts_of("mixed", 20_000)
         random.Random(1).shuffle(texts)
         seconds = 60 * given.minutes
-        memory, asked = await asyncio.gather(
-            watch(server, seconds), load(session, texts, given.rate, seconds, SYSTEM)
+        asking = (
+            load(session, texts, given.rate, seconds, SYSTEM)
+            if given.rate
+            else saturate(session, texts, seconds, SYSTEM)
         )
+        memory, asked = await asyncio.gather(watch(server, seconds), asking)
     return {"latency_ms": latency, "memory_mib": memory, "asked": asked, "rate": given.rate}
 
 
@@ -101,8 +104,9 @@ def table(records: list[dict]) -> str:
         "the server",
         "/health",
         "of a mixed one: the model alone",
+        "the server",
     ]
-    head += ["the server", "minutes", "requests", "MiB after a minute", "in the middle", "at the end"]
+    head += ["load", "minutes", "requests", "MiB after a minute", "in the middle", "at the end"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for record in records:
         short, mixed = record["latency_ms"]["short"], record["latency_ms"]["mixed"]
@@ -110,6 +114,7 @@ def table(records: list[dict]) -> str:
         memory = record["memory_mib"]
         later = [mib for seconds, mib in memory if seconds >= WARM_SECONDS] or [memory[-1][1]]
         shown = [f"{cell:.1f}" for cell in cells]
+        shown += [f"{record['rate']:g} a second" if record["rate"] else f"{OPEN} open"]
         shown += [f"{(memory[-1][0] + LOOK) / 60:.0f}", f"{record['asked']['requests']:,}"]
         shown += [f"{mib:,.0f}" for mib in (later[0], later[len(later) // 2], later[-1])]
         lines.append("| " + " | ".join(shown) + " |")
@@ -123,7 +128,9 @@ def read() -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--rate", type=float, default=6, help="requests a second")
+    parser.add_argument(
+        "--rate", type=float, default=0, help="requests a second; 0: 64 are open all the time"
+    )
     parser.add_argument("--texts", type=int, default=100, help="that are asked for alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=OUTPUT)
@@ -142,7 +149,7 @@ def main() -> None:
             server.terminate()
             server.wait()
     record |= {"load_average": os.getloadavg(), "hardware": describe_hardware(), "versions": versions()}
-    keep_record(record, given.output)
+    keep_record(record, given.output, "rate")
     print(table([record]))
 
 

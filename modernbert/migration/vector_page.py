@@ -38,7 +38,10 @@ def sections(found: VectorMigration, *, texts: bool = True) -> list[Section]:
     return [
         Section(f"Verdict: {found.verdict.word}", said, points=found.verdict.reasons),
         Section("Results", tables=(_results(found),)),
-        Section("Texts with the least overlap", tables=(_moved(found, texts=texts),)),
+        Section(
+            f"{'Queries' if found.queries else 'Texts'} with the least overlap",
+            tables=(_moved(found, texts=texts),),
+        ),
         Section("Similarities", tables=(_similarities(found),)),
         Section("Cost", tables=(_cost(found),)),
         Section("Notes", points=without_paths(found.notes)),
@@ -50,7 +53,11 @@ def _results(found: VectorMigration) -> Table:
 
 
 def _moved(found: VectorMigration, *, texts: bool) -> Table:
-    columns = ("row", "overlap", *(("text", "nearest to OLD", "nearest to NEW") if texts else ()))
+    columns = (
+        "row",
+        "overlap",
+        *(("query" if found.queries else "text", "nearest to OLD", "nearest to NEW") if texts else ()),
+    )
     rows = tuple(
         (
             str(m.row),

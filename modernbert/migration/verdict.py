@@ -88,8 +88,10 @@ def _labels(word: Word, change: Change) -> Iterator[str]:
         yield f"label flips (--to-label) to know the change: {told}" if told else "more texts would tell more"
     elif (more := change.needed - change.labelled) > 0:
         yield f"{counted(more, 'more label')} of flips (--to-label) would tell it to ±{change.margin:g}"
-    else:
+    elif change.labelled < change.flips:
         yield "the labelled flips do not decide it: label more of them (--to-label), or give more texts"
+    else:
+        yield "more texts would tell more"
 
 
 def cost_of(speed: Sequence[Speed]) -> str:

@@ -182,8 +182,25 @@ SPEED = [
 ]  # fmt: skip
 
 
-def change(low, high, value=0.0):
-    return Change(value, low, high, flips=50, labelled=10, won=5, lost=5, needed=20, margin=0.01, widths={})
+def change(low, high, value=0.0, **more):
+    counts = {"flips": 50, "labelled": 10, "won": 5, "lost": 5, "needed": 20} | more
+    return Change(value, low, high, margin=0.01, widths={}, **counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "step"),
+    [
+        ({"labelled": 0, "won": 0, "lost": 0}, "20 more labels of flips (--to-label)"),
+        ({}, "10 more labels of flips (--to-label)"),
+        ({"labelled": 30}, "label more of them (--to-label), or give more texts"),
+        ({"labelled": 50}, "more texts would tell more"),
+        ({"flips": 0, "labelled": 0, "needed": 0}, "more texts would tell more"),
+    ],
+)
+def test_what_is_not_shown_has_a_next_step(counts, step):
+    own = change(-0.03, 0.02, **counts)
+    found = decide_verdict(Group("all", "", 100, 0.5, 0.4, 0.6), own, [], SPEED)
+    assert found.word == "not shown" and any(step in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize(
