@@ -44,7 +44,7 @@ class ModelSource:
         task: the task that it was trained on, for a run.
         training: how it was trained, for a run that was trained on a task (see `TrainingFacts`).
         is_pinned: does the revision say which weights these are? That of a folder does not.
-        is_export: is it run by ONNX Runtime (see `exported`)?
+        is_export: is it run by another runtime (see `exported`)?
     """
 
     name: str
