@@ -71,6 +71,8 @@ def _openvino(runtime: Any, graph: Path, output: str, threads: int) -> Session:
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "f32",  # else it computes in bf16 where the CPU can
+        # A kernel is compiled for every shape. It would keep 5,000: hundreds of MB for a small encoder.
+        "CPU_RUNTIME_CACHE_CAPACITY": "64",
     }
     compiled = runtime.Core().compile_model(str(graph), "CPU", settings)
     wanted = compiled.output(output)
