@@ -40,7 +40,7 @@ def classifier(alias: str, place: Path, data: Path) -> tuple[str, str | None]:
 
 
 def embedder(alias: str, place: Path, data: Path) -> tuple[str, str | None]:
-    return alias, "vaswani"
+    return alias, str(data / "retrieval/vaswani")
 
 
 def reranker(alias: str, place: Path, data: Path) -> tuple[str, str | None]:
