@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import itertools
+from typing import TYPE_CHECKING
 
 from . import options, output
 
-METRICS = "metrics (first selects)"
+if TYPE_CHECKING:
+    from modernbert.data.registry import AnyTask
+
+METRICS = "metrics"
 
 
 def tasks(json: options.Json = False) -> None:
@@ -18,15 +23,24 @@ def tasks(json: options.Json = False) -> None:
     if json:
         keys = ("name", "summary", "kind", "text", "labels", "metrics", "licence", "citation")
         return output.print_json([{key: getattr(task, key) for key in keys} for task in found])
-    rows = [
-        (task.name, task.summary, task.kind, " + ".join(task.text), ", ".join(task.metrics)) for task in found
-    ]
-    output.print_table(
-        "", ("task", "what", "kind", "text", METRICS), rows, optional=("text", METRICS, "kind")
-    )
+    for family, members in itertools.groupby(found, key=lambda task: task.name.split("/")[0]):
+        _show_family(family, list(members))
     output.print_line(
         "own data: mbert finetune FILE (CSV, TSV, JSONL, Parquet), a folder, or a Hub data set id"
     )
+
+
+def _show_family(family: str, members: list[AnyTask]) -> None:
+    """Print a family's tasks, one or two lines each; what all of them share stands above them."""
+    facts: dict[str, list[str]] = {
+        "kind": [task.kind for task in members],
+        METRICS: [", ".join(task.metrics) for task in members],
+    }
+    shared = {name: values[0] for name, values in facts.items() if len(set(values)) == 1}
+    others = {name: values for name, values in facts.items() if name not in shared}
+    rows = [(task.name, task.summary, *cells) for task, *cells in zip(members, *others.values(), strict=True)]
+    title = "; ".join([family, *(f"{name} {value}" for name, value in shared.items())])
+    output.print_table(title, ("task", "what", *others), rows, optional=[*{METRICS} & {*others}])
 
 
 def models(json: options.Json = False) -> None:

@@ -33,7 +33,12 @@ class Columns:
         self.keys = _keys(rows)
 
     def parts(self, optional: Sequence[int], width: int) -> list[list[int]]:
-        """Return the numbers of the columns of each table that is printed, one below the other."""
+        """Return the numbers of the columns of each table that is printed, one below the other.
+
+        An optional column is never broken: it is left out instead.
+        """
+        for i in optional:
+            self.whole[i] = True
         kept = [i for i in range(len(self.heads)) if i not in optional or any(self.cells[i])]
         if len(self._side_by_side(kept, width)) > 1:
             self.heads = [self._wrapped(i) for i in range(len(self.heads))]

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from modernbert.errors import MbertError
+
+if TYPE_CHECKING:
+    from modernbert.runs import RunStore
 
 # Yields names; the context has what stands on the line before, such as `--runs-dir`.
 Source = Callable[[typer.Context], Iterable[str]]
@@ -108,7 +111,7 @@ def tags(context: typer.Context) -> Iterable[str]:
     return [tag for name, run in _records(context) if own in (None, name) for tag in run.get("tags", ())]
 
 
-def _store(context: typer.Context) -> Any:
+def _store(context: typer.Context) -> RunStore:
     from modernbert.runs import RunStore
 
     return RunStore.at(context.params.get("runs_dir"))

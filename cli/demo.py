@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modernbert.evaluation.shown import interval_text
@@ -11,7 +12,10 @@ from . import options, output
 from .progress import Training, watch, with_verbose
 
 if TYPE_CHECKING:
-    from modernbert.demo import DemoResult
+    from modernbert.demo import Answer, DemoResult
+
+# Questions are counted whose answer is among so many; these are shown one by one.
+NEAR_TOP, LISTED = (1, 3, 10), 10
 
 
 @with_verbose
@@ -42,24 +46,25 @@ def show_demo(found: DemoResult) -> None:
     columns = ("system", names[0], "95 % interval", *names[1:], "note")
     title += " (modules that training never saw)"
     output.print_table(title, columns, rows, right=names, optional=("note",))
-    systems = list(found.answers[0].ranks)
-    answers = [
-        (a.question, _signature(a.found), *(str(rank or "-") for rank in a.ranks.values()))
-        for a in found.answers
-    ]
-    for place, label in ((1, "right on top"), (3, "right in the first three")):
-        counts = (sum(0 < a.ranks[system] <= place for a in found.answers) for system in systems)
-        answers.append((f"{label}, of {len(found.answers)}", "", *map(str, counts)))
-    output.print_table(
-        "\nasked as a person would: the place of the first right answer",
-        ("question", f"{found.run} finds", *systems), answers,
-        right=systems, optional=(f"{found.run} finds",),
-    )  # fmt: skip
+    show_answers(found.answers, found.run)
     output.print_line(f"\nNext: mbert index PATH --model {found.run}; mbert search 'what you look for'")
     output.print_line(f"  or: mbert report {found.run}; mbert finetune your_texts.csv")
 
 
-def _signature(line: str) -> str:
-    """Return the first line of a function without its parameters: `def most_common(...)`."""
-    name, bracket, _ = line.partition("(")
-    return f"{name}(...)" if bracket else line
+def show_answers(answers: Sequence[Answer], run: str) -> None:
+    """Print how many questions each system answers near the top, and the first questions one by one."""
+    systems = list(answers[0].ranks)
+    counts = [
+        (system, *(sum(0 < answer.ranks[system] <= place for answer in answers) for place in NEAR_TOP))
+        for system in systems
+    ]
+    heads = tuple("right on top" if place == 1 else f"in the first {place}" for place in NEAR_TOP)
+    asked = counted(len(answers), "question")
+    output.print_table(f"\n{asked} as a person would ask", ("system", *heads), counts, right=heads)
+    rows = [
+        (answer.question, answer.found, *(str(rank or "-") for rank in answer.ranks.values()))
+        for answer in answers[:LISTED]
+    ]
+    title = f"\nthe first {LISTED} of them: the place of the first right answer"
+    finds = f"{run} finds"
+    output.print_table(title, ("question", finds, *systems), rows, right=systems, optional=(finds,))

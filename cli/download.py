@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from modernbert.wording import counted
 
 from . import complete, options, output, values
 from .progress import watch, with_verbose
+
+if TYPE_CHECKING:
+    from modernbert.download import Downloaded
 
 
 @with_verbose
@@ -31,7 +34,7 @@ def download(
     from modernbert.download import download as fetch
     from modernbert.runs import RunStore
 
-    def show(item: Any) -> None:
+    def show(item: Downloaded) -> None:
         size = f"{counted(item.files, 'file')}, {item.bytes / 2**20:.1f} MiB"
         output.print_line(f"{item.name} -> {item.folder}  ({size}, from {item.found_in})")
         if item.missing:

@@ -16,6 +16,14 @@ def check_model(name: str | None, runs_dir: Path | None) -> None:
         require_known(name, RunStore.at(runs_dir))
 
 
+def check_run_name(name: str | None, runs_dir: Path | None) -> None:
+    """Raise BadOption for the name of a new run that is none, or that a run has already."""
+    from modernbert.runs import RunStore
+
+    if name is not None:
+        RunStore.at(runs_dir).check_name(name)
+
+
 def check_metric(targets: Sequence[str], metric: str) -> None:
     """Raise UnknownName for a word that is no metric, naming those that apply to the targets.
 

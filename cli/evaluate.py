@@ -12,7 +12,7 @@ import typer
 from modernbert.errors import BadOption
 from modernbert.evaluation.shown import interval_text
 from modernbert.ranges import LENGTHS
-from modernbert.wording import counted
+from modernbert.wording import TRAINED_ON, counted
 
 from . import complete, options, output, values
 from .early import check_columns, check_model
@@ -283,7 +283,10 @@ def show_evaluation(result: EvaluationResult, *, as_json: bool) -> None:
     """Print the scores of an evaluation."""
     if as_json:
         return output.print_json(result.as_dict())
-    title = f"{result.model} on {result.task}  ({result.name})"
-    show_scores(title, result.splits)
-    for note in (*result.notes, *(note for s in result.splits for note in s.notes)):
+    notes = (*result.notes, *(note for s in result.splits for note in s.notes))
+    # What a score says nothing of is told before it is read.
+    for note in (note for note in notes if TRAINED_ON in note):
+        output.print_warning(note)
+    show_scores(f"{result.model} on {result.task}  ({result.name})", result.splits)
+    for note in (note for note in notes if TRAINED_ON not in note):
         output.print_note(note)

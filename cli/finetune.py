@@ -10,7 +10,7 @@ from modernbert.ranges import Range
 from modernbert.settings.config import FineTuningConfig
 
 from . import complete, options, values
-from .early import check_columns, check_model
+from .early import check_columns, check_model, check_run_name
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
@@ -105,6 +105,7 @@ def finetune(
     from modernbert.data.targets import expand_targets
 
     check_model(model, runs_dir)
+    check_run_name(name, runs_dir)
     for target in expand_targets(targets):
         check_columns(target, (*(text_col or ()), label_col, cluster))
     with watch(quiet=json) as watched:

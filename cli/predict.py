@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +21,11 @@ from .shards import ONE_MACHINE, model_on_nodes, one_output, run_shards, show_sh
 from .together import shared_out
 
 if TYPE_CHECKING:
+    from modernbert.data.readers import Record
     from modernbert.evaluation.evaluate import Scorer
     from modernbert.evaluation.predict_file import Predicted
+    from modernbert.evaluation.tagging import Tagger
+    from modernbert.model.locate import ModelSource
 
 
 FORMS = (".jsonl", ".csv", ".parquet")
@@ -128,6 +132,7 @@ def predict(
         if is_tagger(source):
             why = "applies only to labels of whole texts, and this model tags words"
             options.refuse(context, ("top", "calibrated"), why)
+            scorer: Scorer | Tagger
             scorer, found = _tag(source, given)
         else:
             scorer, found = _classify(source, given, top=top, calibrated=calibrated)
@@ -175,7 +180,7 @@ class _Given:
     machine: dict[str, Any]
 
 
-def _classify(source: Any, given: _Given, *, top: int, calibrated: bool) -> tuple[Any, Any]:
+def _classify(source: ModelSource, given: _Given, *, top: int, calibrated: bool) -> tuple[Scorer, Any]:
     """Predict labels of texts; return the loaded model, and the prediction or what was written."""
     from modernbert.evaluation.evaluate import Scorer, trained_length
     from modernbert.evaluation.predict_file import predict_file
@@ -201,7 +206,7 @@ def _classify(source: Any, given: _Given, *, top: int, calibrated: bool) -> tupl
     return scorer, predict_file(scorer, file, given.out, **shown)
 
 
-def _tag(source: Any, given: _Given) -> tuple[Any, Any]:
+def _tag(source: ModelSource, given: _Given) -> tuple[Tagger, Any]:
     """Find entities in texts; return as `_classify`."""
     from modernbert.evaluation.tag_file import tag_file, tag_rows
     from modernbert.evaluation.tagging import Tagger
@@ -218,7 +223,7 @@ def _tag(source: Any, given: _Given) -> tuple[Any, Any]:
     return tagger, tag_file(tagger, given.file, given.out, **shown)
 
 
-def _rows(file: Path | None, text: tuple[str, ...]) -> tuple[Any, str]:
+def _rows(file: Path | None, text: tuple[str, ...]) -> tuple[Iterator[Record], str]:
     """Return the rows of a file or of standard input, and what they are called in messages."""
     from modernbert.data.readers import iter_rows
     from modernbert.evaluation.predict_rows import STDIN as NAME
@@ -261,6 +266,6 @@ def _show_written(result: Predicted, *, as_json: bool, replaced: bool) -> None:
         output.print_line(f"{result.kept:,} of them had been scored before the last stop")
 
 
-def _truncated(scorer: Scorer) -> str:
+def _truncated(scorer: Scorer | Tagger) -> str:
     length = scorer.max_length or scorer.context
     return f"{counted(scorer.truncated, 'text')} longer than {length} tokens: truncated"

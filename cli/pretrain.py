@@ -9,7 +9,7 @@ from modernbert.ranges import Range
 from modernbert.settings.config import PretrainingConfig
 
 from . import complete, options, values
-from .early import check_model
+from .early import check_model, check_run_name
 from .progress import Training, watch, with_verbose
 from .settings import with_settings
 from .studies import show_study
@@ -84,6 +84,7 @@ def pretrain(
     """Train a masked-language model on your own text and code: further, or from scratch."""
     follow_if_launched()
     check_model(model, runs_dir)
+    check_run_name(name, runs_dir)
     check_model(teacher, runs_dir)
     with watch(quiet=json) as watched:
         from modernbert.finetuning.finetune import finetune

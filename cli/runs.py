@@ -8,7 +8,7 @@ import typer
 
 from modernbert.runs import RunStore
 from modernbert.settings.config import acting, every_setting
-from modernbert.wording import TRAINED_ON, counted
+from modernbert.wording import TRAINED_ON, counted, minutes_text
 
 from . import complete, options, output, values
 from .scores import memory_text, show_scores
@@ -267,6 +267,6 @@ def _facts(record: RunRecord) -> dict[str, object]:
         "versions": ", ".join(f"{k} {v}" for k, v in record.versions.items() if v),
     }
     if record.training:
-        facts["minutes"] = record.training.minutes
+        facts["duration"] = minutes_text(record.training.minutes)
         facts["peak memory"] = memory_text(record.training.peak_memory_mib)
     return {name: value for name, value in facts.items() if value is not None}

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from modernbert.evaluation.shown import SHOWN, interval_text, label_columns, macro_average
+from modernbert.evaluation.shown import (
+    ROUGH,
+    SHOWN,
+    interval_text,
+    label_columns,
+    macro_average,
+    method_text,
+)
 
 from . import output
 
@@ -23,15 +30,19 @@ def show_scores(title: str, results: Iterable[SplitScores]) -> None:
             f"{score.value:.4f}",
             interval_text(score.low, score.high),
             score.n,
-            score.interval,
+            "rough" if ROUGH in score.interval else "",
+            method_text(score.interval),
         )
         for result in results
         for key, what in SHOWN
         for score in getattr(result, key)
     ]
     if rows:
-        columns = ("split", "metric", "score", "95 % interval", "n", "interval by")
-        output.print_table(title, columns, rows, right=("score", "n"), optional=("interval by",))
+        columns = ("split", "metric", "score", "95 % interval", "n", "note", "interval by")
+        rough = () if any(row[-2] for row in rows) else ("note",)
+        output.print_table(title, columns, rows, right=("score", "n"), optional=("interval by", *rough))
+        if not rough:
+            output.print_note(ROUGH)
     for result in results:
         if result.labels:
             _show_labels(result.split, result.labels)

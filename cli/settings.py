@@ -61,18 +61,18 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 
 def _option(setting: Setting) -> Any:
     if isinstance(setting.default, bool):
-        return options.flag(setting.option, help_of(setting), setting.panel)
+        return options.flag(setting.option, help_text(setting), setting.panel)
     names = f"{setting.option} {SHORT.get(setting.name, '')}"
     words = [word for word in setting.choices if word] if setting.otherwise else []
     words += ["auto"] if setting.limits == LENGTHS else []
     offers: Iterable[complete.Source] = options.MODELS if setting.name == "teacher" else ()
     offers = [complete.words(*setting.choices)] if setting.name == "metric" else offers
     return options.option(
-        names, values.setting(setting), help_of(setting), setting.panel, words=words, offers=offers
+        names, values.setting(setting), help_text(setting), setting.panel, words=words, offers=offers
     )
 
 
-def help_of(setting: Setting) -> str:
+def help_text(setting: Setting) -> str:
     """Return a setting's help: what it is, its unit, what 0 means, and its limits if they are narrow."""
     limits, zero = setting.limits, "auto" if setting.limits == LENGTHS else "0"
     unit = f", in {setting.unit}" if setting.unit else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modernbert.wording import minutes_text
+
 from . import output
 from .scores import memory_text, show_scores
 
@@ -42,7 +44,7 @@ def show_run_scores(run: TrainedRun) -> None:
     assert training is not None, "a finished training has its times"
     memory = memory_text(training.peak_memory_mib)
     output.print_line(
-        f"{training.minutes:.1f} min, {training.tokens_per_second:,.0f} tokens/s, peak {memory}; "
+        f"{minutes_text(training.minutes)}, {training.tokens_per_second:,.0f} tokens/s, peak {memory}; "
         f"kept step {training.best_step if keep == 'best' else training.steps} "
         f"of {training.planned_steps}, chosen on {run.splits[0].split}"
         + (f", as {'was' if found == 'the threshold' else 'were'} {found}" if found else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from typing import Any
 
 from modernbert.data.collection import Documents
@@ -20,49 +21,50 @@ from modernbert.finetuning.finetune import finetune
 from modernbert.finetuning.record import Started
 from modernbert.model.catalogue import EMBEDDED
 from modernbert.model.locate import locate_model
+from modernbert.reading import parse_json
 from modernbert.runs import RunStore
 from modernbert.training.inputs import Request
 from modernbert.training.reports import Notice, Observe
 
 TASK = "codesearch/stdlib"
+QUESTIONS = "questions.json"
 SETTINGS = {"epochs": 1.0, "max_length": 128, "max_tokens": 16384}
-# What a programmer asks who forgot the names, and the functions that answer it. All are in test modules.
-# They were written from memory, without a look at the code, before any system was asked. One replaced
-# a question about tkinter, which some Pythons lack.
-QUESTIONS: Mapping[str, tuple[str, ...]] = {
-    "read ini setting but use a default when missing": ("RawConfigParser.get", "SectionProxy.get"),
-    "get version number of an installed package": ("version", "Distribution.version"),
-    "start a new log file every day at midnight": (
-        "TimedRotatingFileHandler",
-        "TimedRotatingFileHandler.doRollover",
-        "TimedRotatingFileHandler.shouldRollover",
-        "TimedRotatingFileHandler.computeRollover",
-    ),
-    "run a function over a list in parallel processes": (
-        "Pool",
-        "Pool.map",
-        "Pool.map_async",
-        "Pool.starmap",
-        "Pool.starmap_async",
-        "Pool.imap",
-    ),
-    "get the source code of a function as text": ("getsource", "getsourcelines"),
-    "how to turn an iso date string into a datetime": (
-        "datetime.fromisoformat",
-        "date.fromisoformat",
-        "datetime.strptime",
-    ),
-    "split a command line into arguments keeping quoted parts together": ("split", "shlex"),
-    "turn a dataclass object into a dictionary": ("asdict",),
-    "temporarily hide warnings inside a block of code": (
-        "catch_warnings",
-        "simplefilter",
-        "filterwarnings",
-    ),
-    "generate a random token safe to put in a url": ("token_urlsafe", "token_hex"),
-}
 # How far down a right answer is looked for.
 SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a programmer asks who forgot the name, and the functions that answer it.
+
+    All of `questions.json` were written from memory, without a look at the code, before any system was asked.
+
+    Attributes:
+        module: the module of the functions; its package, if it is in one.
+        right: their qualified names.
+    """
+
+    question: str
+    module: str
+    right: tuple[str, ...]
+
+    @property
+    def identifiers(self) -> frozenset[str]:
+        """Names of the functions with their module, as `named` gives them."""
+        return frozenset(f"{self.module}{MARK}{name}" for name in self.right)
+
+
+def questions_on(documents: Documents) -> list[Question]:
+    """Return the questions that these functions answer: some modules are not in every Python."""
+    found = parse_json(resources.files("modernbert").joinpath(QUESTIONS).read_bytes(), where=QUESTIONS)
+    listed = [Question(q["question"], q["module"], tuple(q["right"])) for q in found]
+    there = set(map(named, documents.ids))
+    return [question for question in listed if question.identifiers & there]
+
+
+def named(identifier: str) -> str:
+    """Return a function's module and qualified name, without its number."""
+    return identifier.rpartition(MARK)[0]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Answer:
 
     Attributes:
         question: what was asked.
-        found: the first line of what the trained model puts on top.
+        found: the function that the trained model puts on top: its module and qualified name.
         ranks: by system, the place of the first right answer, from 1; 0 where the first ten hold none.
     """
 
@@ -137,15 +139,16 @@ def run_demo(
 
 def ask(documents: Documents, store: RunStore, trained: str, names: Sequence[str]) -> Iterator[Answer]:
     """Ask BM25, the embedded model as it comes and a trained one; `names` are what the three are called."""
-    texts, questions = list(documents.texts), list(QUESTIONS)
+    asked = questions_on(documents)
+    texts, questions = list(documents.texts), [question.question for question in asked]
     found = [Bm25(texts, "code").search(questions, SHOWN)[1]]
     for model in (EMBEDDED, trained):
         found.append(Embedder(locate_model(model, store=store)).search(questions, texts, SHOWN)[1])
-    functions = [identifier.split(MARK)[1] for identifier in documents.ids]
-    for row, (question, right) in enumerate(QUESTIONS.items()):
+    functions = list(map(named, documents.ids))
+    for row, question in enumerate(asked):
         shown = [[functions[place] for place in places[row] if place != NOTHING] for places in found]
-        ranks = {name: rank_of(right, listed) for name, listed in zip(names, shown, strict=True)}
-        yield Answer(question, texts[found[-1][row, 0]].strip().splitlines()[0], ranks)
+        ranks = {n: rank_of(question.identifiers, listed) for n, listed in zip(names, shown, strict=True)}
+        yield Answer(question.question, functions[found[-1][row, 0]], ranks)
 
 
 def rank_of(right: Collection[str], listed: Sequence[str]) -> int:

@@ -16,6 +16,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def minutes_text(minutes: float) -> str:
+    """Return a duration in minutes, in seconds below one: `12.3 min`, `34 s`."""
+    return f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+
+
 def percent(share: float) -> str:
     """Return a share (0 to 1) as a sentence has it: `4.2%`, `37%`, `99.6%`, `100%`.
 

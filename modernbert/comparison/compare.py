@@ -80,12 +80,8 @@ def compare(
     compared = [_task(found, chosen, allow=allow, margin=margin) for _, found in sorted(by_task.items())]
     compared = _corrected(compared, {(o.task, o.model): family_of(o.id) for o in outcomes})
     if not any(task.contrasts for task in compared):
-        if runs and any(o.task != data_of(o)[0] for o in outcomes):
-            told = ", ".join(f"{o.run} is on {o.task}" for o in outcomes)
-            raise BadRun(
-                f"nothing to compare: the runs were scored on other data of one name ({told})",
-                fix="Other examples cannot be compared at all: name runs on one file.",
-            )
+        if runs:
+            raise _nothing_shared(outcomes)
         notes.append(f"nothing is compared: no other model was scored on a task of {', '.join(chosen)}")
     shared = [task for task in compared if {m.model for m in task.models} == set(known)]
     return Comparison(
@@ -95,6 +91,17 @@ def compare(
         tuple(task.task for task in shared),
         tuple(notes),
         average_contrasts(shared, chosen, margin),
+    )
+
+
+def _nothing_shared(outcomes: Sequence[Outcome]) -> BadRun:
+    """Return the error for named runs of which no two were scored on the same examples."""
+    one_name = len({data_of(o)[0] for o in outcomes}) == 1
+    told = ", ".join(f"{o.run} is on {o.task}" for o in outcomes)
+    why = "other data of one name" if one_name else "different tasks or files"
+    return BadRun(
+        f"nothing to compare: the runs were scored on {why} ({told})",
+        fix="Other examples cannot be compared at all: name runs on one file.",
     )
 
 

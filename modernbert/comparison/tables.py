@@ -161,7 +161,7 @@ def _model_row(m: ModelScores, *, seeds: bool) -> list[str]:
         _number(m.worst, 4),
         str(len(m.by_seed)),
         _number(cost.parameters, 0),
-        _number(cost.minutes, 1),
+        _number(cost.minutes, 1 if (cost.minutes or 0) >= 1 else 2),
         _number(cost.examples_per_second, 0),
         _number(cost.tokens_per_second, 0),
         _number(cost.memory_mib, 0),

@@ -11,7 +11,8 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sk
 
-from modernbert.evaluation.statistics import ROUGH, interval, is_rough, method_of
+from modernbert.evaluation.shown import ROUGH
+from modernbert.evaluation.statistics import interval, is_rough, method_of
 from modernbert.evaluation.sums import (
     OF_ONE_CLASS,
     RANKED,

@@ -59,8 +59,8 @@ def seen_notes(
     new = Examples(
         [examples.texts[i] for i in others], examples.labels[others], examples.rows.take(others.tolist())
     )
-    scores = score_split(task, split, new, logits_NC[others]).scores
-    shown = ", ".join(f"{s.metric} {s.value:.4f} ({interval_text(s.low, s.high)})" for s in scores)
+    main = score_split(task, split, new, logits_NC[others]).main
+    shown = f"{main.metric} {main.value:.4f} ({interval_text(main.low, main.high)})"
     return (f"{TRAINED_ON}: {told}; the other {len(others)} score {shown}",)
 
 

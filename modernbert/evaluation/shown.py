@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 SHARE = "z.2%"
 # Where the data cannot say how sure a score is.
 NOT_ESTIMABLE = "-"
+# Of an interval whose method holds less well than 95 % sounds.
+ROUGH = "rough: few examples decide"
 # Scores of a result that are shown below each other, and what is added to their names.
 SHOWN = (
     ("scores", ""),
@@ -47,3 +49,8 @@ def interval_text(low: float | None, high: float | None, form: str = ".4f") -> s
 def share_text(share: float) -> str:
     """Return `95.31%`."""
     return f"{share:{SHARE}}"
+
+
+def method_text(method: str) -> str:
+    """Return how an interval was made, without what its column and its note say already."""
+    return method.removesuffix(f", {ROUGH}").replace(" 95 %", "")

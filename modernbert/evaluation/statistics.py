@@ -38,7 +38,6 @@ METHODS: dict[Scale, str] = {
 # Right and wrong answers that an interval of a share takes to be exact (the usual rule: n p and n (1 - p)).
 # With fewer, scores move in steps: simulated, intervals hold the truth in 92 to 99 % (see coverage.py).
 ENOUGH = 5
-ROUGH = "rough: few examples decide"
 # How many examples an interval takes, where two are not enough.
 FEWEST: dict[Scale, int] = {"correlation": 4}
 

@@ -63,6 +63,7 @@ class Tagger:
         if max_length > context:
             raise BadOption(f"max_length {max_length} exceeds the model's context of {context} tokens")
         # A sentence that is longer than those of the training is read whole: what is cut off has no tags.
+        self.context = context
         self.max_length = max_length or context
         self.machine: Machine = machine_for(source, device, precision)
         self.truncated = 0

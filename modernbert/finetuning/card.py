@@ -14,7 +14,7 @@ from modernbert.model.similarity import FILE
 from modernbert.records.record import TrainingRecord
 from modernbert.records.scores import SplitScores
 from modernbert.records.training import Model
-from modernbert.wording import counted
+from modernbert.wording import counted, minutes_text
 
 # What the Hub calls our kinds of tasks.
 HUB_TASKS = {
@@ -165,7 +165,7 @@ def _made(record: TrainingRecord) -> str:
         f"- data: {record.task.name}, revision {', '.join(sorted(revisions))}; rows: {rows}",
         f"- recipe: {record.recipe.name} ({record.recipe.source})",
         f"- settings: {settings}, seed {record.seed}, {record.machine.precision}",
-        f"- {counted(training.steps, 'step')} in {training.minutes:.1f} minutes on {record.machine.device}",
+        f"- {counted(training.steps, 'step')} in {minutes_text(training.minutes)} on {record.machine.device}",
         f"- made with {packages}, {record.created}",
     ]
     return "\n".join(["## How it was made", "", *facts, ""])

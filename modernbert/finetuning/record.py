@@ -125,6 +125,11 @@ def run_notes(inputs: Inputs, splits: tuple[SplitScores, ...], progress: Progres
             f"training did not help: no evaluation beat the untrained model "
             f"({metric} {first[metric]:.4f}), which was saved"
         )
+    elif inputs.config.evaluation.keep == "best" and progress.untrained >= progress.best_score:
+        notes.append(
+            f"training did not help: the best evaluation (step {progress.best_step}, saved) has "
+            f"{progress.best_score:.4f}, and the model with its new head had {progress.untrained:.4f} before"
+        )
     expected, value = inputs.recipe.expected, splits[0].main.value
     if inputs.config.evaluation.metric or inputs.config.classes.threshold:
         expected = None  # it is of the recipe's own way of scoring

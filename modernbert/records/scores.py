@@ -28,6 +28,12 @@ class Score(Part):
     n: Annotated[int, Field(ge=1, le=LARGEST)]
     interval: str
 
+    def __str__(self) -> str:
+        """Return it as a line: `accuracy 0.8932 (0.8436 to 0.9284), n 206`."""
+        known = self.low is not None and self.high is not None
+        interval = f" ({self.low:.4f} to {self.high:.4f})" if known else ""
+        return f"{self.metric} {self.value:.4f}{interval}, n {self.n:,}"
+
 
 class LabelScore(Part):
     """One label's figures on one split, of several labels a text or of tagged words.

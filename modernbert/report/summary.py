@@ -19,7 +19,7 @@ from modernbert.records.scores import Score
 from modernbert.records.training import Training
 from modernbert.report.plots import evenly
 from modernbert.report.section import Section
-from modernbert.wording import counted
+from modernbert.wording import counted, minutes_text
 
 KINDS = {
     "single_label": "one label a text",
@@ -202,7 +202,7 @@ def _effort(record: RunRecord) -> str:
         return ""
     memory = max(training.peak_memory_mib.values())
     steps = counted(training.steps, "step")
-    return f"{steps} in {training.minutes:.1f} minutes, peak memory {memory:,.0f} MiB"
+    return f"{steps} in {minutes_text(training.minutes)}, peak memory {memory:,.0f} MiB"
 
 
 def comparison_summary(

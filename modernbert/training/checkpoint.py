@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, NotRequired
 
 import torch
 from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat
@@ -46,6 +46,7 @@ class StoredProgress(TypedDict):
     best_step: Annotated[int, Field(ge=-1)]
     best_score: Annotated[float, Field(allow_inf_nan=True)]
     since_best: Count
+    untrained: NotRequired[Annotated[float, Field(allow_inf_nan=True)]]
     seconds: Amount
     tokens: Count
     examples: Count
@@ -71,6 +72,7 @@ class Progress:
         best_step: the step of the best evaluation so far.
         best_score: its main metric.
         since_best: evaluations since then.
+        untrained: the main metric before the first step, where a new head keeps it from being the best.
         seconds: training time so far, evaluations included.
         tokens, examples: trained on so far.
     """
@@ -81,6 +83,7 @@ class Progress:
     best_step: int = -1
     best_score: float = float("-inf")
     since_best: int = 0
+    untrained: float = float("-inf")
     seconds: float = 0.0
     tokens: int = 0
     examples: int = 0

@@ -170,7 +170,10 @@ def _evaluate(state: TrainState) -> None:
         # All take part; what the first one found decides.
         evaluation, *_ = processes.all_say(state.evaluate(state.model))
     # Before the first step a new head is noise: whatever it scores, it is not kept.
-    is_best = evaluation.main > progress.best_score and not (state.new_head and progress.step == 0)
+    untrained = state.new_head and progress.step == 0
+    if untrained:
+        progress.untrained = evaluation.main
+    is_best = evaluation.main > progress.best_score and not untrained
     if is_best:
         progress.best_step, progress.best_score = progress.step, evaluation.main
     # The untrained model at step 0 shows where training starts from; it costs no patience.

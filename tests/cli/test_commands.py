@@ -12,9 +12,10 @@ from helpers import FAST, toy_rows, write_csv
 
 def test_finetune_shows_columns_settings_scores_and_interval(mbert, reviews, tiny_modernbert):
     code, out, err = mbert("finetune", reviews, "--model", tiny_modernbert, *FAST)
-    warning, temperature = err.splitlines()
+    warning, rough, temperature = err.splitlines()
     assert code == 0
     assert warning == "Warning: validation: fewer than 10 rows to score negative (5), positive (7)"
+    assert rough == "Note: rough: few examples decide"
     assert temperature.startswith("Note: temperature ") and "fitted on validation" in temperature
     for part in (
         "text <- text, label <- label (2 classes)",

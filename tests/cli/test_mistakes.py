@@ -231,10 +231,23 @@ def test_downloading_what_does_not_exist(mbert, tmp_path):
     ],
 )
 def test_a_wrong_name_is_told_before_torch_is_imported(line):
+    told_before_torch(line)
+
+
+@pytest.mark.parametrize("command", ["finetune", "pretrain"])
+def test_a_taken_name_is_told_before_torch_is_imported(command, reviews, tmp_path):
+    (tmp_path / "runs" / "toy").mkdir(parents=True)
+    (tmp_path / "runs" / "toy" / "run.json").write_text("{}")
+    line = [command, str(reviews), "--name", "toy", "--runs-dir", str(tmp_path / "runs")]
+    assert "there is a run called 'toy' already" in told_before_torch(line)
+
+
+def told_before_torch(line: list[str]) -> str:
     code = f"import sys; sys.argv = {['mbert', *line]!r}\nfrom modernbert.cli.main import main\ntry: main()\n"
     code += "except SystemExit as stop: assert stop.code == 2\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 @pytest.mark.parametrize("name", ["modernbert-base", "glue/rte"])

@@ -12,7 +12,6 @@ from modernbert.cli import bench, demo, evaluate, hits, output, runs, scores, st
 from modernbert.cli.screen import Screen
 
 from modernbert.comparison.tables import CONTRAST_COLUMNS, MODEL_COLUMNS
-from modernbert.demo import QUESTIONS
 from modernbert.records.scores import LabelScore, Score, SplitScores
 
 METRICS = ("ndcg_at_10", "mrr_at_10", "map", "recall_at_10", "recall_at_100")
@@ -46,6 +45,12 @@ def of_labels():
     scores.show_scores("news", shown)
 
 
+def of_a_small_file():
+    rough = "Wilson 95 %, effective n, Student's t, rough: few examples decide"
+    one = score("calibration_error, with temperature", 0.5), score("average_precision", 0.4, interval=rough)
+    scores.show_scores("news", [SplitScores(split="validation", scores=one)])
+
+
 def of_retrieval():
     systems = [
         system("demo-2", 0.4567),
@@ -64,7 +69,8 @@ def of_the_demo():
     ]
     ranks = {"BM25": 1, "modernbert-nano, before": 0, "demo-2": 3}
     line = "def most_common(self, n=None, *, key: Callable[[str], int] | None = None) -> list:"
-    answers = [Made(question=question, found=line, ranks=ranks) for question in QUESTIONS]
+    asked = [f"turn a dataclass into a dictionary, way {number}" for number in range(57)]
+    answers = [Made(question=question, found=line, ranks=ranks) for question in asked]
     demo.show_demo(Made(run="demo-2", queries=1234, documents=5678, systems=systems, answers=answers))
 
 
@@ -146,6 +152,7 @@ def printed(request, monkeypatch):
             of_labels,
             ["12345.8585", "12345.8462 to 12345.8708", "exact_match", "123,456", "average_precision"],
         ),
+        (of_a_small_file, ["0.3877 to 0.4123", "rough", "with", "rough: few examples decide"]),
         (of_retrieval, ["0.4567", "0.4367 to 0.4767", "recall_at_100", "demo-2 + BM25"]),
         (of_the_demo, ["0.4200", "0.4000 to 0.4400", "recall_at_100", "turn a dataclass"]),
         (of_a_study, ["42=0.5432", "46=0.5432", "glue/cola"]),
@@ -167,6 +174,14 @@ def test_every_stacked_table_says_which_row_is_which(printed):
     heads = [line.split() for line in lines if line.startswith("split ")]
     assert all(head[:2] == ["split", "metric"] for head in heads)
     assert len(heads) == {60: 3, 80: 1, 120: 1}[printed.width]
+
+
+def test_how_an_interval_was_made_is_shown_on_one_line_or_not_at_all(printed):
+    lines = printed(of_a_small_file)
+    method = [line for line in lines if "Wilson, effective n, Student's t" in line]
+    assert len(method) == (printed.width == 120)
+    assert any("too narrow for: interval by" in line for line in lines) == (printed.width < 120)
+    assert len(lines) <= {60: 12, 80: 8, 120: 6}[printed.width], lines
 
 
 def test_code_that_is_too_wide_goes_on_below_its_beginning(printed):

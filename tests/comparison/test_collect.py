@@ -114,9 +114,10 @@ def test_a_run_of_the_store_may_be_the_baseline(store):
 def test_runs_of_unlike_tasks_are_not_compared(store):
     made_run(store, "a", "one", RIGHT)
     made_run(store, "b", "other", RIGHT, task="glue/rte")
-    assert compare(store, ["a", "b"], []).notes == (
-        "nothing is compared: no other model was scored on a task of one",
-    )
+    with pytest.raises(BadRun, match="different tasks or files"):
+        compare(store, ["a", "b"], [])
+    told = "nothing is compared: no other model was scored on a task of one"
+    assert compare(store, [], ["one"]).notes[-1] == told
 
 
 def test_one_run_is_nothing_to_compare(store):

@@ -217,3 +217,4 @@ def test_a_new_head_never_wins_before_training(new_head, tmp_path):
     progress = fit(state)
     best = [report.step for report in seen if isinstance(report, EvaluationReport) and report.is_best]
     assert progress.best_step == best[-1] == (16 if new_head else 0)
+    assert progress.untrained == (0.9 if new_head else float("-inf"))

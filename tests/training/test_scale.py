@@ -174,7 +174,8 @@ def test_half_precision_keeps_prices_apart(prices, store, tiny_modernbert):
         max_length=32, precision="bf16",
     )  # fmt: skip
     found = scorer.logits(texts_of(prices, predicted))[:, 0]
-    np.testing.assert_allclose(found, list(predicted.values()), rtol=2e-2)
+    # How exact bf16 is depends on the processor; the network's outputs are of the size of the spread.
+    np.testing.assert_allclose(found, list(predicted.values()), atol=0.02 * np.std(found))
     assert len(np.unique(found)) > len(predicted) * 0.8
 
 
