@@ -51,6 +51,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "export": (
         "mbert export my-run --to onnx",
+        "mbert export my-run --to openvino",
         "mbert export my-run --int8 --tolerance 0.005 --on new.csv -o my-run-int8",
         "mbert export my-run --to hf   # for transformers 4.48 and later, and servers that read its layout",
     ),

@@ -36,8 +36,8 @@ def export(
         str,
         options.option(
             "--to",
-            values.one_of("onnx", "hf"),
-            "Format: onnx, or hf: transformers 4.48 and later.",
+            values.one_of("onnx", "openvino", "hf"),
+            "Format: onnx, openvino, or hf: transformers 4.48 and later.",
             options.OUTPUT,
         ),
     ] = "onnx",
@@ -46,7 +46,7 @@ def export(
         options.option(
             "--out -o",
             values.folder,
-            "Folder to make (default: MODEL-onnx or MODEL-hf here).",
+            "Folder to make (default: MODEL-FORMAT here).",
             options.OUTPUT,
         ),
     ] = None,
@@ -91,11 +91,11 @@ def export(
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
-    """Export a model to ONNX, or for older transformers, and prove on real rows that it answers the same."""
+    """Export a model to ONNX, OpenVINO or older transformers; prove on real rows that it answers the same."""
     from modernbert.data.targets import resolve
 
     if to == "hf":
-        options.refuse(context, ("int8",), "applies only with --to onnx")
+        options.refuse(context, ("int8",), "applies only with --to onnx and openvino")
     if not int8:
         options.refuse(context, ("tolerance",), "applies only with --int8")
     if on is None:
@@ -112,6 +112,7 @@ def export(
 
         request = ExportRequest(
             model=model,
+            to="openvino" if to == "openvino" else "onnx",
             output=out,
             int8=int8,
             tolerance=tolerance,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modernbert.evaluation.shown import interval_text
+from modernbert.evaluation.shown import SHARE, interval_text, share_text
 from modernbert.ranges import Range
 from modernbert.wording import counted, one_line
 
@@ -17,14 +18,13 @@ from .early import check_columns, check_model
 from .progress import watch, with_verbose
 
 if TYPE_CHECKING:
-    from modernbert.migration.migrate import Migration, MigrationRequest, Model
-    from modernbert.records.export import Speed
+    from modernbert.migration.migrate import Migration, MigrationRequest
     from modernbert.runs import RunStore
 
 VERDICT, VECTORS = "Verdict", "Models for vectors"
 # Options of one kind of model: they do nothing for the other.
 OF_CLASSIFIERS = ("labels_from", "to_label", "label_col", "margin", "fail_under")
-OF_VECTORS = ("fail_under_overlap", "cut_off")
+OF_VECTORS = ("fail_under_overlap", "cut_off", "queries")
 # Of a text in a table.
 LONGEST_TEXT = 60
 # Flips on the screen; JSON and the report have more.
@@ -107,6 +107,15 @@ def migrate(
             VECTORS,
         ),
     ] = None,
+    queries: Annotated[
+        Path | None,
+        options.option(
+            "--queries",
+            values.source,
+            "Queries that search the texts (default: every text is a query among the others).",
+            VECTORS,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         options.output_file("--report", (".html", ".htm"), "HTML report to write."),
@@ -136,8 +145,8 @@ def migrate(
         check_model(name, runs_dir)
     check_columns(on, (*(text_col or ()), label_col))
     with watch(quiet=json):
+        from modernbert.migration.kinds import are_for_vectors
         from modernbert.migration.migrate import MigrationRequest
-        from modernbert.migration.vectors import are_for_vectors
         from modernbert.runs import RunStore
 
         store = RunStore.at(runs_dir)
@@ -158,8 +167,10 @@ def migrate(
             precision=precision,
             data_dir=data_dir,
         )
-        ask = _vectors if for_vectors else _classifiers
-        found, write_page, show = ask(request, store, cut_off, to_label)
+        if for_vectors:
+            found, write_page, show = _vectors(request, store, cut_off, queries)
+        else:
+            found, write_page, show = _classifiers(request, store, to_label)
         if report is not None:
             write_page(found, report, texts=texts)
     show(found, as_json=json)
@@ -167,12 +178,19 @@ def migrate(
     for path, what in (*to_tell, (report, "report")):
         if path is not None and not json:
             output.print_line(f"{what} -> {path}", error=True)
+    if not for_vectors and not json and found.verdict.word == "not shown" and found.label_first:
+        _show_next(to_label, shlex.join(["mbert", "migrate", old, new, "--on", str(on)]))
     _fail(found, fail_under, fail_under_overlap)
 
 
-def _classifiers(
-    request: MigrationRequest, store: RunStore, cut_off: float | None, to_label: Path | None
-) -> tuple[Any, ...]:
+def _show_next(to_label: Path | None, line: str) -> None:
+    """Say how labels decide what is not shown."""
+    if to_label is None:
+        return output.print_line(f"Next: {line} --to-label flips.csv")
+    output.print_line(f"Next: fill in the column 'label' from the top, then {line} --labels {to_label}")
+
+
+def _classifiers(request: MigrationRequest, store: RunStore, to_label: Path | None) -> tuple[Any, ...]:
     from modernbert.migration.migrate import migrate as compare
     from modernbert.migration.page import write_page
 
@@ -180,23 +198,24 @@ def _classifiers(
 
 
 def _vectors(
-    request: MigrationRequest, store: RunStore, cut_off: float | None, to_label: Path | None
+    request: MigrationRequest, store: RunStore, cut_off: float | None, queries: Path | None
 ) -> tuple[Any, ...]:
     from modernbert.migration.vector_page import write_vector_page
     from modernbert.migration.vectors import migrate_vectors
 
     from .migrate_vectors import show_vector_migration
 
-    return migrate_vectors(request, store, cut_off=cut_off), write_vector_page, show_vector_migration
+    found = migrate_vectors(request, store, cut_off=cut_off, queries=queries)
+    return found, write_vector_page, show_vector_migration
 
 
 def _fail(found: Any, agreement: float | None, overlap: float | None) -> None:
     """Exit with code 1 where too little stays: for CI."""
     said = ""
     if agreement is not None and (got := found.agreement.agreement) < agreement:
-        said = f"the models agree on {got:.4f} of the texts, less than {agreement:g}"
+        said = f"the models agree on {share_text(got)} of the texts, less than {share_text(agreement)}"
     if overlap is not None and (got := found.overlap.value) < overlap:
-        said = f"{got:.4f} of the first results stay, less than {overlap:g}"
+        said = f"{share_text(got)} of the first results stay, less than {share_text(overlap)}"
     if said:
         output.print_warning(said)
         raise typer.Exit(1)
@@ -223,14 +242,15 @@ def show_migration(found: Migration, *, as_json: bool) -> None:
 
 def _show_agreement(found: Migration) -> None:
     rows = [
-        (g.by, g.name, f"{g.n:,}", f"{g.agreement:.4f}", interval_text(g.low, g.high)) for g in found.groups
+        (g.by, g.name, f"{g.n:,}", share_text(g.agreement), interval_text(g.low, g.high, SHARE))
+        for g in found.groups
     ]
     columns = ("by", "texts", "n", "agreement", "95 % interval")
     output.print_table(f"\nagreement on {found.data}", columns, rows, right=("n", "agreement"))
 
 
 def _show_flips(found: Migration) -> None:
-    flips = [(d.old, d.new, f"{d.n:,}", f"{d.share:.4f}") for d in found.directions[:SHOWN]]
+    flips = [(d.old, d.new, f"{d.n:,}", share_text(d.share)) for d in found.directions[:SHOWN]]
     output.print_table("\nflips", ("OLD", "NEW", "n", "share"), flips, right=("n", "share"))
     columns = ("row", "OLD", "NEW", *(["label"] if found.labelled else []), "text")
     output.print_table("\nflips on which both are surest", columns, _surest(found), right=("row",))
@@ -238,11 +258,11 @@ def _show_flips(found: Migration) -> None:
 
 def _show_thresholds(found: Migration) -> None:
     cuts = [
-        (t.keeps, f"{t.threshold:.4f}", f"{t.positive_rate:.4f}", f"{t.agreement:.4f}")
+        (t.keeps, f"{t.threshold:.4f}", share_text(t.positive_rate), share_text(t.agreement))
         for t in found.thresholds
     ]
     columns = ("keeps", "threshold", "positive rate", "agreement")
-    given = f"OLD gives '{found.positive}' to {found.old.positive_rate:.4f} of the texts"
+    given = f"OLD gives '{found.positive}' to {share_text(found.old.positive_rate or 0)} of the texts"
     output.print_table(f"\nthresholds of NEW ({given})", columns, cuts, right=columns[1:])
 
 
@@ -259,23 +279,8 @@ def _surest(found: Migration) -> Iterator[tuple[str, ...]]:
 
 
 def _show_cost(found: Migration) -> None:
-    pairs = zip(("OLD", "NEW"), (found.old, found.new), found.speed, strict=True)
-    columns = (
-        "model", "p50 ms", "p95 ms", "p99 ms", "texts/s", "tokens/s", "MB", "reads tokens", "truncated",
-        *(["accuracy"] if found.old.accuracy is not None else []),
-    )  # fmt: skip
+    from modernbert.migration.cost import cost_table
+
+    columns, rows = cost_table(("OLD", "NEW"), (found.old, found.new), found.speed)
     title = f"\ncost, {counted(found.speed[0].threads, 'thread')}: one text alone, and many at once"
-    output.print_table(title, columns, [_cost(*pair) for pair in pairs], right=columns[1:])
-
-
-def _cost(name: str, model: Model, speed: Speed) -> tuple[str, ...]:
-    return (
-        name,
-        *(f"{wait:.1f}" for wait in (speed.p50_ms, speed.p95_ms, speed.p99_ms)),
-        f"{speed.texts_per_second:,.1f}",
-        f"{speed.tokens_per_second:,.0f}",
-        f"{model.megabytes:,.0f}",
-        f"{model.max_length:,}",
-        f"{model.truncated:.2%}",
-        *([f"{model.accuracy:.4f}"] if model.accuracy is not None else []),
-    )
+    output.print_table(title, columns, rows, right=columns[1:])

@@ -25,7 +25,12 @@ def push(
         ),
     ],
     repo: Annotated[str, options.argument("OWNER/NAME", values.text, "The repository on the Hub.")],
-    private: Annotated[bool, options.flag("--private", "Make the repository private.", HUB)] = False,
+    private: Annotated[
+        bool,
+        options.flag(
+            "--private", "Make the repository private (default: public, or as its organization has set).", HUB
+        ),
+    ] = False,
     revision: Annotated[
         str, options.option("--revision", values.text, "Branch; made if it is not there.", HUB)
     ] = "main",

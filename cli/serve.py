@@ -88,7 +88,7 @@ def serve(
         options.option(
             "--wait-ms",
             values.number(Range(0, 1000)),
-            "Milliseconds that a batch waits for more requests.",
+            "Milliseconds that a batch waits for more requests while they come together.",
             LIMITS,
         ),
     ] = 2.0,

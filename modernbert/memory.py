@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import platform
 import sys
@@ -60,6 +61,15 @@ def peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         peaks["gpu"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return peaks
+
+
+def free_memory() -> float:
+    """Return how many bytes this machine can still give; infinity where the system does not say."""
+    facts = Path("/proc/meminfo")
+    if not facts.is_file():
+        return math.inf
+    line = next(line for line in facts.read_text().splitlines() if line.startswith("MemAvailable"))
+    return float(line.split()[1]) * 1024
 
 
 def working_memory(work: Callable[[], Any]) -> float:

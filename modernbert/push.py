@@ -21,8 +21,10 @@ CARD = "README.md"
 NAMED = re.compile(r"^model-index:\n- name: (.+)$", re.MULTILINE)
 # What a model's folder is pushed for; anything else stays here.
 PUSHED = (".json", ".txt", ".md", ".jinja", ".model", ".safetensors", ".onnx", ".data")
+# OpenVINO's graph and its weights; a *.bin elsewhere may hold code.
+OPENVINO = ("openvino/*.xml", "openvino/*.bin")
 # Which of these are written by programs and may hold a path.
-SAYING = (".json", ".md")
+SAYING = (".json", ".md", ".xml")
 # Words of a tokenizer may look like paths.
 VOCABULARIES = ("tokenizer.json", "vocab.json")
 # The Hub takes `owner/name` of these.
@@ -148,15 +150,19 @@ def _own_model(request: PushRequest, store: RunStore) -> ModelSource:
 def _files(source: ModelSource, repo: str) -> tuple[dict[str, Path | bytes], tuple[str, ...]]:
     """Return the files that go up by their names, and the names of those that do not."""
     found = {path.relative_to(source.folder).as_posix(): path for path in _all_files(source.folder)}
-    kept: dict[str, Path | bytes] = {n: path for n, path in found.items() if path.suffix in PUSHED}
+    kept: dict[str, Path | bytes] = {n: path for n, path in found.items() if _is_pushed(Path(n))}
     where = str(source.folder)
-    if not any(name.endswith((".safetensors", ".onnx")) for name in kept):
+    if not any(name.endswith((".safetensors", ".onnx", ".xml")) for name in kept):
         raise BadModel("there are no weights here (*.safetensors)", where=where)
     if CARD not in kept:
         fix = "Write what the model is for, what it learnt from, and how well it does."
         raise BadModel(f"there is no model card ({CARD})", where=where, fix=fix)
     kept[CARD] = _card_of(repo, found[CARD].read_text(encoding="utf-8")).encode()
     return kept, tuple(sorted(found.keys() - kept.keys()))
+
+
+def _is_pushed(name: Path) -> bool:
+    return name.suffix in PUSHED or any(name.match(pattern) for pattern in OPENVINO)
 
 
 def _card_of(repo: str, card: str) -> str:

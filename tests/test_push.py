@@ -177,6 +177,17 @@ def test_names_that_the_hub_does_not_take(runs, repo):
         push(PushRequest(model="toy", repo=repo, dry_run=True), runs)
 
 
+def test_an_export_for_openvino_goes_up_whole(runs, folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"pickled")
+    (folder / "openvino").mkdir()
+    for name in ("openvino_model.xml", "openvino_model.bin"):
+        (folder / "openvino" / name).write_text("<net/>")
+    found = of(runs, folder, dry_run=True)
+    assert {"openvino/openvino_model.xml", "openvino/openvino_model.bin"} < {f.name for f in found.files}
+    assert "pytorch_model.bin" in found.left_out
+
+
 def test_a_path_of_this_machine_stays_here(runs, folder, tmp_path):
     card = folder / "README.md"
     before = card.read_text()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from modernbert.records.scores import LabelScore
 
+# Of a share; z: never "-0.00%".
+SHARE = "z.2%"
 # Where the data cannot say how sure a score is.
 NOT_ESTIMABLE = "-"
 # Of an interval whose method holds less well than 95 % sounds.
@@ -42,6 +44,11 @@ def interval_text(low: float | None, high: float | None, form: str = ".4f") -> s
     if low is None or high is None:
         return NOT_ESTIMABLE
     return f"{low:{form}} to {high:{form}}"
+
+
+def share_text(share: float) -> str:
+    """Return `95.31%`."""
+    return f"{share:{SHARE}}"
 
 
 def method_text(method: str) -> str:

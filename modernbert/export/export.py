@@ -14,8 +14,8 @@ from typing import Any
 from modernbert.data.targets import resolve
 from modernbert.errors import BadModel, BadOption
 from modernbert.export.classifier import ClassifierSubject
-from modernbert.export.graph import Signature, require_exporter
-from modernbert.export.int8 import quantise
+from modernbert.export.formats import FORMATS, WRITTEN, Format, Precision
+from modernbert.export.graph import Signature
 from modernbert.export.proof import SECONDS, allowed_fall, fall
 from modernbert.export.search import EmbedderSubject, RerankerSubject
 from modernbert.export.subject import ExportRequest, Subject
@@ -36,13 +36,10 @@ from modernbert.version import versions
 from modernbert.without_paths import without_paths
 from modernbert.wording import counted
 
-# Where other programs look for it: transformers.js, sentence-transformers, text-embeddings-inference.
-GRAPHS = {"fp32": Path("onnx/model.onnx"), "int8": Path("onnx/model_quantized.onnx")}
 # Of a model's folder, what an export does without.
 LEFT_OUT = ("*.safetensors*", "*.bin*", "adapter_config.json", "README.md", "*.onnx", ".*")
 # The folders of sentence-transformers' modules.
 MODULES = re.compile(r"\d+_\w+")
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Exported:
 
 
 def export_model(request: ExportRequest, store: RunStore) -> Exported:
-    """Export a model to ONNX; the folder appears only if the export is proven.
+    """Export a model to ONNX or OpenVINO; the folder appears only if the export is proven.
 
     Raises:
         BadModel: torch cannot export it, its outputs are not torch's, or int8 costs more than the tolerance.
@@ -68,12 +65,12 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
         NotAvailable: a package is missing.
         MbertError: model or data cannot be read.
     """
-    require_exporter()
+    format_, precision = FORMATS[request.to], request.precision
+    format_.require(precision)
     source = locate_model(request.model, store=store, data_dir=request.data_dir)
     if source.is_export:
         raise BadOption(f"{source.name} is an export already", fix="Name the run that it was made from.")
-    precision = "int8" if request.int8 else "fp32"
-    folder = request.output or Path(f"{Path(source.name).name}-onnx{'-int8' * request.int8}")
+    folder = request.output or Path(f"{Path(source.name).name}-{request.to}{'-int8' * request.int8}")
     require_new(folder, overwrite=request.overwrite)
     subject = subject_of(source, request)
     with new_folder(folder, request) as temporary:
@@ -81,14 +78,15 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
         copy_files(source, temporary, LEFT_OUT)
         if source.base is not None:  # an adapter has no configuration of its own
             model.config.to_json_file(temporary / "config.json", use_diff=False)
-        signature = subject.write(model, temporary / GRAPHS["fp32"])
-        record = _record(source, subject, signature, model)
+        signature = subject.write(model, temporary / WRITTEN)
+        record = _record(source, subject, signature, model, format_, precision)
         del model
+        format_.convert(temporary / WRITTEN, temporary / format_.graphs["fp32"])
         proof = _prove(subject, record, temporary, store, request)
         require_proven(proof, precision, request.tolerance)
         if request.int8:
-            _remove(temporary, "fp32")
-        record = _kept(record, temporary, precision, proof)
+            _remove(temporary / format_.graphs["fp32"])
+        record = _kept(record, temporary, format_.graphs[precision], precision, proof)
     return Exported(folder, record, sum((folder / name).stat().st_size for name in record.files) / 1e6)
 
 
@@ -131,16 +129,20 @@ def copy_files(source: ModelSource, folder: Path, left_out: Sequence[str]) -> No
             shutil.copytree(path, folder / path.name)
 
 
-def _record(source: ModelSource, subject: Subject, signature: Signature, model: Any) -> ExportRecord:
+def _record(
+    source: ModelSource, subject: Subject, signature: Signature, model: Any, format_: Format,
+    precision: Precision,
+) -> ExportRecord:  # fmt: skip
     run = record_of(source)
     return ExportRecord(
         created=now(),
         model=LocatedModel.model_validate(without_paths(source.record().as_dict())),
         kind=subject.kind,
         precision="fp32",
+        runtime=format_.runtime,
         run=run.without_paths().as_dict() if run else None,
         labels=source.labels,
-        graph=str(GRAPHS["fp32"]),
+        graph=str(format_.graphs["fp32"]),
         opset=signature.opset,
         inputs=signature.inputs,
         outputs=signature.outputs,
@@ -148,7 +150,7 @@ def _record(source: ModelSource, subject: Subject, signature: Signature, model: 
         files={"config.json": "0" * 64},
         proof=None,
         hardware=describe_hardware(),
-        versions=versions() | {name: _version(name) for name in PACKAGES},
+        versions=versions() | {name: _version(name) for name in format_.needs(precision)},
     )
 
 
@@ -163,7 +165,9 @@ def _prove(
 ) -> Proof:
     """Prove the graph, or with `int8` the one with rounded weights; the other one is timed beside it."""
     seconds = inf if request.all_lengths else SECONDS
-    _kept(record, folder, "fp32", None)
+    format_ = FORMATS[request.to]
+    exact, small = format_.graphs["fp32"], format_.graphs["int8"]
+    _kept(record, folder, exact, "fp32", None)
     exports = {"fp32": locate_model(str(folder), store=store)}
     if not request.int8:
         return subject.prove(exports, "fp32", seconds=seconds)
@@ -173,27 +177,30 @@ def _prove(
                 shutil.copyfile(path, rounded / path.name)
         for path in folder.glob("[0-9]_*"):
             shutil.copytree(path, rounded / path.name)
-        (rounded / GRAPHS["int8"]).parent.mkdir()
-        quantise(folder / GRAPHS["fp32"], rounded / GRAPHS["int8"])
-        _kept(record, rounded, "int8", None)
+        (rounded / small).parent.mkdir()
+        format_.round(folder / exact, rounded / small)
+        _kept(record, rounded, small, "int8", None)
     exports["int8"] = locate_model(str(folder / "int8"), store=store)
     found = subject.prove(exports, "int8", seconds=seconds)
-    (folder / "int8" / GRAPHS["int8"]).rename(folder / GRAPHS["int8"])
+    for path in (folder / "int8" / small).parent.iterdir():
+        path.rename(folder / small.parent / path.name)
     shutil.rmtree(folder / "int8")
     return found
 
 
-def _kept(record: ExportRecord, folder: Path, precision: str, proof: Proof | None) -> ExportRecord:
+def _kept(
+    record: ExportRecord, folder: Path, graph: Path, precision: Precision, proof: Proof | None
+) -> ExportRecord:
     """Write the record beside a graph of this precision; return it."""
-    graph = GRAPHS[precision]
     files = {str(p.relative_to(folder)): sha256(p) for p in sorted((folder / graph.parent).iterdir())}
     kept = record.with_values(precision=precision, graph=str(graph), files=files, proof=proof)
     write_json(folder / EXPORT_FILE, kept.as_dict())
     return kept
 
 
-def _remove(folder: Path, precision: str) -> None:
-    for path in (folder / "onnx").glob(f"{GRAPHS[precision].name}*"):
+def _remove(graph: Path) -> None:
+    """Remove a graph and the weights beside it."""
+    for path in graph.parent.glob(f"{graph.stem}.*"):
         path.unlink()
 
 

@@ -18,9 +18,8 @@ import torch
 from torch import nn
 
 from modernbert.activity import phase
-from modernbert.errors import BadModel, NotAvailable
+from modernbert.errors import BadModel
 from modernbert.model.embedding import EmbeddingSettings
-from modernbert.model.exported import INSTALL
 
 # Size of the example that is traced; no dimension may be 1, which would be taken for a constant.
 TRACED = (2, 24)
@@ -84,16 +83,6 @@ def _named(inputs: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
     return dict(zip(INPUTS, inputs, strict=False))
 
 
-def require_exporter() -> None:
-    """Raise NotAvailable when a package that exporting needs is not installed."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise NotAvailable(f"exporting needs the package '{error.name}'", fix=INSTALL) from None
-
-
 @phase("exporting the graph")
 def write_graph(
     model: Any, path: Path, *, types: bool, context: int, settings: EmbeddingSettings | None = None
@@ -125,11 +114,19 @@ def write_graph(
                 verbose=False,
             )
             path.parent.mkdir(parents=True, exist_ok=True)
+            _forget_the_source(program)
             program.save(path, external_data=size > LARGEST_FILE)
     except torch.onnx.OnnxExporterError as error:
         said = str(error.__cause__ or error).splitlines()[0]
         raise BadModel(f"torch cannot export it: {said}", where=path.name) from error
     return Signature(names, network.outputs, int(program.model.opset_imports[""]))
+
+
+def _forget_the_source(program: Any) -> None:
+    """Remove what the exporter keeps of the Python code: paths of this machine."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    ClearMetadataAndDocStringPass()(program.model)
 
 
 def _example(model: Any, count: int) -> tuple[torch.Tensor, ...]:

@@ -29,6 +29,9 @@ Text = tuple[str, ...]
 LENGTHS, PADDED_UPTO = (256, 512, 1024, 2048, 4096, 8192), 2048
 # Compared in any case, and from there on as long as the next length takes no more than so many seconds.
 SURE, SECONDS = 1024, 120.0
+# The runtimes hold whole attention matrices, of all heads, in fp32. So many at once: OpenVINO 2026.4 took 9.5
+# at 4,096 tokens, and ONNX Runtime 1.32 took 6.1.
+MATRICES = 10
 # Outputs in fp32 may differ by the order of summation; relative to their size where that is above 1.
 FP32_TOLERANCE = 1e-3
 # Metrics of which less is better.
@@ -137,7 +140,12 @@ class Reading:
 
 @phase("comparing long texts")
 def compare_long(
-    own: Reading, export: Reading, texts: Sequence[Text], *, seconds: float = SECONDS
+    own: Reading,
+    export: Reading,
+    texts: Sequence[Text],
+    *,
+    seconds: float = SECONDS,
+    fits: Callable[[int], bool] = lambda length: True,
 ) -> tuple[LongText, ...]:
     """Compare two readings on texts that are joined until they are as long as the context.
 
@@ -146,11 +154,14 @@ def compare_long(
         texts: the task's own; a pair's first part is made longer.
         seconds: longer texts are left out where the next would take more than this (attention's work grows
             with the square of the length).
+        fits: is there memory for texts of so many tokens?
     """
     before = [reading.get_length() for reading in (own, export)]
     try:
         found, started = [], time.perf_counter()
         for length in (n for n in LENGTHS if n <= own.context):
+            if not fits(length):
+                break
             found.append(_long((own, export), texts, length))
             took, started = time.perf_counter() - started, time.perf_counter()
             if length >= SURE and 4 * took > seconds:
@@ -159,6 +170,12 @@ def compare_long(
     finally:
         for reading, length in zip((own, export), before, strict=True):
             reading.set_length(length)
+
+
+def memory_of_long(length: int, heads: int) -> float:
+    """Return how many bytes a runtime takes at most to read a text of so many tokens, as it is compared."""
+    texts = 2 if length <= PADDED_UPTO else 1
+    return float(MATRICES * texts * heads * length**2 * np.dtype(np.float32).itemsize)
 
 
 def _long(readings: tuple[Reading, Reading], texts: Sequence[Text], length: int) -> LongText:

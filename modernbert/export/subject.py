@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 
 from modernbert.benchmark.texts import Text, TextEngine, measure_texts
 from modernbert.data.tokens import tokenize
+from modernbert.export.formats import FormatName, Precision
 from modernbert.export.graph import Signature, write_graph
-from modernbert.export.proof import LENGTHS, SECONDS, Reading, compare_long
+from modernbert.export.proof import LENGTHS, SECONDS, Reading, compare_long, memory_of_long
+from modernbert.memory import free_memory
 from modernbert.model.device import bf16_support
 from modernbert.model.embedding import EmbeddingSettings
-from modernbert.model.loading import context_length, load_tokenizer
-from modernbert.model.locate import ModelSource
+from modernbert.model.loading import context_length, load_config, load_tokenizer
+from modernbert.model.locate import ModelSource, read_export
 from modernbert.records.export import ExportKind, LongText, Outputs, Proof, ProvenMetric
 from modernbert.wording import counted
 
@@ -34,6 +36,7 @@ class ExportRequest:
 
     Attributes:
         model: alias, run, folder or Hub id.
+        to: the format.
         output: the folder to make; None for one that is named after the model.
         int8: round the weights to 8 bits.
         tolerance: by how much the main metric may fall in int8; of an error, by which share it may rise.
@@ -45,6 +48,7 @@ class ExportRequest:
     """
 
     model: str
+    to: FormatName = "onnx"
     output: Path | None = None
     int8: bool = False
     tolerance: float = 0.01
@@ -55,6 +59,11 @@ class ExportRequest:
     data_dir: Path | None = None
     overwrite: bool = False
     all_lengths: bool = False
+
+    @property
+    def precision(self) -> Precision:
+        """Of the export."""
+        return "int8" if self.int8 else "fp32"
 
 
 class Subject(ABC):
@@ -101,7 +110,8 @@ class Subject(ABC):
         own = self.reading(self.source, "fp32")
         found = {name: self.reading(source, "auto") for name, source in exports.items()}
         outputs, metrics = self.compare(own, found[kept])
-        long = compare_long(own, found[kept], self.texts, seconds=seconds)
+        fits = partial(_fits, load_config(self.source).num_attention_heads, free_memory())
+        long = compare_long(own, found[kept], self.texts, seconds=seconds, fits=fits)
         return Proof(
             data=self.data,
             split=self.split,
@@ -109,7 +119,7 @@ class Subject(ABC):
             long=long,
             metrics=metrics,
             speed=measure_texts(self._engines(own, found), self.texts),
-            notes=(*self._notes(kept, found[kept]), *_length_notes(long, own.context)),
+            notes=(*self._notes(kept, found[kept]), *_length_notes(long, own.context, fits)),
         )
 
     def prove_copy(self, copy: ModelSource, *, seconds: float = SECONDS) -> Proof:
@@ -132,7 +142,8 @@ class Subject(ABC):
         found = {"torch fp32 (mbert)": own}
         if bf16_support("cpu")[0]:
             found["torch bf16 (mbert)"] = self.reading(self.source, "bf16")
-        found |= {f"onnxruntime {name}": export for name, export in exports.items()}
+        for name, export in exports.items():
+            found[f"{read_export(export.model.source.folder).runtime} {name}"] = export
         return [TextEngine(name, reading.run, partial(_lengths, reading)) for name, reading in found.items()]
 
     def _notes(self, name: str, export: Reading) -> tuple[str, ...]:
@@ -147,15 +158,22 @@ class Subject(ABC):
         return tuple(notes)
 
 
-def _length_notes(long: Sequence[LongText], context: int) -> tuple[str, ...]:
+def _fits(heads: int, free: float, length: int) -> bool:
+    return memory_of_long(length, heads) <= free
+
+
+def _length_notes(
+    long: Sequence[LongText], context: int, fits: Callable[[int], bool] = lambda length: True
+) -> tuple[str, ...]:
     """Say so where texts as long as the context, or as 8,192 tokens, were not compared."""
-    wanted = [length for length in LENGTHS if length <= context]
-    if len(long) == len(wanted):
+    left = [length for length in LENGTHS if length <= context][len(long) :]
+    if not left:
         return ()
-    return (
-        f"texts of more than {long[-1].tokens:,} tokens were not compared: each would take minutes here "
-        "(--all-lengths does it)",
-    )
+    why = "each would take minutes here (--all-lengths does it)"
+    if not fits(left[0]):
+        why = "the runtime would need more memory than is free"
+    longest = f"texts of more than {long[-1].tokens:,} tokens" if long else "long texts"
+    return (f"{longest} were not compared: {why}",)
 
 
 def _lengths(reading: Reading, texts: list[Text]) -> np.ndarray:

@@ -78,9 +78,9 @@ def change_of_accuracy(
     elif not flips:
         value = 0.0
     return Change(
-        value=value,
-        low=low,
-        high=high,
+        value=value if value is None else value + 0.0,  # never -0.0
+        low=low + 0.0,
+        high=high + 0.0,
         flips=flips,
         labelled=len(gains_M),
         won=int((gains_M > 0).sum()),

@@ -16,10 +16,12 @@ from modernbert.activity import phase
 from modernbert.benchmark.texts import TextEngine, measure_texts
 from modernbert.errors import BadOption
 from modernbert.evaluation.evaluate import Scorer
+from modernbert.evaluation.shown import share_text
 from modernbert.evaluation.statistics import wilson
 from modernbert.files import atomic_file
 from modernbert.migration.agreement import Direction, Flip, Group, directions, groups
 from modernbert.migration.change import Change, change_of_accuracy, to_label
+from modernbert.migration.cost import megabytes_of
 from modernbert.migration.sides import Side, ask, common_tasks, load_side
 from modernbert.migration.texts import UNKNOWN, Texts, read_texts
 from modernbert.migration.thresholds import Refit, answers_at, refits
@@ -73,6 +75,11 @@ class Model:
     positive_rate: float | None
     accuracy: float | None
     megabytes: float
+
+    @property
+    def more(self) -> dict[str, str]:
+        """Columns of the costs."""
+        return {} if self.accuracy is None else {"accuracy": f"{self.accuracy:.4f}"}
 
 
 @dataclass(frozen=True)
@@ -208,14 +215,13 @@ def _model(side: Side, labels_N: np.ndarray, source: ModelSource) -> Model:
     known_N, task = labels_N != UNKNOWN, side.task
     rate = float((side.answers_N == task.positive_index).mean()) if task.is_binary else None
     right = float((side.answers_N == labels_N)[known_N].mean()) if known_N.any() else None
-    weights = [p for pattern in ("*.safetensors", "*.bin", "onnx/*") for p in source.folder.glob(pattern)]
     return Model(
         name=side.name,
         max_length=side.max_length,
         truncated=side.truncated / len(labels_N),
         positive_rate=rate,
         accuracy=right,
-        megabytes=sum(path.stat().st_size for path in weights) / 1e6,
+        megabytes=megabytes_of(source.folder),
     )
 
 
@@ -248,15 +254,17 @@ def _notes(texts: Texts, old: Side, new: Side, sources: list[ModelSource]) -> It
     only_new = (old.truncated - new.truncated) / len(texts.texts)
     if only_new > 0:
         yield (
-            f"NEW reads {only_new:.2%} of the texts to the end that OLD cuts ({old.max_length:,} and "
+            f"NEW reads {share_text(only_new)} of the texts to the end that OLD cuts ({old.max_length:,} and "
             f"{new.max_length:,} tokens)"
         )
     if old.task.is_binary:
-        rates = [float((side.answers_N == side.task.positive_index).mean()) for side in (old, new)]
-        low, high = wilson(rates[0], len(texts.texts))
-        if not low <= rates[1] <= high:
+        was, is_now = (float((side.answers_N == side.task.positive_index).mean()) for side in (old, new))
+        low, high = wilson(was, len(texts.texts))
+        if not low <= is_now <= high:
             name = old.task.labels[old.task.positive_index]
-            yield f"'{name}' is given to {rates[1]:.2%} of the texts instead of {rates[0]:.2%}"
+            yield f"'{name}' is given to {share_text(is_now)} of the texts instead of {share_text(was)}"
+    if texts.unused:
+        yield f"the column '{texts.unused}' is not read; with true labels: --label-col {texts.unused}"
     if texts.labelled:
         yield "the labels of flips are taken for a random sample of the flips, as --to-label orders them"
 

@@ -1,6 +1,6 @@
-"""Do two models find the same? Every text is a query among all others; their results are compared.
+"""Do two models find the same? Queries, or every text among all others: their results are compared.
 
-Shape suffixes: N texts, D vector size, K results.
+Shape suffixes: N queries (or texts), D vector size, K results.
 """
 
 from __future__ import annotations
@@ -47,6 +47,15 @@ def nearest(vectors_ND: np.ndarray, depth: int = DEPTH) -> np.ndarray:
     # A text that is not among its own nearest (others have the same vector) loses its last result instead.
     others_NK[:, -1] &= ~others_NK.all(axis=1)
     return np.asarray(numbers_NK[others_NK].reshape(n, -1))
+
+
+def found_for(queries_ND: np.ndarray, texts: np.ndarray, depth: int = DEPTH) -> np.ndarray:
+    """Return the nearest texts of each query, nearest first, shape (N, K).
+
+    Args:
+        texts: their vectors, one a row.
+    """
+    return np.asarray(exact_search(queries_ND, [texts], min(depth, len(texts)))[1])
 
 
 def overlap(first_NK: np.ndarray, second_NK: np.ndarray, top: int = TOP) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from modernbert.comparison.tables import Table
-from modernbert.evaluation.shown import interval_text
+from modernbert.evaluation.shown import SHARE, interval_text, share_text
 from modernbert.files import atomic_file
+from modernbert.migration.cost import cost_table
 from modernbert.migration.migrate import Migration
 from modernbert.report.section import Section
 from modernbert.report.templates import render
@@ -49,13 +50,14 @@ def sections(found: Migration, *, texts: bool = True) -> list[Section]:
 
 def _agreement(found: Migration) -> Table:
     rows = tuple(
-        (g.by, g.name, f"{g.n:,}", f"{g.agreement:.4f}", interval_text(g.low, g.high)) for g in found.groups
+        (g.by, g.name, f"{g.n:,}", share_text(g.agreement), interval_text(g.low, g.high, SHARE))
+        for g in found.groups
     )
     return Table("", ("by", "texts", "n", "agreement", "95 % interval"), rows, ("n", "agreement"))
 
 
 def _directions(found: Migration) -> Table:
-    rows = tuple((d.old, d.new, f"{d.n:,}", f"{d.share:.4f}") for d in found.directions)
+    rows = tuple((d.old, d.new, f"{d.n:,}", share_text(d.share)) for d in found.directions)
     return Table(
         "Flips by direction" if rows else "No flips", ("OLD", "NEW", "n", "share"), rows, ("n", "share")
     )
@@ -78,7 +80,7 @@ def _flips(found: Migration, *, texts: bool) -> Table:
 
 def _thresholds(found: Migration) -> Table:
     rows = tuple(
-        (t.keeps, f"{t.threshold:.4f}", f"{t.positive_rate:.4f}", f"{t.agreement:.4f}")
+        (t.keeps, f"{t.threshold:.4f}", share_text(t.positive_rate), share_text(t.agreement))
         for t in found.thresholds
     )
     columns = ("keeps", "threshold", "positive rate", "agreement")
@@ -86,28 +88,8 @@ def _thresholds(found: Migration) -> Table:
 
 
 def _cost(found: Migration) -> Table:
-    columns = (
-        "model",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "texts/s",
-        "tokens/s",
-        "MB",
-        "reads tokens",
-        "truncated",
-    )
-    rows = tuple(
-        (
-            model.name,
-            *(f"{wait:.1f}" for wait in (speed.p50_ms, speed.p95_ms, speed.p99_ms)),
-            f"{speed.texts_per_second:,.1f}",
-            f"{speed.tokens_per_second:,.0f}",
-            f"{model.megabytes:,.0f}",
-            f"{model.max_length:,}",
-            f"{model.truncated:.2%}",
-        )
-        for model, speed in zip((found.old, found.new), found.speed, strict=True)
-    )
-    note = f"{found.speed[0].threads} threads; latency of one text alone, throughput of many at once"
+    models = (found.old, found.new)
+    columns, rows = cost_table([model.name for model in models], models, found.speed)
+    threads = counted(found.speed[0].threads, "thread")
+    note = f"{threads}; latency of one text alone, throughput of many at once"
     return Table("", columns, without_paths(rows), columns[1:], notes=(note,))

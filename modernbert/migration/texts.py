@@ -18,6 +18,8 @@ from modernbert.model.labels import Head, spelt_as_in
 
 # A file of these holds a text a line.
 LINES = (".txt", ".log")
+# What a column of labels is mostly called.
+LABEL = "label"
 # In place of a label that is not known.
 UNKNOWN = -1
 
@@ -33,6 +35,7 @@ class Texts:
         of: how many the file has.
         columns: the text columns; empty for a file of lines.
         name: the file's.
+        unused: a column of labels that the user did not name; empty where there is none.
     """
 
     texts: list[tuple[str, ...]]
@@ -41,6 +44,7 @@ class Texts:
     of: int
     columns: tuple[str, ...]
     name: str
+    unused: str = ""
 
     @property
     def labelled(self) -> int:
@@ -88,6 +92,7 @@ def read_texts(
         of=len(rows),
         columns=() if path.suffix.lower() in LINES else columns,
         name=path.name,
+        unused=LABEL if label is None and LABEL in rows.columns and LABEL not in columns else "",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from modernbert.evaluation.shown import SHARE, interval_text, share_text
 from modernbert.migration.neighbours import TOP, Mean
 from modernbert.migration.similarities import CutOff
 from modernbert.migration.verdict import cost_of
@@ -37,8 +38,8 @@ def decide(overlap: Mean, order: Mean, cut_off: CutOff | None, speed: Sequence[S
 
 def _results(overlap: Mean, order: Mean, *, same: bool) -> Iterator[str]:
     yield (
-        f"of the first {TOP} results, {overlap.value:.2%} stay (95 % interval {overlap.low:.2%} to "
-        f"{overlap.high:.2%}); rank-biased overlap {order.value:.4f}"
+        f"of the first {TOP} results, {share_text(overlap.value)} stay (95 % interval "
+        f"{interval_text(overlap.low, overlap.high, SHARE)}); rank-biased overlap {order.value:.4f}"
     )
     if not same:
         yield (
@@ -55,6 +56,7 @@ def _what_it_takes(cut_off: CutOff | None) -> Iterator[str]:
         yield f"OLD's cut-off {cut_off.old:g} divides no pairs here: it cannot be translated"
         return
     yield (
-        f"OLD's cut-off {cut_off.old:g} is {cut_off.new:.4f} for NEW: above each is the same number "
-        f"of pairs ({cut_off.pairs:,}), {cut_off.same:.2%} of them in common"
+        f"OLD's cut-off {cut_off.old:g} is {cut_off.new:z.4f} for NEW (95 % interval "
+        f"{interval_text(cut_off.low, cut_off.high, 'z.4f')}): above each is the same number "
+        f"of pairs ({cut_off.pairs:,}), {share_text(cut_off.same or 0.0)} of them in common"
     )

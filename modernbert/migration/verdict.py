@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modernbert.evaluation.shown import SHARE, interval_text, share_text
 from modernbert.migration.agreement import Group
 from modernbert.migration.change import Change
 from modernbert.migration.thresholds import Refit
@@ -59,20 +60,20 @@ def _word(own: Change, refitted: Sequence[tuple[Refit, Change]]) -> tuple[Word, 
 
 def _agreement(found: Group) -> Iterator[str]:
     yield (
-        f"the models agree on {found.agreement:.2%} of {found.n:,} texts "
-        f"(95 % interval {found.low:.2%} to {found.high:.2%})"
+        f"the models agree on {share_text(found.agreement)} of {found.n:,} texts "
+        f"(95 % interval {interval_text(found.low, found.high, SHARE)})"
     )
 
 
 def _accuracy(change: Change) -> Iterator[str]:
-    ends = f"{change.low:+.4f} to {change.high:+.4f}"
+    ends = interval_text(change.low, change.high, "+z.4f")
     if change.value is None:
         yield f"only flips can change the accuracy: by {ends}, whatever the true labels are"
     elif not change.labelled:
         yield f"there are no flips: the accuracy changes by {ends} at most"
     else:
         yield (
-            f"accuracy changes by {change.value:+.4f} (95 % interval {ends}), from "
+            f"accuracy changes by {change.value:+z.4f} (95 % interval {ends}), from "
             f"{counted(change.labelled, 'labelled flip')} of {change.flips:,}: NEW alone is right in "
             f"{change.won:,}, OLD alone in {change.lost:,}"
         )
@@ -87,6 +88,10 @@ def _labels(word: Word, change: Change) -> Iterator[str]:
         yield f"label flips (--to-label) to know the change: {told}" if told else "more texts would tell more"
     elif (more := change.needed - change.labelled) > 0:
         yield f"{counted(more, 'more label')} of flips (--to-label) would tell it to ±{change.margin:g}"
+    elif change.labelled < change.flips:
+        yield "the labelled flips do not decide it: label more of them (--to-label), or give more texts"
+    else:
+        yield "more texts would tell more"
 
 
 def cost_of(speed: Sequence[Speed]) -> str:

@@ -1,4 +1,4 @@
-"""A model that was exported: the same outputs from ONNX Runtime instead of torch.
+"""A model that was exported: the same outputs from another runtime instead of torch.
 
 Shape suffixes: N texts, L longest text, T tokens of all texts, C outputs, D vector size.
 """
@@ -22,11 +22,8 @@ from modernbert.model.encoder import attention_of
 from modernbert.model.inference import prepare_inference
 from modernbert.model.locate import ModelSource, read_export
 from modernbert.model.packing import PackedBatch
+from modernbert.model.runtimes import RUNTIMES, Session
 from modernbert.records.export import ExportRecord
-
-INSTALL = "pip install 'mbert[onnx]'"
-# Of ONNX Runtime's messages, errors alone.
-ERRORS_ALONE = 3
 
 
 class ExportedNetwork(nn.Module):
@@ -40,7 +37,7 @@ class ExportedNetwork(nn.Module):
 
         Raises:
             BadModel: a file of it was changed, or it cannot be read.
-            NotAvailable: ONNX Runtime is not installed.
+            NotAvailable: its runtime is not installed.
         """
         super().__init__()
         self.record = read_export(source.folder)
@@ -48,7 +45,7 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
         """Return what the graph gives, fp32."""
-        found = torch.from_numpy(self.session.run([self.record.outputs[-1]], self._inputs(batch))[0])
+        found = torch.from_numpy(self.session(self._inputs(batch)))
         if self.record.kind == "tagger":
             return found[batch.sequence_T, batch.positions_T]
         return found
@@ -62,36 +59,24 @@ class ExportedNetwork(nn.Module):
 
 
 @phase("loading the export")
-def open_session(folder: Path, record: ExportRecord) -> Any:
-    """Return a session of ONNX Runtime with as many threads as torch has.
+def open_session(folder: Path, record: ExportRecord) -> Session:
+    """Return a session of the export's runtime with as many threads as torch has.
 
     Raises:
         BadModel, NotAvailable: as `ExportedNetwork`.
     """
-    runtime = require_runtime()
+    runtime = RUNTIMES[record.runtime]
     for name, digest in record.files.items():
         if not (path := folder / name).is_file() or sha256(path) != digest:
             raise BadModel("a file of the export is missing or was changed", where=str(path),
                            fix="Export the model again.")  # fmt: skip
-    settings = runtime.SessionOptions()
-    settings.log_severity_level = ERRORS_ALONE
-    settings.intra_op_num_threads = torch.get_num_threads()
     try:
-        return runtime.InferenceSession(
-            str(folder / record.graph), settings, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the runtime has an exception class for each of its status codes
+        return runtime.open(folder / record.graph, record.outputs[-1], torch.get_num_threads())
+    except NotAvailable:
+        raise
+    except Exception as error:  # each runtime has exception classes of its own
         said = str(error).splitlines()[0]
-        raise BadModel(f"ONNX Runtime cannot read the export: {said}", where=str(folder)) from error
-
-
-def require_runtime() -> Any:
-    """Return the module `onnxruntime`. Raises NotAvailable when it is not installed."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise NotAvailable("an export is run by ONNX Runtime, which is not installed", fix=INSTALL) from None
-    return onnxruntime
+        raise BadModel(f"{runtime.title} cannot read the export: {said}", where=str(folder)) from error
 
 
 def machine_for(source: ModelSource, device: str, precision: str) -> Machine:
@@ -104,12 +89,13 @@ def machine_for(source: ModelSource, device: str, precision: str) -> Machine:
         return choose_machine(device, precision)
     if device not in ("auto", "cpu"):
         raise BadOption(f"--device {device}: mbert runs exports on the CPU", fix="Name the run instead.")
-    own = read_export(source.folder).precision
+    record = read_export(source.folder)
+    own, runtime = record.precision, RUNTIMES[record.runtime]
     if precision not in ("auto", own):
         raise BadOption(f"--precision {precision}: the export computes in {own}",
                         fix="Leave it out; the precision is part of an export.")  # fmt: skip
-    explain("engine", f"ONNX Runtime {require_runtime().__version__}")
-    return Machine("cpu", "ONNX Runtime", own, "as it was exported")
+    explain("engine", f"{runtime.title} {runtime.require().__version__}")
+    return Machine("cpu", runtime.title, own, "as it was exported")
 
 
 def ready_network(
@@ -121,7 +107,8 @@ def ready_network(
         load: makes the packed network around a model of transformers; not called for an export.
     """
     if source.is_export:
-        return ExportedNetwork(source).eval(), ChosenBackend("onnxruntime", "as it was exported")
+        export = ExportedNetwork(source)
+        return export.eval(), ChosenBackend(export.record.runtime, "as it was exported")
     network = load()
     attention = attention_of(network.model, machine)  # which it explains to whoever watches
     prepare_inference(network.model, machine)

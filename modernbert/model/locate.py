@@ -44,7 +44,7 @@ class ModelSource:
         task: the task that it was trained on, for a run.
         training: how it was trained, for a run that was trained on a task (see `TrainingFacts`).
         is_pinned: does the revision say which weights these are? That of a folder does not.
-        is_export: is it run by ONNX Runtime (see `exported`)?
+        is_export: is it run by another runtime (see `exported`)?
     """
 
     name: str
@@ -95,7 +95,7 @@ class ModelSource:
 
 def _weights_checksum(folder: Path) -> str:
     """Return one checksum of a model's weights and configuration, whatever else lies beside them."""
-    kept = ("*.safetensors", "pytorch_model*.bin", "config.json", "onnx/*")
+    kept = ("*.safetensors", "pytorch_model*.bin", "config.json", "onnx/*", "openvino/*")
     files = sorted({file for pattern in kept for file in folder.glob(pattern)})
     lines = "".join(f"{file.name} {sha256(file)}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()

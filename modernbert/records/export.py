@@ -13,6 +13,7 @@ EXPORT_FILE: Final = "export.json"
 EXPORT_FORMAT: Final = 1
 # What the graph gives: labels of texts, one number of a pair, a vector of a text, tags of words.
 ExportKind = Literal["classifier", "reranker", "embedder", "tagger"]
+RuntimeName = Literal["onnxruntime", "openvino"]
 Agreement = Literal["same answer", "correlation", "least cosine"]
 
 
@@ -100,11 +101,13 @@ class ExportRecord(Part):
     """What an export is.
 
     Attributes:
+        runtime: what runs the graph.
         run: the record of the run that it was made from, without paths; None for a model that is no run's.
         labels: what its head predicts, for a run.
         graph: the file that is run, from the folder.
         inputs, outputs: the graph's, by name; of several outputs, the last is the answer.
         pad: the token that a batch is filled up with.
+        opset: of ONNX, in which torch wrote the graph.
         files: checksums of the graph's files.
         proof: None only while it is being made.
     """
@@ -114,6 +117,7 @@ class ExportRecord(Part):
     model: LocatedModel
     kind: ExportKind
     precision: Literal["fp32", "int8"]
+    runtime: RuntimeName = "onnxruntime"
     run: dict[str, Any] | None
     labels: tuple[str, ...] | None
     graph: Text

@@ -64,8 +64,9 @@ class Batcher:
     """A queue and the one thread that runs what waits in it.
 
     A batch takes requests in their order until it holds `max_tokens`. Of a request that does not fit, some
-    texts are taken, and the rest waits behind the others: a large request does not hold up small ones. A
-    thread that has nothing to do waits up to `wait_seconds` for more requests after the first.
+    texts are taken, and the rest waits behind the others: a large request does not hold up small ones. Where
+    the last batch was of several requests, the first of the next waits up to `wait_seconds` for others. One
+    that comes alone does not: what arrives while it runs is a batch anyway.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Batcher:
         self.queue: deque[_Waiting] = deque()
         self.waiting = 0
         self.closing = False
+        self.is_busy = False  # was the last batch of several requests?
         self.changed = threading.Condition()
         self.thread = threading.Thread(target=self._work, name="batches", daemon=True)
         self.thread.start()
@@ -151,6 +153,8 @@ class Batcher:
         return self.closing or self.waiting >= self.max_tokens
 
     def _rest_of_wait(self) -> float:
+        if not self.is_busy:
+            return 0.0
         return max(0.0, self.queue[0].arrived + self.wait_seconds - time.monotonic())
 
     def _take(self) -> list[_Slice]:
@@ -169,6 +173,7 @@ class Batcher:
                 self.queue.append(first) if places else self.queue.appendleft(first)
                 break
         self.waiting = sum(one.left for one in self.queue)
+        self.is_busy = len(batch) + len(self.queue) > 1
         return batch
 
     def _is_over(self, one: _Waiting) -> bool:

@@ -15,7 +15,7 @@ class Limits:
         max_waiting: tokens that may wait for one model.
         max_requests: that may be open at once, waiting or running.
         batch_tokens: of a batch; 0 for what fills the device.
-        wait_ms: how long a batch waits for more requests after the first.
+        wait_ms: how long a batch waits for more requests after the first, where the last was of several.
         timeout: seconds until an answer must be there.
         body_timeout: seconds until the request itself must be there.
     """

@@ -73,6 +73,28 @@ def test_lengths_end_where_the_next_would_take_too_long(monkeypatch):
         assert [one.tokens for one in found] == list(proofs.LENGTHS[:lengths])
 
 
+def test_lengths_end_where_memory_would(monkeypatch):
+    """Twelve heads at 8,192 tokens: ten matrices of 3.2 GB."""
+    from functools import partial
+
+    from modernbert.export import proof as proofs
+    from modernbert.export import subject
+
+    assert proofs.memory_of_long(8192, 12) == 10 * 12 * 8192 * 8192 * 4
+    assert proofs.memory_of_long(2048, 12) == 10 * 12 * 2048 * 2048 * 4 * 2, "beside a short text"
+    monkeypatch.setattr(
+        proofs, "_long", lambda readings, texts, n: LongText(tokens=n, largest=0.0, padded=False)
+    )
+    reading = proofs.Reading(None, None, 8192, lambda: 0, lambda length: None, None)
+    fits = partial(subject._fits, 12, 10e9)
+    found = proofs.compare_long(reading, reading, [("a",)], fits=fits)
+    assert [one.tokens for one in found] == [256, 512, 1024, 2048, 4096]
+    (note,) = subject._length_notes(found, 8192, fits)
+    assert note.startswith("texts of more than 4,096 tokens") and "memory" in note
+    (note,) = subject._length_notes(found, 8192)
+    assert "minutes" in note
+
+
 def test_long_texts_are_made_of_the_tasks_own():
     texts = [("a b", "x"), ("c", "y")]
     made = long_text(texts, lambda text: len(text[0].split()), 7)

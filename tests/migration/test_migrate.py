@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from helpers import request_of, toy_rows, write_csv
@@ -135,6 +136,10 @@ def test_from_flips_to_labels_and_back(runs, tmp_path):
     done = runner.invoke(app, [*line, "--to-label", str(sheet), "--report", str(tmp_path / "r.html")])
     assert done.exit_code == 0, done.output
     assert "only flips can change the accuracy" in done.output
+    assert "not shown" in done.output
+    shown = " ".join(done.output.split())
+    assert f"Next: fill in the column 'label' from the top, then mbert migrate old new --on {path}" in shown
+    assert f"--labels {sheet}" in shown
     filled = list(csv.DictReader(sheet.read_text().splitlines()))
     for row in filled:
         row["label"] = rows[int(row["row"]) - 1]["label"]
@@ -143,10 +148,23 @@ def test_from_flips_to_labels_and_back(runs, tmp_path):
     found = json.loads(done.stdout)
     everything = write_csv(tmp_path / "all.csv", rows)
     known = of(runs, "old", "new", everything, label="label")
+    assert not any("is not read" in note for note in known.notes)
+    unread = of(runs, "old", "new", everything).notes
+    assert "the column 'label' is not read; with true labels: --label-col label" in unread
     assert found["change"]["value"] == pytest.approx(known.new.accuracy - known.old.accuracy)
     page = (tmp_path / "r.html").read_text()
     assert "Verdict" in page
     assert filled[0]["text"] in page
+
+
+def test_no_share_is_less_than_nothing():
+    from modernbert.evaluation.shown import share_text
+    from modernbert.migration.change import change_of_accuracy
+
+    assert (share_text(-1e-9), share_text(0.9531), share_text(1)) == ("0.00%", "95.31%", "100.00%")
+    answers = np.zeros(20, int)
+    found = change_of_accuracy(answers, answers, answers, margin=0.01)
+    assert str(found.value) == "0.0"
 
 
 def test_exit_code_under_an_agreement(runs, texts):
@@ -164,8 +182,25 @@ SPEED = [
 ]  # fmt: skip
 
 
-def change(low, high, value=0.0):
-    return Change(value, low, high, flips=50, labelled=10, won=5, lost=5, needed=20, margin=0.01, widths={})
+def change(low, high, value=0.0, **more):
+    counts = {"flips": 50, "labelled": 10, "won": 5, "lost": 5, "needed": 20} | more
+    return Change(value, low, high, margin=0.01, widths={}, **counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "step"),
+    [
+        ({"labelled": 0, "won": 0, "lost": 0}, "20 more labels of flips (--to-label)"),
+        ({}, "10 more labels of flips (--to-label)"),
+        ({"labelled": 30}, "label more of them (--to-label), or give more texts"),
+        ({"labelled": 50}, "more texts would tell more"),
+        ({"flips": 0, "labelled": 0, "needed": 0}, "more texts would tell more"),
+    ],
+)
+def test_what_is_not_shown_has_a_next_step(counts, step):
+    own = change(-0.03, 0.02, **counts)
+    found = decide_verdict(Group("all", "", 100, 0.5, 0.4, 0.6), own, [], SPEED)
+    assert found.word == "not shown" and any(step in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize(

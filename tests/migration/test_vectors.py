@@ -14,12 +14,14 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from modernbert.errors import BadData, BadModel, BadOption
+from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.hits import unit
 from modernbert.migration.migrate import MigrationRequest
 from modernbert.migration.neighbours import Mean, nearest, overlap, rank_biased_overlap
-from modernbert.migration.similarities import pair_similarities, shift_of, translate
+from modernbert.migration.similarities import Pairs, shift_of, translate
 from modernbert.migration.vector_verdict import decide
 from modernbert.migration.vectors import migrate_vectors
+from modernbert.model.locate import locate_model
 from modernbert.records.export import Speed
 
 
@@ -90,18 +92,52 @@ def test_a_cut_off_lets_as_many_pairs_through():
     draw = np.random.default_rng(0)
     old = draw.uniform(0, 1, 1000).astype(np.float32)
     new = (old**2 / 2 + 0.3).astype(np.float32)  # another scale, the same order
-    found = translate(0.8, old, new)
+    pairs = some_pairs(1000)
+    found = translate(0.8, old, new, pairs)
     assert found.pairs == (old > 0.8).sum() == (new > found.new).sum()
     assert found.new == pytest.approx(0.8**2 / 2 + 0.3, abs=2e-3)
     assert found.same == 1 and found.old_for_new == pytest.approx((new > 0.8).mean())
-    mixed = translate(0.8, old, draw.permutation(new))
+    mixed = translate(0.8, old, draw.permutation(new), pairs)
     assert mixed.same < 0.5 and mixed.new == pytest.approx(found.new)
-    assert translate(2.0, old, new).new is None and translate(-1.0, old, new).new is None
+    assert 0 <= found.high - found.low < 0.01, "the same pairs are above, whatever the texts"
+    assert mixed.low < mixed.new < mixed.high
+    for cut in (2.0, -1.0):
+        none = translate(cut, old, new, pairs)
+        assert (none.new, none.low, none.high) == (None, None, None)
+
+
+def some_pairs(count):
+    """Pairs of 50 texts, not all of them."""
+    whole = Pairs.of(50)
+    return Pairs(whole.first_P[:count], whole.second_P[:count], 0, 50)
+
+
+def vectors_of(draw, count):
+    """Of OLD, and of NEW, which sees the same otherwise."""
+    own = draw.normal(size=(count, 6))
+    return unit(own), unit(own + draw.normal(scale=0.6, size=own.shape))
+
+
+@pytest.mark.parametrize("queries", [0, 40])
+def test_the_cut_offs_interval_holds_what_all_texts_would_give(queries):
+    """Of 200 samples of 60 texts, 95 % should hold it; a binomial of 200 is below 180 once in a thousand."""
+    draw = np.random.default_rng(0)
+
+    def at(texts, asked):
+        pairs = Pairs.of(len(texts[0]), queries and len(asked[0]))
+        sides = [pairs.similarities(t, a if queries else None) for t, a in zip(texts, asked, strict=True)]
+        return translate(0.5, *sides, pairs)
+
+    truth = at(vectors_of(draw, 1500), vectors_of(draw, 1500)).new
+    found = [at(vectors_of(draw, 60), vectors_of(draw, queries or 2)) for _ in range(200)]
+    assert 180 <= sum(one.low <= truth <= one.high for one in found) < 200
 
 
 def test_similarities_are_of_all_pairs():
     vectors = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
-    assert pair_similarities(vectors).tolist() == [0, 1, 1]
+    assert Pairs.of(3).similarities(vectors).tolist() == [0, 1, 1]
+    asked = np.array([[2, 0], [0, 3]], np.float32)
+    assert Pairs.of(3, 2).similarities(vectors, asked).tolist() == [2, 0, 2, 0, 3, 3]
     found = shift_of(np.array([0.0, 1, 2, 3]), np.array([3.0, 2, 1, 0]))
     assert found.rank_correlation == pytest.approx(-1) and found.mean == (1.5, 1.5)
     assert dict((q, (a, b)) for q, a, b in found.quantiles)[0.5] == (1.5, 1.5)
@@ -149,7 +185,7 @@ def of(store, old, new, on, **more):
 
 def test_a_model_against_itself_changes_nothing(tiny_modernbert, texts, store, embedder):
     words = list(dict.fromkeys(row["text"] for row in toy_rows(60, seed=5)))
-    cut = float(np.quantile(pair_similarities(unit(embedder.encode(words))), 0.7))
+    cut = float(np.quantile(Pairs.of(len(words)).similarities(unit(embedder.encode(words))), 0.7))
     found = of(store, tiny_modernbert, tiny_modernbert, texts, cut_off=cut)
     assert (found.overlap.value, found.order.value, found.first.value) == pytest.approx((1, 1, 1))
     assert found.verdict.word == "switch" and not found.moved
@@ -160,9 +196,6 @@ def test_a_model_against_itself_changes_nothing(tiny_modernbert, texts, store, e
 
 
 def test_what_changes_is_that_of_the_vectors(tiny_modernbert, other, texts, store, embedder):
-    from modernbert.evaluation.embed import Embedder
-    from modernbert.model.locate import locate_model
-
     found = of(store, other, tiny_modernbert, texts)
     words = list(dict.fromkeys(row["text"] for row in toy_rows(60, seed=5)))
     own = Embedder(locate_model(str(other), store=store), device="cpu", precision="fp32")
@@ -177,6 +210,22 @@ def test_what_changes_is_that_of_the_vectors(tiny_modernbert, other, texts, stor
     assert found.moved[0].overlap == pytest.approx(min(expected))
     longer = np.mean([len(word.split()) + 2 > 8 for word in words])
     assert found.only_new == found.old.truncated == pytest.approx(longer)
+
+
+def test_queries_search_the_texts(tiny_modernbert, other, texts, store, embedder, tmp_path):
+    asked = ["good w1", "bad w2 w3", "lovely"]
+    queries = write_csv(tmp_path / "queries.csv", [{"id": str(i), "query": q} for i, q in enumerate(asked)])
+    found = of(store, other, tiny_modernbert, texts, cut_off=0.5, queries=queries)
+    words = list(dict.fromkeys(row["text"] for row in toy_rows(60, seed=5)))
+    own = Embedder(locate_model(str(other), store=store), device="cpu", precision="fp32")
+    scores = [unit(m.encode(asked, "query")) @ unit(m.encode(words)).T for m in (own, embedder)]
+    sets = [[{*row[:10]} for row in np.argsort(-each, axis=1)] for each in scores]
+    expected = [len(a & b) / 10 for a, b in zip(*sets, strict=True)]
+    assert found.overlap.value == pytest.approx(np.mean(expected)) and found.overlap.n == 3
+    assert (found.texts, found.queries, found.shift.pairs) == (60, 3, 180)
+    assert {m.text for m in found.moved} <= set(asked) and found.moved[0].overlap == min(expected)
+    assert "searched by 3 queries of queries.csv" in found.compared
+    assert not any("read as a document" in note for note in found.notes)
 
 
 def test_models_of_other_kinds_are_refused(tiny_modernbert, texts, store, tmp_path):
@@ -208,7 +257,7 @@ def test_the_command_shows_and_fails_where_too_little_stays(tiny_modernbert, oth
     report = tmp_path / "report.html"
     done = command(*line, "--cut-off", "0.5", "--report", report, "--fail-under-overlap", "0.99")
     assert done.exit_code == 1
-    for words in ("measure first", "rank-biased overlap", "of pairs below", "less than 0.99", "OLD cuts"):
+    for words in ("measure first", "rank-biased overlap", "of pairs below", "less than 99.00%", "OLD cuts"):
         assert words in done.output
     assert "nearest to NEW" in report.read_text()
     done = command(*line, "--json", "--fail-under-overlap", "0.01")

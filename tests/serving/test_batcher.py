@@ -116,15 +116,25 @@ def test_one_bad_request_spoils_no_other(batcher, gate):
         futures[1].result(SOON)
 
 
-def test_a_first_request_waits_for_more():
-    gate = Gate()
+def test_a_request_that_comes_alone_does_not_wait(gate):
     gate.open.set()
+    batcher = Batcher(gate.run, max_tokens=10, max_waiting=40, wait_seconds=SOON)
+    assert submit(batcher, "a").result(SOON / 2) == ["A"]
+    assert submit(batcher, "b").result(SOON / 2) == ["B"]
+    batcher.close()
+
+
+def test_after_a_shared_batch_the_first_request_waits_for_more(gate):
     batcher = Batcher(gate.run, max_tokens=10, max_waiting=40, wait_seconds=0.5)
+    held(batcher, gate)
+    shared = [submit(batcher, name) for name in ("x", "y")]
+    gate.open.set()
+    assert [future.result(SOON) for future in shared] == [["X"], ["Y"]]
     futures = [submit(batcher, "a"), submit(batcher, "b"), submit(batcher, "c", tokens=8)]
     started = time.monotonic()
     assert [future.result(SOON) for future in futures] == [["A"], ["B"], ["C"]]
     assert time.monotonic() - started < 0.4, "a full batch does not wait"
-    assert gate.batches == [["a", "b", "c"]]
+    assert gate.batches == [["first"], ["x", "y"], ["a", "b", "c"]]
     batcher.close()
 
 

@@ -16,6 +16,8 @@ from modernbert.errors import BadOption
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.late_search import LateEmbedder
 from modernbert.evaluation.protocols import PROTOCOLS
+from modernbert.export.search import EmbedderSubject
+from modernbert.export.subject import ExportRequest
 from modernbert.finetuning.finetune import finetune, resume
 from modernbert.finetuning.jobs import load_job
 from modernbert.finetuning.prepare import prepare
@@ -84,6 +86,16 @@ def test_the_run_keeps_every_query_and_its_data(trained, pairs):
     assert used == (len(kept.queries), len(whole.queries), len(held.queries))
     assert not set(kept.queries) & set(held.queries)
     assert {row["id"] for row in rows} == {f"validation/{query}" for query in held.queries}
+
+
+def test_an_export_is_proven_on_the_queries_that_scored_the_run(trained):
+    """There is no validation file: they were held out of the pairs."""
+    result, store, _ = trained
+    request = ExportRequest(model=result.name)
+    subject = EmbedderSubject(locate_model(result.name, store=store), request)
+    rows = [json.loads(row) for row in (store.path(result.name) / "scores.jsonl").read_text().splitlines()]
+    assert {f"validation/{query}" for query in subject.collection.queries} == {row["id"] for row in rows}
+    assert subject.split == "validation"
 
 
 def test_sentence_transformers_reads_the_same_vectors(trained):
