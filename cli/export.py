@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modernbert.evaluation.shown import interval_text
+from modernbert.places import require_new
 from modernbert.ranges import Range
 from modernbert.wording import counted
 
@@ -18,6 +19,7 @@ from .progress import watch, with_verbose
 if TYPE_CHECKING:
     from modernbert.export.classic import Converted
     from modernbert.export.export import Exported
+    from modernbert.records.export import Proof, ProvenMetric, Speed
 
 PROOF = "Proof"
 FOR_OLDER = "for transformers 4.48 and later"
@@ -103,6 +105,8 @@ def export(
     if on is not None:
         resolve(on, hub=False)
     check_model(model, runs_dir)
+    if out is not None:
+        require_new(out, overwrite=overwrite)
     check_columns(on, (*(text_col or ()), label_col))
     with watch(quiet=json):
         from modernbert.export.classic import export_classic
@@ -146,13 +150,17 @@ def show_export(made: Exported | Converted, *, as_json: bool) -> None:
         output.print_line(f"Next: mbert {verb} --model {made.folder}")
 
 
-def _parts(made: Any) -> tuple[str, str, Any, tuple[str, ...]]:
-    if hasattr(made, "record"):
-        return made.record.kind, made.record.precision, made.record.proof, made.record.proof.notes
-    return made.kind, FOR_OLDER, made.proof, made.notes
+def _parts(made: Exported | Converted) -> tuple[str, str, Proof, tuple[str, ...]]:
+    from modernbert.export.classic import Converted
+
+    if isinstance(made, Converted):
+        return made.kind, FOR_OLDER, made.proof, made.notes
+    proof = made.record.proof
+    assert proof is not None, "an export is kept once it is proven"
+    return made.record.kind, made.record.precision, proof, proof.notes
 
 
-def _show_proof(proof: Any) -> None:
+def _show_proof(proof: Proof) -> None:
     same = proof.outputs
     is_share = same.agreement_is == "same answer"
     facts: dict[str, object] = {
@@ -172,7 +180,7 @@ def _show_proof(proof: Any) -> None:
         output.print_table(title, columns, map(_speed, proof.speed), right=columns[1:])
 
 
-def _metric(metric: Any) -> tuple[str, ...]:
+def _metric(metric: ProvenMetric) -> tuple[str, ...]:
     low, high = metric.low, metric.high
     return (
         metric.metric,
@@ -184,6 +192,6 @@ def _metric(metric: Any) -> tuple[str, ...]:
     )
 
 
-def _speed(speed: Any) -> tuple[str, ...]:
+def _speed(speed: Speed) -> tuple[str, ...]:
     waits = (f"{wait:.1f}" for wait in (speed.p50_ms, speed.p95_ms, speed.p99_ms))
     return speed.engine, *waits, f"{speed.texts_per_second:,.1f}", f"{speed.tokens_per_second:,.0f}"
