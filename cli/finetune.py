@@ -104,10 +104,10 @@ def finetune(
     follow_if_launched()
     from modernbert.data.targets import expand_targets
 
-    check_model(model, runs_dir)
-    check_run_name(name, runs_dir)
     for target in expand_targets(targets):
         check_columns(target, (*(text_col or ()), label_col, cluster))
+    check_model(model, runs_dir)
+    check_run_name(name, runs_dir)
     with watch(quiet=json) as watched:
         from modernbert.training.inputs import Request
 

@@ -15,7 +15,6 @@ from modernbert.data.pairs import is_pairs_file
 from modernbert.data.readers import SUFFIXES
 from modernbert.data.registry import AnyTask, families, find_tasks
 from modernbert.data.retrieval_task import RetrievalTask
-from modernbert.data.tagged_files import is_tagged
 from modernbert.data.task import Task
 from modernbert.errors import BadOption
 from modernbert.places import no_such_file
@@ -114,6 +113,8 @@ def _form_of(path: Path, kind: str | None) -> Form:
         return "pairs"
     if kind in (None, "retrieval") and is_pairs_file(path):
         return "pairs"
+    from modernbert.data.tagged_files import is_tagged  # numpy, which a mistake in a name need not wait for
+
     return "tagged" if kind is None and is_tagged(path) else "labelled"
 
 
