@@ -93,7 +93,7 @@ class Batcher:
         self.queue: deque[_Waiting] = deque()
         self.waiting = 0
         self.closing = False
-        self.is_busy = False  # was the last batch of several requests?
+        self.is_busy = True  # was the last batch of several requests? The first one waits too
         self.changed = threading.Condition()
         self.thread = threading.Thread(target=self._work, name="batches", daemon=True)
         self.thread.start()

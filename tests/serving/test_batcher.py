@@ -119,6 +119,7 @@ def test_one_bad_request_spoils_no_other(batcher, gate):
 def test_a_request_that_comes_alone_does_not_wait(gate):
     gate.open.set()
     batcher = Batcher(gate.run, max_tokens=10, max_waiting=40, wait_seconds=SOON)
+    assert submit(batcher, "full", tokens=10).result(SOON / 2) == ["FULL"], "nothing fits beside it"
     assert submit(batcher, "a").result(SOON / 2) == ["A"]
     assert submit(batcher, "b").result(SOON / 2) == ["B"]
     batcher.close()
