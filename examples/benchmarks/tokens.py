@@ -12,10 +12,10 @@ Three sets (see _tagged_sets.py):
 
 mbert has its default settings. Trainer starts from the same checkpoint and has the same rows, tokens (a
 word's tag is that of its first one), optimiser, rate, schedule, batch size, maximum length, precision, seed,
-epochs and choice of the epoch. The CRF has word, prefix, suffixes, shape and both neighbours; its regularisation is
-chosen on the validation split. Scores are seqeval's strict F1 of entities, of test sentences that nothing was
-chosen on. Differences are paired: the interval is of 1,000 bootstrap samples of the test sentences; other
-seeds are not in it. Minutes are of the processor, on one thread.
+epochs and choice of the epoch. The CRF has word, prefix, suffixes, shape and both neighbours; its
+regularisation is chosen on the validation split. Scores are seqeval's strict F1 of entities, of test
+sentences that nothing was chosen on. Differences are paired: the interval is of 1,000 bootstrap samples of
+the test sentences; other seeds are not in it. Minutes are of the processor, on one thread.
 """
 
 import argparse
