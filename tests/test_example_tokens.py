@@ -12,6 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+import transformers
+from _common import in_order
+from torch.nn.utils.rnn import pad_sequence
 
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 ADDRESS = (
@@ -78,6 +82,37 @@ def test_what_the_crf_sees(script):
         "60605a",
     )
     assert first["first"] and last["last"] and last["-1:title"] is True and "-1:lower" not in first
+
+
+class Echo(torch.nn.Module):
+    """Answers with a text's first token."""
+
+    def forward(self, input_ids, attention_mask=None):
+        return {"logits": input_ids[:, :1]}
+
+
+def test_trainers_answers_are_in_the_order_of_the_rows(tmp_path):
+    rows = [
+        {"input_ids": [i, *[0] * (i * 7 % 19)], "attention_mask": [1] * (1 + i * 7 % 19)} for i in range(40)
+    ]
+    arguments = transformers.TrainingArguments(
+        str(tmp_path),
+        train_sampling_strategy="group_by_length",
+        per_device_eval_batch_size=4,
+        use_cpu=True,
+        disable_tqdm=True,
+        report_to="none",
+        dataloader_pin_memory=False,
+    )
+
+    def collated(batch):
+        return {
+            name: pad_sequence([torch.tensor(row[name]) for row in batch], batch_first=True)
+            for name in batch[0]
+        }
+
+    trainer = transformers.Trainer(Echo(), arguments, data_collator=collated)
+    assert in_order(trainer, rows)[:, 0].tolist() == list(range(40))
 
 
 @pytest.mark.slow

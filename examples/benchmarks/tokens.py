@@ -27,7 +27,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _common import RESULTS, read_records, trainer_arguments, write_records
+from _common import RESULTS, in_order, read_records, trainer_arguments, write_records
 from _crf_features import features
 from _labelled_sets import read_lines
 from _tagged_sets import SETS, write_sets
@@ -123,16 +123,19 @@ def by_trainer(inputs, store) -> Tags:
             found.append({**ids, **kinds, "labels": targets, "length": int(end - start)})
         return found
 
-    def answers(name: str, logits_NLC: np.ndarray) -> Tags:
+    def answers(logits_NLC: np.ndarray) -> Tags:
         """Of each word the likeliest tag of its first token; none of a word without one."""
         tags = (*inputs.task.labels, "O")
         best_NL = logits_NLC.argmax(axis=2)
-        places = zip(best_NL, data[name].words.first, strict=True)
+        places = zip(best_NL, data["test"].words.first, strict=True)
         return [[tags[best_L[at] if at >= 0 else -1] for at in first_W] for best_L, first_W in places]
 
     def metrics(prediction) -> dict:
-        truth = [list(s.tags) for s in inputs.sentences["validation"].all]
-        return {"f1": f1_of(truth, answers("validation", prediction.predictions))}
+        """Of tokens that have a tag, since Trainer's order is another one here."""
+        tags, best_NL = inputs.task.labels, prediction.predictions.argmax(axis=2)
+        pairs = list(zip(prediction.label_ids, best_NL, strict=True))
+        truth = [[tags[place] for place in true_L if place >= 0] for true_L, _ in pairs]
+        return {"f1": f1_of(truth, [[tags[i] for i in best_L[true_L >= 0]] for true_L, best_L in pairs])}
 
     torch.manual_seed(inputs.config.run.seed)
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
@@ -155,7 +158,8 @@ def by_trainer(inputs, store) -> Tags:
             compute_metrics=metrics,
         )
         trainer.train()
-        return answers("test", trainer.predict(rows("test")).predictions)
+        trainer.compute_metrics = None
+        return answers(in_order(trainer, rows("test")))
 
 
 TOOLS = {"mbert": by_mbert, "Trainer": by_trainer, "CRF": by_crf}
@@ -229,8 +233,7 @@ def table(records: list[dict]) -> str:
         tools.append(find(records, **same, model="", tool="CRF"))
         gaps = ["{:+.3f} ({:+.3f} to {:+.3f})".format(*gap) for gap in ours["differences"].values()]
         counts_N3 = counts_in(ours)
-        sizes = [f"{ours['learning_rate']:.0e}".replace("e-0", "e-")]
-        sizes += [str(len(counts_N3)), f"{counts_N3[:, 2].sum():,}"]
+        sizes = [f"{ours['learning_rate']:g}", str(len(counts_N3)), f"{counts_N3[:, 2].sum():,}"]
         scores, minutes = [f"{r['score']:.3f}" for r in tools], [f"{r['minutes']:.2f}" for r in tools]
         cells = [ours["set"], ours["model"], *sizes, *scores, *gaps, *minutes]
         lines.append("| " + " | ".join(cells) + " |")
