@@ -77,3 +77,9 @@ def trainer_arguments(inputs: Any, folder: str, **more: Any) -> Any:
 
     length = {"train_sampling_strategy": "group_by_length"}
     return TrainingArguments(**trainer_settings(inputs, folder), **length, **more)
+
+
+def in_order(trainer: Any, rows: list[dict]) -> Any:
+    """Return a Trainer's outputs in the order of the rows: grouped by length, its predictions are too."""
+    trainer.args.train_sampling_strategy = "random"
+    return trainer.predict(rows).predictions

@@ -27,7 +27,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _common import RESULTS, read_records, trainer_arguments, write_records
+from _common import RESULTS, in_order, read_records, trainer_arguments, write_records
 from _labelled_sets import read_lines, write_sets
 from scipy import sparse, stats
 from sklearn import metrics as sk
@@ -173,7 +173,7 @@ def by_trainer(inputs, split: str) -> np.ndarray:
             compute_metrics=metrics,
         )
         trainer.train()
-        outputs = trainer.predict(list(rows(split))).predictions
+        outputs = in_order(trainer, list(rows(split)))
     outputs = outputs.reshape(len(outputs), -1)
     return inputs.scale.to_labels(outputs) if inputs.scale else outputs
 

@@ -129,10 +129,25 @@ def test_broken_toml_names_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "lora", "rate"), [("minilm", False, 3e-4), ("minilm", True, 5e-4), ("modernbert", False, 5e-5)]
+    ("family", "lora", "rate"),
+    [
+        ("minilm", False, 3e-4),
+        ("minilm", True, 5e-4),
+        ("nano", False, 1.5e-3),
+        ("nano", True, 2e-3),
+        ("modernbert", False, 5e-5),
+    ],
 )
 def test_a_small_model_tags_words_at_a_higher_rate(family, lora, rate):
     recipe = find_recipe(
         "default", task="own/names", model=family, family=family, lora=lora, train_rows=900, tagging=True
     )
     assert recipe.settings["learning_rate"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("rows", "tagging", "size"), [(1999, True, 8), (2000, True, 32), (1999, False, 32)])
+def test_few_sentences_are_tagged_in_small_batches(rows, tagging, size):
+    recipe = find_recipe(
+        "default", task="own/x", model="bert", family="bert", lora=False, train_rows=rows, tagging=tagging
+    )
+    assert recipe.settings["batch_size"] == size
