@@ -109,7 +109,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
 
 
 # Trained together, so that the second process starts once.
-GROUPS = {"usual": ("one label, in parts", "pairs, in parts", "late interaction")}
+GROUPS = {"usual": ("one label, in parts", "pairs, in parts")}
 GROUPS["rest"] = tuple(kind for kind in KINDS if kind not in GROUPS["usual"])
 # Those whose weights two processes divide, too.
 DIVIDED = {group: tuple(kind for kind in kinds if kind != "LoRA") for group, kinds in GROUPS.items()}
