@@ -20,6 +20,11 @@ def write_records(records: Any, path: Path) -> None:
     path.write_text(json.dumps(records, indent=1) + "\n")
 
 
+def find(records: list[dict], **key: object) -> dict | None:
+    """Return the first record with these values; None where there is none."""
+    return next((r for r in records if all(r[name] == value for name, value in key.items())), None)
+
+
 def keep_record(record: dict, path: Path, *fields: str) -> None:
     """Put a record into a file. It replaces one with the same `fields` from the same kind of machine."""
     others = [r for r in read_records(path) if _key(r, fields) != _key(record, fields)]

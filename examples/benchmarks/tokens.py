@@ -27,7 +27,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _common import RESULTS, in_order, read_records, trainer_arguments, write_records
+from _common import RESULTS, find, in_order, read_records, trainer_arguments, write_records
 from _crf_features import features
 from _labelled_sets import read_lines
 from _tagged_sets import SETS, write_sets
@@ -216,10 +216,6 @@ def difference(ours: dict, theirs: dict) -> list[float]:
 
 def read() -> list[dict]:
     return read_records(OUTPUT)
-
-
-def find(records: list[dict], **key: object) -> dict | None:
-    return next((r for r in records if all(r[name] == value for name, value in key.items())), None)
 
 
 def table(records: list[dict]) -> str:

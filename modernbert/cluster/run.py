@@ -123,7 +123,7 @@ def _cluster(address: str) -> Iterator[Any]:
         wants_token = "auth" in str(error).lower()  # as `ray start` has it by default
         reason = "it wants a token: see RAY_AUTH_MODE" if wants_token else _first_line(error)
         raise NotAvailable(
-            f"there is no Ray cluster at '{address}' ({reason})",
+            f"cannot reach a Ray cluster at '{address}' ({reason})",
             fix="Give the address that `ray start --head` printed, or auto on a machine of it, or local.",
         ) from None
     try:

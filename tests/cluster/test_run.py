@@ -101,5 +101,5 @@ def test_a_job_that_is_no_good_ends_at_once(tiny_modernbert, store, tmp_path):
 def test_a_cluster_that_is_not_there(tiny_modernbert, store):
     source = locate_model(str(tiny_modernbert), store=store)
     model = ModelOnNodes(str(tiny_modernbert), source, "", None, store.root)
-    with pytest.raises(NotAvailable, match="there is no Ray cluster at"):
+    with pytest.raises(NotAvailable, match="cannot reach a Ray cluster at"):
         run_job(EmbedJob(model), [], "out", "127.0.0.1:1")
