@@ -106,7 +106,8 @@ def _joined(ranks: Ranks, store: Store, end: Callable[[int], None] = lambda rank
     try:
         processes.join(ranks, store, end)
         yield
-        dismiss_followers()
+        with contextlib.suppress(ProcessLost):  # all is done: nobody misses it
+            dismiss_followers()
     except ProcessLost as lost:
         lost.what = lost.what.replace(processes.ENDED, _last_words(ranks, store))
         raise

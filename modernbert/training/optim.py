@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from modernbert.settings.sections import OptimizerConfig, ScheduleConfig
-from modernbert.training.sharding import own_part, whole_mean, whole_number
+from modernbert.training.sharding import own_part, whole_mean, whole_norm
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -105,7 +105,7 @@ def average_and_clip(
         The norm of the averaged gradient before clipping, on its device: no host sync.
     """
     grads = [p.grad for p in parameters if p.grad is not None]
-    norm = whole_number(torch.nn.utils.get_total_norm(grads)) / count
+    norm = whole_norm(grads) / count
     factor = torch.ones_like(norm) if max_norm == 0 else (max_norm / (norm + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_([own_part(grad) for grad in grads], factor / count)
     return norm

@@ -158,10 +158,17 @@ def own_part(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if _is_part(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole_number(number: torch.Tensor) -> torch.Tensor:
-    """Return what an operation on divided tensors gave, such as their norm; all processes must call it."""
-    with processes.connected():
-        return number.full_tensor() if _is_part(number) else number  # type: ignore[attr-defined]
+def whole_norm(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the norm of tensors as one vector, those that are divided as a whole; all must call it.
+
+    DTensor's own norm sends a message for each tensor; this one sends one.
+    """
+    own = torch.nn.utils.get_total_norm([own_part(tensor) for tensor in tensors])
+    if not any(map(_is_part, tensors)):
+        return own
+    square = own.square()
+    processes.add_up([square])
+    return square.sqrt()
 
 
 def whole_mean(part: torch.Tensor, of: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from modernbert import processes
 from modernbert.data.batching import share_out
 from modernbert.errors import BadRun, Interrupted, ProcessLost, TrainingFailed
 from modernbert.evaluation.predict import predict_logits
+from modernbert.finetuning import launch
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import choose_machine
 from modernbert.ranks import Ranks
@@ -166,6 +167,20 @@ def test_processes_that_stand_at_different_steps_do_not_begin(tmp_path):
             fit(state)
 
     assert in_two_processes(work, tmp_path) == [0, 0]
+
+
+def test_nobody_misses_a_process_that_ends_when_all_is_done(tmp_path):
+    def one(number: int) -> None:
+        ranks = Ranks(number, 2, number, 2)
+        store = distributed.FileStore(str(tmp_path / "meeting"), 2)
+        if number == 1:
+            processes.join(ranks, store)
+            os._exit(9)
+        with launch._joined(ranks, store), pytest.raises(ProcessLost):
+            while True:
+                processes.all_say(number)
+
+    assert [status_of(child) for child in [fork(one, 0), fork(one, 1)]] == [0, 9]
 
 
 def test_rows_come_in_the_order_of_the_processes(tmp_path):
