@@ -48,7 +48,7 @@ def predict(
         options.option(
             "--model -m",
             values.name,
-            "A finished run, or the folder or Hub id of a classifier.",
+            "A finished run, or the folder or Hub id of a classifier (required).",
             options.MODEL,
             offers=[complete.trained],
         ),

@@ -12,10 +12,10 @@ import torch
 from modernbert.connection import connection
 from modernbert.errors import BadOption
 from modernbert.hub import cache_folder
+from modernbert.meeting import backend
 from modernbert.model.backends import choose_backend
 from modernbert.model.catalogue import CHECKPOINTS
 from modernbert.model.device import choose_machine, describe_hardware
-from modernbert.processes import backend
 from modernbert.ranks import find_ranks
 from modernbert.runs import RunStore
 from modernbert.version import versions

@@ -12,7 +12,7 @@ import pytest
 from forks import fork, status_of
 from torch import distributed
 
-from modernbert import processes
+from modernbert import meeting, processes
 from modernbert.errors import BadOption, ProcessLost
 from modernbert.heartbeat import VARIABLE, Heartbeat, key, process_timeout
 from modernbert.ranks import Ranks
@@ -86,9 +86,9 @@ def test_a_process_that_slept_gives_the_others_time(store):
 def _meet(folder, number: int, work) -> None:
     ranks = Ranks(number, 2, number, 2)
     os.environ |= ranks.environment() | {"OMP_NUM_THREADS": "1", VARIABLE: "1"}
-    processes.join(ranks, distributed.FileStore(str(folder / "meeting"), 2))
+    meeting.join(ranks, distributed.FileStore(str(folder / "meeting"), 2))
     work(number)
-    processes.leave()
+    meeting.leave()
 
 
 def test_whoever_waits_for_a_stopped_process_goes_on_with_an_error(tmp_path):

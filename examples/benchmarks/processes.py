@@ -33,7 +33,6 @@ from _common import RESULTS, keep_record, processor_of, read_records
 from torch import distributed
 from transformers import ModernBertConfig, ModernBertForSequenceClassification, ModernBertModel
 
-from modernbert import processes
 from modernbert.data.batching import share_out
 from modernbert.evaluation.embed import Embedder
 from modernbert.evaluation.workers import shared_out
@@ -167,7 +166,7 @@ def hold(number: int, meeting: str, layers: int, divided: bool, found: Any) -> N
     """Take one step as one of two processes, and say how many bytes are held."""
     ranks = Ranks(number, 2, number, 2)
     os.environ |= ranks.environment()
-    processes.join(ranks, distributed.FileStore(meeting, 2))
+    meeting.join(ranks, distributed.FileStore(meeting, 2))
     torch.manual_seed(0)
     whole = ModernBertForSequenceClassification(ModernBertConfig(num_hidden_layers=layers))
     network = divide(whole, torch.device("cpu")).network if divided else whole
@@ -179,7 +178,7 @@ def hold(number: int, meeting: str, layers: int, divided: bool, found: Any) -> N
     averages = [value for own in optimizer.state.values() for value in own.values()]
     every = [*parameters, *(p.grad for p in parameters if p.grad is not None), *averages]
     found.put(sum(own_part(tensor.detach()).nbytes for tensor in every))
-    processes.leave()
+    meeting.leave()
 
 
 def bytes_held(layers: int, *, divided: bool) -> int:

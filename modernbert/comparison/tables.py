@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modernbert.comparison.comparability import shown
-from modernbert.comparison.results import Comparison, Contrast, ModelScores, TaskComparison
+from modernbert.comparison.results import ONE_TRAINING, Comparison, Contrast, ModelScores, TaskComparison
 from modernbert.evaluation.shown import interval_text
 from modernbert.wording import counted
 
@@ -190,6 +190,8 @@ def _contrast_row(contrast: Contrast) -> tuple[str, ...]:
 
 def _contrast_notes(contrasts: Sequence[Contrast]) -> tuple[str, ...]:
     notes = [DETECTABLE]
+    if any(contrast.verdict == ONE_TRAINING for contrast in contrasts):
+        notes.append(f"{ONE_TRAINING}, which decide nothing; more trainings do: --seeds 3")
     for contrast in contrasts:
         if contrast.differing:
             differs = shown(contrast.differing)

@@ -15,7 +15,8 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import distributed
 
-from modernbert import processes
+from modernbert import meeting
 from modernbert.errors import BadOption, MbertError, ProcessLost
 from modernbert.finetuning.followers import dismiss_followers, follow
 from modernbert.ranks import Ranks, find_ranks
@@ -74,7 +75,7 @@ def led(asked: int) -> Iterator[None]:
         with _joined(ranks, _meeting_of(ranks)):
             yield
     elif asked > 1:
-        with _started(asked) as (first, store, end), _joined(first, store, end):
+        with _started(asked) as (first, store, others), _joined(first, store, others):
             yield
     else:
         yield
@@ -92,7 +93,7 @@ def _meeting_of(ranks: Ranks) -> Store:
 
     os.environ |= ranks.environment()  # srun does not speak torch's language
     try:
-        store = next(rendezvous("env://", timeout=processes.JOINING))[0]
+        store = next(rendezvous("env://", timeout=meeting.JOINING))[0]
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         fix = "MASTER_ADDR and MASTER_PORT must name the first process's host and a free port of it."
@@ -101,18 +102,19 @@ def _meeting_of(ranks: Ranks) -> Store:
 
 
 @contextlib.contextmanager
-def _joined(ranks: Ranks, store: Store, end: Callable[[int], None] = lambda rank: None) -> Iterator[None]:
+def _joined(ranks: Ranks, store: Store, others: _Others | None = None) -> Iterator[None]:
     """Be connected as the first process; tell the others when nothing is left to train."""
+    others = others or _Others()
     try:
-        processes.join(ranks, store, end)
+        meeting.join(ranks, store, others.end, others.one_has_ended)
         yield
         with contextlib.suppress(ProcessLost):  # all is done: nobody misses it
             dismiss_followers()
     except ProcessLost as lost:
-        lost.what = lost.what.replace(processes.ENDED, _last_words(ranks, store))
+        lost.what = lost.what.replace(meeting.ENDED, _last_words(ranks, store))
         raise
     finally:
-        processes.leave()
+        meeting.leave()
 
 
 def _last_words(ranks: Ranks, store: Store) -> str:
@@ -122,28 +124,44 @@ def _last_words(ranks: Ranks, store: Store) -> str:
             if store.check([f"end/{rank}"]):
                 said: str = store.get(f"end/{rank}").decode()
                 return f"process {rank + 1} of {ranks.size}: {said}"
-    return processes.ENDED
+    return meeting.ENDED
+
+
+@dataclass(frozen=True)
+class _Others:
+    """The processes that were started here; none where a launcher did that."""
+
+    children: Sequence[subprocess.Popen[bytes]] = ()
+
+    def end(self, rank: int) -> None:
+        """Kill one of them."""
+        if self.children:
+            self.children[rank - 1].kill()
+
+    def one_has_ended(self) -> bool:
+        """Has one of them ended, however it did?"""
+        return any(child.poll() is not None for child in self.children)
 
 
 @contextlib.contextmanager
-def _started(size: int) -> Iterator[tuple[Ranks, Store, Callable[[int], None]]]:
+def _started(size: int) -> Iterator[tuple[Ranks, Store, _Others]]:
     """Start the other processes; however the block ends, they end too, and are waited for.
 
-    The block gets which process this one is, where all meet, and how to end another one.
+    The block gets which process this one is, where all meet, and the others.
     """
     first = Ranks(0, size, 0, size, "--processes")
     before = dict(os.environ)
     threads = before.get("OMP_NUM_THREADS") or str(max(1, torch.get_num_threads() // size))
     with tempfile.TemporaryDirectory(prefix="mbert-") as folder:
-        meeting = Path(folder) / "meeting"
-        shared = {"OMP_NUM_THREADS": threads, MEETING: str(meeting)}
+        path = Path(folder) / "meeting"
+        shared = {"OMP_NUM_THREADS": threads, MEETING: str(path)}
         os.environ |= shared | first.environment()
         torch.set_num_threads(int(threads))
         children = [_start(Ranks(rank, size, rank, size, "--processes")) for rank in range(1, size)]
         try:
-            yield first, _file_store(meeting, size), lambda rank: children[rank - 1].kill()
+            yield first, _file_store(path, size), _Others(children)
         except ProcessLost as lost:
-            lost.what = lost.what.replace(processes.ENDED, _how_they_ended(children))
+            lost.what = lost.what.replace(meeting.ENDED, _how_they_ended(children))
             raise
         finally:
             _end(children)
@@ -169,7 +187,7 @@ def _how_they_ended(children: list[subprocess.Popen[bytes]]) -> str:
         if child.returncode is not None and child.returncode < 0:
             name = signal.Signals(-child.returncode).name
             return f"process {number} of {len(children) + 1} was ended by {name}"
-    return processes.ENDED
+    return meeting.ENDED
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
@@ -204,10 +222,10 @@ def _follow(ranks: Ranks, store: Store) -> int:
     """Follow the first process; leave it a word if this one fails. Return the exit code."""
     try:
         with on_signals():
-            processes.join(ranks, store)
+            meeting.join(ranks, store)
             follow()
     except ProcessLost as lost:  # the first process says so
-        if silent := processes.silence():
+        if silent := meeting.silence():
             return _leave_word(ranks, store, silent, lost.exit_code)
         return lost.exit_code
     except Ended as ended:
@@ -218,7 +236,7 @@ def _follow(ranks: Ranks, store: Store) -> int:
         traceback.print_exc()
         return _leave_word(ranks, store, f"{type(error).__name__}: {error}", 1)
     finally:
-        processes.leave()
+        meeting.leave()
     return 0
 
 

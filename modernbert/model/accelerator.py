@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modernbert import processes
+from modernbert import meeting
 from modernbert.errors import BadOption
 from modernbert.memory import keep_few_kernels
 from modernbert.model.device import Machine
@@ -23,7 +23,7 @@ def make_accelerator(machine: Machine) -> Any:
 
     if machine.device == "cpu":
         keep_few_kernels()  # before a model is there: a file of any size is read in constant memory
-    expected = processes.are_connected()
+    expected = meeting.are_connected()
     AcceleratorState._reset_state(reset_partial_state=True)
     mixed = "bf16" if machine.precision == "bf16" else "no"
     accelerator = Accelerator(cpu=machine.device == "cpu", mixed_precision=mixed)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modernbert import processes
+from modernbert import meeting, processes
 from modernbert.model.encoder import packed_layer
 from modernbert.settings.config import TrainingConfig
 
@@ -114,7 +114,7 @@ def put_together(network: nn.Module) -> Iterator[None]:
     For evaluations, which need no gradients; all processes must enter it.
     """
     modules = _divided_modules(network) if is_divided(network) else []
-    with processes.connected():
+    with meeting.connected():
         for module in modules:
             module.set_reshard_after_forward(False, recurse=False)
             module.unshard()
@@ -137,7 +137,7 @@ def whole(value: Any) -> Any:
         return [whole(one) for one in value]
     if not isinstance(value, torch.Tensor):
         return value
-    with processes.connected():
+    with meeting.connected():
         full = value.full_tensor() if _is_part(value) else value  # type: ignore[attr-defined]
     return full.detach().cpu() if processes.leads() else None
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modernbert import processes
+from modernbert import meeting, processes
 from modernbert.errors import ProcessLost, TrainingFailed
 from modernbert.memory import is_out_of_memory
 from modernbert.training.objectives import BatchLoss, Redrawn
@@ -100,7 +100,7 @@ def _why_all_end(state: TrainState, error: RuntimeError) -> Exception:
             f"with at most {state.progress.max_tokens} tokens at once",
             fix="With --shard the budget is not halved while training runs: set a smaller --max-tokens.",
         )
-    return ProcessLost(processes.silence() or processes.ENDED) if processes.is_closed(error) else error
+    return ProcessLost(meeting.silence() or meeting.ENDED) if meeting.is_closed(error) else error
 
 
 def _of_all(state: TrainState, own: BatchLoss | None) -> BatchLoss | None:

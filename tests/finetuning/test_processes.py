@@ -16,7 +16,7 @@ from helpers import request_of, toy_rows, toy_sentences, write_conll, write_csv
 from safetensors.torch import load_file
 from torch import distributed
 
-from modernbert import processes
+from modernbert import meeting
 from modernbert.errors import BadData, Interrupted, ProcessLost
 from modernbert.finetuning import launch
 from modernbert.finetuning.finetune import finetune, resume
@@ -268,6 +268,6 @@ def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
         store = distributed.FileStore(str(tmp_path / str(number)), 4)
         ranks = Ranks(number, 4, number, 4)
         assert launch._follow(ranks, store) == code
-        expected = f"process {number + 1} of 4: {said}" if said else processes.ENDED
+        expected = f"process {number + 1} of 4: {said}" if said else meeting.ENDED
         assert launch._last_words(ranks, store) == expected
     assert "Traceback" in capsys.readouterr().err  # a mistake of ours

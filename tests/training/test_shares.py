@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +18,16 @@ from helpers import tokens_of
 from torch import distributed, nn
 from training.toy_fit import Bag, Toy, config_of, state_of, weights
 
-from modernbert import processes
+from modernbert import meeting, processes
 from modernbert.data.batching import share_out
 from modernbert.errors import BadRun, Interrupted, ProcessLost, TrainingFailed
 from modernbert.evaluation.predict import predict_logits
 from modernbert.finetuning import launch
+from modernbert.heartbeat import key
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import choose_machine
 from modernbert.ranks import Ranks
+from modernbert.signals import Ended, on_signals
 from modernbert.training.checkpoint import CheckpointStore
 from modernbert.training.loop import fit
 from modernbert.training.objectives import cross_entropy
@@ -36,9 +42,9 @@ def in_two_processes(work: Callable[[int], object], folder: Path) -> list[int]:
         torch.set_num_threads(1)
         ranks = Ranks(number, 2, number, 2)
         os.environ |= ranks.environment() | {"OMP_NUM_THREADS": "1"}
-        processes.join(ranks, distributed.FileStore(str(folder / "meeting"), 2))
+        meeting.join(ranks, distributed.FileStore(str(folder / "meeting"), 2))
         work(number)
-        processes.leave()
+        meeting.leave()
 
     return [status_of(child) for child in [fork(one, 0), fork(one, 1)]]
 
@@ -169,12 +175,40 @@ def test_processes_that_stand_at_different_steps_do_not_begin(tmp_path):
     assert in_two_processes(work, tmp_path) == [0, 0]
 
 
+def test_a_process_that_ends_before_it_has_come(monkeypatch):
+    monkeypatch.setattr(launch, "FOLLOWER", [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    with pytest.raises(ProcessLost, match="process 2 of 2 was ended by SIGKILL"), launch.led(2):
+        pass
+    assert not meeting.are_connected()
+
+
+def test_a_signal_is_heard_while_others_are_waited_for(monkeypatch):
+    monkeypatch.setattr(launch, "FOLLOWER", [sys.executable, "-c", "import sys; sys.stdin.read()"])
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with on_signals(), pytest.raises(Ended), launch.led(2):
+        pass
+
+
+def test_a_process_that_ends_while_all_connect(monkeypatch, tmp_path):
+    monkeypatch.setattr(meeting, "CONNECTING", timedelta(seconds=1))
+
+    def one(number: int) -> None:
+        store = distributed.FileStore(str(tmp_path / "meeting"), 2)
+        if number == 1:
+            store.set(key(1), "0")
+            os._exit(9)
+        with pytest.raises(ProcessLost, match="another process of this training has ended"):
+            meeting.join(Ranks(0, 2, 0, 2), store)
+
+    assert [status_of(child) for child in [fork(one, 0), fork(one, 1)]] == [0, 9]
+
+
 def test_nobody_misses_a_process_that_ends_when_all_is_done(tmp_path):
     def one(number: int) -> None:
         ranks = Ranks(number, 2, number, 2)
         store = distributed.FileStore(str(tmp_path / "meeting"), 2)
         if number == 1:
-            processes.join(ranks, store)
+            meeting.join(ranks, store)
             os._exit(9)
         with launch._joined(ranks, store), pytest.raises(ProcessLost):
             while True:
