@@ -131,7 +131,7 @@ def matmul_rate(setting: Setting) -> float:
     a_NN = torch.randn(size, size, dtype=setting.machine.dtype, device=setting.device)
     linear = nn.Linear(size, size, bias=False, dtype=setting.machine.dtype, device=setting.device)
     product: nn.Module = linear
-    if setting.device.type == "cpu" and not packing_fault():
+    if setting.device.type == "cpu" and not packing_fault(setting.machine.dtype):
         product = PackedLinear(linear, setting.machine.dtype)
     time.sleep(REST)
     with torch.no_grad():

@@ -17,8 +17,8 @@ from transformers.models.modernbert.modeling_modernbert import ModernBertMLP
 
 from modernbert.model.device import Machine
 
-# How far the packed kernel may be from torch's linear layer: another order of summation, in fp32.
-TOLERANCE = 1e-4
+# How far a packed kernel may be from torch's layers in fp32: another order of sums, or a rounding to bf16.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.02}
 
 
 class PackedLinear(nn.Module):
@@ -90,12 +90,12 @@ def prepare_inference(model: Any, machine: Machine) -> None:
 
     In bf16, linear layers hold weights that are rounded once and not for every batch.
     """
-    if machine.device == "cpu" and not packing_fault():
+    if machine.device == "cpu" and not packing_fault(machine.dtype):
         pack_linear_layers(model, machine.dtype)
-        if machine.precision == "bf16" and model.config.model_type == "modernbert":
-            round_others(model)
     elif machine.precision == "bf16":
         round_linear_weights(model)
+    if machine.device == "cpu" and machine.precision == "bf16" and model.config.model_type == "modernbert":
+        round_others(model)
 
 
 def round_linear_weights(model: nn.Module) -> None:
@@ -119,7 +119,7 @@ def pack_linear_layers(model: nn.Module, dtype: torch.dtype) -> None:
     """Replace linear layers and gated units by packed ones; memory holds one of them twice at most."""
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if _is_gated_unit(child):
+            if _is_gated_unit(child) and not gating_fault(dtype):
                 setattr(module, name, PackedGatedUnit(child, dtype))
             elif type(child) is nn.Linear:
                 setattr(module, name, PackedLinear(child, dtype))
@@ -129,24 +129,27 @@ def _is_gated_unit(module: nn.Module) -> bool:
     """Is it ModernBERT's feed-forward block as it comes, with an exact GELU?"""
     if not isinstance(module, ModernBertMLP) or type(module.act) is not GELUActivation:
         return False
-    return type(module.Wi) is nn.Linear and type(module.Wo) is nn.Linear and not gating_fault()
+    return type(module.Wi) is nn.Linear and type(module.Wo) is nn.Linear
 
 
 @cache
-def packing_fault() -> str:
-    """Return why torch's layer must be kept, or nothing: the kernel is private to torch and may change."""
+def packing_fault(dtype: torch.dtype) -> str:
+    """Return why torch's layer must be kept, or nothing.
+
+    The kernel is private to torch and may change; in bf16, not every CPU has it.
+    """
     linear = nn.Linear(48, 32)
-    return _fault(lambda: PackedLinear(linear, torch.float32), linear)
+    return _fault(lambda: PackedLinear(linear, dtype), linear, TOLERANCE[dtype])
 
 
 @cache
-def gating_fault() -> str:
+def gating_fault(dtype: torch.dtype) -> str:
     """Return why transformers' feed-forward block must be kept, or nothing, as `packing_fault`."""
     mlp = ModernBertMLP(ModernBertConfig(hidden_size=48, intermediate_size=32, mlp_bias=True)).eval()
-    return _fault(lambda: PackedGatedUnit(mlp, torch.float32), mlp)
+    return _fault(lambda: PackedGatedUnit(mlp, dtype), mlp, TOLERANCE[dtype])
 
 
-def _fault(make: Callable[[], nn.Module], own: nn.Module) -> str:
+def _fault(make: Callable[[], nn.Module], own: nn.Module, tolerance: float) -> str:
     """Return how a layer that takes 48 numbers and its packed form differ, or nothing."""
     x_NI = torch.linspace(-1, 1, 3 * 48).view(3, 48)
     try:
@@ -154,4 +157,4 @@ def _fault(make: Callable[[], nn.Module], own: nn.Module) -> str:
             difference = float((make()(x_NI) - own(x_NI)).abs().max())
     except (RuntimeError, AttributeError, TypeError) as error:  # NotImplementedError is a RuntimeError
         return str(error).splitlines()[0]
-    return "" if difference < TOLERANCE else f"differs from torch's layer by {difference:.2g}"
+    return "" if difference < tolerance else f"differs from torch's layer by {difference:.2g}"

@@ -25,7 +25,7 @@ from modernbert.evaluation.scoring import (
 from modernbert.model.accelerator import make_accelerator
 from modernbert.model.device import Machine, choose_machine
 from modernbert.model.encoder import PackedClassifier
-from modernbert.model.inference import pack_linear_layers, round_linear_weights
+from modernbert.model.inference import pack_linear_layers, packing_fault, round_linear_weights
 
 SST2, STSB = find_task("glue/sst2"), find_task("glue/stsb")
 LOGITS = np.array([[2.0, -1.0], [0.0, 3.0], [1.0, 0.5]], np.float32)
@@ -101,6 +101,8 @@ def test_weights_rounded_once_give_what_autocast_gives(model, prepare, store, re
     plain = PackedClassifier(load_classifier(source, SST2).model).eval()
     rounded = copy.deepcopy(plain)
     if prepare == "pack":
+        if why := packing_fault(torch.bfloat16):
+            pytest.skip(why)
         pack_linear_layers(rounded, torch.bfloat16)
     else:
         round_linear_weights(rounded)

@@ -23,7 +23,9 @@ from modernbert.model.inference import (
 )
 from modernbert.model.packing import PackedBatch
 
-FP32 = Machine("cpu", "", "fp32", "")
+FP32, BF16 = Machine("cpu", "", "fp32", ""), Machine("cpu", "", "bf16", "")
+# Every CPU rounds to bf16; not every one has the kernel that reads a weight laid out for it.
+packs_bf16 = pytest.mark.skipif(bool(gating_fault(torch.bfloat16)), reason=gating_fault(torch.bfloat16))
 INPUTS = {"input_ids": torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])}
 
 
@@ -50,24 +52,53 @@ def test_every_linear_layer_is_packed_and_logits_stay():
     assert not any(isinstance(module, torch.nn.Linear) for module in model.modules())
 
 
+@pytest.fixture
+def forget_faults():
+    """Try the kernels again before and after a test that breaks them."""
+
+    def forget() -> None:
+        for fault_of in (packing_fault, gating_fault):
+            fault_of.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
 @pytest.mark.parametrize("fault", ["missing", "wrong"])
-def test_without_the_kernel_torchs_layers_stay(fault, monkeypatch):
+def test_without_the_kernel_torchs_layers_stay(fault, forget_faults, monkeypatch):
     def broken(x, *others):
         if fault == "missing":
             raise NotImplementedError("no such operator")
         return torch.zeros(*x.shape[:-1], 32)
 
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", broken)
-    for fault_of in (packing_fault, gating_fault):
-        fault_of.cache_clear()
     model = make()
     ready = copy.deepcopy(model)
     prepare_inference(ready, FP32)
-    found = packing_fault()
-    for fault_of in (packing_fault, gating_fault):
-        fault_of.cache_clear()
-    assert ("no such operator" if fault == "missing" else "differs") in found
+    assert ("no such operator" if fault == "missing" else "differs") in packing_fault(torch.float32)
     assert torch.equal(ready(**INPUTS).logits, model(**INPUTS).logits)
+
+
+def test_a_cpu_without_the_kernel_for_bf16_keeps_rounded_layers(forget_faults, monkeypatch):
+    reorder = torch.ops.mkldnn._reorder_linear_weight
+
+    def missing(weight):
+        if weight.dtype == torch.bfloat16:
+            raise RuntimeError("bf16 path needs the cpu support avx512bw")
+        return reorder(weight)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", missing)
+    model = make()
+    with torch.inference_mode():
+        expected = model(**INPUTS).logits
+        prepare_inference(model, BF16)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(**INPUTS).logits
+    assert "avx512bw" in packing_fault(torch.bfloat16) and not packing_fault(torch.float32)
+    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    assert linear and all(module.weight.dtype == torch.bfloat16 for module in linear)
+    torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -79,6 +110,7 @@ def test_a_packed_gated_unit_equals_transformers_block(bias, shape):
         torch.testing.assert_close(found, mlp(x), atol=1e-5, rtol=1e-5)
 
 
+@packs_bf16
 def test_a_packed_gated_unit_is_nearer_to_fp32_than_autocast():
     mlp, x = make().model.layers[0].mlp, torch.randn(500, 32)
     with torch.inference_mode():
@@ -103,7 +135,7 @@ def test_a_model_in_bf16_is_no_further_from_fp32_than_transformers_own():
     plain, batch = make(), PackedBatch.of_lengths([4] * 50)
     batch = batch.with_ids(torch.randint(5, 50, (200,), generator=torch.Generator().manual_seed(0)))
     ready, half = copy.deepcopy(plain), copy.deepcopy(plain).bfloat16()
-    prepare_inference(ready, Machine("cpu", "", "bf16", ""))
+    prepare_inference(ready, BF16)
     assert ready.model.embeddings.tok_embeddings.weight.dtype == torch.bfloat16
     with torch.inference_mode():
         exact, usual = PackedClassifier(plain)(batch), padded_logits(half, batch).float()
