@@ -58,6 +58,8 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
         raise BadOption(f"there is no precision '{precision}'", fix="Use auto, fp32 or bf16.")
     if precision == "auto":
         machine = Machine(chosen, why, "bf16" if supported else "fp32", reason)
+    elif precision == "bf16" and not supported:
+        machine = Machine(chosen, why, "bf16", f"as asked, though slower than fp32: {reason}")
     else:
         machine = Machine(chosen, why, "bf16" if precision == "bf16" else "fp32", "as asked")
     explain("device", f"{machine.device} ({machine.device_reason})")
