@@ -207,6 +207,8 @@ def disturbed(work: Work, folder: Path, moment: float) -> dict | None:
 
 def kills(work: Work, folder: Path, count: int) -> Iterator[dict]:
     """Yield what became of each kill, with how much the result differs from that of one process."""
+    for name in ("alone", "undisturbed"):
+        (folder / name).mkdir()
     work.alone(folder / "alone")
     expected = work.result(folder / "alone")
     seconds = undisturbed(work, folder / "undisturbed")
@@ -259,24 +261,27 @@ def read() -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--moments", type=int, default=10)
-    parser.add_argument("--without-ray", action="store_true")
+    parser.add_argument("--only", default="", metavar="WORDS", help="what is killed, or a part of its name")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measure([Training(folder), Training(folder, "--shard"), Embedding(folder)], folder, given)
-        if not given.without_ray:
+        kinds = [kind for kind in (OnRay, NodeOfRay) if given.only in kind.name]
+        if kinds:
             cluster = Cluster()
             try:
-                measure([OnRay(folder, cluster), NodeOfRay(folder, cluster)], folder, given)
+                measure([kind(folder, cluster) for kind in kinds], folder, given)
             finally:
                 cluster.close()
     print(table(read_records(given.output)))
 
 
 def measure(works: list[Work], folder: Path, given: argparse.Namespace) -> None:
-    for i, work in enumerate(works):
-        here = Path(tempfile.mkdtemp(dir=folder, prefix=str(i)))
+    for work in works:
+        if given.only not in work.name:
+            continue
+        here = Path(tempfile.mkdtemp(dir=folder))
         record = {"work": work.name, "kills": list(kills(work, here, given.moments))}
         record |= {"load_average": os.getloadavg(), "hardware": describe_hardware(), "versions": versions()}
         keep_record(record, given.output, "work")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -201,6 +202,16 @@ def test_a_process_that_ends_while_all_connect(monkeypatch, tmp_path):
             meeting.join(Ranks(0, 2, 0, 2), store)
 
     assert [status_of(child) for child in [fork(one, 0), fork(one, 1)]] == [0, 9]
+
+
+def test_once_connected_all_wait_for_each_other_as_long_as_it_takes(monkeypatch, tmp_path):
+    monkeypatch.setattr(meeting, "CONNECTING", timedelta(seconds=1))
+
+    def work(number: int) -> None:
+        time.sleep(2 * number)
+        assert processes.all_say(number) == [0, 1]
+
+    assert in_two_processes(work, tmp_path) == [0, 0]
 
 
 def test_nobody_misses_a_process_that_ends_when_all_is_done(tmp_path):
