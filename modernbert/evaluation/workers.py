@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -148,13 +149,28 @@ class Workers:
 
     def _lost(self) -> WorkerLost:
         """Return the error that says how one has ended; the pool then ends the others with SIGTERM."""
-        connection.wait([child.sentinel for child in self._children], GRACE_SECONDS)
-        ended = [(child.exitcode == -signal.SIGTERM, n) for n, child in enumerate(self._children)]
-        _, number = min((told, n) for told, n in ended if self._children[n].exitcode is not None)
-        code = self._children[number].exitcode or 0
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         fix = "If there was no memory left, use fewer --processes. Then run the same command again."
+        ended = self._exit_codes()
+        if not ended or len(self._children) < self.size:  # one was gone before they were counted
+            return WorkerLost(f"one of {self.size} processes has ended", fix=fix)
+        _, number = min((code == -signal.SIGTERM, number) for number, code in ended.items())
+        code = ended[number]
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return WorkerLost(f"process {number + 1} of {self.size} {how}", fix=fix)
+
+    def _exit_codes(self) -> dict[int, int]:
+        """Return the exit codes of those that have ended, by their numbers, as soon as there is one.
+
+        A process whose pipe is closed is not gone yet; and while the pool's thread asks for its exit code,
+        nobody else gets it.
+        """
+        limit = time.monotonic() + GRACE_SECONDS
+        while True:
+            codes = {number: child.exitcode for number, child in enumerate(self._children)}
+            ended = {number: code for number, code in codes.items() if code is not None}
+            if ended or time.monotonic() > limit:
+                return ended
+            time.sleep(0.01)
 
     def __enter__(self) -> Workers:
         """Be closed at the end of a block."""

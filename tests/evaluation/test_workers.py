@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,34 @@ def test_what_another_process_cannot_load_is_said_as_one_process_says_it(tiny_mo
     source = locate_model(str(tiny_modernbert), store=store)
     with workers.shared_out(2), pytest.raises(BadModel, match="cannot rerank"):
         Reranker(source, **CPU)
+
+
+class Child:
+    """A process whose exit code is known after it was asked for some times, or never."""
+
+    def __init__(self, code: int | None, after: int = 0) -> None:
+        self.codes = itertools.chain([None] * after, itertools.repeat(code))
+
+    @property
+    def exitcode(self) -> int | None:
+        return next(self.codes)
+
+
+@pytest.mark.parametrize(
+    ("children", "said"),
+    [
+        ([Child(None), Child(-9, after=3)], "process 2 of 2 was ended by SIGKILL"),
+        ([Child(-15), Child(-9)], "process 2 of 2 was ended by SIGKILL"),  # the pool told the first to end
+        ([Child(-15), Child(3)], "process 2 of 2 ended with exit code 3"),
+        ([Child(-15)], "one of 2 processes has ended"),
+        ([Child(None), Child(None)], "one of 2 processes has ended"),
+    ],
+)
+def test_how_a_process_ended_is_said(children, said, monkeypatch):
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.1)
+    shared = workers.Workers.__new__(workers.Workers)
+    shared.size, shared._children = 2, children
+    assert shared._lost().what == said
 
 
 def test_processes_that_cannot_be_had(monkeypatch):
