@@ -74,7 +74,7 @@ class TokenTask:
     Attributes:
         text, label: the columns: of words and their tags, or of a text and its spans.
         labels: every tag, O first: what the model tells apart.
-        splits: by name; the first is trained on, the second chooses the step.
+        splits: by name; the first is trained on, the second is scored while training runs.
     """
 
     name: str
@@ -92,6 +92,11 @@ class TokenTask:
     def scored(self) -> tuple[str, ...]:
         """The splits that are held out."""
         return tuple(name for name in self.splits if name != "train")
+
+    @property
+    def watched(self) -> str:
+        """The split that is scored while training runs: validation, or the fold that is held out."""
+        return self.scored[0]
 
 
 def read_sentences(rows: Rows, text: str, label: str | None = None) -> Sentences:

@@ -19,7 +19,7 @@ from modernbert.data.tagged_check import check_sentences
 from modernbert.data.task import own_name
 from modernbert.data.word_tokens import WordTokens, tokenize_words
 from modernbert.errors import BadOption
-from modernbert.evaluation.entities import Entities, entities_of, entity_rows, score_entities
+from modernbert.evaluation.entities import Entities, entities_of, entity_rows, score_entities, truth_of
 from modernbert.evaluation.evaluate import EvaluationResult
 from modernbert.evaluation.seen import TRAINED_TEXTS, were_seen
 from modernbert.evaluation.shown import interval_text
@@ -136,7 +136,7 @@ def evaluate_tagger(
     part = read_sentences(task.splits[SPLIT], task.text, task.label)
     words = tagger.tokenize(part.all)
     found = entities_of(part, decide_tags(tagger.logits(words), tagger.tags))
-    scores = score_entities(task, SPLIT, part, found)
+    scores = score_entities(task.metrics, SPLIT, truth_of(part), found)
     cut = unseen_notes(SPLIT, words, tagger.max_length)
     scores = scores.with_values(notes=(*scores.notes, *cut, *_seen_notes(source, task, part, found)))
     report = check_sentences(task, {SPLIT: part}, {SPLIT: words.tokens.full}, max_length=tagger.max_length)
@@ -186,7 +186,8 @@ def _seen_notes(source: ModelSource, task: TokenTask, part: Sentences, found: En
     if seen_N.all():
         return (f"{told}: this is no test",)
     others = np.flatnonzero(~seen_N).tolist()
-    new = score_entities(task, SPLIT, part.take(others), [found[i] for i in others]).main
+    truth = truth_of(part.take(others))
+    new = score_entities(task.metrics, SPLIT, truth, [found[i] for i in others]).main
     return (f"{told}; the other {len(others)} have {new.metric} {new.value:.4f} "
             f"({interval_text(new.low, new.high)})",)  # fmt: skip
 

@@ -164,7 +164,6 @@ def test_a_stopped_prediction_goes_on(mbert, runs, monkeypatch):
         (["eval", "words.conll", "-m", "modernbert-nano"], "does not tag words"),
         (["eval", "words.conll", "-m", "toy", "--split", "test"], "--split has no effect on tagged words"),
         (["eval", "reviews.csv", "-m", "toy"], "no columns of tagged words"),
-        (["finetune", "words.conll", "--folds", "3"], "--folds is for labels of whole texts"),
         (["finetune", "words.conll", "--class-weights", "balanced"], "--class-weights applies only to"),
         (["data", "check", "words.conll", "--label-errors", "auto"], "words.conll is none"),
     ],
