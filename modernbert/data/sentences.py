@@ -15,6 +15,7 @@ from modernbert.data.entities import Span, as_iob2, is_tag, labels_of, spans_of,
 from modernbert.data.examples import require_columns
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData
+from modernbert.records.data import StoredTask
 from modernbert.wording import counted
 
 # Scripts that put no blanks between words: each of their characters counts as one.
@@ -97,6 +98,10 @@ class TokenTask:
     def watched(self) -> str:
         """The split that is scored while training runs: validation, or the fold that is held out."""
         return self.scored[0]
+
+    def record(self) -> StoredTask:
+        """Return what a run keeps of its task."""
+        return StoredTask(name=self.name, kind=self.kind, labels=self.labels, metrics=self.metrics)
 
 
 def read_sentences(rows: Rows, text: str, label: str | None = None) -> Sentences:

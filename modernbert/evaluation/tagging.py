@@ -31,7 +31,7 @@ from modernbert.model.exported import machine_for
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, record_of
 from modernbert.model.tagger import PackedTagger, load_trained_tagger, tags_in
-from modernbert.records.data import Data, Split, StoredReport, StoredTask
+from modernbert.records.data import Data, Split, StoredReport
 from modernbert.records.record import EvaluateRecord, now
 from modernbert.records.scores import SplitScores
 from modernbert.records.settings import ScoringSettings
@@ -206,7 +206,7 @@ def _record(
         kind="evaluate",
         status="finished",
         created=now(),
-        task=StoredTask(name=task.name, kind=task.kind, labels=task.labels, metrics=task.metrics),
+        task=task.record(),
         model=source.record(),
         seed=source.training.seed if source.training else None,
         config=ScoringSettings(max_length=tagger.max_length),
