@@ -42,9 +42,9 @@ def compare(
         options.option(
             "--baseline -b",
             values.name,
-            "Model or run to compare with, or majority, tfidf or bm25. May be repeated.",
+            "Model or run to compare with, or majority, tfidf, unigram (of words) or bm25. May be repeated.",
             COMPARED,
-            offers=[complete.runs, complete.models, complete.words("majority", "tfidf", "bm25")],
+            offers=[complete.runs, complete.models, complete.words("majority", "tfidf", "unigram", "bm25")],
         ),
     ] = None,
     task: Annotated[

@@ -24,7 +24,7 @@ from modernbert.data.task import Task
 from modernbert.errors import MbertError
 from modernbert.evaluation.calibration import Answers
 from modernbert.evaluation.retrieve import retrieval_tasks
-from modernbert.finetuning.folds import all_rows, fingerprint_of
+from modernbert.finetuning.folds import all_rows, fingerprint_of, fingerprint_of_folds
 from modernbert.finetuning.prepare import retrieval_task, train_and_held_out
 from modernbert.training.inputs import Request
 from modernbert.training.resolve import own_data, resolve_task
@@ -163,15 +163,28 @@ def _named_texts(outcome: Outcome, task: Task, rows: Rows) -> dict[str, str]:
 
 def _sentences(outcome: Outcome, request: Request) -> dict[str, str] | None:
     """Return the texts of tagged words; of an evaluation, those of the file that was scored."""
-    kept, columns = outcome.record.data.splits[outcome.split], outcome.record.data
-    if outcome.record.request:
-        rows = token_task(own_data(request))[0].splits[outcome.split]
+    kept, data = outcome.record.data.splits[outcome.split], outcome.record.data
+    columns = *data.text, data.label
+    if count := len(outcome.record.folds):
+        folds = [_fold_of_sentences(request, (number, count)) for number in range(1, count + 1)]
+        rows, found = all_rows(folds[0]), fingerprint_of_folds([held for _, held in folds], columns)
     else:
-        rows = read_rows(Path(kept.found_in))
-    if rows.fingerprint((*columns.text, columns.label)) != kept.fingerprint:
+        rows = (
+            token_task(own_data(request))[0].splits[outcome.split]
+            if outcome.record.request
+            else read_rows(Path(kept.found_in))
+        )
+        found = rows.fingerprint(columns)
+    if found != kept.fingerprint:
         return None
-    texts = read_sentences(rows, *columns.text).texts
+    texts = read_sentences(rows, *data.text).texts
     return {f"{outcome.split}/{n}": text for n, (text,) in zip(rows.numbers, texts, strict=True)}
+
+
+def _fold_of_sentences(request: Request, fold: tuple[int, int]) -> tuple[Rows, Rows]:
+    """Return what a fold trains on, and what it holds out."""
+    splits = token_task(own_data(replace(request, fold=fold)))[0].splits
+    return splits["train"], splits[FOLD]
 
 
 def _queries(outcome: Outcome) -> dict[str, str] | None:

@@ -20,6 +20,7 @@ from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 
+from modernbert.comparison.unigram import UNIGRAM, run_unigram
 from modernbert.data.examples import Examples, to_examples
 from modernbert.data.sources import bundle_folder, labelled_data
 from modernbert.data.task import Kind, Task
@@ -38,7 +39,8 @@ from modernbert.training.inputs import Request, limited
 from modernbert.training.resolve import load_training_splits, resolve_task
 from modernbert.version import versions
 
-NAMES = ("majority", "tfidf")
+OF_TEXTS, OF_WORDS = ("majority", "tfidf"), (UNIGRAM,)
+NAMES = (*OF_TEXTS, *OF_WORDS)
 # Of regularisation (`C`, or ridge's `alpha`), to choose from.
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 FOLDS = 3
@@ -196,6 +198,8 @@ def run_baseline(name: str, request: Request, store: RunStore) -> str:
     Raises:
         MbertError: the data cannot be had or read.
     """
+    if name == UNIGRAM:
+        return run_unigram(request, store)
     task, _ = resolve_task(request)
     loaded = load_training_splits(task, bundle_folder(Path(request.data_dir) if request.data_dir else None))
     examples = {split: to_examples(task, part.rows) for split, part in loaded.items()}

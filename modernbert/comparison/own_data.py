@@ -102,5 +102,5 @@ def require_cross_validated(there: Sequence[Outcome], wanted: Sequence[str]) -> 
             make = f"Next: mbert finetune {record.task.name} --model {name} --folds {len(record.folds)}"
             raise BadOption(
                 f"{run} is a cross-validation, and {name} has none on {record.task.name}",
-                fix="Neither majority nor tfidf is cross-validated." if name in NAMES else make,
+                fix=f"None of {', '.join(NAMES)} is cross-validated." if name in NAMES else make,
             )

@@ -99,7 +99,8 @@ def plan_runs(store: RunStore, outcomes: Sequence[Outcome], wanted: Wanted) -> l
                 continue  # a run, which is there
             if wanted.runs and not wanted.seeds and any(is_named(outcome.model, model) for outcome in there):
                 continue  # the named runs are what is compared
-            if (model in baselines.NAMES and not _has_baselines(target, there)) or model.startswith("bm25"):
+            fits = model not in baselines.NAMES or model in _baselines_of(target, there)
+            if not fits or model.startswith("bm25"):
                 continue  # of another kind of task; BM25 comes with any evaluation of retrieval
             asked = _asked(model, outcomes, store)
             # What has no seed (an evaluation, TF-IDF) is there or not.
@@ -189,12 +190,14 @@ def _is_retrieval(target: str, there: Sequence[Outcome]) -> bool:
     return resolve(target).is_retrieval
 
 
-def _has_baselines(target: str, there: Sequence[Outcome]) -> bool:
-    """Are there labels of whole texts, which a baseline predicts?"""
+def _baselines_of(target: str, there: Sequence[Outcome]) -> Collection[str]:
+    """Return the baselines that predict what a task asks for: tags of words, or labels of whole texts."""
     words = (
         there[0].record.task.kind == "tokens" if there else is_own_data(target) and is_tagged(Path(target))
     )
-    return not words and not _is_retrieval(target, there)
+    if words:
+        return baselines.OF_WORDS
+    return () if _is_retrieval(target, there) else baselines.OF_TEXTS
 
 
 def _seeds(there: Sequence[Outcome]) -> list[int]:

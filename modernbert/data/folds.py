@@ -31,16 +31,32 @@ def split_fold(task: Task, examples: Examples, fold: tuple[int, int]) -> tuple[d
     Raises:
         BadData: there are fewer different rows than folds.
     """
-    (number, count), rows = fold, examples.rows
-    keys, strata, together = keys_and_strata(task, examples)
+    return hold_out(examples.rows, fold, *keys_and_strata(task, examples))
+
+
+def hold_out(
+    rows: Rows, fold: tuple[int, int], keys: list[str], strata: list[int], together: str
+) -> tuple[dict[str, Rows], str]:
+    """Return the rows to train on and those that a fold holds out, and what to tell.
+
+    Args:
+        keys: what each row is split by.
+        strata: its class, of which each fold gets its share; all the same where there are none.
+        together: in words, which rows stay together.
+
+    Raises:
+        BadData: there are fewer different rows than folds.
+    """
+    number, count = fold
     if (different := len(set(keys))) < count:
         raise BadData(f"{count} folds of {different} different rows: a fold would be empty",
                       where=rows.origin, fix=f"Use --folds {different}, or fewer.")  # fmt: skip
     places = hash_folds(keys, strata, count)
     held = [i for i, place in enumerate(places) if place == number - 1]
     rest = [i for i, place in enumerate(places) if place != number - 1]
+    classes = ", per class" if len(set(strata)) > 1 else ""
     note = (
-        f"fold {number} of {count}: {len(held)} of {len(rows)} rows held out (by a hash of the text, per "
-        f"class; {together})"
+        f"fold {number} of {count}: {len(held)} of {len(rows)} rows held out "
+        f"(by a hash of the text{classes}; {together})"
     )
     return {"train": rows.take(rest), FOLD: rows.take(held)}, note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,10 +91,8 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
         labels = to_examples(task, train).labels
         assert labels is not None
         task = replace(task, positive=rarer_class(task.labels, labels))
-    if data.fold and "validation" in splits:
-        raise BadOption("--folds makes the held-out rows itself, and there is a validation split already",
-                        fix="Give the training file alone.")  # fmt: skip
     if data.fold:
+        require_no_validation(splits)
         made, note = split_fold(task, to_examples(task, train), data.fold)
         task = replace(task, validation=(FOLD,), source=FileData(splits | made, Path(data.path)))
         return task, [*notes, note]
@@ -103,6 +102,13 @@ def own_task(data: OwnData) -> tuple[Task, list[str]]:
     splits |= made
     task = replace(task, test=("test",) if "test" in splits else ())
     return replace(task, source=FileData(splits, Path(data.path))), [*notes, note]
+
+
+def require_no_validation(splits: Mapping[str, Rows]) -> None:
+    """Raise BadOption for a validation split beside folds."""
+    if "validation" in splits:
+        raise BadOption("--folds makes the held-out rows itself, and there is a validation split already",
+                        fix="Give the training file alone.")  # fmt: skip
 
 
 def read_own(data: OwnData) -> dict[str, Rows]:
@@ -184,9 +190,15 @@ def _held_out(task: Task, rows: Rows, *, has_test: bool) -> tuple[dict[str, Rows
             "Or give a file of your own: --validation FILE.",
         )
     test = f", and {len(made['test'])} for a test that chooses nothing" if "test" in made else ""
-    few = "" if different >= ENOUGH_FOR_TEST else f"; below {ENOUGH_FOR_TEST:,} rows, --folds 5 scores better"
     classes = ", per class" if task.kind == "single_label" else ""
     return made, (
         f"split: {len(made['validation'])} of {len(rows)} rows held out for validation{test} "
-        f"(by a hash of the text{classes}; {together}){few}"
+        f"(by a hash of the text{classes}; {together}){if_few(different)}"
+    )
+
+
+def if_few(different: int) -> str:
+    """Return the advice for so few different rows that a part of them scores a model badly."""
+    return (
+        "" if different >= ENOUGH_FOR_TEST else f"; below {ENOUGH_FOR_TEST:,} rows, --folds 5 scores better"
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from modernbert.data.entities import every_tag
-from modernbert.data.own import HELD_OUT_SHARE, OwnData, read_own
+from modernbert.data.folds import FOLD, hold_out
+from modernbert.data.own import HELD_OUT_SHARE, OwnData, if_few, read_own, require_no_validation
 from modernbert.data.rows import Rows
 from modernbert.data.sentences import Sentences, TokenTask, form_of, labels_in, read_sentences
 from modernbert.data.split_files import SPLIT_NAMES
@@ -40,10 +41,12 @@ def token_task(data: OwnData) -> tuple[TokenTask, list[str]]:
         if form_of(splits["train"].columns[text][0]) == "words"
         else f"{text} <- text, {label} <- spans ({counted(len(labels), 'label')}: {', '.join(labels)})"
     ]
+    if data.fold:
+        require_no_validation(splits)
     if "validation" not in splits:
-        made, note = _hold_out(train)
-        splits, notes = made | {n: r for n, r in splits.items() if n != "train"}, [*notes, note]
-    ordered = {name: splits[name] for name in SPLIT_NAMES if name in splits}
+        made, note = _fold(train, data.fold) if data.fold else _hold_out(train)
+        splits, notes = splits | made, [*notes, note]
+    ordered = {name: splits[name] for name in ("train", FOLD, *SPLIT_NAMES) if name in splits}
     task = TokenTask(
         name=own_name(Path(data.path)),
         summary=f"own data from {data.path}",
@@ -57,8 +60,6 @@ def token_task(data: OwnData) -> tuple[TokenTask, list[str]]:
 
 
 def _refuse(data: OwnData) -> None:
-    if data.fold:
-        raise BadOption("--folds is for labelled texts, and these are tagged words")
     if data.cluster:
         raise BadOption("--cluster is for labelled texts, and these are tagged words")
 
@@ -96,6 +97,11 @@ def text_column(columns: Mapping[str, Sequence[Any]], trained: str) -> str | Non
     return next((name for name in (trained, *usual) if name in columns), None)
 
 
+def _fold(train: Sentences, fold: tuple[int, int]) -> tuple[dict[str, Rows], str]:
+    keys = split_keys(train.texts)
+    return hold_out(train.rows, fold, keys, [0] * len(keys), "equal texts stay together")
+
+
 def _hold_out(train: Sentences) -> tuple[dict[str, Rows], str]:
     keys = split_keys(train.texts)
     if len(set(keys)) < 2:
@@ -103,5 +109,5 @@ def _hold_out(train: Sentences) -> tuple[dict[str, Rows], str]:
     shares = {"validation": HELD_OUT_SHARE, "train": 1 - HELD_OUT_SHARE}
     parts = hash_split(keys, [0] * len(keys), shares)
     held = f"{len(parts['validation'])} of {len(train)} rows held out for validation"
-    note = f"split: {held} (by a hash of the text; equal texts stay together)"
+    note = f"split: {held} (by a hash of the text; equal texts stay together){if_few(len(set(keys)))}"
     return {name: train.rows.take(places) for name, places in parts.items()}, note

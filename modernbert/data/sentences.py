@@ -15,6 +15,7 @@ from modernbert.data.entities import Span, as_iob2, is_tag, labels_of, spans_of,
 from modernbert.data.examples import require_columns
 from modernbert.data.rows import Rows
 from modernbert.errors import BadData
+from modernbert.records.data import StoredTask
 from modernbert.wording import counted
 
 # Scripts that put no blanks between words: each of their characters counts as one.
@@ -74,7 +75,7 @@ class TokenTask:
     Attributes:
         text, label: the columns: of words and their tags, or of a text and its spans.
         labels: every tag, O first: what the model tells apart.
-        splits: by name; the first is trained on, the second chooses the step.
+        splits: by name; the first is trained on, the second is scored while training runs.
     """
 
     name: str
@@ -92,6 +93,15 @@ class TokenTask:
     def scored(self) -> tuple[str, ...]:
         """The splits that are held out."""
         return tuple(name for name in self.splits if name != "train")
+
+    @property
+    def watched(self) -> str:
+        """The split that is scored while training runs: validation, or the fold that is held out."""
+        return self.scored[0]
+
+    def record(self) -> StoredTask:
+        """Return what a run keeps of its task."""
+        return StoredTask(name=self.name, kind=self.kind, labels=self.labels, metrics=self.metrics)
 
 
 def read_sentences(rows: Rows, text: str, label: str | None = None) -> Sentences:

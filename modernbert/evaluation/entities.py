@@ -16,7 +16,7 @@ import numpy as np
 
 from modernbert.activity import phase
 from modernbert.data.entities import Span, as_iob2
-from modernbert.data.sentences import Sentences, TokenTask
+from modernbert.data.sentences import Sentences
 from modernbert.evaluation.confusion import quotient, value_of
 from modernbert.evaluation.metrics import score_of
 from modernbert.evaluation.sums import SHARE, Sums
@@ -31,6 +31,11 @@ Entities = Sequence[Sequence[Span]]
 def entities_of(sentences: Sentences, tags: Sequence[Sequence[str]]) -> list[list[Span]]:
     """Return the entities, in characters, that tags of any scheme stand for; one list of tags a sentence."""
     return [s.spans(as_iob2(found)[0]) for s, found in zip(sentences.all, tags, strict=True)]
+
+
+def truth_of(sentences: Sentences) -> list[list[Span]]:
+    """Return the entities, in characters, that the sentences' own tags stand for."""
+    return [sentence.entities for sentence in sentences.all]
 
 
 def counts_of(truth: Entities, found: Entities) -> np.ndarray:
@@ -62,12 +67,11 @@ def entity_metrics(truth: Entities, found: Entities) -> dict[str, float]:
 
 
 @phase("computing scores and intervals")
-def score_entities(task: TokenTask, split: str, sentences: Sentences, found: Entities) -> SplitScores:
+def score_entities(metrics: Sequence[str], split: str, truth: Entities, found: Entities) -> SplitScores:
     """Score one split."""
-    truth = [sentence.entities for sentence in sentences.all]
     return SplitScores.of(
         split,
-        tuple(_score(name, truth, found) for name in task.metrics),
+        tuple(_score(name, truth, found) for name in metrics),
         tuple(_notes(truth, found)),
         labels=label_scores(truth, found),
     )

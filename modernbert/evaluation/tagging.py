@@ -19,7 +19,7 @@ from modernbert.data.tagged_check import check_sentences
 from modernbert.data.task import own_name
 from modernbert.data.word_tokens import WordTokens, tokenize_words
 from modernbert.errors import BadOption
-from modernbert.evaluation.entities import Entities, entities_of, entity_rows, score_entities
+from modernbert.evaluation.entities import Entities, entities_of, entity_rows, score_entities, truth_of
 from modernbert.evaluation.evaluate import EvaluationResult
 from modernbert.evaluation.seen import TRAINED_TEXTS, were_seen
 from modernbert.evaluation.shown import interval_text
@@ -31,7 +31,7 @@ from modernbert.model.exported import machine_for
 from modernbert.model.loading import context_length, load_config, load_tokenizer
 from modernbert.model.locate import ModelSource, record_of
 from modernbert.model.tagger import PackedTagger, load_trained_tagger, tags_in
-from modernbert.records.data import Data, Split, StoredReport, StoredTask
+from modernbert.records.data import Data, Split, StoredReport
 from modernbert.records.record import EvaluateRecord, now
 from modernbert.records.scores import SplitScores
 from modernbert.records.settings import ScoringSettings
@@ -136,7 +136,7 @@ def evaluate_tagger(
     part = read_sentences(task.splits[SPLIT], task.text, task.label)
     words = tagger.tokenize(part.all)
     found = entities_of(part, decide_tags(tagger.logits(words), tagger.tags))
-    scores = score_entities(task, SPLIT, part, found)
+    scores = score_entities(task.metrics, SPLIT, truth_of(part), found)
     cut = unseen_notes(SPLIT, words, tagger.max_length)
     scores = scores.with_values(notes=(*scores.notes, *cut, *_seen_notes(source, task, part, found)))
     report = check_sentences(task, {SPLIT: part}, {SPLIT: words.tokens.full}, max_length=tagger.max_length)
@@ -186,7 +186,8 @@ def _seen_notes(source: ModelSource, task: TokenTask, part: Sentences, found: En
     if seen_N.all():
         return (f"{told}: this is no test",)
     others = np.flatnonzero(~seen_N).tolist()
-    new = score_entities(task, SPLIT, part.take(others), [found[i] for i in others]).main
+    truth = truth_of(part.take(others))
+    new = score_entities(task.metrics, SPLIT, truth, [found[i] for i in others]).main
     return (f"{told}; the other {len(others)} have {new.metric} {new.value:.4f} "
             f"({interval_text(new.low, new.high)})",)  # fmt: skip
 
@@ -205,7 +206,7 @@ def _record(
         kind="evaluate",
         status="finished",
         created=now(),
-        task=StoredTask(name=task.name, kind=task.kind, labels=task.labels, metrics=task.metrics),
+        task=task.record(),
         model=source.record(),
         seed=source.training.seed if source.training else None,
         config=ScoringSettings(max_length=tagger.max_length),

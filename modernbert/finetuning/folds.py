@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from modernbert.data.entities import Span
 from modernbert.data.examples import Examples
 from modernbert.data.folds import FOLD, split_fold
 from modernbert.data.rows import Rows
 from modernbert.data.targets import resolve
 from modernbert.data.task import Task
 from modernbert.errors import BadOption, BadRun
+from modernbert.evaluation.entities import score_entities
 from modernbert.evaluation.scoring import example_rows, score_split
 from modernbert.evaluation.trained_task import task_of_run
 from modernbert.files import write_jsonl
@@ -42,9 +44,7 @@ def require_folds(request: Request, targets: Sequence[str]) -> None:
     """Raise BadOption for what cannot be cross-validated, or would let a fold choose for its own score."""
     for target in targets:
         found = resolve(target, kind=request.kind)
-        if found.form == "tagged":
-            raise BadOption(f"--folds is for labels of whole texts, and {target} is of tagged words")
-        if found.form not in ("labelled", "hub"):
+        if found.form not in ("labelled", "hub", "tagged"):
             found.labelled_task()  # refuses what has no labels
     if request.validation:
         raise BadOption("--folds makes the held-out rows itself: leave --validation out")
@@ -66,11 +66,11 @@ def pool_folds(name: str, runs: Sequence[TrainedRun], store: RunStore) -> RunRes
         name: of the new run.
         runs: of each fold one, all of one seed.
     """
-    task, examples, logits_NC, of_fold_N = _read(runs, store)
-    splits = (score_split(task, OUT_OF_FOLD, examples, logits_NC),)
-    scored = example_rows(task, OUT_OF_FOLD, examples, logits_NC)
-    rows = ({**row, "fold": fold} for row, fold in zip(scored, of_fold_N, strict=True))
-    record = _record(name, task, runs, splits, len(examples))
+    held = _held_out(runs, store)
+    pooled = _pooled_words if runs[0].record.task.kind == "tokens" else _pooled_labels
+    scores, scored = pooled(runs, held)
+    rows = ({**row, "fold": one.fold} for row, one in zip(scored, held, strict=True))
+    record = _record(name, runs, scores, len(held))
     with store.new_run(name) as folder:
         write_jsonl(folder / "scores.jsonl", rows)
         write_run(folder, record)
@@ -83,31 +83,55 @@ def pooled_run(runs: Sequence[TrainedRun], store: RunStore) -> str | None:
     return next((name for name, found in store.survey().records.items() if found.folds == wanted), None)
 
 
-def _read(runs: Sequence[TrainedRun], store: RunStore) -> tuple[Task, Examples, np.ndarray, list[int]]:
-    """Return the task, every row with its label, its logits (N, C), and the fold that held it out."""
-    task = replace(task_of_run(runs[0].record), temperature=1.0)
-    if task.mean is not None:
-        means = [run.record.data.target.mean for run in runs if run.record.data.target]
-        task = replace(task, mean=float(np.mean(means)))
+class _Held(NamedTuple):
+    """A row of the file, as the model that was not trained on it answered."""
+
+    number: int
+    fold: int
+    row: dict[str, Any]
+
+
+def _held_out(runs: Sequence[TrainedRun], store: RunStore) -> list[_Held]:
+    """Return every row in the file's order."""
     found = []
     for fold, run in enumerate(runs, start=1):
         path = store.path(run.name) / "scores.jsonl"
         kept = [row for _, row in read_lines(path, BadRun, what="the run's scores")]
         held = [row for row in kept if row["id"].startswith(f"{FOLD}/")]
-        found += [(int(row["id"].rpartition("/")[2]), fold, row) for row in held]
-    found.sort(key=lambda one: one[0])
-    numbers = [number for number, _, _ in found]
-    assert len(set(numbers)) == len(numbers), "each row is held out once"
-    columns = {task.cluster: [row["cluster"] for _, _, row in found]} if task.cluster else {}
+        found += [_Held(int(row["id"].rpartition("/")[2]), fold, row) for row in held]
+    found.sort(key=lambda one: one.number)
+    assert len({one.number for one in found}) == len(found), "each row is held out once"
+    return found
+
+
+def _pooled_labels(
+    runs: Sequence[TrainedRun], held: Sequence[_Held]
+) -> tuple[SplitScores, Iterator[dict[str, Any]]]:
+    """Score answers to whole texts; return the scores and a row for each text."""
+    task = replace(task_of_run(runs[0].record), temperature=1.0)
+    if task.mean is not None:
+        means = [run.record.data.target.mean for run in runs if run.record.data.target]
+        task = replace(task, mean=float(np.mean(means)))
+    columns = {task.cluster: [one.row["cluster"] for one in held]} if task.cluster else {}
     kind: Any = np.int64 if task.kind == "single_label" else np.float32
-    labels = np.array([row["label"] for _, _, row in found], dtype=kind)
-    examples = Examples([("",)] * len(found), labels, Rows(columns, "out-of-fold predictions", numbers))
-    return task, examples, np.array([row["logits"] for _, _, row in found]), [fold for _, fold, _ in found]
+    labels = np.array([one.row["label"] for one in held], dtype=kind)
+    rows = Rows(columns, "out-of-fold predictions", [one.number for one in held])
+    examples = Examples([("",)] * len(held), labels, rows)
+    logits_NC = np.array([one.row["logits"] for one in held])
+    scores = score_split(task, OUT_OF_FOLD, examples, logits_NC)
+    return scores, iter(example_rows(task, OUT_OF_FOLD, examples, logits_NC))
 
 
-def _record(
-    name: str, task: Task, runs: Sequence[TrainedRun], splits: tuple[SplitScores, ...], rows: int
-) -> EvaluateRecord:
+def _pooled_words(
+    runs: Sequence[TrainedRun], held: Sequence[_Held]
+) -> tuple[SplitScores, Iterator[dict[str, Any]]]:
+    """Score the entities that were found; return the scores and a row for each sentence."""
+    sides = ([[Span(*span) for span in one.row[side]] for one in held] for side in ("label", "prediction"))
+    scores = score_entities(runs[0].record.task.metrics, OUT_OF_FOLD, *sides)
+    return scores, ({**one.row, "id": f"{OUT_OF_FOLD}/{one.number}"} for one in held)
+
+
+def _record(name: str, runs: Sequence[TrainedRun], scores: SplitScores, rows: int) -> EvaluateRecord:
     """Return the record: an evaluation whose every row another model was asked for."""
     first = runs[0].record
     parts = [run.record.data.splits[FOLD] for run in runs]
@@ -131,7 +155,7 @@ def _record(
         data=Data(
             text=first.data.text,
             label=first.data.label,
-            cluster=task.cluster,
+            cluster=first.data.cluster,
             splits={OUT_OF_FOLD: parts[0].with_values(rows=rows, used=rows, fingerprint=whole)},
         ),
         folds=tuple(run.name for run in runs),
@@ -139,15 +163,19 @@ def _record(
         machine=first.machine,
         hardware=first.hardware,
         versions=first.versions,
-        results=splits,
+        results=(scores,),
         notes=tuple(fold_notes(runs, rows)),
     )
 
 
 def fingerprint_of(task: Task, examples: Examples, count: int) -> str:
     """Return the fingerprint that the cross-validation of these rows in so many folds has."""
-    columns = (*task.text, task.label)
-    held = (split_fold(task, examples, (number, count))[0][FOLD] for number in range(1, count + 1))
+    held = [split_fold(task, examples, (number, count))[0][FOLD] for number in range(1, count + 1)]
+    return fingerprint_of_folds(held, (*task.text, task.label))
+
+
+def fingerprint_of_folds(held: Sequence[Rows], columns: tuple[str, ...]) -> str:
+    """Return the fingerprint of a cross-validation from what each fold holds out."""
     return _of_all([rows.fingerprint(columns) for rows in held])
 
 

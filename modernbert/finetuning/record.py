@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from modernbert.data.sentences import TokenTask
 from modernbert.data.task import Task
 from modernbert.errors import BadRun
 from modernbert.evaluation.protocols import PROTOCOLS
@@ -94,7 +95,7 @@ def _shared_by(processes: int) -> dict[str, int]:
 
 
 def _task_record(task: TaskSheet) -> StoredTask:
-    if isinstance(task, Task):
+    if isinstance(task, Task | TokenTask):
         return task.record()
     return StoredTask(name=task.name, kind=task.kind, labels=task.labels, metrics=task.metrics)
 

@@ -23,7 +23,13 @@ from modernbert.data.tagged_check import check_sentences
 from modernbert.data.targets import resolve
 from modernbert.data.tokens import TokenLengths, measure
 from modernbert.data.word_tokens import NOWHERE, WordTokens, tokenize_words
-from modernbert.evaluation.entities import entities_of, entity_metrics, entity_rows, score_entities
+from modernbert.evaluation.entities import (
+    entities_of,
+    entity_metrics,
+    entity_rows,
+    score_entities,
+    truth_of,
+)
 from modernbert.evaluation.tags import decide_tags, tag_logits, unseen_notes
 from modernbert.model.loading import (
     context_length,
@@ -210,10 +216,10 @@ class TaggingJob(Job):
         self.notes = tuple(n for split, d in self.splits.items() for n in unseen_notes(split, d.words, limit))
 
     def evaluate(self, network: nn.Module) -> Evaluation:
-        """Score the validation split, without intervals."""
-        found = self._entities(network, "validation")
-        truth = [sentence.entities for sentence in self.splits["validation"].sentences.all]
-        metrics = entity_metrics(truth, found)
+        """Score the validation split, or the fold that is held out, without intervals."""
+        split = self.inputs.task.watched
+        found = self._entities(network, split)
+        metrics = entity_metrics(truth_of(self.splits[split].sentences), found)
         return Evaluation(metrics, metrics[self.inputs.task.metrics[0]])
 
     def _entities(self, network: nn.Module, split: str) -> list[Any]:
@@ -236,7 +242,7 @@ class TaggingJob(Job):
         save_classifier(model, inputs.tokenizer, folder, base)
         source = replace(inputs.source, name=folder.parent.name, folder=folder, base=base,
                          labels=inputs.task.labels, task=inputs.task.name)  # fmt: skip
-        tokens = self.splits["validation"].words.tokens
+        tokens = self.splits[inputs.task.watched].words.tokens
         batch = pack(tokens, range(min(COMPARED, len(tokens))))
         fresh = load_trained_tagger(source)
         difference = largest_difference(tag_logits_of(model, batch), tag_logits_of(fresh, batch))
@@ -255,5 +261,5 @@ class TaggingJob(Job):
             "tokens_per_second": round(sum(int(part.sum()) for part in lengths) / seconds, 1),
         }
         sentences = {split: self.splits[split].sentences for split in found}
-        results = tuple(score_entities(task, split, sentences[split], found[split]) for split in found)
+        results = tuple(score_entities(task.metrics, n, truth_of(sentences[n]), found[n]) for n in found)
         return results, [row for n in found for row in entity_rows(n, sentences[n], found[n])]

@@ -79,6 +79,18 @@ def test_compare_pairs_sentences_and_reports(mbert, runs):
     assert "tiny-bert" in page and "By label" in page and "Largest gains" in page
 
 
+def test_compare_makes_the_baseline_of_words(mbert, runs):
+    code, out, err = mbert("compare", "toy", "other", "--baseline", "unigram", "--yes", "--json")
+    assert code == 0, err
+    (task,) = json.loads(out)["tasks"]
+    scores = {model["model"]: model["mean"] for model in task["models"]}
+    # A toy word has one label; where an entity of two words begins, only its neighbours tell.
+    assert 0.3 < scores["unigram"] < 1
+    assert {contrast["baseline"] for contrast in task["contrasts"]} == {"unigram"}
+    code, _, err = mbert("report", "words-unigram")
+    assert code == 0, err
+
+
 def test_compare_has_no_baseline_of_whole_texts(mbert, runs):
     code, _, err = mbert("compare", "--baseline", "tfidf", "--task", "words.conll", "--finished")
     assert code == 2
@@ -164,7 +176,6 @@ def test_a_stopped_prediction_goes_on(mbert, runs, monkeypatch):
         (["eval", "words.conll", "-m", "modernbert-nano"], "does not tag words"),
         (["eval", "words.conll", "-m", "toy", "--split", "test"], "--split has no effect on tagged words"),
         (["eval", "reviews.csv", "-m", "toy"], "no columns of tagged words"),
-        (["finetune", "words.conll", "--folds", "3"], "--folds is for labels of whole texts"),
         (["finetune", "words.conll", "--class-weights", "balanced"], "--class-weights applies only to"),
         (["data", "check", "words.conll", "--label-errors", "auto"], "words.conll is none"),
     ],
