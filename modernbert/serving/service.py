@@ -124,7 +124,8 @@ class Service:
         if self.unread > UNREAD:
             raise _full()
         size = sum(len(part) for text in texts for part in text)
-        loop, readings = asyncio.get_running_loop(), []
+        loop = asyncio.get_running_loop()
+        readings: list[Reading] = []
         self.unread += size
         try:
             for some in _pieces(texts):
