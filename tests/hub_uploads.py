@@ -23,6 +23,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+import pytest
+
+from modernbert.connection import connection
+
 API = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(branch|preupload|commit|revision)/([^/?]+))?$")
 BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 TOKEN = "hf_may_write"
@@ -190,3 +194,20 @@ def serve_uploads() -> Iterator[tuple[str, Hub]]:
             yield f"http://127.0.0.1:{server.server_port}", hub
         finally:
             server.shutdown()
+
+
+@contextlib.contextmanager
+def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """An empty Hub that is reachable, and a token for it."""
+    from huggingface_hub import constants
+
+    with serve_uploads() as (address, found):
+        monkeypatch.delenv("MBERT_OFFLINE")
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", "none")
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        connection.cache_clear()
+        yield found

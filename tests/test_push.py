@@ -8,9 +8,8 @@ import shutil
 import numpy as np
 import pytest
 from helpers import keep_run, made_run, running_record
-from hub_uploads import TOKEN, serve_uploads
+from hub_uploads import reached
 
-from modernbert.connection import connection
 from modernbert.errors import BadModel, BadOption, BadRun, NotAvailable
 from modernbert.files import model_checksums
 from modernbert.finetuning.card import write_card
@@ -53,17 +52,7 @@ def folder(runs, tmp_path):
 @pytest.fixture
 def hub(monkeypatch):
     """An empty Hub that is reachable, and a token for it."""
-    from huggingface_hub import constants
-
-    with serve_uploads() as (address, found):
-        monkeypatch.delenv("MBERT_OFFLINE")
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", "none")
-        monkeypatch.setenv("HF_ENDPOINT", address)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        connection.cache_clear()
+    with reached(monkeypatch) as found:
         yield found
 
 

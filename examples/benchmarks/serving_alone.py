@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 import psutil
 import torch
-from _common import RESULTS, keep_record, read_records
+from _common import RESULTS, keep_record, processor_of, read_records
 from serving import OPEN, SYSTEMS, ask, load, make_model, saturate, start, texts_of, until_ready
 
 from modernbert.evaluation.embed import Embedder
@@ -107,6 +107,7 @@ def table(records: list[dict]) -> str:
         "the server",
     ]
     head += ["load", "minutes", "requests", "MiB after a minute", "in the middle", "at the end"]
+    head += ["processor, threads"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for record in records:
         short, mixed = record["latency_ms"]["short"], record["latency_ms"]["mixed"]
@@ -117,7 +118,7 @@ def table(records: list[dict]) -> str:
         shown += [f"{record['rate']:g} a second" if record["rate"] else f"{OPEN} open"]
         shown += [f"{(memory[-1][0] + LOOK) / 60:.0f}", f"{record['asked']['requests']:,}"]
         shown += [f"{mib:,.0f}" for mib in (later[0], later[len(later) // 2], later[-1])]
-        lines.append("| " + " | ".join(shown) + " |")
+        lines.append("| " + " | ".join([*shown, processor_of(record)]) + " |")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from modernbert.data.targets import resolve
 from modernbert.errors import BadModel, BadOption
+from modernbert.export.card import write_export_card
 from modernbert.export.classifier import ClassifierSubject
 from modernbert.export.formats import FORMATS, WRITTEN, Format, Precision
 from modernbert.export.graph import Signature
@@ -87,6 +88,7 @@ def export_model(request: ExportRequest, store: RunStore) -> Exported:
         if request.int8:
             _remove(temporary / format_.graphs["fp32"])
         record = _kept(record, temporary, format_.graphs[precision], precision, proof)
+        write_export_card(temporary, record, source, folder.name)
     return Exported(folder, record, sum((folder / name).stat().st_size for name in record.files) / 1e6)
 
 

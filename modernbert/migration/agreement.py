@@ -16,6 +16,8 @@ from modernbert.migration.sides import Side
 
 # Bounds of OLD's confidence by which texts are grouped.
 BOUNDS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.99, 1.0)
+# What texts are grouped by.
+CONFIDENCE, TOKENS = "confidence of OLD", "tokens"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _by_confidence(confidence_N: np.ndarray, same_N: np.ndarray) -> Iterator[Gro
         inside_N = (confidence_N >= low) & ((confidence_N < high) | (high == 1))
         if inside_N.any():
             name = f"below {high:g}" if not low else f"{low:g} to {high:g}"
-            yield Group.of("confidence of OLD", name, same_N[inside_N])
+            yield Group.of(CONFIDENCE, name, same_N[inside_N])
 
 
 def _by_length(lengths_N: np.ndarray, same_N: np.ndarray) -> Iterator[Group]:
@@ -88,7 +90,7 @@ def _by_length(lengths_N: np.ndarray, same_N: np.ndarray) -> Iterator[Group]:
     for end in ends.tolist():
         inside_N = (lengths_N > start) & (lengths_N <= end)
         if inside_N.any():
-            yield Group.of("tokens", f"{int(start) + 1:,} to {int(end):,}", same_N[inside_N])
+            yield Group.of(TOKENS, f"{int(start) + 1:,} to {int(end):,}", same_N[inside_N])
         start = end
 
 

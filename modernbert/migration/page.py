@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup
+
 from modernbert.comparison.tables import Table
 from modernbert.evaluation.shown import SHARE, interval_text, share_text
 from modernbert.files import atomic_file
+from modernbert.migration.agreement import CONFIDENCE, TOKENS
 from modernbert.migration.cost import cost_table
 from modernbert.migration.migrate import Migration
+from modernbert.report.plots import shares, styles_of
 from modernbert.report.section import Section
 from modernbert.report.templates import render
 from modernbert.version import __version__
@@ -34,7 +38,7 @@ def sections(found: Migration, *, texts: bool = True) -> list[Section]:
         said += f"With NEW's threshold at {threshold:.4f}. "
     made = [
         Section(f"Verdict: {found.verdict.word}", said, points=found.verdict.reasons),
-        Section("Agreement", tables=(_agreement(found), _directions(found))),
+        Section("Agreement", plots=_pictures(found), tables=(_agreement(found), _directions(found))),
         Section("Flips on which both models are surest", tables=(_flips(found, texts=texts),)),
     ]
     if found.thresholds:
@@ -46,6 +50,17 @@ def sections(found: Migration, *, texts: bool = True) -> list[Section]:
     if found.notes:
         made.append(Section("Notes", points=without_paths(found.notes)))
     return made
+
+
+def _pictures(found: Migration) -> tuple[Markup, ...]:
+    """Draw the agreement by OLD's confidence and by length: where the flips are."""
+    (style,) = styles_of(["agreement"]).values()
+    titles = {CONFIDENCE: "Agreement by OLD's confidence", TOKENS: "Agreement by length in tokens"}
+    rows = {
+        by: [(f"{g.name} (n {g.n:,})", g.agreement, g.low, g.high) for g in found.groups if g.by == by]
+        for by in titles
+    }
+    return tuple(shares(titles[by], "agreement, 95 % interval", rows[by], style) for by in titles)
 
 
 def _agreement(found: Migration) -> Table:

@@ -89,6 +89,26 @@ def _interval(x: svg.Scale, y: float, low: float | None, high: float | None, col
     return [svg.line((x(low), y), (x(high), y), kind="line", colour=colour), *ends]
 
 
+def shares(label: str, what: str, rows: Sequence[tuple[str, float, float, float]], style: Style) -> Markup:
+    """Draw a share with its interval for each group of examples.
+
+    Args:
+        label: of the picture.
+        what: the share that it is.
+        rows: of each group its name, the share, and both ends of the interval.
+        style: of all.
+    """
+    height = ROWS_TOP + ROW * len(rows) + svg.BOTTOM
+    x = svg.axis_x(svg.spread([value for _, *values in rows for value in values]))
+    parts = svg.horizontal(x, what, height, ROWS_TOP)
+    for n, (name, share, low, high) in enumerate(rows):
+        y = ROWS_TOP + ROW * n + 29
+        parts.append(svg.letters(svg.RIGHT, y - 14, cut_name(name), kind="name"))
+        parts += _interval(x, y, low, high, style.colour)
+        parts.append(svg.sign((x(share), y), style, f"{name}: {share:.4f} ({low:.4f} to {high:.4f})"))
+    return Figure(label, tuple(parts), height=height).html()
+
+
 def differences(contrasts: Sequence[Contrast], metric: str, styles: Styles) -> Markup:
     """Draw each difference with its interval, around 0, in the model's colour."""
     every = [v for c in contrasts for v in (c.difference.low, c.difference.high, c.difference.value)]

@@ -24,6 +24,8 @@ from modernbert.wording import counted
 
 # Characters that are tokenised at once: milliseconds.
 PIECE = 20_000
+# Characters that may wait for that before another request is refused: about a second.
+UNREAD = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Service:
         self.turn = Turns()
         # One thread tokenises: a tokenizer is no matter for two at once, and many threads hold on to memory.
         self.reader = ThreadPoolExecutor(1, "tokenise")
+        self.unread = 0
         self.batchers = {model.name: self.batcher_of(model) for model in models}
         self.shadow: Shadow | None = None
         self.searching: Searching | None = None
@@ -70,7 +73,8 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """Does it take requests, and has each model room for them?"""
-        return not self.is_closing and not any(batcher.is_full for batcher in self.batchers.values())
+        full = self.unread > UNREAD or any(batcher.is_full for batcher in self.batchers.values())
+        return not self.is_closing and not full
 
     def choose(self, name: str | None, ability: Ability) -> Served:
         """Return the model that a request names, or the only one that can do it.
@@ -105,10 +109,7 @@ class Service:
         batcher = self.batchers[model.name]
         if batcher.is_full:
             raise _full()
-        readings: list[Reading] = []
-        for some in _pieces(texts):
-            loop = asyncio.get_running_loop()
-            readings += await loop.run_in_executor(self.reader, model.read, some, kind)
+        readings = await self._read(model, texts, kind)
         outputs = await self.run(batcher, readings, [reading.count for reading in readings], until)
         cut = [place for place, reading in enumerate(readings) if reading.is_cut(model.max_length)]
         self.metrics.texts.labels(model.name).inc(len(texts))
@@ -117,6 +118,21 @@ class Service:
         if self.shadow is not None and model is self.shadow.served:
             self.shadow.watch(texts, outputs)
         return Answered(outputs, cut, _tokens(readings))
+
+    async def _read(self, model: Served, texts: Sequence[Text], kind: TextKind) -> list[Reading]:
+        """Tokenise texts. Raises Refused where too many characters wait for that already."""
+        if self.unread > UNREAD:
+            raise _full()
+        size = sum(len(part) for text in texts for part in text)
+        loop = asyncio.get_running_loop()
+        readings: list[Reading] = []
+        self.unread += size
+        try:
+            for some in _pieces(texts):
+                readings += await loop.run_in_executor(self.reader, model.read, some, kind)
+        finally:
+            self.unread -= size
+        return readings
 
     async def run(
         self, batcher: Batcher, values: Sequence[Any], tokens: Sequence[int], until: float

@@ -157,6 +157,19 @@ def test_from_flips_to_labels_and_back(runs, tmp_path):
     assert filled[0]["text"] in page
 
 
+def test_the_page_draws_the_agreement_of_every_group(runs, texts):
+    from modernbert.migration.page import sections
+
+    found = of(runs, "old", "new", texts)
+    confidence, length = (str(plot) for plot in sections(found)[1].plots)
+    assert "Agreement by OLD" in confidence and "Agreement by length" in length
+    for plot, by in ((confidence, "confidence of OLD"), (length, "tokens")):
+        groups = [group for group in found.groups if group.by == by]
+        assert plot.count('class="sign"') == len(groups) > 1
+        for group in groups:
+            assert f"{group.name} (n {group.n:,}): {group.agreement:.4f} ({group.low:.4f}" in plot
+
+
 def test_no_share_is_less_than_nothing():
     from modernbert.evaluation.shown import share_text
     from modernbert.migration.change import change_of_accuracy

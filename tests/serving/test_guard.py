@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from served import started
 
 from modernbert.errors import BadOption
+from modernbert.serving import service
 from modernbert.serving.guard import Guard
 from modernbert.serving.limits import Limits
 from modernbert.serving.logs import Log
@@ -88,6 +92,24 @@ def test_a_full_queue_answers_429(small):
     assert refused.headers["Retry-After"] == "1"
     batcher.waiting -= batcher.max_waiting
     assert small.ask("/predict", texts=["good"])
+
+
+def test_texts_that_wait_to_be_tokenised_are_limited_too(small, monkeypatch):
+    """Long ones take long to tokenise: whoever comes later is told so at once."""
+    monkeypatch.setattr(service, "UNREAD", 10)
+    freed = threading.Event()
+    small.service.reader.submit(freed.wait)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(small.client.post, "/predict", json={"texts": ["good " * 4]})
+        try:
+            while not small.service.unread:
+                time.sleep(0.01)
+            assert small.client.post("/predict", json={"texts": ["good"]}).status_code == 429
+            assert small.client.get("/ready").status_code == 503
+        finally:
+            freed.set()
+        assert first.result().status_code == 200
+    assert small.ask("/predict", texts=["good"]) and small.service.unread == 0
 
 
 def test_an_answer_that_takes_too_long_is_504(store):
