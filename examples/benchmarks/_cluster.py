@@ -66,6 +66,14 @@ def children(number: int) -> list[psutil.Process]:
         return []
 
 
+def command_of(process: psutil.Process) -> str:
+    """Return how a process was started, or how it calls itself; empty if it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def kill(processes: list[psutil.Process]) -> None:
     """Send SIGKILL to those that have not ended."""
     for one in processes:

@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 import pyarrow as arrow
 import pyarrow.parquet as parquet
-from _cluster import ENVIRONMENT, Cluster, children, kill
+from _cluster import ENVIRONMENT, Cluster, children, command_of, kill
 from _common import RESULTS, keep_record, processor_of, read_records
 from safetensors.numpy import load_file
 
@@ -129,6 +129,10 @@ class Embedding(Work):
         (path,) = self.inputs.iterdir()
         return mbert("embed", path, "--model", MODEL, "-o", folder / path.name, "--processes", 2)
 
+    def victims(self, process: subprocess.Popen) -> list[list[psutil.Process]]:
+        # Python has a process of its own beside them, which does no work.
+        return [[one] for one in children(process.pid) if "spawn_main" in command_of(one)]
+
     def result(self, folder: Path) -> Tensors:
         tables = {path.name: parquet.read_table(path) for path in folder.glob("*.parquet")}
         return {name: np.stack(table["vector"].to_numpy()) for name, table in tables.items()}
@@ -149,7 +153,7 @@ class OnRay(Embedding):
 
     def victims(self, process: subprocess.Popen) -> list[list[psutil.Process]]:
         working = (one for node in self.cluster.nodes() for one in children(node.pid))
-        return [[one] for one in working if "do_shard" in one.name()]
+        return [[one] for one in working if "do_shard" in command_of(one)]
 
 
 class NodeOfRay(OnRay):

@@ -13,6 +13,10 @@ import numpy as np
 
 # Examples are sorted by length within windows of this many batches: short beside short, order still random.
 WINDOW_BATCHES = 50
+# An epoch has at least so many windows. In one window, sorting would make nearly the same batches in every
+# epoch: of 200 pairs of sentences in batches of 16, 74 % of an example's companions came again (of four
+# windows 17 %, without sorting 7 %).
+FEWEST_WINDOWS = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class BatchPlan:
         """Return the batches of one pass over the data, each an array of example indices."""
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(len(self.lengths))
-        window = WINDOW_BATCHES * self.batch_size
+        window = max(1, min(WINDOW_BATCHES, self.steps_per_epoch // FEWEST_WINDOWS)) * self.batch_size
         batches = []
         for start in range(0, len(order), window):
             chunk = order[start : start + window]

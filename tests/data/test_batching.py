@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,18 @@ def test_batches_are_of_like_length():
     lengths = np.random.default_rng(0).integers(1, 1000, 3200)
     spread = [np.ptp(lengths[batch]) for batch in BatchPlan(lengths, 32, 0).epoch(0)]
     assert np.mean(spread) < 60
+
+
+@pytest.mark.parametrize("rows", [40, 200, 1000])
+def test_an_example_has_other_companions_in_the_next_epoch(rows):
+    """Sorted whole, a small file would make nearly the same batches in every epoch."""
+    lengths = np.random.default_rng(0).integers(1, 100, rows)
+    plan = BatchPlan(lengths, 8, 0)
+    before, after = (
+        {i: {*batch.tolist()} for batch in plan.epoch(e) for i in batch.tolist()} for e in (0, 1)
+    )
+    again = [len(before[i] & after[i]) - 1 for i in range(rows)]
+    assert np.mean(again) / 7 < 0.25
 
 
 @given(lengths, st.integers(1, 2000))
