@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -13,8 +14,14 @@ from pathlib import Path
 
 import psutil
 
-# Ray's processes would wait for whatever else runs here, and it would report to its makers.
-ENVIRONMENT = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+# Ray's processes would wait for whatever else runs here, and it would report to its makers. Whoever has no token of
+# this script is not let in.
+ENVIRONMENT = {
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+}
 
 
 class Cluster:

@@ -121,7 +121,7 @@ def _cluster(address: str) -> Iterator[Any]:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         wants_token = "auth" in str(error).lower()  # as `ray start` has it by default
-        reason = "it wants a token: see RAY_AUTH_MODE" if wants_token else _first_line(error)
+        reason = "it wants a token: set RAY_AUTH_MODE=token" if wants_token else _first_line(error)
         raise NotAvailable(
             f"cannot reach a Ray cluster at '{address}' ({reason})",
             fix="Give the address that `ray start --head` printed, or auto on a machine of it, or local.",

@@ -177,7 +177,6 @@ def test_one_file_is_split_by_its_texts(tmp_path):
     ("more", "said"),
     [
         ({"cluster": "tags"}, "--cluster is for labelled texts"),
-        ({"fold": (1, 5)}, "--folds is for labelled texts"),
         ({"text": ("a", "b")}, "one text column"),
     ],
 )
