@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-# Ray's processes would wait for whatever else runs here, and it would report to its makers. Whoever has no token of
-# this script is not let in.
+# Ray's processes would wait for whatever else runs here, and it would report to its makers. Whoever has no
+# token of this script is not let in.
 ENVIRONMENT = {
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

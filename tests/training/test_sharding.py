@@ -83,7 +83,7 @@ def trained(folder: Path, settings: dict[str, object], *, resume: bool = False) 
 def same(found: object, expected: object) -> None:
     """Two states of the same training: names, shapes and, within rounding, numbers.
 
-    AdamW turns roundings of a gradient near 0 into larger ones of its weight: 1e-7 becomes 1e-5 in eight steps.
+    AdamW makes larger ones of roundings where gradients are near 0: of 1e-7 come 1e-5 in eight steps.
     """
     torch.testing.assert_close(found, expected, atol=5e-5, rtol=1e-4)
 
