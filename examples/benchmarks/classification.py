@@ -1,6 +1,6 @@
 """mbert on labelled data of several kinds, beside scikit-learn's plain recipe and transformers' Trainer.
 
-    python examples/benchmarks/classification.py --data-dir BUNDLE [--rows 1000] [--quick]
+    python examples/benchmarks/classification.py --data-dir BUNDLE [--rows 1000] [--seeds 42 43 44] [--quick]
 
 Five sets are made of a bundle's real texts (GLUE and AG News, see _labelled_sets.py):
 
@@ -13,35 +13,33 @@ Five sets are made of a bundle's real texts (GLUE and AG News, see _labelled_set
 mbert and Trainer start from the same checkpoint and have the same rows, optimiser, schedule, batch size,
 maximum length, precision, seed, epochs and choice of the epoch. scikit-learn has TF-IDF of words and word
 pairs with ridge, logistic regression or one-vs-rest, its strength chosen by cross-validation. Scores are of
-test rows that nothing was chosen on (rte: of each fold). Differences are paired: the interval is of 1,000
-bootstrap samples of the test rows; other seeds are not in it. Minutes are of the processor, on one thread.
+test rows that nothing was chosen on (rte: of each fold). Of a difference of means over seeds, the 95 %
+interval is that of `mbert compare`: paired by test row, with the noise of rows and of seeds in it.
+Minutes are of the processor, on one thread.
 """
 
 import argparse
 import os
+import statistics
 import tempfile
 import time
-import warnings
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _common import RESULTS, find, in_order, read_records, trainer_arguments, write_records
+from _classifiers import by_sklearn, by_trainer
+from _common import RESULTS, find, read_records, write_records
 from _labelled_sets import read_lines, write_sets
-from scipy import sparse, stats
+from scipy import stats
 from sklearn import metrics as sk
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
-from sklearn.multiclass import OneVsRestClassifier
 
 OUTPUT = RESULTS / "classification.json"
 MODELS = ("minilm", "modernbert-nano")
-FOLDS, SEED = 3, 42
-STRENGTHS = (0.1, 1.0, 10.0, 100.0)
-SAMPLES = 1000  # of the bootstrap
-SETTINGS = {"batch_size": 16, "max_length": 96, "seed": SEED}
+PLAIN, TRAINED = "scikit-learn", ("mbert", "Trainer")
+FOLDS = 3
+SETTINGS = {"batch_size": 16, "max_length": 96}
 # By set: its metric, of labels and answers.
 METRICS = {
     "price": ("r2", sk.r2_score),
@@ -101,83 +99,6 @@ def in_folds(name: str, request, store, solve) -> np.ndarray:
     return np.array([found[number] for number in sorted(found)])
 
 
-def by_sklearn(inputs, split: str) -> np.ndarray:
-    """Return outputs as a network gives them, shape (N, C)."""
-    task, train = inputs.task, inputs.examples["train"]
-    terms = [TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True) for _ in task.text]
-
-    def features(texts, how):
-        return sparse.hstack(
-            [getattr(t, how)(s) for t, s in zip(terms, zip(*texts, strict=True), strict=True)]
-        ).tocsr()
-
-    model, strength = LogisticRegression(max_iter=1000), "C"
-    if task.kind == "regression":
-        model, strength = Ridge(), "alpha"
-    elif task.kind == "multi_label":
-        model, strength = OneVsRestClassifier(model), "estimator__C"
-    scoring = {"average_precision": "average_precision"}.get(task.metrics[0])
-    search = GridSearchCV(model, {strength: STRENGTHS}, cv=3, scoring=scoring)
-    search.fit(features(train.texts, "fit_transform"), train.labels)
-    asked = features(inputs.examples[split].texts, "transform")
-    if task.kind == "regression":
-        return search.predict(asked).reshape(-1, 1)
-    odds = search.decision_function(asked)
-    return odds if odds.ndim == 2 else np.stack([np.zeros(len(odds)), odds], axis=1)
-
-
-def by_trainer(inputs, split: str) -> np.ndarray:
-    """Return a network's outputs after transformers' Trainer, shape (N, C)."""
-    import torch
-    from transformers import DataCollatorWithPadding, Trainer
-
-    from modernbert.evaluation.scoring import quick_metrics
-    from modernbert.model.loading import load_classifier
-    from modernbert.model.pretrained import quiet_transformers
-    from modernbert.training.classification import make_dataset
-
-    task, config = inputs.task, inputs.config
-
-    def rows(part):
-        data = make_dataset(inputs, part)
-        tokens = data.tokens
-        for start, end, target in zip(tokens.starts, tokens.starts[1:], data.targets, strict=False):
-            kinds = {} if tokens.type_ids is None else {"token_type_ids": tokens.type_ids[start:end].tolist()}
-            ids = {"input_ids": tokens.ids[start:end].tolist(), "attention_mask": [1] * int(end - start)}
-            yield {**ids, **kinds, "labels": target.tolist(), "length": int(end - start)}
-
-    def metrics(prediction):
-        logits = prediction.predictions.reshape(len(prediction.predictions), -1)
-        return quick_metrics(task, prediction.label_ids, logits)
-
-    torch.manual_seed(config.run.seed)
-    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        choosing = {
-            "eval_strategy": "epoch",
-            "save_strategy": "epoch",
-            "save_total_limit": 1,
-            "load_best_model_at_end": True,
-            "metric_for_best_model": task.metrics[0],
-            "greater_is_better": True,
-        }
-        last = {"eval_strategy": "no", "save_strategy": "no"}
-        arguments = trainer_arguments(
-            inputs, folder, logging_strategy="no", **(choosing if config.evaluation.keep == "best" else last)
-        )
-        trainer = Trainer(
-            model=load_classifier(inputs.start, task).model,
-            args=arguments,
-            train_dataset=list(rows("train")),
-            eval_dataset=list(rows(task.validation[0])),
-            data_collator=DataCollatorWithPadding(inputs.tokenizer),
-            compute_metrics=metrics,
-        )
-        trainer.train()
-        outputs = in_order(trainer, list(rows(split)))
-    outputs = outputs.reshape(len(outputs), -1)
-    return inputs.scale.to_labels(outputs) if inputs.scale else outputs
-
-
 def labels_of(name: str, request, store) -> np.ndarray:
     """Return the labels of the test rows; of rte those of all rows, in the order of the file."""
     from modernbert.finetuning.folds import of_fold
@@ -197,7 +118,7 @@ def measured(name: str, path: Path, settings: dict, model: str, tool: str) -> di
 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder))
-        request = request_of(name, path, MODELS[1] if tool == "scikit-learn" else model, settings)
+        request = request_of(name, path, MODELS[1] if tool == PLAIN else model, settings)
         labels = labels_of(name, request, store)
         began = time.process_time()
         if tool == "mbert":
@@ -212,23 +133,34 @@ def measured(name: str, path: Path, settings: dict, model: str, tool: str) -> di
         "metric": metric,
         "score": float(measure(labels, answers)),
         "minutes": round(minutes, 3),
-        "labels": labels.tolist(),
-        "answers": np.round(answers.astype(float), 5).tolist(),
+        "labels": written(labels),
+        "answers": written(answers),
         "versions": versions(),
     }
 
 
-def difference(name: str, ours: dict, theirs: dict) -> list[float]:
-    """Return what mbert scores more than another tool, and the 95 % interval of that."""
-    measure, draw = METRICS[name][1], np.random.default_rng(0)
-    labels, a, b = (np.array(part) for part in (ours["labels"], ours["answers"], theirs["answers"]))
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sample of a small set may lack the rare class
-        for _ in range(SAMPLES):
-            rows = draw.integers(0, len(labels), len(labels))
-            found.append(measure(labels[rows], a[rows]) - measure(labels[rows], b[rows]))
-    return [ours["score"] - theirs["score"], *np.quantile(found, (0.025, 0.975)).tolist()]
+def written(numbers: np.ndarray) -> list[str]:
+    """Return numbers as one line for each column; `numbers_in` reads them."""
+    return [" ".join(f"{n:.6g}" for n in column) for column in numbers.reshape(len(numbers), -1).T]
+
+
+def numbers_in(lines: list[str]) -> np.ndarray:
+    """Return the numbers of a record, shape (N,), of several columns (N, C)."""
+    columns = [np.array(line.split(), float) for line in lines]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1).astype(int)
+
+
+def difference(ours: list[dict], theirs: list[dict]) -> str:
+    """Return how much higher mbert's mean over seeds is, with its 95 % interval."""
+    from modernbert.evaluation.statistics import difference
+    from modernbert.evaluation.sums import sums_of
+
+    sides = [
+        [sums_of(r["metric"], numbers_in(r["labels"]), numbers_in(r["answers"])) for r in runs]
+        for runs in (ours, theirs)
+    ]
+    found = difference(*sides, trained=(True, theirs[0]["tool"] != PLAIN))
+    return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
 
 
 def read() -> list[dict]:
@@ -237,20 +169,35 @@ def read() -> list[dict]:
 
 def table(records: list[dict]) -> str:
     lines = [
-        "| set | model | metric | test rows | mbert | Trainer | scikit-learn | mbert - Trainer "
+        "| set | trained on | tested on | model | metric | mbert | Trainer | scikit-learn | mbert - Trainer "
         "| mbert - scikit-learn | minutes, mbert | Trainer |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for ours in (r for r in records if r["tool"] == "mbert" and "differences" in r):
-        name, model = ours["set"], ours["model"]
-        theirs = find(records, set=name, model=model, tool="Trainer")
-        plain = find(records, set=name, model="", tool="scikit-learn")
-        gaps = ["{:+.4f} ({:+.4f} to {:+.4f})".format(*gap) for gap in ours["differences"].values()]
-        scores = [f"{r['score']:.4f}" for r in (ours, theirs, plain)]
-        minutes = [f"{r['minutes']:.2f}" for r in (ours, theirs)]
-        cells = [name, model, ours["metric"], str(len(ours["labels"])), *scores, *gaps, *minutes]
+    groups: dict[tuple, dict[str, list[dict]]] = {}
+    for record in records:
+        key = record["set"], record["rows"], record["model"]
+        groups.setdefault(key, {}).setdefault(record["tool"], []).append(record)
+    places = {name: place for place, name in enumerate(METRICS)}
+    for name, rows, model in sorted((key for key in groups if key[2]), key=lambda k: (places[k[0]], k[1:])):
+        of, plain = groups[name, rows, model], groups[name, rows, ""][PLAIN]
+        if len(of) < 2:
+            continue
+        ours, theirs = of["mbert"], of["Trainer"]
+        trained = rows // 2 * (FOLDS - 1) // FOLDS if name == "rte" else rows
+        tested = len(numbers_in(ours[0]["labels"]))
+        scores = [_scores(runs) for runs in (ours, theirs, plain)]
+        gaps = [difference(ours, runs) for runs in (theirs, plain)]
+        minutes = [f"{statistics.mean(r['minutes'] for r in runs):.2f}" for runs in (ours, theirs)]
+        cells = [name, str(trained), str(tested), model, ours[0]["metric"], *scores, *gaps, *minutes]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _scores(runs: list[dict]) -> str:
+    values = [run["score"] for run in runs]
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)})"
 
 
 def main() -> None:
@@ -259,34 +206,30 @@ def main() -> None:
         "--data-dir", required=True, type=Path, help="bundle folder with glue/ and text/agnews/"
     )
     parser.add_argument("--rows", type=int, default=1000, help="training rows (rte: half as many in all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--quick", action="store_true", help="nano, 40 rows, one epoch: shows that it runs")
     parser.add_argument("--sets", nargs="+", default=list(METRICS), choices=list(METRICS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args()
-    rows, settings, models = given.rows, SETTINGS | {"epochs": given.epochs}, given.models
+    rows, settings, models, seeds = given.rows, SETTINGS | {"epochs": given.epochs}, given.models, given.seeds
     if given.quick:
-        rows, settings, models = 40, SETTINGS | {"epochs": 1.0, "max_length": 32}, ["modernbert-nano"]
+        rows, models, seeds = 40, ["modernbert-nano"], seeds[:1]
+        settings = SETTINGS | {"epochs": 1.0, "max_length": 32}
     records = read_records(given.output)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_sets(given.data_dir, Path(folder), rows)
-        for name in given.sets:
-            tools = [("", "scikit-learn"), *((m, tool) for m in models for tool in ("mbert", "Trainer"))]
-            for model, tool in tools:
-                key = {"set": name, "model": model, "tool": tool, "rows": rows, "settings": settings}
-                if find(records, **key) is None:
-                    records.append(key | measured(name, paths[name], settings, model, tool))
-                    print(name, model, tool, f"{records[-1]['score']:.4f}", flush=True)
-                    write_records(records, given.output)
-            for model in models:
-                ours = find(records, set=name, model=model, tool="mbert")
-                others = {"Trainer": model, "scikit-learn": ""}
-                ours["differences"] = {
-                    tool: difference(name, ours, find(records, set=name, model=m, tool=tool))
-                    for tool, m in others.items()
-                }
-            write_records(records, given.output)
+        # A seed at a time: whatever is measured when it is stopped, the tools have the same seeds.
+        runs = [("", PLAIN, seeds[0]), *((m, tool, s) for s in seeds for m in models for tool in TRAINED)]
+        for (model, tool, seed), name in product(runs, given.sets):
+            key = {"set": name, "model": model, "tool": tool, "rows": rows, "settings": settings}
+            if tool != PLAIN:
+                key["settings"] = settings | {"seed": seed}
+            if find(records, **key) is None:
+                records.append(key | measured(name, paths[name], key["settings"], model, tool))
+                print(name, model, tool, seed, f"{records[-1]['score']:.4f}", flush=True)
+                write_records(records, given.output)
     print(table(records))
 
 
