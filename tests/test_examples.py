@@ -280,6 +280,8 @@ def test_no_example_hides_a_module_of_python():
     assert not {path.stem for path in EXAMPLES.rglob("*.py")} & sys.stdlib_module_names
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_gpu(tmp_path):
     """On a CPU with tiny models: every section but the compiler's runs, nothing fails, parity is exact."""
     output = tmp_path / "gpu.json"

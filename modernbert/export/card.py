@@ -168,10 +168,8 @@ def _limits(run: RunRecord | None) -> str:
     lines = ["This export was compared with its own model. How good the model is stands in the model's card."]
     if isinstance(run, FinetuneRecord):
         if cuts := ", ".join(f"`{name}` {cut:.4f}" for name, cut in run.thresholds.items()):
-            lines.append(
-                f"mbert gives a label where its probability is above a threshold ({cuts}), and the code"
-            )
-            lines.append("above does not.")
+            lines.append(f"The run gives a label where its probability is above a threshold ({cuts});")
+            lines.append("the code above has no thresholds.")
         if run.temperature != 1:
             lines.append(f"For calibrated probabilities, divide logits by {run.temperature:.4f}.")
     return "\n".join(["## Limits", "", *lines, ""])

@@ -264,7 +264,7 @@ def test_a_process_that_fails_leaves_a_word(tmp_path, monkeypatch, capsys):
         (2, KeyError("odd"), 1, "KeyError: 'odd'"),
         (3, ProcessLost("gone"), 1, None),
     ):
-        monkeypatch.setattr(launch.processes, "join", partial(fail, error))
+        monkeypatch.setattr(launch.meeting, "join", partial(fail, error))
         store = distributed.FileStore(str(tmp_path / str(number)), 4)
         ranks = Ranks(number, 4, number, 4)
         assert launch._follow(ranks, store) == code
