@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 @pytest.mark.slow
 @needs_shared_data
+@pytest.mark.by_hand
 def test_classification(tmp_path):
     """Two sets at its quick size: every tool answers each row; a second call measures nothing again."""
     output = tmp_path / "classification.json"

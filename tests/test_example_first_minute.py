@@ -27,6 +27,7 @@ def test_processors_of_one_name_keep_their_records_apart(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_first_minute(tmp_path):
     """Everything that is waited for comes, and the second search does not load the model again."""
     output = tmp_path / "first_minute.json"

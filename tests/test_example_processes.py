@@ -21,6 +21,7 @@ def records(script: str, output: Path, *flags: str) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(900)
 def test_processes(tmp_path):
     """One layer: one process and two agree, and each of two holds half of the weights."""
@@ -33,6 +34,7 @@ def test_processes(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="the script looks at processes as Linux lists them")
 def test_killed(tmp_path):

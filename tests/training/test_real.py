@@ -30,7 +30,7 @@ needs_minilm = pytest.mark.skipif(
 
 @needs_minilm
 @needs_shared_data
-@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("lora", [pytest.param(False, marks=pytest.mark.by_hand), True])
 def test_minilm_learns_sst2(store, lora):
     settings = {"epochs": 1.0, "lora": lora, "max_length": 64}
     request = Request(

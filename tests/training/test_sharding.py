@@ -139,7 +139,7 @@ def test_the_layers_of_modernbert_are_put_together_one_by_one(tmp_path):
     assert in_two_processes(work, tmp_path) == [0, 0]
 
 
-@pytest.mark.parametrize("first", [pytest.param("one", marks=pytest.mark.slow), "two"])
+@pytest.mark.parametrize("first", [pytest.param("one", marks=[pytest.mark.slow, pytest.mark.by_hand]), "two"])
 def test_another_number_of_processes_goes_on(first, tmp_path):
     """Stopped in the midst, gone on with by one that holds all, or by two that divide it."""
     expected, _ = trained(tmp_path / "whole", ONE)
