@@ -288,25 +288,3 @@ def test_every_example_is_listed():
 def test_no_example_hides_a_module_of_python():
     """A script's own folder comes first on the path: `collections.py` beside it would break every import."""
     assert not {path.stem for path in EXAMPLES.rglob("*.py")} & sys.stdlib_module_names
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.by_hand
-def test_gpu(tmp_path):
-    """On a CPU with tiny models: every section but the compiler's runs, nothing fails, parity is exact."""
-    output = tmp_path / "gpu.json"
-    small = ["--tiny", "--device", "cpu", "--section", "kernels", "parity", "inference", "training"]
-    command = [sys.executable, EXAMPLES / "benchmarks" / "gpu.py", *small, "--output", output]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    record = json.loads(output.read_text())
-    assert record["failures"] == []
-    assert {row["section"] for row in record["rows"]} == {"kernels", "parity", "inference", "training"}
-    padded = [row for row in record["rows"] if row.get("backend") == "padded"]
-    exact = [row for row in padded if row.get("precision") == "fp32"]
-    assert exact and all(row["logits"] < 1e-5 and row["gradient"] < 1e-4 for row in exact)
-    timed = [row for row in record["rows"] if "tokens_per_second" in row]
-    assert len(timed) == 4
-    assert all(row["x arrival"] > 0 and row["errors"] == {} for row in timed)
-    assert "| training | nano | 512 |" in done.stdout
