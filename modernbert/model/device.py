@@ -59,7 +59,7 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if precision == "auto":
         machine = Machine(chosen, why, "bf16" if supported else "fp32", reason)
     elif precision == "bf16" and not supported:
-        machine = Machine(chosen, why, "bf16", f"as asked, though slower than fp32: {reason}")
+        machine = Machine(chosen, why, "bf16", f"as asked, though {reason}")
     else:
         machine = Machine(chosen, why, "bf16" if precision == "bf16" else "fp32", "as asked")
     explain("device", f"{machine.device} ({machine.device_reason})")

@@ -153,6 +153,13 @@ def test_another_device_rounds_the_weights_of_linear_layers(monkeypatch):
     assert ready.model.embeddings.tok_embeddings.weight.dtype == torch.float32
 
 
+def test_bf16_that_is_asked_for_in_vain_is_said(monkeypatch):
+    monkeypatch.setattr(device_module, "bf16_support", lambda device: (False, "the CPU has none"))
+    assert device_module.choose_machine("cpu", "bf16").precision_reason == "as asked, though the CPU has none"
+    assert device_module.choose_machine("cpu", "fp32").precision_reason == "as asked"
+    assert device_module.choose_machine("cpu").precision == "fp32"
+
+
 def test_few_compiled_kernels_are_kept_so_that_memory_does_not_grow_with_a_file(monkeypatch):
     names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
     for name in names:
