@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ def _key(record: dict, fields: tuple[str, ...]) -> list:
     hardware = record["hardware"]
     kind = [hardware.get(name) for name in ("cpu", "instructions", "threads", "gpu")]
     return [*kind, *(record[field] for field in fields)]
+
+
+def header(names: Sequence[object]) -> list[str]:
+    """Return the first two lines of a table in Markdown."""
+    return [line_of(names), "|---" * len(names) + "|"]
+
+
+def line_of(cells: Sequence[object]) -> str:
+    """Return a line of it."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def processor_of(record: dict) -> str:

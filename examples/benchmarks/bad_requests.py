@@ -27,7 +27,7 @@ import aiohttp
 import hypothesis
 import psutil
 from _bad_bodies import Bad, all_kinds
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, processor_of, read_records
 
 import modernbert
 from modernbert.model.device import describe_hardware
@@ -145,7 +145,7 @@ def table(records: list[dict]) -> str:
     lines = []
     for record in records:
         head = ["requests", "number", "answers", "MiB after", "processor, threads"]
-        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        lines += header(head)
         lines.append(f"| before | 0 | | {record['mib_before']:,.0f} | {processor_of(record)} |")
         total: Counter[str] = Counter()
         for kind in record["kinds"]:

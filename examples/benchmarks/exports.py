@@ -25,7 +25,7 @@ from itertools import cycle
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, processor_of, read_records
 
 import modernbert
 from modernbert.benchmark import texts
@@ -150,7 +150,7 @@ def table(records: list[dict]) -> str:
     head = ["kind", "model", "runtime", "precision", "MB", "rows", "largest difference", "agreement"]
     head += ["metric, torch -> export (95 % interval of the difference)", "p50 ms, torch fp32", "export"]
     head += ["texts/s, torch fp32", "export", "refused", "processor, threads"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     order = [*WORK, "base size"]
     for record in sorted(records, key=lambda one: order.index(one["work"])):
         cells = [record["work"].split(",")[0], record["model"], record["runtime"], record["precision"]]

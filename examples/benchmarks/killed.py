@@ -30,7 +30,7 @@ import psutil
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 from _cluster import ENVIRONMENT, Cluster, children, command_of, kill
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, line_of, processor_of, read_records
 from safetensors.numpy import load_file
 
 from modernbert.files import write_jsonl
@@ -247,14 +247,14 @@ def table(records: list[dict]) -> str:
         "seconds until then, at most",
     ]
     head += ["largest difference in the end"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     for record in records:
         every = record["kills"]
         ended = Counter(bool(one["code"]) for one in every)
         cells = [record["work"], processor_of(record), len(every), ended[True], ended[False]]
         stopped = [one["seconds"] for one in every if one["code"]]
         cells += [f"{max(stopped):.1f}" if stopped else "", f"{max(one['difference'] for one in every):.0e}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        lines.append(line_of(cells))
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, processor_of, read_records
 
 import modernbert
 from modernbert.benchmark import texts as speed
@@ -149,7 +149,7 @@ def table(records: list[dict]) -> str:
         "interval holds the change, texts as they are",
     ]
     head += ["texts drawn anew", "half width", "processor, threads"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     for record in records:
         old, new = record["accuracy"]
         for one in record["coverage"]:

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, line_of, processor_of, read_records
 from torch import distributed
 from transformers import ModernBertConfig, ModernBertForSequenceClassification, ModernBertModel
 
@@ -205,14 +205,14 @@ def ratios(record: dict, way: str) -> str:
 def table(records: list[dict]) -> str:
     head = ["work", "layers", "processor, threads", "rounds", "tokens/s, one process", "two, times as fast"]
     head += ["two with --shard", "largest difference", "MiB held by each of two", "with --shard"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     for r in records:
         cells = [r["work"], str(r["layers"]), processor_of(r), str(len(r["rounds"]))]
         cells += [f"{statistics.median(one['one'] for one in r['rounds']):,.0f}"]
         cells += [ratios(r, "two"), ratios(r, "two, divided"), f"{r['difference']:.0e}"]
         held = r.get("bytes", {})
         cells += [f"{held[way] / 2**20:,.0f}" if held else "" for way in ("copied", "divided")]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(line_of(cells))
     return "\n".join(lines)
 
 

@@ -30,7 +30,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import psutil
-from _common import RESULTS, read_records, write_records
+from _common import RESULTS, header, read_records, write_records
 
 from modernbert.model.device import describe_hardware
 from modernbert.version import versions
@@ -209,7 +209,7 @@ def table(records: list[dict]) -> str:
     for promise in PROMISES_MS:
         head += [f"requests/s within {promise:g} ms, {ours}", theirs]
     head += [f"requests a processor second, {ours}", theirs, "times as many"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     for r in records:
         cells = [r["work"], f"{r['words'][0]} to {r['words'][1]}"]
         cells += [kept(r["points"], system, promise) for promise in PROMISES_MS for system in SYSTEMS]

@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 import psutil
 import torch
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, processor_of, read_records
 from serving import OPEN, SYSTEMS, ask, load, make_model, saturate, start, texts_of, until_ready
 
 from modernbert.evaluation.embed import Embedder
@@ -108,7 +108,7 @@ def table(records: list[dict]) -> str:
     ]
     head += ["load", "minutes", "requests", "MiB after a minute", "in the middle", "at the end"]
     head += ["processor, threads"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     for record in records:
         short, mixed = record["latency_ms"]["short"], record["latency_ms"]["mixed"]
         cells = [short["model"], short["server"], short["health"], mixed["model"], mixed["server"]]

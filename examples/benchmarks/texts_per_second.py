@@ -22,7 +22,7 @@ from pydoc_data.topics import topics
 from typing import Any
 
 import numpy as np
-from _common import RESULTS, keep_record, processor_of, read_records
+from _common import RESULTS, header, keep_record, line_of, processor_of, read_records
 
 OUTPUT = RESULTS / "texts_per_second.json"
 WORDS = (3, 20)
@@ -97,7 +97,7 @@ def table(records: list[dict]) -> str:
         "times as fast",
     ]
     head += ["largest difference"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = header(head)
     for r in records:
         other = [max(one[str(size)] for size in BATCH_SIZES) for one in r["rounds"]]
         ratios = [one["mbert"] / best for one, best in zip(r["rounds"], other, strict=True)]
@@ -110,7 +110,7 @@ def table(records: list[dict]) -> str:
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
             f"{r['difference']:.0e}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(line_of(cells))
     return "\n".join(lines)
 
 
